@@ -1,0 +1,1 @@
+"""What a person runs: the `dropstream` command line and what stands behind its verbs."""

@@ -1,0 +1,1 @@
+"""`raw` to events: verified, read, in UTC, routed, exactly once."""

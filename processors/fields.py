@@ -1,0 +1,76 @@
+"""Reads the fields of a stranger's JSON: every function takes anything and gives a value that can be trusted, or None.
+
+PHP prints an empty map as `[]`; numbers come as int, float or text; ids as either.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+_ID_CHARACTERS_MAX = 255
+_DECIMAL = re.compile(r"[+-]?\d{1,64}(\.\d{1,64})?", re.ASCII)
+
+
+def text_id(value: object) -> str | None:
+    """An id as text: a whole number or 1 to 255 characters; None for all else.
+
+    A float is none: JSON's numbers beyond 64 bits arrive as one, and have lost digits.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        trimmed = value.strip()
+        return trimmed if 0 < len(trimmed) <= _ID_CHARACTERS_MAX else None
+    return None
+
+
+def first_id(*values: object) -> str | None:
+    """The first of `values` that is an id."""
+    return next((found for value in values if (found := text_id(value)) is not None), None)
+
+
+def text(value: object) -> str | None:
+    """Text as it is; None for all else and for the empty text."""
+    return value if isinstance(value, str) and value else None
+
+
+def decimal_text(value: object) -> str | None:
+    """A number as plain decimal text (`2`, `-1.50`), from an int, a float or text; None for all else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f")  # orjson gives no infinity and no NaN
+    if isinstance(value, str) and _DECIMAL.fullmatch(trimmed := value.strip()):
+        return trimmed.removeprefix("+")
+    return None
+
+
+def whole_number(value: object) -> int | None:
+    """A whole number from an int or its text; None for all else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value.strip(), re.ASCII):
+        return int(value)
+    return None
+
+
+def truth(value: object) -> bool | None:
+    """True or false as JSON says it; None for all else."""
+    return value if isinstance(value, bool) else None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """A JSON object; an empty one for all else, PHP's `[]` included."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: object) -> Iterator[Mapping[str, Any]]:
+    """The JSON objects in a list; none for all else."""
+    return (entry for entry in value if isinstance(entry, dict)) if isinstance(value, list) else iter(())

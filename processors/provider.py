@@ -1,0 +1,101 @@
+"""What a provider is: how its deliveries are signed, what they mean, and how to make one.
+
+A provider file fills one `Provider` and knows nothing of Kafka, clocks or other providers.
+`processors.deliver` calls it.
+"""
+
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from typing import Any
+
+from processors import providers
+from processors.signatures import Claim
+from processors.times import Occurred
+from schemas.delivery import Delivery
+from schemas.event_data import Data
+from schemas.rejections import Rejection
+from schemas.settings import EndpointSettings, SignaturePolicy
+from schemas.vocabulary import Domain
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A verified delivery, parsed: `body` is the JSON object, `payload` its exact bytes for an event's `payload`.
+
+    `digest` is the lower-case hex SHA-256 of the body, the last resort for a natural key.
+    """
+
+    body: Mapping[str, Any]
+    payload: object
+    digest: str
+    endpoint: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that a delivery says: `what` happened to which entity; `entity_id` None when the body does not tell.
+
+    A fact without an entity goes to `other`, whatever its domain: nothing can be ordered by an id that is not there.
+    """
+
+    domain: Domain
+    what: str
+    entity_id: str | None
+    data: Data
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """What one delivery means; no facts is allowed (a stock change of no SKU) and still leads to one event.
+
+    `natural_key` is the provider's own key of the delivery: the same on a retry, different on anything else.
+    """
+
+    provider_event: str
+    natural_key: str
+    occurred: Occurred
+    facts: tuple[Fact, ...]
+    sequence: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A made-up delivery to send: `name` is for `dropstream send`, `contract` names its wire contract, for people.
+
+    `body(number, at)` differs for every `number`, so that it is no retry; `sign(body, secret, at)` gives HTTP headers.
+    `event_types` is literal, in order of topics: what the tour of `dropstream up` expects to arrive.
+    """
+
+    name: str
+    contract: str
+    body: Callable[[int, datetime], bytes]
+    sign: Callable[[bytes, bytes, datetime], Mapping[str, str]]
+    event_types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One platform.
+
+    `claim` reads what a delivery says of its signature: None when it carries none, a rejection when it is malformed.
+    `interpret` is total: any JSON object gives an interpretation or a rejection, never an error.
+    """
+
+    name: str
+    signature_policy: SignaturePolicy
+    claim: Callable[[Delivery, EndpointSettings], Claim | Rejection | None]
+    interpret: Callable[[Message], Interpretation | Rejection]
+    samples: tuple[Sample, ...]
+
+
+def discover() -> dict[str, Provider]:
+    """Every provider by name; a new one is a new file in `processors/providers/`."""
+    found: dict[str, Provider] = {}
+    for module in pkgutil.iter_modules(providers.__path__, f"{providers.__name__}."):
+        provider = import_module(module.name).PROVIDER
+        found[provider.name] = provider
+    return found

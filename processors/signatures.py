@@ -1,0 +1,104 @@
+"""Whether a delivery is from who it says: HMAC-SHA256 over the exact bytes, compared in constant time.
+
+Expected signatures are made and compared as text, so that exactly one spelling is right: a decoder that forgives
+(upper-case hex, spare base64 bits) would let a changed signature pass.
+"""
+
+import base64
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas.delivery import Delivery
+from schemas.rejections import Reason, Rejection
+from schemas.settings import SignaturePolicy, SigningSecret
+from schemas.vocabulary import SignatureMark
+
+# More than any account has keys; a header full of commas must not buy processor time.
+SIGNATURES_MAX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a delivery claims: one of `signatures` (text as received) is the MAC of `message`, in one of `encodings`.
+
+    `timestamp` is the signed time where there is one, aware; it counts only where the endpoint has a tolerance.
+    """
+
+    signatures: tuple[bytes, ...]
+    message: bytes
+    encodings: tuple[Callable[[bytes], bytes], ...]
+    timestamp: datetime | None = None
+
+
+def hex_text(mac: bytes) -> bytes:
+    """Lower-case hex."""
+    return mac.hex().encode()
+
+
+def base64_text(mac: bytes) -> bytes:
+    """Base64 with padding, the standard alphabet."""
+    return base64.b64encode(mac)
+
+
+def mac(secret: bytes, message: bytes) -> bytes:
+    """HMAC-SHA256, 32 bytes."""
+    return hmac.digest(secret, message, "sha256")
+
+
+def single_header(delivery: Delivery, name: str) -> bytes | Rejection | None:
+    """The one value of the signature header `name` (lower case), trimmed; None without one, a rejection for several."""
+    values = delivery.values_of(name)
+    if not values:
+        return None
+    if len(values) > 1:
+        return Rejection(Reason.SIGNATURE_INVALID, f"{len(values)} headers {name}; one is expected")
+    return values[0].strip(b" \t")
+
+
+def segments(value: bytes) -> tuple[bytes, ...]:
+    """The comma-separated parts of a header's value, trimmed, at most SIGNATURES_MAX."""
+    return tuple(part.strip(b" \t") for part in value.split(b",", SIGNATURES_MAX)[:SIGNATURES_MAX])
+
+
+def judge(
+    claim: Claim | Rejection | None,
+    *,
+    secrets: Sequence[SigningSecret],
+    policy: SignaturePolicy,
+    tolerance_s: int,
+    received_at: datetime,
+) -> SignatureMark | Rejection:
+    """What the claim is worth, measured at `received_at` and not at the clock, so that a replay judges the same."""
+    if isinstance(claim, Rejection):
+        return claim
+    if claim is None:
+        if policy == "verify-if-present":
+            return SignatureMark.UNSIGNED
+        return Rejection(Reason.SIGNATURE_MISSING, "the delivery carries no signature and the endpoint requires one")
+    matching = [secret for secret in secrets if _matches(claim, secret.value.value)]
+    if not matching:
+        return Rejection(Reason.SIGNATURE_INVALID, f"no signature matches any of {len(secrets)} secrets")
+    if all(secret.expires is not None and secret.expires <= received_at for secret in matching):
+        return Rejection(Reason.SECRET_EXPIRED, f"signed with {matching[0].value}, which has expired")
+    return _judge_age(claim, tolerance_s, received_at)
+
+
+def _matches(claim: Claim, secret: bytes) -> bool:
+    digest = mac(secret, claim.message)
+    expected = [encode(digest) for encode in claim.encodings]
+    return any(hmac.compare_digest(one, signature) for signature in claim.signatures for one in expected)
+
+
+def _judge_age(claim: Claim, tolerance_s: int, received_at: datetime) -> SignatureMark | Rejection:
+    if not tolerance_s:
+        return SignatureMark.VERIFIED
+    if claim.timestamp is None:
+        return Rejection(Reason.TIMESTAMP_OUTSIDE_TOLERANCE, "the signature carries no time that can be read")
+    age_s = (received_at - claim.timestamp).total_seconds()
+    if abs(age_s) > tolerance_s:
+        return Rejection(
+            Reason.TIMESTAMP_OUTSIDE_TOLERANCE, f"signed {age_s:.0f} s before receipt; {tolerance_s} s are allowed"
+        )
+    return SignatureMark.VERIFIED

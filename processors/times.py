@@ -1,0 +1,68 @@
+"""A provider's time becomes an instant in UTC, with a word on how far it can be trusted.
+
+Zone rules come from the IANA database, never from a fixed offset.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from schemas.vocabulary import TimeQuality
+
+# A provider's clock may run ahead of ours by this much when the twice-told autumn hour is resolved.
+_SKEW = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Occurred:
+    """When something happened, aware UTC, and how sure that is."""
+
+    at: datetime
+    quality: TimeQuality
+
+
+def occurred_at(text: object, *, received_at: datetime) -> Occurred:
+    """The instant that `text` (RFC 3339 with an offset) names, else the time of receipt."""
+    instant = read_instant(text)
+    return Occurred(instant, TimeQuality.EXACT) if instant else Occurred(received_at, TimeQuality.RECEIVED)
+
+
+def read_instant(text: object) -> datetime | None:
+    """The instant that `text` names, aware UTC; None when it is no text, no time, or has no offset."""
+    moment = _read(text)
+    if moment is None or moment.tzinfo is None:
+        return None
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def occurred_at_wall_time(text: object, *, zone: ZoneInfo, received_at: datetime) -> Occurred:
+    """The instant at which the clocks of `zone` showed `text` (no offset), else the time of receipt.
+
+    In the autumn hour that comes twice: the later instant that is not after receipt, else the earlier one. In the
+    spring hour that does not exist: one hour forward.
+    """
+    moment = _read(text)
+    if moment is None or moment.tzinfo is not None:
+        return Occurred(received_at, TimeQuality.RECEIVED)
+    try:
+        first = moment.replace(tzinfo=zone, fold=0).astimezone(UTC)
+        second = moment.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    except OverflowError:
+        return Occurred(received_at, TimeQuality.RECEIVED)
+    if first == second:
+        return Occurred(first, TimeQuality.EXACT)
+    if first > second:  # PEP 495: in a gap, fold=0 counts with the offset of before, which moves it forward.
+        return Occurred(first, TimeQuality.SHIFTED)
+    return Occurred(second if second <= received_at + _SKEW else first, TimeQuality.AMBIGUOUS)
+
+
+def _read(text: object) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None

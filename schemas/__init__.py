@@ -1,0 +1,1 @@
+"""Everything that crosses a border, as data: no sockets, no clock, no environment."""

@@ -1,0 +1,150 @@
+"""A TOML text and an environment become `Settings`, or one error that names every fault with its key.
+
+Variables such as DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS override the file. Nothing is read here but the secrets' files.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from schemas.errors import ConfigurationError
+from schemas.settings import ENDPOINT_NAME_PATTERN, EndpointSettings, Settings
+
+_VARIABLE_PREFIX = "DROPSTREAM_"
+# Named like settings, but not settings: where the file is.
+_NOT_SETTINGS = frozenset({"DROPSTREAM_CONFIG"})
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a configuration is read against.
+
+    `providers` are the names that `provider` may have; `signing_secrets` says whether this process may know them (the
+    ingress may not, and then they are not looked for).
+    """
+
+    environ: Mapping[str, str]
+    providers: Collection[str]
+    signing_secrets: bool = True
+
+
+def read_configuration(text: str, *, source: str, context: Context) -> Settings:
+    """The settings that `text` (TOML) and the environment give.
+
+    Raises:
+        ConfigurationError: names every fault at once, each with its key and the nearest valid name.
+    """
+    try:
+        tree: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(source, (f"not TOML: {error}",)) from error
+    faults = _apply_variables(tree, context.environ)
+    settings = None
+    try:
+        settings = Settings.model_validate(
+            tree, context={"environ": context.environ, "signing_secrets": context.signing_secrets}
+        )
+    except ValidationError as error:
+        faults += [_describe(detail) for detail in error.errors(include_url=False, include_input=False)]
+    faults += _unknown_providers(tree, context.providers)
+    if faults or settings is None:
+        raise ConfigurationError(source, tuple(dict.fromkeys(faults)))
+    return settings
+
+
+def _apply_variables(tree: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
+    faults: list[str] = []
+    for variable in sorted(environ):
+        if not variable.startswith(_VARIABLE_PREFIX) or "__" not in variable or variable in _NOT_SETTINGS:
+            continue
+        section, _, key = variable.removeprefix(_VARIABLE_PREFIX).lower().partition("__")
+        field = Settings.model_fields.get(section)
+        model = field.annotation if field else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)) or key not in model.model_fields:
+            faults.append(f"environment {variable}: no such setting{_nearest_setting(section, key)}")
+            continue
+        table = tree.setdefault(section, {})
+        if isinstance(table, dict):
+            table[key] = _typed(environ[variable], model.model_fields[key].annotation)
+    return faults
+
+
+def _typed(text: str, annotation: Any) -> object:
+    """`text` as TOML would type it, or as it is where the setting is text."""
+    if annotation is str or str in get_args(annotation):
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _nearest_setting(section: str, key: str) -> str:
+    names = [
+        f"{name}.{inner}"
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        for inner in field.annotation.model_fields
+    ]
+    return _nearest(f"{section}.{key}", names)
+
+
+def _nearest(name: str, valid: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    return f"; nearest valid name: {near[0]}" if near else f"; valid names: {', '.join(sorted(valid))}"
+
+
+def _describe(detail: ErrorDetails) -> str:
+    location = tuple(part for part in detail["loc"] if part != "[key]")
+    key = _dotted(location) or "the file"
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: no such setting{_nearest(str(location[-1]), _siblings(location))}"
+    if "[key]" in detail["loc"]:
+        return f"{key}: an endpoint's name must match {ENDPOINT_NAME_PATTERN}"
+    if detail["type"] == "missing":
+        return f"{key}: is missing"
+    return f"{key}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _siblings(location: tuple[int | str, ...]) -> Collection[str]:
+    """The valid names beside the last part of `location`."""
+    model: type[BaseModel] = Settings
+    for part in location[:-1]:
+        if model is Settings and part == "endpoints":
+            model = EndpointSettings
+            continue
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        model = next((one for one in _models_in(inner)), model)
+    return model.model_fields.keys()
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def _unknown_providers(tree: Mapping[str, Any], providers: Collection[str]) -> list[str]:
+    endpoints = tree.get("endpoints")
+    if not isinstance(endpoints, dict):
+        return []
+    return [
+        f"endpoints.{name}.provider: no such provider{_nearest(provider, providers)}"
+        for name, endpoint in endpoints.items()
+        if isinstance(endpoint, dict)
+        and isinstance(provider := endpoint.get("provider"), str)
+        and provider not in providers
+    ]

@@ -1,0 +1,120 @@
+"""One HTTP request as received, and its form as a record of `raw`.
+
+Writing and reading the record's headers are here side by side, so they cannot drift. Nothing here looks into the body.
+"""
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from schemas.records import Headers, RawRecord
+
+OWN_PREFIX = "dropstream-"
+
+# RFC 9110 section 7.6.1: about this connection, not about the message. What a `Connection` header names is kept:
+# a stranger must not be able to strip a signature by naming it there.
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_CREDENTIALS = frozenset({b"authorization", b"cookie"})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request: `headers` are the HTTP headers as kept, names lower-cased, order and repeats as received.
+
+    `id` is a UUIDv7 as text, `received_at` aware UTC with microseconds, `remote` the peer's address, `body` the exact
+    bytes.
+    """
+
+    id: str
+    provider: str
+    endpoint: str
+    received_at: datetime
+    remote: str
+    headers: Headers
+    body: bytes
+
+    def values_of(self, name: str) -> tuple[bytes, ...]:
+        """Every value of the HTTP header `name` (lower case), in order."""
+        return tuple(value for header, value in self.headers if header == name)
+
+
+def kept_headers(received: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The HTTP headers that `raw` keeps: all but hop-by-hop ones, credentials, and names that pretend to be ours."""
+    return tuple(
+        (name.decode("latin-1"), value)
+        for name, value in ((name.lower(), value) for name, value in received)
+        if name not in _HOP_BY_HOP and name not in _CREDENTIALS and not name.startswith(OWN_PREFIX.encode())
+    )
+
+
+def raw_key(endpoint: str, lanes: int, body: bytes) -> bytes:
+    """The key in `raw`: the endpoint, or `endpoint#lane`; the lane is of the body, so a retry meets its first try."""
+    return f"{endpoint}#{zlib.crc32(body) % lanes}".encode() if lanes > 1 else endpoint.encode()
+
+
+def record_headers(delivery: Delivery) -> list[tuple[str, bytes]]:
+    """The headers of the delivery's record in `raw`: the HTTP headers, then ours."""
+    return [
+        *delivery.headers,
+        ("dropstream-delivery", delivery.id.encode()),
+        ("dropstream-provider", delivery.provider.encode()),
+        ("dropstream-endpoint", delivery.endpoint.encode()),
+        ("dropstream-received-at", rfc3339(delivery.received_at).encode()),
+        ("dropstream-remote", delivery.remote.encode()),
+    ]
+
+
+def read_record(raw: RawRecord) -> Delivery:
+    """The delivery that a record of `raw` holds.
+
+    Total: what another producer wrote there without our headers reads as a delivery of the endpoint "" at the
+    record's time.
+    """
+    own: dict[str, str] = {}
+    http: list[tuple[str, bytes]] = []
+    for name, content in raw.headers:
+        if name.startswith(OWN_PREFIX):
+            own[name.removeprefix(OWN_PREFIX)] = (content or b"").decode("utf-8", "replace")
+        else:
+            http.append((name, content or b""))
+    return Delivery(
+        id=own.get("delivery", ""),
+        provider=own.get("provider", ""),
+        endpoint=own.get("endpoint", ""),
+        received_at=_read_time(own.get("received-at", "")) or _EPOCH + timedelta(milliseconds=raw.timestamp_ms),
+        remote=own.get("remote", ""),
+        headers=tuple(http),
+        body=raw.value or b"",
+    )
+
+
+def rfc3339(moment: datetime) -> str:
+    """`moment` (aware) as RFC 3339 in UTC with microseconds and `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def timestamp_ms(moment: datetime) -> int:
+    """`moment` (aware) as milliseconds since 1970, the form of a Kafka record time."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _read_time(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None

@@ -1,0 +1,18 @@
+"""The errors a person reads: what is wrong, where, what to do.
+
+What a stranger sends is never an error here: that is a rejection, a value that travels (`schemas.rejections`).
+"""
+
+
+class DropstreamError(Exception):
+    """The operation failed; the text is one or two lines for a person. The command line ends with 1."""
+
+
+class ConfigurationError(DropstreamError):
+    """The configuration cannot be used; `faults` names every fault, one line each. The command line ends with 2."""
+
+    def __init__(self, source: str, faults: tuple[str, ...]) -> None:
+        self.source = source
+        self.faults = faults
+        count = f"{len(faults)} fault" + ("s" if len(faults) != 1 else "")
+        super().__init__(f"{source}: {count}\n" + "\n".join(f"  {fault}" for fault in faults))

@@ -1,0 +1,78 @@
+"""Settings become keyword arguments of Kafka clients, as data; in one place, so that no client is made half safe."""
+
+from typing import Any
+
+from aiokafka.helpers import create_ssl_context
+
+from schemas.settings import KafkaSettings, ProcessSettings, Settings
+from schemas.topics import record_bytes_max
+
+_BATCH_BYTES = 262_144
+# A position of the log that was deleted under us begins again at its start, never at its end.
+_OFFSET_RESET = "earliest"
+_FETCH_WAIT_MS = 100
+
+
+def client_arguments(kafka: KafkaSettings) -> dict[str, Any]:
+    """What every client shares: where the cluster is and how to be let in. Reads the certificate files."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap_servers,
+        "security_protocol": kafka.security_protocol,
+    }
+    if "SSL" in kafka.security_protocol:
+        arguments["ssl_context"] = create_ssl_context(
+            cafile=kafka.ca_file, certfile=kafka.cert_file, keyfile=kafka.key_file
+        )
+    if kafka.security_protocol.startswith("SASL"):
+        arguments |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.username,
+            "sasl_plain_password": kafka.password.value.decode() if kafka.password else None,
+        }
+    return arguments
+
+
+def producer_arguments(settings: Settings) -> dict[str, Any]:
+    """An idempotent producer whose acknowledgement means: on all in-sync replicas."""
+    return {
+        **client_arguments(settings.kafka),
+        "acks": "all",
+        "enable_idempotence": True,
+        "max_batch_size": _BATCH_BYTES,
+        "max_request_size": record_bytes_max(settings),
+    }
+
+
+def transactional_producer_arguments(settings: Settings, *, transactional_id: str) -> dict[str, Any]:
+    """The producer of one input partition; starting it fences every older one of the same id."""
+    return {
+        **producer_arguments(settings),
+        "transactional_id": transactional_id,
+        "transaction_timeout_ms": settings.process.transaction_timeout_ms,
+    }
+
+
+def group_consumer_arguments(settings: Settings, *, group: str) -> dict[str, Any]:
+    """A consumer that belongs to `group`, sees committed records only and commits nothing by itself."""
+    process: ProcessSettings = settings.process
+    return {
+        **reader_arguments(settings),
+        "group_id": group,
+        "session_timeout_ms": process.session_timeout_ms,
+        "heartbeat_interval_ms": process.session_timeout_ms // 3,
+        # A member has this long to finish its round when the group rebalances.
+        "rebalance_timeout_ms": 3 * process.session_timeout_ms,
+    }
+
+
+def reader_arguments(settings: Settings) -> dict[str, Any]:
+    """A consumer that belongs to no group and sees committed records only."""
+    return {
+        **client_arguments(settings.kafka),
+        "isolation_level": "read_committed",
+        "enable_auto_commit": False,
+        "auto_offset_reset": _OFFSET_RESET,
+        "max_partition_fetch_bytes": max(1_048_576, record_bytes_max(settings)),
+        "fetch_max_wait_ms": _FETCH_WAIT_MS,
+        "check_crcs": settings.kafka.check_crcs,
+    }

@@ -1,0 +1,41 @@
+"""A Kafka record on its way out, and the place of one that is already in.
+
+`topic` here is the contract's short name (`orders`); the prefix is added where a producer is called.
+"""
+
+from dataclasses import dataclass
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a record lies: the full topic name, partition and offset."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record of `raw` as it was read; `key` and `value` are None only where another producer wrote it."""
+
+    position: Position
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record to write; `topic` is the short name, `key` decides the partition (Kafka's murmur2)."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Headers = ()

@@ -1,0 +1,166 @@
+"""The configuration as typed values: every key, its default and its bounds.
+
+How a file and the environment become these values, and how faults are told, stands in `schemas.configuration`.
+"""
+
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    model_validator,
+)
+
+from schemas.secrets import Secret, resolve
+
+SignaturePolicy = Literal["require", "verify-if-present"]
+Network = IPv4Network | IPv6Network
+
+# Kafka's own limit for a topic name is 249 characters; the prefix leaves room for ours and for a replay's suffix.
+_PREFIX_PATTERN = r"^[A-Za-z0-9._-]{0,128}$"
+# Part of a URL, of record keys (`provider:endpoint:id`) and of lanes (`endpoint#lane`), so none of their separators.
+ENDPOINT_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+
+
+def _resolve_secret(reference: object, info: ValidationInfo) -> Secret:
+    if not isinstance(reference, str):
+        raise ValueError("a secret is a reference: env:NAME or file:PATH")  # noqa: TRY004 pydantic collects ValueErrors
+    return resolve(reference, (info.context or {}).get("environ", {}))
+
+
+def _resolve_signing_secret(reference: object, info: ValidationInfo) -> Secret:
+    if isinstance(reference, str) and not (info.context or {}).get("signing_secrets", True):
+        return Secret(reference, b"")
+    return _resolve_secret(reference, info)
+
+
+def _read_network(text: object) -> Network:
+    if not isinstance(text, str):
+        raise ValueError("a network is text such as 203.0.113.0/24")  # noqa: TRY004 pydantic collects ValueErrors
+    return ip_network(text)
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("has no time zone; write it as 2027-01-01T00:00:00Z")
+    return moment
+
+
+SecretReference = Annotated[Secret, PlainValidator(_resolve_secret)]
+# The ingress runs without the environment that holds these.
+SigningSecretReference = Annotated[Secret, PlainValidator(_resolve_signing_secret)]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys and wrong types are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+class KafkaSettings(Section):
+    bootstrap_servers: str = "127.0.0.1:9092"
+    topic_prefix: Annotated[str, Field(pattern=_PREFIX_PATTERN)] = "dropstream."
+    replication_factor: Annotated[int, Field(ge=1, le=32_767)] = 3
+    partitions: Annotated[int, Field(ge=1, le=10_000)] = 12
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    username: str | None = None
+    password: SecretReference | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    # Only the in-memory broker needs false: it does not renew the checksum of a batch that it moves.
+    check_crcs: bool = True
+
+
+class IngestSettings(Section):
+    host: str = "0.0.0.0"  # noqa: S104 the ingress is there to be reached
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: Annotated[int, Field(ge=0, le=65_535)] = 8081
+    body_bytes_max: Annotated[int, Field(ge=1, le=67_108_864)] = 1_048_576
+    body_timeout_ms: Annotated[int, Field(ge=100)] = 20_000
+    in_flight_bytes_max: Annotated[int, Field(ge=1)] = 67_108_864
+    kafka_deadline_ms: Annotated[int, Field(ge=1)] = 1500
+    stop_grace_ms: Annotated[int, Field(ge=0)] = 10_000
+    spool_dir: str = "./spool"
+    spool_bytes_max: Annotated[int, Field(ge=0)] = 10_737_418_240
+
+
+class ProcessSettings(Section):
+    admin_host: str = "127.0.0.1"
+    admin_port: Annotated[int, Field(ge=0, le=65_535)] = 8082
+    commit_interval_ms: Annotated[int, Field(ge=0, le=5_000)] = 100
+    # A transaction must end before the session does: then a frozen owner is fenced before it is replaced.
+    session_timeout_ms: Annotated[int, Field(ge=6_000)] = 10_000
+    transaction_timeout_ms: Annotated[int, Field(ge=1_000)] = 9_000
+    records_per_round_max: Annotated[int, Field(ge=1)] = 2_000
+    dedupe_window_hours: Annotated[int, Field(ge=1)] = 120
+
+    @model_validator(mode="after")
+    def _transaction_ends_first(self) -> "ProcessSettings":
+        if self.transaction_timeout_ms >= self.session_timeout_ms:
+            raise ValueError("transaction_timeout_ms must be below session_timeout_ms")
+        return self
+
+
+class SequenceSettings(Section):
+    grace_seconds: Annotated[int, Field(ge=0)] = 90
+    lost_after_hours: Annotated[int, Field(ge=1)] = 110
+
+
+class SignatureScheme(Section):
+    """How Modern Dropship's header is read, for its scheme is unconfirmed; the defaults are the likeliest reading."""
+
+    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "Convictional-Signature"
+    # `listed`: <timestamp>,<mac>[,<mac>...] · `labelled`: t=<timestamp>,v1=<mac> · `plain`: <mac>[,...] over the body
+    format: Literal["listed", "labelled", "plain"] = "listed"
+    encoding: Literal["hex", "base64"] = "hex"
+
+
+class SigningSecret(Section):
+    """A secret that signs deliveries, until `expires` (aware; None for never)."""
+
+    value: SigningSecretReference
+    expires: Annotated[datetime, AfterValidator(_aware)] | None = None
+
+
+def _signing_secret(given: object) -> object:
+    return {"value": given} if isinstance(given, str) else given
+
+
+class EndpointSettings(Section):
+    provider: str
+    secrets: list[Annotated[SigningSecret, BeforeValidator(_signing_secret)]] = []
+    token: SecretReference | None = None
+    signature: SignaturePolicy | None = None  # None: the provider's own default
+    signature_scheme: SignatureScheme = SignatureScheme()
+    timestamp_tolerance_seconds: Annotated[int, Field(ge=0)] = 0
+    allow_from: list[Annotated[Network, PlainValidator(_read_network)]] = []
+    rate_per_second: Annotated[float, Field(gt=0)] | None = None
+    burst: Annotated[int, Field(ge=1)] | None = None
+    lanes: Annotated[int, Field(ge=1, le=1_000)] = 1
+    enabled: bool = True
+
+    @model_validator(mode="after")
+    def _can_be_verified(self) -> "EndpointSettings":
+        if not self.secrets and self.signature != "verify-if-present":
+            raise ValueError('has no secrets; name at least one, as secrets = ["env:NAME"]')
+        if self.burst is not None and self.rate_per_second is None:
+            raise ValueError("burst does nothing without rate_per_second")
+        return self
+
+
+class Settings(Section):
+    kafka: KafkaSettings = KafkaSettings()
+    ingest: IngestSettings = IngestSettings()
+    process: ProcessSettings = ProcessSettings()
+    sequence: SequenceSettings = SequenceSettings()
+    endpoints: dict[Annotated[str, Field(pattern=ENDPOINT_NAME_PATTERN)], EndpointSettings]

@@ -1,0 +1,78 @@
+"""Every topic in one table: what it is keyed by, what it holds, how long it is kept.
+
+`dropstream topics plan/apply` makes the cluster agree with this table; nothing else creates a topic.
+"""
+
+from dataclasses import dataclass
+
+from schemas.settings import Settings
+
+_DAY_MS = 86_400_000
+# An event holds the whole body and what was read from it; the room over the body is for that, and for up to 128 header
+# fields of 8,190 bytes (aiohttp's own limits). A larger event is rejected with its size, never sent to fail.
+_ENVELOPE_BYTES = 2_097_152
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One row: `name` without prefix; `retention_ms` None for a compacted one."""
+
+    name: str
+    key: str
+    value: str
+    retention_ms: int | None
+
+
+TOPICS: tuple[Topic, ...] = (
+    Topic("raw", "endpoint, or endpoint#lane", "exact body bytes", 30 * _DAY_MS),
+    Topic("orders", "provider:endpoint:order_id", "event", 30 * _DAY_MS),
+    Topic("inventory", "provider:endpoint:sku-or-variant", "event", 30 * _DAY_MS),
+    Topic("catalog", "provider:endpoint:entity_id", "event", 30 * _DAY_MS),
+    Topic("incidents", "provider:endpoint:entity_id", "event", 30 * _DAY_MS),
+    Topic("other", "provider:endpoint:entity_id", "event", 30 * _DAY_MS),
+    Topic("rejected", "as raw", "the raw record, unchanged", 30 * _DAY_MS),
+    Topic("sequence", "endpoint", "one observation per verified delivery", 7 * _DAY_MS),
+    Topic("duplicates", "endpoint", "one record per dropped retry", 30 * _DAY_MS),
+    Topic("gaps", "endpoint", "a gap's state", 30 * _DAY_MS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """A topic as it ought to be on the cluster; `name` is the full name, `config` in Kafka's own words."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    config: dict[str, str]
+
+
+def plan(settings: Settings) -> tuple[TopicPlan, ...]:
+    """Every topic as these settings want it."""
+    kafka = settings.kafka
+    return tuple(
+        TopicPlan(
+            name=kafka.topic_prefix + topic.name,
+            partitions=kafka.partitions,
+            replication_factor=kafka.replication_factor,
+            config=_config(topic, settings),
+        )
+        for topic in TOPICS
+    )
+
+
+def record_bytes_max(settings: Settings) -> int:
+    """The largest record that any topic takes, in bytes."""
+    return 2 * settings.ingest.body_bytes_max + _ENVELOPE_BYTES
+
+
+def _config(topic: Topic, settings: Settings) -> dict[str, str]:
+    config = {
+        "max.message.bytes": str(record_bytes_max(settings)),
+        # With three replicas an acknowledged record survives the loss of one node, and one node may be away.
+        "min.insync.replicas": "2" if settings.kafka.replication_factor >= 3 else "1",
+        "message.timestamp.type": "CreateTime",
+    }
+    if topic.retention_ms is None:
+        return {**config, "cleanup.policy": "compact"}
+    return {**config, "cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
