@@ -6,7 +6,7 @@ machine and any day; nothing is lost, because every path ends in at least one re
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -47,6 +47,8 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> tuple[R
     provider = rules.providers.get(endpoint.provider) if endpoint else None
     if endpoint is None or provider is None:
         return Rejection(Reason.ENDPOINT_UNKNOWN, "no endpoint of this name is configured")
+    # What is configured counts, not what the record says of itself.
+    delivery = replace(delivery, provider=provider.name)
     mark = judge(
         provider.claim(delivery, endpoint),
         secrets=endpoint.secrets,
@@ -62,7 +64,7 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> tuple[R
     meaning = provider.interpret(message)
     if isinstance(meaning, Rejection):
         return meaning
-    records = _event_records(provider.name, meaning, message, delivery, mark, position)
+    records = _event_records(meaning, message, delivery, mark, position)
     largest = max(len(record.value) for record in records)
     if largest > rules.event_bytes_max:
         return Rejection(
@@ -110,7 +112,6 @@ def _containers(value: Any) -> list[Any]:
 
 
 def _event_records(
-    provider_name: str,
     meaning: Interpretation,
     message: Message,
     delivery: Delivery,
@@ -131,7 +132,7 @@ def _event_records(
                 time=meaning.occurred.at,
                 time_quality=meaning.occurred.quality,
                 received_at=delivery.received_at,
-                provider=provider_name,
+                provider=delivery.provider,
                 endpoint=delivery.endpoint,
                 signature=mark,
                 sequence=meaning.sequence,
