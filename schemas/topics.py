@@ -11,6 +11,8 @@ _DAY_MS = 86_400_000
 # An event holds the whole body and what was read from it; the room over the body is for that, and for up to 128 header
 # fields of 8,190 bytes (aiohttp's own limits). A larger event is rejected with its size, never sent to fail.
 _ENVELOPE_BYTES = 2_097_152
+# A record's key, headers and framing; the key repeats the entity's id.
+_FRAME_BYTES = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ def plan(settings: Settings) -> tuple[TopicPlan, ...]:
 def record_bytes_max(settings: Settings) -> int:
     """The largest record that any topic takes, in bytes."""
     return 2 * settings.ingest.body_bytes_max + _ENVELOPE_BYTES
+
+
+def event_bytes_max(settings: Settings) -> int:
+    """The largest value of an event, in bytes; a delivery whose event would be larger is rejected."""
+    return record_bytes_max(settings) - _FRAME_BYTES
 
 
 def _config(topic: Topic, settings: Settings) -> dict[str, str]:

@@ -1,0 +1,50 @@
+# Two commands do it all on a fresh machine: `make run` shows the system at work, `make test` proves it.
+# Each is safe to run again. KAFKA=host:port uses a broker that runs already.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ENVIRONMENT := .venv/.complete
+
+.DEFAULT_GOAL := help
+.PHONY: help env run test lint format schemas lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+env: $(ENVIRONMENT)  ## the environment only, in .venv
+
+$(ENVIRONMENT): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12")'
+	@echo "Preparing .venv (once, about a minute) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: env  ## the whole system on a local Kafka, with one signed delivery per contract; ONCE=1 ends after the tour
+	@$(BIN)/dropstream up $(if $(ONCE),--once)
+
+test: env  ## every test, on a real local Kafka; REQUIRE_KAFKA=1 makes its absence a failure
+	@$(BIN)/pytest tests/unit tests/providers tests/property tests/integration
+
+lint: env  ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: env  ## puts the code in form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+schemas: env  ## writes the JSON Schemas anew from the code
+	@$(BIN)/dropstream schemas export schemas/json
+
+lock: env  ## pins every dependency anew, with hashes
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra in-memory \
+		--output-file requirements.txt pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra in-memory --group dev \
+		--constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+clean:  ## removes the environment, caches, and the local broker with its data
+	@test ! -x $(BIN)/dropstream || $(BIN)/dropstream kafka stop >/dev/null 2>&1 || true
+	@rm -rf .venv .dropstream .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,62 @@
+"""Short visits to the Kafka cluster, each with a deadline, each failure one sentence for a person."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from schemas.errors import ConfigurationError, DropstreamError
+from schemas.kafka import client_arguments
+from schemas.settings import KafkaSettings, Settings
+
+CONNECT_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_MS = 15_000
+CLOSE_TIMEOUT_S = 3.0
+
+
+@asynccontextmanager
+async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A started admin client.
+
+    Raises:
+        DropstreamError: when the cluster cannot be reached within a few seconds, or a request of the body fails.
+    """
+    arguments = checked_client_arguments(settings.kafka)
+    client = AIOKafkaAdminClient(**arguments, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    with failures_told(settings.kafka):
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await client.start()
+            yield client
+        finally:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await client.close()
+
+
+def checked_client_arguments(kafka: KafkaSettings) -> dict[str, Any]:
+    """`client_arguments`, where an unreadable certificate is a fault of the configuration."""
+    try:
+        return client_arguments(kafka)
+    except OSError as error:
+        fault = f"ca_file, cert_file or key_file cannot be used: {error.strerror or error}"
+        raise ConfigurationError("kafka", (fault,)) from error
+
+
+@contextmanager
+def failures_told(kafka: KafkaSettings) -> Iterator[None]:
+    """What a Kafka client raises inside becomes one `DropstreamError` that says where and what to do."""
+    place = kafka.bootstrap_servers
+    try:
+        yield
+    except KafkaConnectionError as error:
+        raise DropstreamError(
+            f"cannot reach Kafka at {place}; is it running (dropstream kafka status), "
+            "and are kafka.bootstrap_servers and the security settings right?"
+        ) from error
+    except TimeoutError as error:
+        raise DropstreamError(f"Kafka at {place} does not answer in time; look at the broker's health") from error
+    except KafkaError as error:
+        raise DropstreamError(f"Kafka at {place} refused: {type(error).__name__} {error}".rstrip()) from error

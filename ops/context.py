@@ -1,0 +1,61 @@
+"""What every verb begins with: its configuration, read once from a file and the environment.
+
+It decides where the file is and how a group of verbs looks. What the keys mean stands in `schemas.configuration`.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from processors.provider import discover
+from schemas.configuration import Context, read_configuration
+from schemas.errors import ConfigurationError
+from schemas.settings import Settings
+
+CONFIG_VARIABLE = "DROPSTREAM_CONFIG"
+_DEFAULT_FILE = Path("dropstream.toml")
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help=f"The configuration; else ${CONFIG_VARIABLE}, else ./{_DEFAULT_FILE}.",
+        show_default=False,
+    ),
+]
+
+
+def configuration_file(given: Path | None) -> Path:
+    """The file that counts: `given`, else the one the environment names, else the one in this directory."""
+    return given or Path(os.environ.get(CONFIG_VARIABLE) or _DEFAULT_FILE)
+
+
+def load_settings(given: Path | None, *, signing_secrets: bool = True) -> Settings:
+    """The settings of this run; `signing_secrets` False for a process that may not know them.
+
+    Raises:
+        ConfigurationError: names every fault at once.
+    """
+    file = configuration_file(given)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        fault = f"cannot be read: {reason}; name the configuration with --config FILE or ${CONFIG_VARIABLE}"
+        raise ConfigurationError(str(file), (fault,)) from error
+    context = Context(environ=os.environ, providers=discover(), signing_secrets=signing_secrets)
+    return read_configuration(text, source=str(file), context=context)
+
+
+def verb_group(sentence: str) -> typer.Typer:
+    """An empty group of verbs whose help is plain text, on a terminal and in a pipe alike."""
+    return typer.Typer(
+        help=sentence,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )

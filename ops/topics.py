@@ -1,0 +1,187 @@
+"""Makes the cluster agree with the table of topics in `schemas.topics`: creates, alters settings, and says the rest.
+
+Partitions are never added: a key would move to another partition, and its order would be lost.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from ops.cluster import admin
+from schemas.errors import DropstreamError
+from schemas.settings import Settings
+from schemas.topics import TopicPlan, plan
+
+# Kafka's ConfigSource: set on this very topic, not inherited. https://kafka.apache.org/protocol.html#The_Messages_DescribeConfigs
+_SET_ON_TOPIC = 1
+_VISIBLE_TIMEOUT_S = 15.0
+_VISIBLE_INTERVAL_S = 0.1
+
+Verdict = Literal["missing", "agrees", "differs"]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as it is: `config` holds every value that counts, `own` those set on the topic itself."""
+
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str]
+    own: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is planned beside what is; `found` None for a topic that is not there."""
+
+    plan: TopicPlan
+    found: TopicState | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """The comparison in one word."""
+        if self.found is None:
+            return "missing"
+        return "differs" if self.shape or self.config else "agrees"
+
+    @property
+    def shape(self) -> tuple[str, ...]:
+        """Differences that only a new topic can mend, each a sentence."""
+        if self.found is None:
+            return ()
+        pairs = (
+            ("partitions", self.found.partitions, self.plan.partitions),
+            ("replication factor", self.found.replication_factor, self.plan.replication_factor),
+        )
+        return tuple(f"{name} {found}, planned {planned}" for name, found, planned in pairs if found != planned)
+
+    @property
+    def config(self) -> dict[str, tuple[str | None, str]]:
+        """The settings that differ: name -> (found, planned)."""
+        if self.found is None:
+            return {}
+        return {
+            name: (self.found.config.get(name), planned)
+            for name, planned in self.plan.config.items()
+            if self.found.config.get(name) != planned
+        }
+
+    @property
+    def sentence(self) -> str:
+        """Every difference, for a person."""
+        settings = (f"{name} {found}, planned {planned}" for name, (found, planned) in self.config.items())
+        return "; ".join((*self.shape, *settings))
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What `apply` did, and how things stand now."""
+
+    created: tuple[str, ...]
+    altered: tuple[str, ...]
+    now: tuple[Comparison, ...]
+
+
+def compare(plans: Iterable[TopicPlan], states: Mapping[str, TopicState]) -> tuple[Comparison, ...]:
+    """Each plan beside the state of the topic of its name."""
+    return tuple(Comparison(one, states.get(one.name)) for one in plans)
+
+
+async def read_comparisons(settings: Settings) -> tuple[Comparison, ...]:
+    """How the cluster stands against the plan; changes nothing."""
+    async with admin(settings) as client:
+        return await _comparisons(client, plan(settings))
+
+
+async def apply(settings: Settings) -> Applied:
+    """Creates what is missing and alters settings that differ; applied again, it changes nothing.
+
+    Raises:
+        DropstreamError: when the cluster is not reachable or refuses.
+    """
+    async with admin(settings) as client:
+        before = await _comparisons(client, plan(settings))
+        missing = [one.plan for one in before if one.verdict == "missing"]
+        altered = [one for one in before if one.config]
+        if missing:
+            await _create(client, missing)
+        if altered:
+            await _alter(client, altered)
+        now = await _settled(client, plan(settings)) if missing or altered else before
+    return Applied(created=tuple(one.name for one in missing), altered=tuple(one.plan.name for one in altered), now=now)
+
+
+async def _comparisons(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> tuple[Comparison, ...]:
+    return compare(plans, await _read_states(client, {one.name for one in plans}))
+
+
+async def _read_states(client: AIOKafkaAdminClient, names: set[str]) -> dict[str, TopicState]:
+    # All topics are asked for: asking by name would create them where the cluster creates topics by itself.
+    described = {
+        one["topic"]: one["partitions"]
+        for one in await client.describe_topics()
+        if one["topic"] in names and not one["error_code"] and one["partitions"]
+    }
+    if not described:
+        return {}
+    answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in described])
+    return {
+        one["resource_name"]: _state(described[one["resource_name"]], one["config_entries"])
+        for answer in answers
+        for one in answer.to_object()["resources"]
+        if not one["error_code"]
+    }
+
+
+def _state(partitions: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[str, Any]]) -> TopicState:
+    values = [(one["config_names"], one["config_value"] or "", one["config_source"]) for one in entries]
+    return TopicState(
+        partitions=len(partitions),
+        replication_factor=min(len(one["replicas"]) for one in partitions),
+        config={name: value for name, value, _ in values},
+        own={name: value for name, value, source in values if source == _SET_ON_TOPIC},
+    )
+
+
+async def _create(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> None:
+    wanted = [NewTopic(one.name, one.partitions, one.replication_factor, topic_configs=one.config) for one in plans]
+    answer = await client.create_topics(wanted)
+    _refuse(
+        (topic, code, message)
+        for topic, code, message in answer.topic_errors
+        if for_code(code) is not TopicAlreadyExistsError  # somebody else applied the same plan just now
+    )
+
+
+async def _alter(client: AIOKafkaAdminClient, comparisons: Sequence[Comparison]) -> None:
+    # This request replaces every setting of a topic, so those that are none of ours go along.
+    resources = [
+        ConfigResource(ConfigResourceType.TOPIC, one.plan.name, {**one.found.own, **one.plan.config})
+        for one in comparisons
+        if one.found
+    ]
+    for answer in await client.alter_configs(resources):
+        _refuse((name, code, message) for code, message, _, name in answer.resources)
+
+
+def _refuse(answers: Iterable[tuple[str, int, str | None]]) -> None:
+    for name, code, message in answers:
+        error: type[KafkaError] = for_code(code)
+        if code:
+            raise DropstreamError(f"{name}: Kafka refused: {message or error.__name__}")
+
+
+async def _settled(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> tuple[Comparison, ...]:
+    """How things stand once every broker's answer shows what was just done, or after a while regardless."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _VISIBLE_TIMEOUT_S
+    while True:
+        now = await _comparisons(client, plans)
+        if clock() >= deadline or all(one.found and not one.config for one in now):
+            return now
+        await asyncio.sleep(_VISIBLE_INTERVAL_S)

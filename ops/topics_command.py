@@ -1,0 +1,61 @@
+"""`dropstream topics`: the table of topics in code, against the cluster."""
+
+from ops import screen
+from ops.context import ConfigFile, load_settings, verb_group
+from ops.event_loop import run
+from ops.topics import Comparison, apply, read_comparisons
+from schemas.errors import DropstreamError
+
+app = verb_group("Create and check every topic from one table in code.")
+
+
+@app.command("plan")
+def show_plan(config: ConfigFile = None) -> None:
+    """Show what agrees with the plan, what is missing and what differs; change nothing.
+
+    Example: dropstream topics plan
+    """
+    comparisons = run(read_comparisons(load_settings(config)))
+    _show(comparisons, {})
+    if screen.is_terminal() and any(one.verdict != "agrees" for one in comparisons):
+        screen.say("dropstream topics apply creates what is missing and alters settings that differ.")
+
+
+@app.command("apply")
+def apply_plan(config: ConfigFile = None) -> None:
+    """Create what is missing and alter settings that differ; safe to run again.
+
+    Example: dropstream topics apply --config dropstream.toml
+    """
+    applied = run(apply(load_settings(config)))
+    done = {**dict.fromkeys(applied.altered, "altered"), **dict.fromkeys(applied.created, "created")}
+    _show(applied.now, done)
+    left = [one for one in applied.now if one.verdict != "agrees"]
+    if left:
+        raise DropstreamError(_what_to_do(left))
+
+
+def _show(comparisons: tuple[Comparison, ...], done: dict[str, str]) -> None:
+    screen.show_table(
+        ("topic", "partitions", "replicas", "state", "differences"),
+        (
+            (
+                one.plan.name,
+                str(one.plan.partitions),
+                str(one.plan.replication_factor),
+                one.verdict if one.verdict == "differs" else done.get(one.plan.name, one.verdict),
+                one.sentence,
+            )
+            for one in comparisons
+        ),
+    )
+
+
+def _what_to_do(left: list[Comparison]) -> str:
+    names = ", ".join(one.plan.name for one in left)
+    if any(one.shape for one in left):
+        return (
+            f"{names}: partitions and replicas are not changed, for keys would move and lose their order; "
+            "set kafka.partitions and kafka.replication_factor to what is there, or take a new kafka.topic_prefix"
+        )
+    return f"{names}: the cluster does not show the change yet; run dropstream topics plan"

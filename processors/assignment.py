@@ -1,0 +1,151 @@
+"""The partitions of a group that are this process's own: noted, opened, worked on, let go.
+
+aiokafka logs and drops what a rebalance callback raises, and sends heartbeats during the revoked callback, but not
+during the assigned one. So the callbacks only note and let go; opening waits for the next round. The lock is held while
+partitions are opened and while a round runs, never while fetching: a revocation waits for a round and for no more.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from processors.metrics import ProcessMetrics
+from processors.partition import Partition, Step, open_partition
+from schemas.errors import DropstreamError
+from schemas.settings import Settings
+
+_log = structlog.get_logger()
+
+Batches = Mapping[TopicPartition, Sequence[ConsumerRecord]]
+
+
+class FencedError(DropstreamError):
+    """Another process owns a partition that this one thought its own; only a fresh start is safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an assignment needs to know of its group; `id` is the consumer group's, `name` is for people."""
+
+    name: str
+    id: str
+    step: Step
+    settings: Settings
+    metrics: ProcessMetrics
+
+
+@dataclass(eq=False)
+class Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
+    """Which partitions are ours, and which of them are open."""
+
+    work: Work
+    consumer: AIOKafkaConsumer
+    _open: dict[TopicPartition, Partition] = field(default_factory=dict)
+    _noted: set[TopicPartition] = field(default_factory=set)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # Producers on their way out: one with an open transaction ends only when its successor has fenced it.
+    _leaving: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    @property
+    def open_count(self) -> int:
+        """How many partitions are in work."""
+        return len(self._open)
+
+    @property
+    def noted_count(self) -> int:
+        """How many partitions wait to be opened."""
+        return len(self._noted)
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Lets all partitions go, after the round that runs; they come back by `on_partitions_assigned`, or do not."""
+        async with self._lock:
+            self._noted.clear()
+            for source in list(self._open):
+                self._drop(source)
+        _log.info("partitions_revoked", group=self.work.name, count=len(revoked))
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Notes the partitions; nothing is fetched from one before it is open."""
+        self.consumer.pause(*assigned)
+        self._noted.update(assigned)
+        _log.info("partitions_assigned", group=self.work.name, count=len(assigned))
+
+    async def open_noted(self) -> Exception | None:
+        """Opens the noted partitions side by side; the first error, where one stays closed and must be tried again."""
+        if not self._noted:
+            return None
+        async with self._lock:
+            self._noted &= self.consumer.assignment()
+            errors = await asyncio.gather(*map(self._open_one, sorted(self._noted)))
+        return next((error for error in errors if error is not None), None)
+
+    async def process(self, batches: Batches) -> None:
+        """One transaction per partition, side by side; one that fails is opened anew later, and its records come again.
+
+        Raises:
+            FencedError: a partition has a new owner.
+        """
+        async with self._lock:
+            # Fetched before a partition was opened, or after it was let go: its owner fetches it again.
+            owned = [(self._open[source], records) for source, records in batches.items() if source in self._open]
+            try:
+                async with asyncio.TaskGroup() as transactions:
+                    for partition, records in owned:
+                        transactions.create_task(self._transact(partition, records))
+            except ExceptionGroup as group:
+                raise group.exceptions[0] from group  # One reason to end is enough.
+
+    async def close(self, timeout_s: float) -> None:
+        """Closes every partition; what has not ended after `timeout_s` is left to its time-out at the cluster."""
+        async with self._lock:
+            for source in list(self._open):
+                self._drop(source)
+        if self._leaving:
+            _, late = await asyncio.wait(self._leaving, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+
+    async def _open_one(self, source: TopicPartition) -> Exception | None:
+        work = self.work
+        try:
+            with work.metrics.opening_seconds.labels(work.name).time():
+                self._open[source] = await open_partition(
+                    self.consumer, source, group=work.id, step=work.step, settings=work.settings
+                )
+        except (KafkaError, TimeoutError) as error:
+            return error
+        self._noted.discard(source)
+        self.consumer.resume(source)
+        work.metrics.partitions_open.labels(work.name).set(len(self._open))
+        return None
+
+    async def _transact(self, partition: Partition, records: Sequence[ConsumerRecord]) -> None:
+        work, source = self.work, partition.source
+        try:
+            with work.metrics.transaction_seconds.labels(work.name).time():
+                outputs = await partition.transact(records)
+        except ProducerFenced as error:
+            raise FencedError(
+                f"partition {source.partition} of {source.topic} has a new owner; this process ends"
+            ) from error
+        except (KafkaError, TimeoutError) as error:
+            # Its fate is unknown. Opening the partition anew ends it, and goes back to what was really committed.
+            _log.warning("transaction_failed", group=work.name, partition=source.partition, error=repr(error))
+            work.metrics.transactions_failed.labels(work.name).inc()
+            self._drop(source)
+            self.consumer.pause(source)
+            self._noted.add(source)
+            return
+        work.metrics.count_transaction(work.name, len(records), outputs)
+        behind = (self.consumer.highwater(source) or 0) - records[-1].offset - 1
+        work.metrics.lag.labels(work.name, str(source.partition)).set(max(0, behind))
+
+    def _drop(self, source: TopicPartition) -> None:
+        task = asyncio.create_task(self._open.pop(source).close())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        self.work.metrics.partitions_open.labels(self.work.name).set(len(self._open))

@@ -1,0 +1,38 @@
+"""What the consumer groups count; the label `group` tells them apart."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from schemas.records import Record
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_PREFIX = "dropstream_process_"
+
+
+class ProcessMetrics:
+    """The metrics of a process, made once on a registry of the caller's."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._records = Counter(f"{_PREFIX}records", "Input records committed.", ["group"], registry=registry)
+        self._outputs = Counter(f"{_PREFIX}outputs", "Records written.", ["group", "topic"], registry=registry)
+        self._rejected = Counter(f"{_PREFIX}rejected", "Deliveries rejected.", ["group", "reason"], registry=registry)
+        self.transaction_seconds = Histogram(
+            f"{_PREFIX}transaction_seconds", "A transaction.", ["group"], buckets=_SECONDS, registry=registry
+        )
+        self.transactions_failed = Counter(
+            f"{_PREFIX}transactions_failed", "Given up, to be done again.", ["group"], registry=registry
+        )
+        self.opening_seconds = Histogram(
+            f"{_PREFIX}opening_seconds", "Fencing, then the offset.", ["group"], buckets=_SECONDS, registry=registry
+        )
+        self.partitions_open = Gauge(f"{_PREFIX}partitions_open", "In work here.", ["group"], registry=registry)
+        self.lag = Gauge(f"{_PREFIX}lag_records", "Not yet processed.", ["group", "partition"], registry=registry)
+
+    def count_transaction(self, group: str, records: int, outputs: Iterable[Record]) -> None:
+        """Counts one committed transaction."""
+        self._records.labels(group).inc(records)
+        for output in outputs:
+            self._outputs.labels(group, output.topic).inc()
+            if output.topic == "rejected":
+                self._rejected.labels(group, dict(output.headers)["dropstream-reason"].decode()).inc()

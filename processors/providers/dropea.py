@@ -1,0 +1,258 @@
+"""Dropea: two contracts behind one name, told apart by their headers and by the shape of their bodies.
+
+Version 1 (https://support.dropea.com/portal/en/kb/articles/user-guide-webhooks) is flat, speaks Madrid wall time and may
+be unsigned. Version 2 (https://public-api.dropea.com/dropshipper/openapi.json) holds whole objects, in UTC, per market.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from processors.fields import decimal_text, first_id, mapping, objects, text, text_id
+from processors.provider import Fact, Interpretation, Message, Provider, Sample
+from processors.signatures import Claim, base64_text, hex_text, mac, single_header
+from processors.times import occurred_at, occurred_at_wall_time
+from schemas.delivery import Delivery, rfc3339, timestamp_ms
+from schemas.event_data import IncidentData, Item, OrderData, OtherData, Shipment
+from schemas.rejections import Reason, Rejection
+from schemas.settings import EndpointSettings
+from schemas.vocabulary import Domain, IncidentStatus, OrderStatus
+
+_V1_SIGNATURE = "X-Dropea-Hmac-Sha256"
+_V2_SIGNATURE = "X-Dropea-Signature"
+_V2_HEADERS = ("x-dropea-signature", "x-dropea-event-id", "x-dropea-topic")
+_V2_FIELDS = ("event_id", "event_at", "resource_id")
+_MADRID = ZoneInfo("Europe/Madrid")
+
+# Words are compared in lower case: version 1 writes them so, its GraphQL sister and version 2 in capitals.
+_ORDER_STATUSES = {
+    "draft": OrderStatus.DRAFT,
+    "pending": OrderStatus.PENDING,
+    "confirmed": OrderStatus.CONFIRMED,
+    "preparing": OrderStatus.PROCESSING,
+    "prepared": OrderStatus.PROCESSING,
+    "processing": OrderStatus.PROCESSING,
+    "transit": OrderStatus.SHIPPED,
+    "shipping": OrderStatus.SHIPPED,
+    "incidence": OrderStatus.ON_HOLD,  # On its way, and waiting for somebody to say how to go on.
+    "delivered": OrderStatus.DELIVERED,
+    "charged": OrderStatus.COMPLETED,
+    "rejected": OrderStatus.REJECTED,
+    "cancelled": OrderStatus.CANCELLED,
+    "error": OrderStatus.FAILED,
+    # FINISH alone says that the order is over, not how: the sub-status tells.
+    "finish/delivered": OrderStatus.DELIVERED,
+    "finish/paid": OrderStatus.COMPLETED,
+    "finish/cancelled": OrderStatus.CANCELLED,
+    "finish/refused": OrderStatus.REFUSED,  # By the customer; REJECTED is by the carrier.
+    "finish/refused_lost_damaged": OrderStatus.REFUSED,
+    "finish/lost_damaged": OrderStatus.FAILED,
+    "error/rejected": OrderStatus.REJECTED,
+}
+_INCIDENT_STATUSES = {
+    "info": IncidentStatus.INFO,
+    "pending": IncidentStatus.PENDING,
+    "client_managed": IncidentStatus.MANAGING,
+    "managing_with_client": IncidentStatus.MANAGING,
+    # One state, two spellings on one vendor page.
+    "resolution_send": IncidentStatus.SOLUTION_SENT,
+    "solution_send": IncidentStatus.SOLUTION_SENT,
+    "resolved": IncidentStatus.RESOLVED,
+}
+
+
+def _claim(delivery: Delivery, _endpoint: EndpointSettings) -> Claim | Rejection | None:
+    """Version 1: the MAC of the body in hex or base64, for its page does not say which; it may be absent."""
+    if any(delivery.values_of(name) for name in _V2_HEADERS):
+        return _claim_v2(delivery)
+    signature = single_header(delivery, _V1_SIGNATURE.lower())
+    if signature is None or isinstance(signature, Rejection):
+        return signature
+    return Claim((signature,), delivery.body, (hex_text, base64_text))
+
+
+def _claim_v2(delivery: Delivery) -> Claim | Rejection:
+    """Version 2: `sha256=` and the MAC of the body, which is base64 although that prefix means hex elsewhere."""
+    signature = single_header(delivery, _V2_SIGNATURE.lower())
+    if isinstance(signature, Rejection):
+        return signature
+    if signature is None:
+        return Rejection(Reason.SIGNATURE_MISSING, f"a delivery of version 2 without {_V2_SIGNATURE}")
+    if not signature.startswith(b"sha256="):
+        return Rejection(Reason.SIGNATURE_INVALID, f"{_V2_SIGNATURE} does not begin with sha256=")
+    return Claim((signature.removeprefix(b"sha256="),), delivery.body, (base64_text,))
+
+
+def _order_v1(message: Message) -> Fact:
+    order_id, word, old_word = (text_id(message.body.get("order_id")), *_statuses_v1(message))
+    data = OrderData(
+        order_id=order_id,
+        status=_order_status(word),
+        provider_status=word,
+        previous_status=_order_status(old_word),
+        provider_previous_status=old_word,
+        payload=message.payload,
+    )
+    return Fact(Domain.ORDER, "status_changed", order_id, data)
+
+
+def _incident_v1(message: Message) -> Fact:
+    incident_id, word, old_word = (text_id(message.body.get("incidence_id")), *_statuses_v1(message))
+    data = IncidentData(
+        incident_id=incident_id,
+        status=_incident_status(word),
+        provider_status=word,
+        previous_status=_incident_status(old_word),
+        provider_previous_status=old_word,
+        payload=message.payload,
+    )
+    return Fact(Domain.INCIDENT, "status_changed", incident_id, data)
+
+
+def _statuses_v1(message: Message) -> tuple[str | None, str | None]:
+    return text(message.body.get("new_status")), text(message.body.get("prev_status"))
+
+
+def _unknown(entity_id: str | None, message: Message) -> Fact:
+    return Fact(Domain.OTHER, "unknown_event", entity_id, OtherData(entity_id=entity_id, payload=message.payload))
+
+
+def _order_v2(what: str, message: Message) -> Fact:
+    order_id, order = _in_market(message, message.body.get("resource_id")), mapping(message.body.get("resource"))
+    shipment = Shipment(
+        carrier=text(order.get("carrier")),
+        tracking_number=text_id(order.get("tracking_number")),
+        tracking_url=text(order.get("tracking_url")),
+    )
+    word, detail = text(order.get("status")), text(order.get("sub_status"))
+    data = OrderData(
+        order_id=order_id,
+        reference=text_id(order.get("external_order_id")),
+        status=OrderStatus.CANCELLED
+        if what == "cancelled"
+        else _order_status(f"{word}/{detail}") or _order_status(word),
+        provider_status=word,
+        items=tuple(_item(line) for line in objects(order.get("line_items"))),
+        shipments=(shipment,) if shipment != Shipment() else (),
+        payload=message.payload,
+    )
+    return Fact(Domain.ORDER, what, order_id, data)
+
+
+def _item(line: Mapping[str, Any]) -> Item:
+    return Item(
+        item_id=text_id(line.get("id")),
+        sku=text_id(line.get("sku")),
+        variant_id=text_id(line.get("variant_id")),
+        quantity=decimal_text(line.get("quantity")),
+    )
+
+
+def _incident_v2(what: str, message: Message) -> Fact:
+    """The incident goes by its order where the order is known, else by itself."""
+    issue, resource_id = mapping(message.body.get("resource")), text_id(message.body.get("resource_id"))
+    order_id, word = _in_market(message, issue.get("order_id")), text(issue.get("status"))
+    data = IncidentData(
+        incident_id=_in_market(message, resource_id),
+        order_id=order_id,
+        kind=text(issue.get("type")),
+        status=IncidentStatus.RESOLVED if what == "resolved" else _incident_status(word),
+        provider_status=word,
+        payload=message.payload,
+    )
+    return Fact(Domain.INCIDENT, what, order_id or _in_market(message, resource_id and f"issue-{resource_id}"), data)
+
+
+def _in_market(message: Message, identity: object) -> str | None:
+    """`PT:14`: every market counts its own ids, so an id without its market names nothing."""
+    market, entity_id = text(message.body.get("market")), text_id(identity)
+    return f"{market.upper()}:{entity_id}" if market and entity_id else None
+
+
+def _order_status(word: str | None) -> OrderStatus | None:
+    return _ORDER_STATUSES.get((word or "").lower())
+
+
+def _incident_status(word: str | None) -> IncidentStatus | None:
+    return _INCIDENT_STATUSES.get((word or "").lower())
+
+
+_V1_TOPICS: Mapping[str, Callable[[Message], Fact]] = {
+    "order:status_update": _order_v1,
+    "incidence:status_update": _incident_v1,
+}
+_V2_TOPICS: Mapping[str, tuple[str, Callable[[str, Message], Fact]]] = {
+    "order.created": ("created", _order_v2),
+    "order.status.changed": ("status_changed", _order_v2),
+    "order.cancelled": ("cancelled", _order_v2),
+    "issue.created": ("created", _incident_v2),
+    "issue.status.changed": ("status_changed", _incident_v2),
+    "issue.resolved": ("resolved", _incident_v2),
+}
+
+
+def _interpret(message: Message) -> Interpretation | Rejection:
+    topic = text(message.body.get("topic"))
+    if topic is None:
+        return Rejection(Reason.BODY_UNRECOGNISED, "the body has no topic")
+    is_v2 = topic in _V2_TOPICS or (topic not in _V1_TOPICS and any(name in message.body for name in _V2_FIELDS))
+    return _interpret_v2(topic, message) if is_v2 else _interpret_v1(topic, message)
+
+
+def _interpret_v1(topic: str, message: Message) -> Interpretation:
+    body, read = message.body, _V1_TOPICS.get(topic)
+    entity_id = first_id(body.get("order_id"), body.get("incidence_id"), body.get("id"))
+    fact = read(message) if read else _unknown(entity_id, message)
+    new, previous = _statuses_v1(message)
+    # The time as it is written: the instant that it resolves to may differ from one receipt to the next.
+    parts = (message.endpoint, topic, fact.entity_id, previous, new, text(body.get("updated_at")))
+    return Interpretation(
+        provider_event=topic,
+        natural_key=_digest(parts, message),
+        occurred=occurred_at_wall_time(body.get("updated_at"), zone=_MADRID, received_at=message.received_at),
+        facts=(fact,),
+    )
+
+
+def _interpret_v2(topic: str, message: Message) -> Interpretation:
+    body = message.body
+    what, read = _V2_TOPICS.get(topic, (None, None))
+    resource_id = text_id(body.get("resource_id"))
+    parts = (text(body.get("market")), topic, resource_id, text(body.get("event_at")))
+    return Interpretation(
+        provider_event=topic,
+        natural_key=text_id(body.get("event_id")) or _digest(parts, message),
+        occurred=occurred_at(body.get("event_at"), received_at=message.received_at),
+        facts=(read(what, message) if read and what else _unknown(_in_market(message, resource_id), message),),
+    )
+
+
+def _digest(parts: tuple[str | None, ...], message: Message) -> str:
+    """SHA-256 of what makes the delivery this one; of the whole body where a part is missing."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return f"sha256:{message.digest}"
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()
+
+
+def _sign_v1(body: bytes, secret: bytes, _at: datetime) -> Mapping[str, str]:
+    return {_V1_SIGNATURE: base64_text(mac(secret, body)).decode()}
+
+
+def _sign_v2(body: bytes, secret: bytes, _at: datetime) -> Mapping[str, str]:
+    return {_V2_SIGNATURE: f"sha256={base64_text(mac(secret, body)).decode()}"}
+
+
+def _sample_id(number: int, at: datetime) -> int:
+    return timestamp_ms(at) * 1_000 + number
+
+
+def _sample_v1(topic: str, id_field: str, number: int, at: datetime) -> bytes:
+    wall_time = at.astimezone(_MADRID).strftime("%Y-%m-%d %H:%M:%S")
+    statuses = {"prev_status": "pending", "new_status": _SAMPLE_STATUS[topic]}
+    return orjson.dumps({"topic": topic, id_field: _sample_id(number, at), **statuses, "updated_at": wall_time})

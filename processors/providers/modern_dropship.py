@@ -1,0 +1,227 @@
+"""Modern Dropship (formerly Convictional): one envelope, six topics; key names differ with age and are read tolerantly.
+
+Vendor's pages: https://moderndropship.frontkb.com/en/articles/8868929 (topics) and
+https://developers.convictional.com/docs/webhooks (event uuid). The page on secrets was not to be found, so how the
+signature is written is an option of the endpoint.
+"""
+
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from processors.fields import decimal_text, first_id, mapping, objects, text, text_id, truth
+from processors.provider import Fact, Interpretation, Message, Provider, Sample
+from processors.signatures import Claim, base64_text, hex_text, mac, segments, single_header
+from processors.times import Occurred, occurred_at, read_instant
+from schemas.delivery import Delivery, rfc3339
+from schemas.event_data import CatalogData, InventoryData, Item, OrderData, OtherData, Shipment
+from schemas.rejections import Reason, Rejection
+from schemas.settings import EndpointSettings, SignatureScheme
+from schemas.vocabulary import Domain, OrderStatus
+
+_ENCODINGS = {"hex": hex_text, "base64": base64_text}
+# Seconds since 1970 have ten digits until the year 2286, milliseconds thirteen; a longer number is no time.
+_UNIX_TIME = re.compile(rb"\d{1,14}")
+_SECONDS_DIGITS_MAX = 11
+# Ours, made once: the ids of sample deliveries rest on it.
+_SAMPLES = uuid.UUID("5c4f3a1e-1f0d-4c0b-9a55-6d5c0e6a7b32")
+
+
+def _claim(delivery: Delivery, endpoint: EndpointSettings) -> Claim | Rejection | None:
+    """MACs of `timestamp.body`, one per active secret; of the body alone where the scheme is `plain`."""
+    scheme = endpoint.signature_scheme
+    value = single_header(delivery, scheme.header.lower())
+    if not isinstance(value, bytes):
+        return value
+    encodings = (_ENCODINGS[scheme.encoding],)
+    parts = segments(value)
+    if scheme.format == "plain":
+        return Claim(parts, delivery.body, encodings)
+    timestamp, signatures = _timestamped(parts, scheme)
+    if not timestamp or not signatures:
+        return Rejection(Reason.SIGNATURE_INVALID, f"the header {scheme.header} is not of the format {scheme.format}")
+    return Claim(signatures, timestamp + b"." + delivery.body, encodings, _signed_at(timestamp))
+
+
+def _timestamped(parts: Sequence[bytes], scheme: SignatureScheme) -> tuple[bytes, tuple[bytes, ...]]:
+    """The timestamp as written and the signatures; either is empty when the header has none."""
+    if scheme.format == "listed":
+        return parts[0], tuple(parts[1:])
+    labelled = [part.partition(b"=") for part in parts]
+    timestamps = [content for label, _, content in labelled if label == b"t"]
+    signatures = tuple(content for label, _, content in labelled if label == b"v1")
+    return (timestamps[0] if len(timestamps) == 1 else b""), signatures
+
+
+def _signed_at(timestamp: bytes) -> datetime | None:
+    """The vendor's unit is unknown: seconds, milliseconds and ISO text are told apart by their looks."""
+    if not _UNIX_TIME.fullmatch(timestamp):
+        return read_instant(timestamp.decode("latin-1"))
+    divisor = 1 if len(timestamp) <= _SECONDS_DIGITS_MAX else 1000
+    return datetime.fromtimestamp(int(timestamp) / divisor, UTC)
+
+
+def _interpret(message: Message) -> Interpretation | Rejection:
+    body = message.body
+    names = (text(body.get(key)) for key in ("type", "topic", "event_type", "eventType"))
+    topic = next((name for name in names if name), None)
+    if topic is None:
+        return Rejection(Reason.BODY_UNRECOGNISED, "the body names no topic")
+    event_id = first_id(*(body.get(key) for key in ("_id", "id", "eventId", "uuid")))
+    return Interpretation(
+        provider_event=topic,
+        natural_key=event_id or f"sha256:{message.digest}",
+        occurred=_occurred(message, topic),
+        facts=tuple(_facts(message, topic)),
+    )
+
+
+def _occurred(message: Message, topic: str) -> Occurred:
+    candidates = [message.body.get(key) for key in ("created", "createdAt", "timestamp")]
+    if topic == "product.inventoryChanged":
+        candidates.append(mapping(message.body.get("data")).get("updated"))
+    readable = (candidate for candidate in candidates if read_instant(candidate))
+    return occurred_at(next(readable, None), received_at=message.received_at)
+
+
+def _facts(message: Message, topic: str) -> Iterator[Fact]:
+    data = mapping(message.body.get("data"))
+    own_id = _own_id(data)
+    match topic:
+        case "order.fulfilled":
+            status = OrderStatus.SHIPPED if truth(data.get("fulfilled")) else None
+            yield Fact(Domain.ORDER, "fulfillment_added", own_id, _order_data(data, status, message.payload))
+        case "order.cancelled":
+            status = OrderStatus.CANCELLED if _is_cancelled(data) else None
+            yield Fact(Domain.ORDER, "items_cancelled", own_id, _order_data(data, status, message.payload))
+        case "product.selected":
+            selected = CatalogData(product_id=own_id, payload=message.payload)
+            yield Fact(Domain.CATALOG, "product_selected", own_id, selected)
+        case "product.inventoryChanged":
+            for variant in objects(data.get("variants")):
+                inventory = _inventory_data(variant, own_id)
+                yield Fact(Domain.INVENTORY, "quantity_changed", inventory.variant_id, inventory)
+        case "product.unavailable":
+            yield from _withdrawn(message, "product", "product_unavailable")
+        case "variant.unavailable":
+            yield from _withdrawn(message, "variant", "variant_unavailable")
+        case _:
+            other = OtherData(entity_id=own_id, payload=message.payload)
+            yield Fact(Domain.OTHER, "unknown_event", own_id, other)
+
+
+def _own_id(thing: Mapping[str, Any]) -> str | None:
+    """Objects of before 2022 write `_id`."""
+    return first_id(thing.get("id"), thing.get("_id"))
+
+
+def _is_cancelled(order: Mapping[str, Any]) -> bool:
+    """Whether every line is cancelled: the topic says no more than that some are."""
+    cancelled = [truth(item.get("cancelled")) for item in objects(order.get("items"))]
+    return bool(cancelled) and all(cancelled)
+
+
+def _order_data(order: Mapping[str, Any], status: OrderStatus | None, payload: object) -> OrderData:
+    return OrderData(
+        order_id=_own_id(order),
+        reference=first_id(order.get("buyerReference"), order.get("buyerOrderId")),
+        status=status,
+        items=_items(order.get("items")),
+        shipments=tuple(_shipment(fulfillment) for fulfillment in objects(order.get("fulfillments"))),
+        payload=payload,
+    )
+
+
+def _items(lines: object) -> tuple[Item, ...]:
+    """The lines of an order, or of a fulfillment, whose `orderItemId` leads to the order's line."""
+    return tuple(
+        Item(
+            item_id=first_id(line.get("orderItemId"), line.get("id"), line.get("_id")),
+            variant_id=text_id(line.get("variantId")),
+            quantity=decimal_text(line.get("quantity")),
+        )
+        for line in objects(lines)
+    )
+
+
+def _shipment(fulfillment: Mapping[str, Any]) -> Shipment:
+    urls = fulfillment.get("trackingUrls")
+    return Shipment(
+        carrier=text(fulfillment.get("carrier")),
+        tracking_number=text_id(fulfillment.get("trackingCode")),
+        tracking_url=text(urls[0]) if isinstance(urls, list) and urls else None,
+        items=_items(fulfillment.get("items")),
+    )
+
+
+def _inventory_data(variant: Mapping[str, Any], product_id: str | None) -> InventoryData:
+    """One variant's stock; with `skipCount` it is not counted, so the figure means nothing and it may be sold."""
+    uncounted = truth(variant.get("skipCount"))
+    amounts = [decimal_text(variant.get(key)) for key in ("inventoryAmount", "inventory_quantity")]
+    return InventoryData(
+        sku=text(variant.get("sku")),
+        variant_id=_own_id(variant),
+        product_id=product_id,
+        available=None if uncounted else amounts[0] or amounts[1],
+        sellable=True if uncounted else None,
+        payload=variant,
+    )
+
+
+def _withdrawn(message: Message, kind: str, what: str) -> Iterator[Fact]:
+    """Two facts per product or variant that is no longer offered; the vendor says "id(s) only" and shows no example."""
+    for entry, payload in _entries(message, kind):
+        thing = mapping(entry)
+        own_id = first_id(entry, thing.get(f"{kind}Id"), thing.get("id"), thing.get("_id"))
+        product_id = own_id if kind == "product" else text_id(thing.get("productId"))
+        variant_id = own_id if kind == "variant" else None
+        catalog = CatalogData(product_id=product_id, variant_id=variant_id, sellable=False, payload=payload)
+        yield Fact(Domain.CATALOG, what, own_id, catalog)
+        stock = InventoryData(
+            product_id=product_id, variant_id=variant_id, available="0", sellable=False, payload=payload
+        )
+        yield Fact(Domain.INVENTORY, what, own_id, stock)
+
+
+def _entries(message: Message, kind: str) -> Iterator[tuple[object, object]]:
+    """Each id, or object with one, and its payload: its own part of a list, else the whole message."""
+    data = message.body.get("data")
+    places = (data, *(mapping(data).get(key) for key in (f"{kind}Ids", f"{kind}s", "ids")))
+    entries = next((place for place in places if isinstance(place, list)), None)
+    if entries is None:
+        yield data, message.payload
+        return
+    for entry in entries:
+        yield entry, entry
+
+
+def _sample(number: int, at: datetime) -> bytes:
+    sample_id = uuid.uuid5(_SAMPLES, f"{number} {at.isoformat()}").hex[:24]
+    variants = [
+        {"id": f"{sample_id}-m", "sku": "SAMPLE-M", "title": "Sample, medium", "inventoryAmount": 17},
+        {"id": f"{sample_id}-l", "sku": "SAMPLE-L", "title": "Sample, large", "inventoryAmount": 0},
+    ]
+    product = {"id": f"{sample_id}-p", "title": "Sample", "variants": variants, "updated": rfc3339(at)}
+    envelope = {"_id": sample_id, "type": "product.inventoryChanged", "created": rfc3339(at)}
+    return orjson.dumps({**envelope, "companyObjectId": "5ede5c2d228b3c00016443a4", "data": product})
+
+
+def _sign(body: bytes, secret: bytes, at: datetime) -> dict[str, str]:
+    """As the default scheme has it; an endpoint with another one refuses it."""
+    timestamp = str(int(at.timestamp()))
+    return {SignatureScheme().header: f"{timestamp},{mac(secret, timestamp.encode() + b'.' + body).hex()}"}
+
+
+PROVIDER = Provider(
+    name="modern_dropship",
+    signature_policy="require",
+    claim=_claim,
+    interpret=_interpret,
+    samples=(
+        Sample("modern-dropship", "Modern Dropship", _sample, _sign, ("dropstream.inventory.quantity_changed",) * 2),
+    ),
+)

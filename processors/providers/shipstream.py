@@ -1,0 +1,340 @@
+"""ShipStream: every documented topic in one table, each with the facts that it states.
+
+Orders go by their `unique_id`, shipments and trackers by the order that they belong to, stock by SKU. Vendor pages:
+https://docs.shipstream.io/ref/webhook.html (signature, sequence), https://docs.shipstream.io/ref/topics.html (topics).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from processors.fields import decimal_text, first_id, mapping, objects, text, text_id, whole_number
+from processors.provider import Fact, Interpretation, Message, Provider, Sample
+from processors.signatures import Claim, base64_text, mac, single_header
+from processors.times import occurred_at
+from schemas.delivery import Delivery, rfc3339, timestamp_ms
+from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
+from schemas.rejections import Reason, Rejection
+from schemas.settings import EndpointSettings
+from schemas.vocabulary import Domain, OrderStatus
+
+_SIGNATURE_HEADER = "X-Plugin-Hmac-Sha256"
+
+_CATALOG, _INCIDENT, _INVENTORY = Domain.CATALOG, Domain.INCIDENT, Domain.INVENTORY
+_ORDER, _OTHER = Domain.ORDER, Domain.OTHER
+
+# Where a message names its entity; of several, the first that holds an id.
+_OWN = ("unique_id",)
+_OF_ORDER = ("order_unique_id",)
+_SKU = ("sku",)
+_RECEIVING = ("delivery_id",)
+_ANY = (*_OWN, *_OF_ORDER, "shipment_unique_id", *_RECEIVING, "manifest_id", "package_id", "tracker_id", *_SKU)
+
+
+@dataclass(frozen=True, slots=True)
+class _Topic:
+    """What a topic means: its name in our words, where the entity's id stands, the domains it has facts for.
+
+    `status` is the order's, where the topic alone states it.
+    """
+
+    what: str
+    entity: tuple[str, ...]
+    domains: tuple[Domain, ...]
+    status: OrderStatus | None = None
+
+
+_UNKNOWN = _Topic("unknown_event", _ANY, (_OTHER,))
+_TOPICS: Mapping[str, _Topic] = {
+    "order:created": _Topic("created", _OWN, (_ORDER, _INVENTORY), OrderStatus.PENDING),
+    "order:canceled": _Topic("cancelled", _OWN, (_ORDER, _INVENTORY), OrderStatus.CANCELLED),
+    "order:items_updated": _Topic("items_updated", _OWN, (_ORDER,)),
+    "order:holded": _Topic("held", _OWN, (_ORDER,), OrderStatus.ON_HOLD),
+    "order:completed": _Topic("completed", _OWN, (_ORDER,), OrderStatus.COMPLETED),
+    "order:shipped": _Topic("shipped", _OWN, (_ORDER,), OrderStatus.SHIPPED),
+    "order:delivered": _Topic("delivered", _OWN, (_ORDER,), OrderStatus.DELIVERED),
+    "order:address_validation_failed": _Topic("address_validation_failed", _OWN, (_ORDER,)),
+    "order:address_changed": _Topic("address_changed", _OWN, (_ORDER,)),
+    "order:status_changed": _Topic("status_changed", _OWN, (_ORDER,)),
+    "order:shipments_updated": _Topic("shipments_updated", _OWN, (_ORDER,)),
+    "order:shipping_options_changed": _Topic("shipping_options_changed", _OWN, (_ORDER,)),
+    "shipment:packed": _Topic("shipment_packed", _OF_ORDER, (_ORDER,)),
+    "shipment:shipped": _Topic("shipment_shipped", _OF_ORDER, (_ORDER,)),
+    "shipment:delivered": _Topic("shipment_delivered", _OF_ORDER, (_ORDER,)),
+    "shipment:reverted": _Topic("shipment_reverted", _OF_ORDER, (_ORDER,)),
+    "shipment:labels_voided": _Topic("shipment_labels_voided", _OF_ORDER, (_ORDER,)),
+    "tracker:updated": _Topic("tracker_updated", _OF_ORDER, (_ORDER,)),
+    "tracker:delivered": _Topic("tracker_delivered", _OF_ORDER, (_ORDER,)),
+    "tracker:exception": _Topic("tracker_exception", _OF_ORDER, (_ORDER, _INCIDENT)),
+    "track:created": _Topic("track_created", _OF_ORDER, (_ORDER,)),
+    "inventory:adjusted": _Topic("adjusted", _SKU, (_INVENTORY,)),
+    "product:created": _Topic("product_created", _SKU, (_CATALOG,)),
+    "product:updated": _Topic("product_updated", _SKU, (_CATALOG,)),
+    "product:deleted": _Topic("product_deleted", _SKU, (_CATALOG,)),
+    "product:sku_changed": _Topic("product_sku_changed", _SKU, (_CATALOG,)),
+    "product_media:created": _Topic("product_media_created", _SKU, (_CATALOG,)),
+    "product_media:updated": _Topic("product_media_updated", _SKU, (_CATALOG,)),
+    "product_media:deleted": _Topic("product_media_deleted", _SKU, (_CATALOG,)),
+    # One unit's way through the warehouse, without the SKU's figures: an inventory event would state nothing.
+    "serial_number:created": _Topic("serial_number_created", _SKU, (_OTHER,)),
+    "serial_number:updated": _Topic("serial_number_updated", _SKU, (_OTHER,)),
+    "serial_number:checkin": _Topic("serial_number_checked_in", _SKU, (_OTHER,)),
+    "serial_number:checkout": _Topic("serial_number_checked_out", _SKU, (_OTHER,)),
+    "delivery:created": _Topic("delivery_created", _RECEIVING, (_OTHER,)),
+    "delivery:canceled": _Topic("delivery_cancelled", _RECEIVING, (_OTHER,)),
+    "delivery:accepted": _Topic("delivery_accepted", _RECEIVING, (_OTHER,)),
+    "delivery:processed": _Topic("delivery_processed", _RECEIVING, (_OTHER,)),
+    "delivery:exception": _Topic("delivery_exception", _RECEIVING, (_INCIDENT, _OTHER)),
+    "delivery:putaway": _Topic("delivery_put_away", _RECEIVING, (_OTHER,)),
+    "delivery:committed": _Topic("delivery_committed", _RECEIVING, (_INVENTORY, _OTHER)),
+    "delivery:status_changed": _Topic("delivery_status_changed", _RECEIVING, (_OTHER,)),
+    "delivery_label:created": _Topic("delivery_label_created", _OWN, (_OTHER,)),
+    "delivery_label:voided": _Topic("delivery_label_voided", _OWN, (_OTHER,)),
+    "import:created": _Topic("import_created", _OWN, (_OTHER,)),
+    "import:completed": _Topic("import_completed", _OWN, (_OTHER,)),
+    # A package's message names no order.
+    "package:packed": _Topic("package_packed", ("package_id",), (_OTHER,)),
+    "package:manifested": _Topic("package_manifested", ("package_id",), (_OTHER,)),
+    "package:shipped": _Topic("package_shipped", ("package_id",), (_OTHER,)),
+    "package:delivered": _Topic("package_delivered", ("package_id",), (_OTHER,)),
+    "manifest:sealed": _Topic("manifest_sealed", ("manifest_id",), (_OTHER,)),
+    "manifest:loaded": _Topic("manifest_loaded", ("manifest_id",), (_OTHER,)),
+    # Vendor code answers it (github.com/ShipStream/sample-nodejs-connector); its message is documented nowhere.
+    "test:ping": _Topic("ping", (), (_OTHER,)),
+}
+
+# States and statuses of https://docs.shipstream.io/ref/order.html; `partial_backorder` belongs to two states and is
+# left to the state. `pending` and `closed` are Magento's, on which the platform is built.
+_ORDER_STATUSES: Mapping[str | None, OrderStatus] = {
+    "new": OrderStatus.PENDING,
+    "pending": OrderStatus.PENDING,
+    "backordered": OrderStatus.PENDING,
+    "processing": OrderStatus.PROCESSING,
+    "holded": OrderStatus.ON_HOLD,
+    "delayed_shipment": OrderStatus.ON_HOLD,
+    "unresolved": OrderStatus.ON_HOLD,
+    "invalid_address": OrderStatus.ON_HOLD,
+    "unable_to_process": OrderStatus.ON_HOLD,
+    "complete": OrderStatus.COMPLETED,
+    "closed": OrderStatus.COMPLETED,
+    "canceled": OrderStatus.CANCELLED,
+}
+
+
+def _claim(delivery: Delivery, _endpoint: EndpointSettings) -> Claim | Rejection | None:
+    """Base64 of the MAC of the whole body."""
+    signature = single_header(delivery, _SIGNATURE_HEADER.lower())
+    if signature is None or isinstance(signature, Rejection):
+        return signature
+    return Claim((signature,), delivery.body, (base64_text,))
+
+
+def _interpret(message: Message) -> Interpretation | Rejection:
+    """What `{"topic": ..., "message": {...}}` means; other keys beside these two are allowed."""
+    name = text(message.body.get("topic"))
+    if name is None:
+        return Rejection(Reason.BODY_UNRECOGNISED, "the body has no topic")
+    fields = mapping(message.body.get("message"))
+    topic = _TOPICS.get(name, _UNKNOWN)
+    sequence = _sequence(fields)
+    return Interpretation(
+        provider_event=name,
+        natural_key=f"sha256:{message.digest}" if sequence is None else str(sequence),
+        occurred=occurred_at(fields.get("event_timestamp"), received_at=message.received_at),
+        facts=tuple(fact for domain in topic.domains for fact in _READERS[domain](topic, fields, message)),
+        sequence=sequence,
+    )
+
+
+def _sequence(fields: Mapping[str, Any]) -> int | None:
+    # Never `increment_id`: in delivery:* that is the delivery's number.
+    number = whole_number(fields.get("webhook_increment_id"))
+    return number if number is not None and number >= 0 else None
+
+
+def _entity(topic: _Topic, fields: Mapping[str, Any]) -> str | None:
+    return first_id(*(fields.get(name) for name in topic.entity))
+
+
+def _orders(topic: _Topic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
+    order_id = _entity(topic, fields)
+    # A shipment's and a tracker's `status` is not the order's.
+    is_order = topic.entity == _OWN
+    word = text(fields.get("status" if is_order else "order_status"))
+    old_word = text(fields.get("old_status")) if is_order else None
+    data = OrderData(
+        order_id=order_id,
+        reference=text_id(fields.get("order_ref")),
+        status=topic.status or _status(word, fields.get("state")),
+        provider_status=word,
+        previous_status=_status(old_word, fields.get("old_state")),
+        provider_previous_status=old_word,
+        items=_items(fields.get("items") or fields.get("items_remaining")) if is_order else (),
+        shipments=tuple(
+            shipment
+            for holder in (objects(fields.get("shipments")) if is_order else (fields,))
+            for shipment in _shipments(holder)
+        ),
+        payload=message.payload,
+    )
+    yield Fact(_ORDER, topic.what, order_id, data)
+
+
+def _status(word: str | None, state: object) -> OrderStatus | None:
+    return _ORDER_STATUSES.get(word) or _ORDER_STATUSES.get(text(state))
+
+
+def _items(entries: object) -> tuple[Item, ...]:
+    return tuple(
+        Item(
+            item_id=text_id(entry.get("order_item_id")),
+            sku=text_id(entry.get("sku")),
+            quantity=decimal_text(entry.get("qty_ordered")) or decimal_text(entry.get("quantity")),
+        )
+        for entry in objects(entries)
+    )
+
+
+def _shipments(holder: Mapping[str, Any]) -> Iterator[Shipment]:
+    """One for each tracker of `holder`; where it has none, it is the tracker. What says nothing is left out."""
+    trackers = list(objects(holder.get("trackers"))) or [holder]
+    for tracker in trackers:
+        shipment = Shipment(
+            carrier=text(tracker.get("carrier")) or text(holder.get("carrier")),
+            tracking_number=first_id(tracker.get("tracking_number"), tracker.get("number")),
+            tracking_url=text(tracker.get("carrier_tracking_url")) or text(tracker.get("url")),
+            items=_packed_items(holder, tracker, alone=len(trackers) == 1),
+        )
+        if shipment != Shipment():
+            yield shipment
+
+
+def _packed_items(holder: Mapping[str, Any], tracker: Mapping[str, Any], *, alone: bool) -> tuple[Item, ...]:
+    if alone and holder.get("items"):
+        return _items(holder.get("items"))
+    tracker_id = text_id(tracker.get("tracker_id"))
+    packages = objects(holder.get("packages"))
+    # The vendor's own example of a lone tracker holds a package that names another tracker id.
+    own = (one for one in packages if alone or (tracker_id and text_id(one.get("tracker_id")) == tracker_id))
+    return tuple(item for package in own for item in _items(package.get("items")))
+
+
+def _inventory(_topic: _Topic, fields: Mapping[str, Any], _message: Message) -> Iterator[Fact]:
+    for key, entry in _adjustments(fields.get("stock_adjustments")):
+        sku = first_id(entry.get("sku"), key)
+        data = InventoryData(
+            sku=sku,
+            product_id=text_id(entry.get("product_id")),
+            available=decimal_text(entry.get("qty_available")),
+            advertised=decimal_text(entry.get("qty_advertised")),
+            adjustment=decimal_text(entry.get("qty_adjust")),
+            payload=entry,
+        )
+        yield Fact(_INVENTORY, "adjusted", sku, data)
+
+
+def _adjustments(value: object) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
+    # PHP prints a map whose keys are 0, 1, 2 ... as a list, the empty map among them.
+    if isinstance(value, list):
+        yield from ((None, entry) for entry in objects(value))
+    yield from ((key, entry) for key, entry in mapping(value).items() if isinstance(entry, dict))
+
+
+def _catalog(topic: _Topic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
+    sku, old_sku = _entity(topic, fields), text_id(fields.get("old_sku"))
+    data = CatalogData(
+        sku=sku, previous_sku=old_sku, external_id=text_id(fields.get("external_id")), payload=message.payload
+    )
+    # A renaming ends the life of one SKU and begins that of another.
+    if old_sku is not None:
+        yield Fact(_CATALOG, topic.what, old_sku, data)
+    yield Fact(_CATALOG, topic.what, sku, data)
+
+
+def _incidents(topic: _Topic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
+    data = IncidentData(
+        order_id=text_id(fields.get("order_unique_id")),
+        kind=text(message.body.get("topic")),
+        provider_status=text(fields.get("new_status")),
+        provider_previous_status=text(fields.get("old_status")),
+        payload=message.payload,
+    )
+    yield Fact(_INCIDENT, topic.what, _entity(topic, fields), data)
+
+
+def _others(topic: _Topic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
+    entity_id = _entity(topic, fields)
+    yield Fact(_OTHER, topic.what, entity_id, OtherData(entity_id=entity_id, payload=message.payload))
+
+
+_READERS: Mapping[Domain, Callable[[_Topic, Mapping[str, Any], Message], Iterator[Fact]]] = {
+    _ORDER: _orders,
+    _INVENTORY: _inventory,
+    _CATALOG: _catalog,
+    _INCIDENT: _incidents,
+    _OTHER: _others,
+}
+
+
+def _sign(body: bytes, secret: bytes, _at: datetime) -> Mapping[str, str]:
+    return {_SIGNATURE_HEADER: base64_text(mac(secret, body)).decode()}
+
+
+def _sample_body(topic: str, number: int, at: datetime, fields: Mapping[str, Any]) -> bytes:
+    common = {"webhook_increment_id": number, "event_timestamp": rfc3339(at)}
+    return orjson.dumps({"merchant_code": "sample", "topic": topic, "message": {**fields, **common}})
+
+
+def _sample_stock(sku: str, adjustment: int, number: int) -> dict[str, Any]:
+    left = 100 + number % 100
+    figures = {"qty_adjust": adjustment, "qty_available": left, "qty_advertised": left}
+    return {"sku": sku, "external_id": None, "product_id": 7, **figures}
+
+
+def _sample_order(number: int, at: datetime) -> bytes:
+    sold = {"MUG-BLUE": 2, "MUG-RED": 1}
+    fields = {
+        "unique_id": f"{timestamp_ms(at)}-{number}",
+        "order_ref": f"SAMPLE-{number}",
+        "source": None,
+        "stock_adjustments": {sku: _sample_stock(sku, -count, number) for sku, count in sold.items()},
+        "items": [
+            {"order_item_id": str(line), "sku": sku, "name": sku, "qty_ordered": f"{count}.0000"}
+            for line, (sku, count) in enumerate(sold.items(), start=1)
+        ],
+    }
+    return _sample_body("order:created", number, at, fields)
+
+
+def _sample_adjustment(number: int, at: datetime) -> bytes:
+    fields = {"stock_adjustments": {"MUG-BLUE": _sample_stock("MUG-BLUE", 5, number)}}
+    return _sample_body("inventory:adjusted", number, at, fields)
+
+
+_ADJUSTED = "dropstream.inventory.adjusted"
+
+PROVIDER = Provider(
+    name="shipstream",
+    signature_policy="require",
+    claim=_claim,
+    interpret=_interpret,
+    samples=(
+        Sample(
+            "shipstream-order-created",
+            "ShipStream",
+            body=_sample_order,
+            sign=_sign,
+            event_types=("dropstream.order.created", _ADJUSTED, _ADJUSTED),
+        ),
+        Sample(
+            "shipstream-inventory-adjusted",
+            "ShipStream",
+            body=_sample_adjustment,
+            sign=_sign,
+            event_types=(_ADJUSTED,),
+        ),
+    ),
+)

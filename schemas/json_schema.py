@@ -1,0 +1,87 @@
+"""JSON Schema of every shape, generated from the classes that the code writes with.
+
+The files in `schemas/json/` are this module's output (`make schemas`); a test fails when they drift.
+"""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from schemas.event_data import DATA_SCHEMA_OF, CatalogData, IncidentData, InventoryData, OrderData, OtherData
+from schemas.events import Event
+from schemas.observations import Observation
+from schemas.vocabulary import Domain
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_DATA_OF: dict[Domain, type] = {
+    Domain.ORDER: OrderData,
+    Domain.INVENTORY: InventoryData,
+    Domain.CATALOG: CatalogData,
+    Domain.INCIDENT: IncidentData,
+    Domain.OTHER: OtherData,
+}
+
+
+def event_schema(domain: Domain) -> dict[str, Any]:
+    """The schema of a whole record of the domain's topic: the event's attributes and its `data`."""
+    schema = _schema_of(Event)
+    data = _schema_of(_DATA_OF[domain])
+    definitions = schema.pop("$defs") | data.pop("$defs", {})
+    used = {name: definitions[name] for name in sorted(_references(data, definitions) | _ATTRIBUTE_DEFINITIONS)}
+    schema["properties"]["data"] = data
+    # An absent attribute is left out, never null: CloudEvents 1.0 knows no null.
+    for name in ("sequence", "replay"):
+        schema["properties"][name] = _without_null(schema["properties"][name])
+    schema["properties"]["dataschema"] = {"const": DATA_SCHEMA_OF[domain], "type": "string"}
+    written = [name for name in schema["properties"] if name not in {"sequence", "replay"}]
+    return {
+        "$schema": _DIALECT,
+        "$id": f"urn:dropstream:schema:{domain}-event:v1",
+        **schema,
+        "title": f"{domain.capitalize()}Event",
+        "required": written,
+        "$defs": used,
+    }
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Every schema by its file's name."""
+    events = {f"{domain}-event.v1.json": event_schema(domain) for domain in Domain}
+    observation = {"$schema": _DIALECT, "$id": "urn:dropstream:schema:observation:v1", **_schema_of(Observation)}
+    return {**events, "observation.v1.json": observation}
+
+
+_ATTRIBUTE_DEFINITIONS = {"TimeQuality", "SignatureMark"}
+
+
+def _schema_of(shape: type) -> dict[str, Any]:
+    """The schema of what is written: every field is there, defaults too."""
+    schema = TypeAdapter(shape).json_schema(mode="serialization")
+    return _closed(schema)
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    for shape in (schema, *schema.get("$defs", {}).values()):
+        if "properties" in shape:
+            shape["required"] = list(shape["properties"])
+            shape["description"] = shape.get("description", "").partition("\n")[0]
+    return schema
+
+
+def _references(value: Any, definitions: dict[str, Any]) -> set[str]:
+    """The names of every definition that `value` leads to."""
+    if isinstance(value, list):
+        return {name for one in value for name in _references(one, definitions)}
+    if not isinstance(value, dict):
+        return set()
+    names = {name for one in value.values() for name in _references(one, definitions)}
+    if isinstance(reference := value.get("$ref"), str):
+        name = reference.rpartition("/")[2]
+        names |= {name} | _references(definitions[name], definitions)
+    return names
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kept = [one for one in schema["anyOf"] if one != {"type": "null"}]
+    rest = {key: value for key, value in schema.items() if key not in {"anyOf", "default"}}
+    return {**rest, **kept[0]}

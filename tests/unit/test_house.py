@@ -1,0 +1,92 @@
+"""The house stays as it is drawn: who imports whom, what `schemas` may touch, and what no file may say."""
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MAY_IMPORT = {
+    "schemas": set(),
+    "ingest": {"schemas"},
+    "processors": {"schemas"},
+    "ops": {"schemas", "ingest", "processors"},
+    "tests": {"schemas", "ingest", "processors", "ops"},
+}
+# `schemas` is data: nothing that opens a socket, reads a clock or starts a program.
+IMPURE = {"asyncio", "socket", "subprocess", "time", "random", "os", "aiohttp", "threading"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_import_arrows_point_one_way(package: str) -> None:
+    """A package imports itself, third parties, and only those of ours that the drawing allows."""
+    for path in modules(package):
+        ours = {name.partition(".")[0] for name in imports(path)} & set(MAY_IMPORT)
+        assert ours <= MAY_IMPORT[package] | {package}, path
+
+
+def test_schemas_are_pure() -> None:
+    """Nothing in `schemas` touches a socket, a clock, the environment or another process."""
+    for path in modules("schemas"):
+        assert not {name.partition(".")[0] for name in imports(path)} & IMPURE, path
+
+
+def test_providers_do_not_know_each_other() -> None:
+    """A provider is one file that stands alone, so that a fifth is one file more."""
+    for path in modules("processors/providers"):
+        assert not [name for name in imports(path) if name.startswith("processors.providers")], path
+
+
+def test_locks_name_no_index() -> None:
+    """The pinned dependencies carry name, version and hash, and no address."""
+    for lock in ROOT.glob("requirements*.txt"):
+        text = lock.read_text(encoding="utf-8")
+        assert "http" not in text.replace("aiohttp", "")
+        assert "--index" not in text
+        assert "--find-links" not in text
+
+
+def test_readme_names_every_file_on_the_way_of_a_webhook() -> None:
+    """The README's trip of one webhook names files that exist, and all that a webhook passes."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    trip = readme.partition("## The trip of one webhook")[2].partition("\n## ")[0]
+    on_the_way = [
+        "ingest/app.py",
+        "ingest/receive.py",
+        "ingest/publisher.py",
+        "schemas/delivery.py",
+        "processors/runtime.py",
+        "processors/assignment.py",
+        "processors/partition.py",
+        "processors/deliver.py",
+        "processors/signatures.py",
+        "processors/times.py",
+        "processors/providers/",
+        "schemas/events.py",
+        "schemas/rejections.py",
+        "schemas/observations.py",
+    ]
+    for name in on_the_way:
+        assert f"`{name}`" in trip, name
+        assert (ROOT / name).exists(), name
+
+
+def test_every_tracked_python_file_belongs_to_a_package() -> None:
+    """There is no room that the drawing does not show."""
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {name.partition("/")[0] for name in listed.stdout.split()} <= set(MAY_IMPORT)
