@@ -9,17 +9,16 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
-import uvloop
-
+from ops.event_loop import run
 from schemas.logs import configure_logging
 
 _EXIT_AT_ONCE = 130
 
 
 def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Runs `main(stopping)` to its end on uvloop; logs go to stderr, JSON unless a person watches."""
+    """Runs `main(stopping)` to its end; logs go to stderr, JSON unless a person watches."""
     configure_logging(json=not sys.stderr.isatty())
-    uvloop.run(_with_signals(main))
+    run(_with_signals(main))
 
 
 async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:

@@ -119,7 +119,7 @@ def _event_records(
     position: Position,
 ) -> tuple[Record, ...]:
     # Of two facts on one entity in one delivery the last one stands: they would share their id.
-    facts = {(fact.domain, fact.entity_id): fact for fact in _identified(meaning, message)}
+    facts = {(fact.domain, fact.entity_id or meaning.natural_key): fact for fact in _identified(meaning, message)}
     return tuple(
         event_record(
             build_event(
@@ -142,8 +142,7 @@ def _event_records(
             domain=fact.domain,
             entity_id=entity_id,
         )
-        for fact in facts.values()
-        for entity_id in (fact.entity_id or meaning.natural_key,)
+        for (_, entity_id), fact in facts.items()
     )
 
 
@@ -151,7 +150,7 @@ def _identified(meaning: Interpretation, message: Message) -> tuple[Fact, ...]:
     """The facts, each with a place to go: what names no entity goes to `other`."""
     homeless = Fact(Domain.OTHER, "unidentified", None, OtherData(payload=message.payload))
     kept = tuple(fact for fact in meaning.facts if fact.entity_id is not None or fact.domain is Domain.OTHER)
-    return kept if kept and len(kept) == len(meaning.facts) else (*kept, homeless)
+    return kept if kept and len(kept) == len(meaning.facts) else (homeless, *kept)
 
 
 def _observation(

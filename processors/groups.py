@@ -1,5 +1,6 @@
 """The consumer groups by name: which step over which topic."""
 
+import asyncio
 from collections.abc import Mapping
 
 from processors.assignment import Work
@@ -12,8 +13,10 @@ from schemas.settings import Settings
 from schemas.topics import event_bytes_max
 
 
-def deliver_group(settings: Settings, providers: Mapping[str, Provider], metrics: ProcessMetrics) -> Group:
-    """Group `deliver`: `raw` to events and rejections."""
+def deliver_group(
+    settings: Settings, providers: Mapping[str, Provider], metrics: ProcessMetrics, stopping: asyncio.Event
+) -> Group:
+    """Group `deliver`: `raw` to events and rejections, until `stopping` is set."""
     rules = Rules(endpoints=settings.endpoints, providers=providers, event_bytes_max=event_bytes_max(settings))
 
     def step(raw: RawRecord) -> tuple[Record, ...]:
@@ -24,4 +27,5 @@ def deliver_group(settings: Settings, providers: Mapping[str, Provider], metrics
             name="deliver", id=f"{settings.kafka.topic_prefix}deliver", step=step, settings=settings, metrics=metrics
         ),
         source="raw",
+        stopping=stopping,
     )

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaConsumer
@@ -36,7 +36,7 @@ class Group:
 
     work: Work
     source: str
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: asyncio.Event
     _assignment: Assignment | None = None
     _failures: int = 0
     _round_at: float | None = None

@@ -3,6 +3,7 @@
 Zone rules come from the IANA database, never from a fixed offset.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -11,6 +12,8 @@ from schemas.vocabulary import TimeQuality
 
 # A provider's clock may run ahead of ours by this much when the twice-told autumn hour is resolved.
 _SKEW = timedelta(minutes=5)
+# Python reads more: a date alone (as its midnight), week dates, any separator, and from 3.14 on the hour 24.
+_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):\d\d", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,13 @@ def occurred_at_wall_time(text: object, *, zone: ZoneInfo, received_at: datetime
         return Occurred(first, TimeQuality.EXACT)
     if first > second:  # PEP 495: in a gap, fold=0 counts with the offset of before, which moves it forward.
         return Occurred(first, TimeQuality.SHIFTED)
-    return Occurred(second if second <= received_at + _SKEW else first, TimeQuality.AMBIGUOUS)
+    return Occurred(second if second - _SKEW <= received_at else first, TimeQuality.AMBIGUOUS)
 
 
 def _read(text: object) -> datetime | None:
-    if not isinstance(text, str):
+    if not isinstance(text, str) or not _DATE_AND_TIME.match(trimmed := text.strip()):
         return None
     try:
-        return datetime.fromisoformat(text.strip())
+        return datetime.fromisoformat(trimmed.upper())  # RFC 3339 allows `t` and `z`.
     except ValueError:
         return None

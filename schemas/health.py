@@ -1,12 +1,13 @@
-"""What a program says of itself to whoever watches it."""
+"""What a running part says of itself on its admin port."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`live`: no restart would help; `ready`: it does its work; `facts` are small and hold no secret."""
+    """`live` false asks for a restart, `ready` false asks for no traffic; `facts` are for the person who looks."""
 
     live: bool
     ready: bool
-    facts: dict[str, object] = field(default_factory=dict)
+    facts: Mapping[str, bool | int | float | str] = field(default_factory=dict)

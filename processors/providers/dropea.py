@@ -1,13 +1,14 @@
 """Dropea: two contracts behind one name, told apart by their headers and by the shape of their bodies.
 
-Version 1 (https://support.dropea.com/portal/en/kb/articles/user-guide-webhooks) is flat, speaks Madrid wall time and may
-be unsigned. Version 2 (https://public-api.dropea.com/dropshipper/openapi.json) holds whole objects, in UTC, per market.
+Version 1 (https://support.dropea.com/portal/en/kb/articles/user-guide-webhooks) is flat, in Madrid wall time, perhaps
+unsigned. Version 2 (https://public-api.dropea.com/dropshipper/openapi.json) holds whole objects, in UTC, per market.
 """
 
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -118,7 +119,10 @@ def _statuses_v1(message: Message) -> tuple[str | None, str | None]:
     return text(message.body.get("new_status")), text(message.body.get("prev_status"))
 
 
-def _unknown(entity_id: str | None, message: Message) -> Fact:
+def _unknown(message: Message) -> Fact:
+    body = message.body
+    own = first_id(body.get("order_id"), body.get("incidence_id"), body.get("id"))
+    entity_id = _in_market(message, body.get("resource_id")) or own
     return Fact(Domain.OTHER, "unknown_event", entity_id, OtherData(entity_id=entity_id, payload=message.payload))
 
 
@@ -130,12 +134,11 @@ def _order_v2(what: str, message: Message) -> Fact:
         tracking_url=text(order.get("tracking_url")),
     )
     word, detail = text(order.get("status")), text(order.get("sub_status"))
+    stands = OrderStatus.CANCELLED if what == "cancelled" else None
     data = OrderData(
         order_id=order_id,
         reference=text_id(order.get("external_order_id")),
-        status=OrderStatus.CANCELLED
-        if what == "cancelled"
-        else _order_status(f"{word}/{detail}") or _order_status(word),
+        status=stands or _order_status(f"{word}/{detail}") or _order_status(word),
         provider_status=word,
         items=tuple(_item(line) for line in objects(order.get("line_items"))),
         shipments=(shipment,) if shipment != Shipment() else (),
@@ -186,13 +189,13 @@ _V1_TOPICS: Mapping[str, Callable[[Message], Fact]] = {
     "order:status_update": _order_v1,
     "incidence:status_update": _incident_v1,
 }
-_V2_TOPICS: Mapping[str, tuple[str, Callable[[str, Message], Fact]]] = {
-    "order.created": ("created", _order_v2),
-    "order.status.changed": ("status_changed", _order_v2),
-    "order.cancelled": ("cancelled", _order_v2),
-    "issue.created": ("created", _incident_v2),
-    "issue.status.changed": ("status_changed", _incident_v2),
-    "issue.resolved": ("resolved", _incident_v2),
+_V2_TOPICS: Mapping[str, Callable[[Message], Fact]] = {
+    "order.created": partial(_order_v2, "created"),
+    "order.status.changed": partial(_order_v2, "status_changed"),
+    "order.cancelled": partial(_order_v2, "cancelled"),
+    "issue.created": partial(_incident_v2, "created"),
+    "issue.status.changed": partial(_incident_v2, "status_changed"),
+    "issue.resolved": partial(_incident_v2, "resolved"),
 }
 
 
@@ -205,9 +208,7 @@ def _interpret(message: Message) -> Interpretation | Rejection:
 
 
 def _interpret_v1(topic: str, message: Message) -> Interpretation:
-    body, read = message.body, _V1_TOPICS.get(topic)
-    entity_id = first_id(body.get("order_id"), body.get("incidence_id"), body.get("id"))
-    fact = read(message) if read else _unknown(entity_id, message)
+    body, fact = message.body, _V1_TOPICS.get(topic, _unknown)(message)
     new, previous = _statuses_v1(message)
     # The time as it is written: the instant that it resolves to may differ from one receipt to the next.
     parts = (message.endpoint, topic, fact.entity_id, previous, new, text(body.get("updated_at")))
@@ -221,14 +222,12 @@ def _interpret_v1(topic: str, message: Message) -> Interpretation:
 
 def _interpret_v2(topic: str, message: Message) -> Interpretation:
     body = message.body
-    what, read = _V2_TOPICS.get(topic, (None, None))
-    resource_id = text_id(body.get("resource_id"))
-    parts = (text(body.get("market")), topic, resource_id, text(body.get("event_at")))
+    parts = (text(body.get("market")), topic, text_id(body.get("resource_id")), text(body.get("event_at")))
     return Interpretation(
         provider_event=topic,
         natural_key=text_id(body.get("event_id")) or _digest(parts, message),
         occurred=occurred_at(body.get("event_at"), received_at=message.received_at),
-        facts=(read(what, message) if read and what else _unknown(_in_market(message, resource_id), message),),
+        facts=(_V2_TOPICS.get(topic, _unknown)(message),),
     )
 
 
@@ -248,11 +247,34 @@ def _sign_v2(body: bytes, secret: bytes, _at: datetime) -> Mapping[str, str]:
     return {_V2_SIGNATURE: f"sha256={base64_text(mac(secret, body)).decode()}"}
 
 
-def _sample_id(number: int, at: datetime) -> int:
-    return timestamp_ms(at) * 1_000 + number
+def _sample_v1(topic: str, id_field: str, status: str, number: int, at: datetime) -> bytes:
+    change = {id_field: timestamp_ms(at) * 1_000 + number, "prev_status": "pending", "new_status": status}
+    return orjson.dumps({"topic": topic, **change, "updated_at": f"{at.astimezone(_MADRID):%Y-%m-%d %H:%M:%S}"})
 
 
-def _sample_v1(topic: str, id_field: str, number: int, at: datetime) -> bytes:
-    wall_time = at.astimezone(_MADRID).strftime("%Y-%m-%d %H:%M:%S")
-    statuses = {"prev_status": "pending", "new_status": _SAMPLE_STATUS[topic]}
-    return orjson.dumps({"topic": topic, id_field: _sample_id(number, at), **statuses, "updated_at": wall_time})
+def _sample_v2(topic: str, resource: Mapping[str, Any], number: int, at: datetime) -> bytes:
+    resource_id, moment = timestamp_ms(at) * 1_000 + number, rfc3339(at)
+    event_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{topic}/{resource_id}/{moment}"))
+    envelope = {"topic": topic, "market": "PT", "event_id": event_id, "event_at": moment, "resource_id": resource_id}
+    return orjson.dumps({**envelope, "resource": {"id": resource_id, **resource}})
+
+
+_SAMPLE_ORDER = {"status": "PENDING", "line_items": [{"variant_id": 77, "sku": "MUG-BLUE", "quantity": 2}]}
+_SAMPLE_ISSUE = {"order_id": 14, "type": "RECIPIENT_ABSENT", "status": "PENDING", "is_active": True}
+_ORDER_V1 = partial(_sample_v1, "order:status_update", "order_id", "confirmed")
+_INCIDENT_V1 = partial(_sample_v1, "incidence:status_update", "incidence_id", "client_managed")
+_ORDER_V2 = partial(_sample_v2, "order.created", _SAMPLE_ORDER)
+_ISSUE_V2 = partial(_sample_v2, "issue.created", _SAMPLE_ISSUE)
+
+PROVIDER = Provider(
+    name="dropea",
+    signature_policy="verify-if-present",
+    claim=_claim,
+    interpret=_interpret,
+    samples=(
+        Sample("dropea-v1-order", "Dropea v1", _ORDER_V1, _sign_v1, ("dropstream.order.status_changed",)),
+        Sample("dropea-v1-incident", "Dropea v1", _INCIDENT_V1, _sign_v1, ("dropstream.incident.status_changed",)),
+        Sample("dropea-v2-order", "Dropea v2", _ORDER_V2, _sign_v2, ("dropstream.order.created",)),
+        Sample("dropea-v2-issue", "Dropea v2", _ISSUE_V2, _sign_v2, ("dropstream.incident.created",)),
+    ),
+)

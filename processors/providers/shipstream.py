@@ -4,7 +4,7 @@ Orders go by their `unique_id`, shipments and trackers by the order that they be
 https://docs.shipstream.io/ref/webhook.html (signature, sequence), https://docs.shipstream.io/ref/topics.html (topics).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -223,7 +223,8 @@ def _packed_items(holder: Mapping[str, Any], tracker: Mapping[str, Any], *, alon
 
 
 def _inventory(_topic: _Topic, fields: Mapping[str, Any], _message: Message) -> Iterator[Fact]:
-    for key, entry in _adjustments(fields.get("stock_adjustments")):
+    for key, payload in _adjustments(fields.get("stock_adjustments")):
+        entry = mapping(payload)
         sku = first_id(entry.get("sku"), key)
         data = InventoryData(
             sku=sku,
@@ -231,16 +232,14 @@ def _inventory(_topic: _Topic, fields: Mapping[str, Any], _message: Message) -> 
             available=decimal_text(entry.get("qty_available")),
             advertised=decimal_text(entry.get("qty_advertised")),
             adjustment=decimal_text(entry.get("qty_adjust")),
-            payload=entry,
+            payload=payload,
         )
         yield Fact(_INVENTORY, "adjusted", sku, data)
 
 
-def _adjustments(value: object) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
+def _adjustments(value: object) -> Iterable[tuple[str | None, object]]:
     # PHP prints a map whose keys are 0, 1, 2 ... as a list, the empty map among them.
-    if isinstance(value, list):
-        yield from ((None, entry) for entry in objects(value))
-    yield from ((key, entry) for key, entry in mapping(value).items() if isinstance(entry, dict))
+    return ((None, entry) for entry in value) if isinstance(value, list) else mapping(value).items()
 
 
 def _catalog(topic: _Topic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
@@ -295,9 +294,10 @@ def _sample_stock(sku: str, adjustment: int, number: int) -> dict[str, Any]:
 
 
 def _sample_order(number: int, at: datetime) -> bytes:
-    sold = {"MUG-BLUE": 2, "MUG-RED": 1}
+    run = f"{timestamp_ms(at)}-{number}"
+    sold = {f"MUG-BLUE-{run}": 2, f"MUG-RED-{run}": 1}
     fields = {
-        "unique_id": f"{timestamp_ms(at)}-{number}",
+        "unique_id": run,
         "order_ref": f"SAMPLE-{number}",
         "source": None,
         "stock_adjustments": {sku: _sample_stock(sku, -count, number) for sku, count in sold.items()},
@@ -310,11 +310,13 @@ def _sample_order(number: int, at: datetime) -> bytes:
 
 
 def _sample_adjustment(number: int, at: datetime) -> bytes:
-    fields = {"stock_adjustments": {"MUG-BLUE": _sample_stock("MUG-BLUE", 5, number)}}
+    sku = f"MUG-BLUE-{timestamp_ms(at)}-{number}"
+    fields = {"stock_adjustments": {sku: _sample_stock(sku, 5, number)}}
     return _sample_body("inventory:adjusted", number, at, fields)
 
 
 _ADJUSTED = "dropstream.inventory.adjusted"
+_CREATED = ("dropstream.order.created", _ADJUSTED, _ADJUSTED)
 
 PROVIDER = Provider(
     name="shipstream",
@@ -322,19 +324,7 @@ PROVIDER = Provider(
     claim=_claim,
     interpret=_interpret,
     samples=(
-        Sample(
-            "shipstream-order-created",
-            "ShipStream",
-            body=_sample_order,
-            sign=_sign,
-            event_types=("dropstream.order.created", _ADJUSTED, _ADJUSTED),
-        ),
-        Sample(
-            "shipstream-inventory-adjusted",
-            "ShipStream",
-            body=_sample_adjustment,
-            sign=_sign,
-            event_types=(_ADJUSTED,),
-        ),
+        Sample("shipstream-order-created", "ShipStream", _sample_order, _sign, _CREATED),
+        Sample("shipstream-inventory-adjusted", "ShipStream", _sample_adjustment, _sign, (_ADJUSTED,)),
     ),
 )

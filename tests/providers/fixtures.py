@@ -10,11 +10,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from processors.deliver import Rules
-from processors.provider import discover
+from processors.provider import Provider, discover
 from schemas.delivery import Delivery, kept_headers, record_headers, timestamp_ms
 from schemas.records import Headers, Position, RawRecord
 from schemas.settings import EndpointSettings
@@ -63,7 +64,13 @@ class Fixture:
 
     def rules(self) -> Rules:
         """Rules that know this one endpoint and every provider."""
-        return Rules({self.endpoint_name: self.endpoint}, discover(), EVENT_BYTES_MAX)
+        return Rules({self.endpoint_name: self.endpoint}, providers(), EVENT_BYTES_MAX)
+
+
+@cache
+def providers() -> dict[str, Provider]:
+    """Every provider by name, found once."""
+    return discover()
 
 
 def load_fixtures() -> list[Fixture]:

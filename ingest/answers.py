@@ -1,0 +1,78 @@
+"""What can become of a request: one closed set of outcomes, and the HTTP answer of each.
+
+An outcome is the reason code of response, metric and log alike. The bodies of all answers are empty.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aiohttp import web
+
+ALLOWED_METHODS = "GET, HEAD, POST"
+# How long a provider should stay away when we cannot store; short, for it is our trouble and not theirs.
+_UNAVAILABLE_RETRY_AFTER_S = 5
+
+
+class Outcome(StrEnum):
+    """Why a request was answered as it was."""
+
+    STORED = "stored"
+    CHECKED = "checked"  # GET or HEAD: somebody looks whether the URL is right.
+    NOT_FOUND = "not_found"  # Path, endpoint or token; the answer never tells which.
+    ADDRESS_REFUSED = "address_refused"
+    RATE_EXCEEDED = "rate_exceeded"
+    METHOD_REFUSED = "method_refused"
+    MALFORMED = "malformed"
+    BODY_TOO_LARGE = "body_too_large"
+    BODY_TOO_SLOW = "body_too_slow"
+    CLIENT_LEFT = "client_left"  # Before its body was whole; nobody reads the answer.
+    IN_FLIGHT_FULL = "in_flight_full"
+    KAFKA_UNAVAILABLE = "kafka_unavailable"
+    STOPPING = "stopping"
+    FAILED = "failed"  # We are wrong: a fault of this program.
+
+
+_STATUS = {
+    Outcome.STORED: 200,
+    Outcome.CHECKED: 200,
+    Outcome.NOT_FOUND: 404,
+    Outcome.ADDRESS_REFUSED: 403,
+    Outcome.RATE_EXCEEDED: 429,
+    Outcome.METHOD_REFUSED: 405,
+    Outcome.MALFORMED: 400,
+    Outcome.BODY_TOO_LARGE: 413,
+    Outcome.BODY_TOO_SLOW: 408,
+    Outcome.CLIENT_LEFT: 400,
+    Outcome.IN_FLIGHT_FULL: 503,
+    Outcome.KAFKA_UNAVAILABLE: 503,
+    Outcome.STOPPING: 503,
+    Outcome.FAILED: 503,
+}
+# After these the connection cannot, or should not, carry another request.
+_CLOSING = frozenset({Outcome.MALFORMED, Outcome.BODY_TOO_LARGE, Outcome.BODY_TOO_SLOW, Outcome.STOPPING})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An outcome and what its answer needs; `endpoint` is a configured name, or "" where none was found."""
+
+    outcome: Outcome
+    endpoint: str = ""
+    delivery_id: str = ""
+    retry_after_s: int = _UNAVAILABLE_RETRY_AFTER_S
+
+
+def response(answer: Answer) -> web.Response:
+    """A fresh HTTP response; it names no software version."""
+    status = _STATUS[answer.outcome]
+    headers = {"Server": "dropstream"}
+    if answer.delivery_id:
+        headers["Dropstream-Delivery"] = answer.delivery_id
+    if status == 405:
+        headers["Allow"] = ALLOWED_METHODS
+    if status in {429, 503}:
+        headers["Retry-After"] = str(answer.retry_after_s)
+    made = web.Response(status=status, headers=headers)
+    if answer.outcome in _CLOSING:
+        made.force_close()
+    return made

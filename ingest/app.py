@@ -1,0 +1,119 @@
+"""The ingress as one thing to start and stop: `async with ingress(settings, ...)`.
+
+Everything is put together here and nowhere else; signals and the admin port are the caller's.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from ingest.connections import ConnectionServer
+from ingest.endpoints import EndpointTable
+from ingest.limits import ByteBudget
+from ingest.occurrences import Occurrences
+from ingest.publisher import Publisher
+from ingest.receive import Receiver, Stamps
+from schemas.errors import DropstreamError
+from schemas.health import Health
+from schemas.metrics_ingest import IngestMetrics
+from schemas.settings import IngestSettings, Settings
+
+_BACKLOG = 1024
+# For connections that are still busy when the grace time is over.
+_CUT_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """A running ingress; `port` is the one really bound, `endpoints` takes a new snapshot while it runs."""
+
+    port: int
+    endpoints: EndpointTable
+    receiver: Receiver
+    publisher: Publisher
+    budget: ByteBudget
+
+    def health(self) -> Health:
+        """Ready while Kafka takes deliveries and we do not stop.
+
+        Live until the background work broke. That the event loop runs is proven by the answer itself: one that hangs
+        answers no probe.
+        """
+        connected = self.publisher.connected
+        return Health(
+            live=not self.publisher.broken,
+            ready=connected and not self.receiver.stopping,
+            facts={
+                "kafka_connected": connected,
+                "in_flight_bytes": self.budget.held_bytes,
+                "stopping": self.receiver.stopping,
+            },
+        )
+
+
+@asynccontextmanager
+async def ingress(
+    settings: Settings, *, registry: CollectorRegistry, stamps: Stamps, reuse_port: bool = False
+) -> AsyncIterator[Ingress]:
+    """Serves inside; on leaving stops accepting, answers what came and flushes, within `ingest.stop_grace_ms`.
+
+    Starts without Kafka, and then answers 503 until it is there. `reuse_port` lets several processes share the port.
+
+    Raises:
+        DropstreamError: the port cannot be had.
+    """
+    metrics = IngestMetrics(registry)
+    budget = ByteBudget(settings.ingest.in_flight_bytes_max)
+    publisher = Publisher(settings, metrics=metrics)
+    endpoints = EndpointTable(settings.endpoints, now=time.monotonic)
+    receiver = Receiver(
+        settings.ingest,
+        endpoints=endpoints,
+        durable=publisher,
+        budget=budget,
+        stamps=stamps,
+        metrics=metrics,
+        occurrences=Occurrences(now=time.monotonic),
+    )
+    metrics.observe(in_flight_bytes=lambda: budget.held_bytes, producer_connected=lambda: publisher.connected)
+    runner = web.ServerRunner(ConnectionServer(receiver, count=receiver.count), shutdown_timeout=_CUT_S)
+    await runner.setup()
+    stop_at: float | None = None
+    try:
+        site = await _listen(runner, settings.ingest, reuse_port=reuse_port)
+        publisher.start()
+        yield Ingress(site.port, endpoints, receiver, publisher, budget)
+    finally:
+        stop_at = time.monotonic() + settings.ingest.stop_grace_ms / 1000
+        await _stop_serving(runner, receiver, within_s=settings.ingest.stop_grace_ms / 1000)
+        await publisher.stop(within_s=max(0.0, stop_at - time.monotonic()))
+
+
+async def _listen(runner: web.ServerRunner, settings: IngestSettings, *, reuse_port: bool) -> web.TCPSite:
+    site = web.TCPSite(runner, settings.host, settings.port, backlog=_BACKLOG, reuse_port=reuse_port or None)
+    try:
+        await site.start()
+    except OSError as error:
+        raise DropstreamError(
+            f"ingest.port: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}\n"
+            "Set ingest.host and ingest.port to an address of this machine that is free."
+        ) from error
+    return site
+
+
+async def _stop_serving(runner: web.ServerRunner, receiver: Receiver, *, within_s: float) -> None:
+    """Closes the port, lets requests that came be answered, then closes the connections.
+
+    In this order: once its connections are told to close, aiohttp drops the rest of a body that still arrives.
+    """
+    for site in runner.sites:
+        await site.stop()
+    # One turn of the loop, so that what has arrived has begun.
+    await asyncio.sleep(0)
+    await receiver.stop(within_s=within_s)
+    await runner.cleanup()

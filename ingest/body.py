@@ -1,0 +1,62 @@
+"""The bytes of a request's body, exactly as sent, or why there are none."""
+
+import asyncio
+
+from aiohttp import HttpVersion11
+from aiohttp.web import BaseRequest, RequestPayloadError
+
+from ingest.answers import Outcome
+from ingest.limits import Hold
+
+
+async def read_body(request: BaseRequest, hold: Hold, *, bytes_max: int, timeout_s: float) -> bytes | Outcome:
+    """The whole body, its bytes in `hold`; or the outcome that refuses it, and nothing held.
+
+    A body that says it is too large is refused unread, any other as soon as it is; never decompressed.
+    """
+    body: bytes | Outcome = Outcome.BODY_TOO_LARGE
+    try:
+        if (request.content_length or 0) <= bytes_max:
+            async with asyncio.timeout(timeout_s):
+                await _invite(request)
+                body = await _collect(request, hold, bytes_max)
+    except TimeoutError:
+        body = Outcome.BODY_TOO_SLOW
+    except RequestPayloadError:
+        body = Outcome.MALFORMED
+    except ConnectionError:
+        body = Outcome.CLIENT_LEFT
+    finally:
+        if isinstance(body, Outcome):
+            hold.release()
+    return body
+
+
+async def _invite(request: BaseRequest) -> None:
+    """Sends `100 Continue` to a client that waits for it, as PHP's curl does before a larger body (RFC 9110, 10.1.1).
+
+    The low-level server leaves that to its handler.
+    """
+    if request.content.is_eof() or request.version < HttpVersion11:
+        return
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # The answer itself has not begun.
+        request.writer.output_size = 0
+
+
+async def _collect(request: BaseRequest, hold: Hold, bytes_max: int) -> bytes | Outcome:
+    content = request.content
+    if request.transport is None and not content.is_eof():
+        return Outcome.CLIENT_LEFT
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await content.readany():
+        size += len(chunk)
+        if size > bytes_max:
+            return Outcome.BODY_TOO_LARGE
+        # As they come, not as announced: otherwise 64 lies about a length would shut everybody out.
+        if not hold.grow(len(chunk)):
+            return Outcome.IN_FLIGHT_FULL
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,57 @@
+"""Opening and closing aiokafka's producer within a time, whatever the broker does.
+
+Its own `start` and `stop` wait for the broker without bound (aio-libs/aiokafka issues 1101 and 1013).
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, ProducerClosed
+
+_CLOSE_S = 2.0
+
+
+async def open_producer(arguments: Mapping[str, Any], *, topic: str, within_s: float) -> AIOKafkaProducer:
+    """A started producer that knows the partitions of `topic`, so that its first record waits for nothing.
+
+    Raises:
+        KafkaError, OSError: the cluster cannot be reached, or refuses us.
+        TimeoutError: it, or the topic, was not there within `within_s`.
+    """
+    producer = AIOKafkaProducer(**arguments)
+    try:
+        async with asyncio.timeout(within_s):
+            await producer.start()
+            await producer.partitions_for(topic)
+    except BaseException:
+        await close_producer(producer, flush_s=0)
+        raise
+    return producer
+
+
+async def close_producer(producer: AIOKafkaProducer, *, flush_s: float) -> None:
+    """Writes what it still has for up to `flush_s` seconds, then fails the rest and closes, within 2 seconds."""
+    try:
+        async with asyncio.timeout(flush_s):
+            await producer.stop()
+    except (TimeoutError, KafkaError):
+        await _abandon(producer)
+
+
+async def _abandon(producer: AIOKafkaProducer) -> None:
+    """What `stop` would do after its flush; it was cut off there, and a second call of it does nothing."""
+    sender = producer._sender.sender_task  # noqa: SLF001 there is no public way
+    # Resolves every pending future, and with them the flush that `stop` left running.
+    producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 there is no public way
+    if sender is not None:
+        sender.cancel()
+    try:
+        async with asyncio.timeout(_CLOSE_S):
+            # First the connections: the sender ends when its requests do.
+            await producer.client.close()
+            if sender is not None:
+                await asyncio.wait((sender,))
+    except (TimeoutError, KafkaError):
+        return

@@ -1,0 +1,142 @@
+"""From an HTTP request to its answer, in the order of the contract's table of answers.
+
+It looks at the address, the method, the rate and the size, never into the body; it answers 200 when the bytes are
+durable, never earlier.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from aiohttp import web
+
+from ingest.answers import Answer, Outcome, response
+from ingest.body import read_body
+from ingest.endpoints import Endpoint, EndpointTable
+from ingest.limits import ByteBudget, Hold
+from ingest.occurrences import Occurrences
+from schemas.delivery import Delivery, kept_headers
+from schemas.metrics_ingest import IngestMetrics
+from schemas.settings import IngestSettings
+
+
+class Durable(Protocol):
+    """Where deliveries are made durable."""
+
+    async def publish(self, delivery: Delivery, hold: Hold, *, lanes: int) -> bool:
+        """Whether the delivery is durable; releases `hold` when its bytes are no longer needed, be it later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """Where ids and times come from: `str(new_id())` is a UUIDv7, `now()` is aware UTC."""
+
+    new_id: Callable[[], object]
+    now: Callable[[], datetime]
+
+
+class Receiver:
+    """Answers every request; `stop` makes it refuse new deliveries while it finishes those that came."""
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        *,
+        endpoints: EndpointTable,
+        durable: Durable,
+        budget: ByteBudget,
+        stamps: Stamps,
+        metrics: IngestMetrics,
+        occurrences: Occurrences,
+    ) -> None:
+        self._settings = settings
+        self._endpoints = endpoints
+        self._durable = durable
+        self._budget = budget
+        self._stamps = stamps
+        self._metrics = metrics
+        self._occurrences = occurrences
+        self._in_progress = 0
+        self._idle = asyncio.Event()
+        self.stopping = False
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The response to one request, counted."""
+        self._in_progress += 1
+        try:
+            answer = await self._answer(request)
+        finally:
+            self._in_progress -= 1
+            if not self._in_progress:
+                self._idle.set()
+        self.count(answer)
+        made = response(answer)
+        if not request.content.is_eof():
+            # The rest of the body would be read as the next request.
+            made.force_close()
+        return made
+
+    def count(self, answer: Answer) -> None:
+        """The one place where an answer reaches metrics and log."""
+        self._metrics.requests.labels(answer.endpoint, answer.outcome.value).inc()
+        if answer.outcome not in {Outcome.STORED, Outcome.CHECKED}:
+            self._occurrences.note(answer.outcome, answer.endpoint)
+
+    async def stop(self, *, within_s: float) -> None:
+        """New deliveries are refused from now on; returns when those that came are answered, or time is up."""
+        self.stopping = True
+        self._idle.clear()
+        if self._in_progress:
+            try:
+                await asyncio.wait_for(self._idle.wait(), within_s)
+            except TimeoutError:
+                return
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        endpoint = self._endpoints.find(request.rel_url.raw_path)
+        if endpoint is None:
+            return Answer(Outcome.NOT_FOUND)
+        if not endpoint.allows(request.remote or ""):
+            return Answer(Outcome.ADDRESS_REFUSED, endpoint.name)
+        if request.method != "POST":
+            looks = request.method in {"GET", "HEAD"}
+            return Answer(Outcome.CHECKED if looks else Outcome.METHOD_REFUSED, endpoint.name)
+        if self.stopping:
+            return Answer(Outcome.STOPPING, endpoint.name)
+        wait_s = endpoint.bucket.take() if endpoint.bucket else 0.0
+        if wait_s:
+            return Answer(Outcome.RATE_EXCEEDED, endpoint.name, retry_after_s=math.ceil(wait_s))
+        return await self._take(request, endpoint)
+
+    async def _take(self, request: web.BaseRequest, endpoint: Endpoint) -> Answer:
+        hold = Hold(self._budget)
+        if not hold.grow(sum(len(name) + len(value) for name, value in request.raw_headers)):
+            return Answer(Outcome.IN_FLIGHT_FULL, endpoint.name)
+        body = await read_body(
+            request,
+            hold,
+            bytes_max=self._settings.body_bytes_max,
+            timeout_s=self._settings.body_timeout_ms / 1000,
+        )
+        if isinstance(body, Outcome):
+            return Answer(body, endpoint.name)
+        delivery = Delivery(
+            id=str(self._stamps.new_id()),
+            provider=endpoint.provider,
+            endpoint=endpoint.name,
+            received_at=self._stamps.now(),
+            remote=request.remote or "",
+            headers=kept_headers(request.raw_headers),
+            body=body,
+        )
+        return await self._store(delivery, hold, endpoint)
+
+    async def _store(self, delivery: Delivery, hold: Hold, endpoint: Endpoint) -> Answer:
+        """The spool will step in here when Kafka does not take it."""
+        if not await self._durable.publish(delivery, hold, lanes=endpoint.lanes):
+            return Answer(Outcome.KAFKA_UNAVAILABLE, endpoint.name)
+        self._metrics.body_bytes.labels(endpoint.name).inc(len(delivery.body))
+        return Answer(Outcome.STORED, endpoint.name, delivery_id=delivery.id)

@@ -1,0 +1,5 @@
+"""`python -m ops` is `dropstream`."""
+
+from ops.cli import main
+
+main()

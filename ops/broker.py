@@ -1,0 +1,107 @@
+"""The brokers that a command or a test runs on: one that exists already, real Apache Kafka started here, or in memory.
+
+async with local_broker(data, environ=os.environ, port=9092, progress=tell) as broker:
+    broker.bootstrap_servers
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from ops.broker_archive import with_archive
+from ops.broker_cluster import BrokerCluster, open_cluster
+from ops.broker_install import STATE_FOLDER, Progress, Unavailable, find_kafka
+from ops.broker_memory import MEMORY_BROKER_LIMITS, memory_broker
+from ops.broker_runtime import JavaRuntime, Runtime
+from schemas.errors import DropstreamError
+
+CACHE_FOLDER = STATE_FOLDER / "kafka"
+DATA_FOLDER = STATE_FOLDER / "broker"
+PORT = 9092
+
+
+class BrokerKind(StrEnum):
+    GIVEN = "given"
+    KAFKA = "kafka"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where a broker is and of which kind; `limits` is a sentence to show where it is not real Kafka, else empty."""
+
+    kind: BrokerKind
+    bootstrap_servers: str
+    limits: str = ""
+
+
+@contextlib.asynccontextmanager
+async def any_broker(
+    data: Path, *, environ: Mapping[str, str], progress: Progress, port: int = PORT
+) -> AsyncIterator[Broker]:
+    """The broker of KAFKA=host:port, else real Kafka on `data` and `port`, else one in memory; ours end with the block.
+
+    Raises:
+        DropstreamError: a broker should start here but cannot; says what to do.
+    """
+    given = environ.get("KAFKA")
+    if given:
+        yield Broker(BrokerKind.GIVEN, given)
+        return
+    runtime = await prepare_kafka(environ=environ, progress=progress)
+    if isinstance(runtime, Unavailable):
+        progress("starting the in-memory broker")
+        async with memory_broker() as address:
+            limits = f"No real Kafka here ({runtime.reason}). {MEMORY_BROKER_LIMITS}"
+            yield Broker(BrokerKind.MEMORY, address, limits)
+        return
+    async with _running(await open_cluster(data, nodes=1, port=port, runtime=runtime, progress=progress)) as cluster:
+        yield Broker(BrokerKind.KAFKA, cluster.bootstrap_servers)
+
+
+@contextlib.asynccontextmanager
+async def local_broker(
+    data: Path, *, environ: Mapping[str, str], progress: Progress, nodes: int = 1, port: int = PORT
+) -> AsyncIterator[BrokerCluster]:
+    """A real Apache Kafka of one or three nodes on `data`, ready, that ends with the block or this process.
+
+    Raises:
+        DropstreamError: it cannot be started; says what to do.
+    """
+    runtime = require_kafka(await prepare_kafka(environ=environ, progress=progress))
+    async with _running(
+        await open_cluster(data, nodes=nodes, port=port, runtime=runtime, progress=progress)
+    ) as cluster:
+        yield cluster
+
+
+async def prepare_kafka(*, environ: Mapping[str, str], progress: Progress) -> Runtime | Unavailable:
+    """What runs Kafka here, fetched and prepared where that has not been done."""
+    runtime = await find_kafka(CACHE_FOLDER, environ=environ, progress=progress)
+    if isinstance(runtime, JavaRuntime):
+        return await with_archive(runtime, CACHE_FOLDER, progress)
+    return runtime
+
+
+def require_kafka(runtime: Runtime | Unavailable) -> Runtime:
+    """`runtime`, where there is one.
+
+    Raises:
+        DropstreamError: there is none; says what to install.
+    """
+    if isinstance(runtime, Unavailable):
+        raise DropstreamError(
+            f"cannot run Apache Kafka here: {runtime.reason}\n"
+            "Install a JDK 17 or newer and Maven, or start Docker, or set KAFKA=host:port to use a broker that runs."
+        )
+    return runtime
+
+
+@contextlib.asynccontextmanager
+async def _running(cluster: BrokerCluster) -> AsyncIterator[BrokerCluster]:
+    try:
+        yield cluster
+    finally:
+        await cluster.stop()

@@ -1,0 +1,174 @@
+"""Finds or fetches what runs Apache Kafka here: jars by Maven for a Java 17 or newer, else the official Docker image.
+
+The answer is a `Runtime`, or `Unavailable` with the reason, for the caller to choose the in-memory broker. What was
+fetched once is kept in the checkout's state folder; a folder there is complete or absent, never half filled.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.broker_runtime import IMAGE, KAFKA_VERSION, DockerRuntime, JavaRuntime, Runtime
+from ops.broker_tool import locked, run_tool
+from schemas.errors import DropstreamError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+STATE_FOLDER = CHECKOUT / ".dropstream"
+SOURCE_FOLDER = CHECKOUT / "deploy" / "kafka"
+
+_JAVA_OLDEST = 17
+_ASK_TIMEOUT_S = 20.0
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Java:
+    path: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """There is no real Kafka here; `reason` is a clause that says what is missing."""
+
+    reason: str
+
+
+async def find_kafka(cache: Path, *, environ: Mapping[str, str], progress: Progress) -> Runtime | Unavailable:
+    """What runs Kafka here; fetches it into `cache` the first time. Safe to call from several processes at once.
+
+    Raises:
+        DropstreamError: Maven or Docker is there but could not fetch; names the log.
+    """
+    if not (SOURCE_FOLDER / "pom.xml").is_file():
+        return Unavailable(f"{SOURCE_FOLDER} is missing: the local broker needs the source checkout")
+    java = await _find_java(environ)
+    if isinstance(java, _Java):
+        jars = cache / KAFKA_VERSION
+        maven = shutil.which("mvn", path=environ.get("PATH"))
+        if _complete(jars) or maven:
+            await _fetch_jars(jars, maven=maven or "mvn", environ=environ, progress=progress)
+            return JavaRuntime(java.path, java.version, jars)
+        java = Unavailable("there is Java, but Maven (mvn) is missing")
+    docker = await _find_docker(environ)
+    if isinstance(docker, Unavailable):
+        return Unavailable(f"{java.reason}, and {docker.reason}")
+    await _fetch_image(docker, cache, progress)
+    return docker
+
+
+def read_java_version(shown: str) -> tuple[str, int] | None:
+    """The version in what `java -version` shows and its feature number: 17 of "17.0.15", 8 of "1.8.0"; else None."""
+    found = re.search(r'version "((?:1\.)?(\d+)[\w.+-]*)"', shown)
+    return (found.group(1), int(found.group(2))) if found else None
+
+
+async def _find_java(environ: Mapping[str, str]) -> _Java | Unavailable:
+    home = environ.get("JAVA_HOME")
+    path = f"{home}/bin/java" if home else shutil.which("java", path=environ.get("PATH"))
+    if path is None:
+        return Unavailable(f"there is no Java {_JAVA_OLDEST} or newer")
+    code, shown = await _ask([path, "-version"])
+    version = read_java_version(shown)
+    if code != 0 or version is None:
+        return Unavailable(f"{path} does not run{' (from JAVA_HOME)' if home else ''}")
+    if version[1] < _JAVA_OLDEST:
+        return Unavailable(f"{path} is Java {version[0]}, older than {_JAVA_OLDEST}")
+    return _Java(path, version[0])
+
+
+async def _find_docker(environ: Mapping[str, str]) -> DockerRuntime | Unavailable:
+    docker = shutil.which("docker", path=environ.get("PATH"))
+    if docker is None:
+        return Unavailable("Docker is missing")
+    code, shown = await _ask([docker, "info", "--format", "{{.SecurityOptions}}"])
+    if code != 0:
+        return Unavailable("no Docker daemon answers")
+    # Under rootless Docker the container's root is the person; any other user of it could not write the mount.
+    return DockerRuntime(docker, None if "rootless" in shown else f"{os.getuid()}:{os.getgid()}")
+
+
+async def _ask(command: list[str]) -> tuple[int, str]:
+    """The exit code and the output of a command that answers at once; 127 where it cannot be run, 124 when late."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+    except OSError as error:
+        return 127, str(error)
+    try:
+        async with asyncio.timeout(_ASK_TIMEOUT_S):
+            shown, _ = await process.communicate()
+    except TimeoutError:
+        return 124, ""
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, shown.decode(errors="replace")
+
+
+async def _fetch_jars(jars: Path, *, maven: str, environ: Mapping[str, str], progress: Progress) -> None:
+    if _complete(jars):
+        return
+    async with locked(jars.parent / "lock"):
+        if _complete(jars):
+            return  # another process fetched them while we waited
+        partial = _empty_folder(jars.with_name(f"{jars.name}.partial"))
+        log = jars.parent / "maven.log"
+        progress(f"fetching Apache Kafka {KAFKA_VERSION} with Maven (once, about 45 MB)")
+        command = [maven, "--batch-mode", f"--file={SOURCE_FOLDER / 'pom.xml'}", "dependency:copy-dependencies"]
+        code = await run_tool(
+            [*command, f"-DoutputDirectory={partial}", "-DincludeScope=runtime"],
+            log=log,
+            environ=environ,
+            on_line=lambda line: _tell_download(line, progress),
+        )
+        if code != 0 or not any(partial.glob("kafka_*.jar")):
+            gist = maven_gist(log.read_text(errors="replace"))
+            raise DropstreamError(f"Maven could not fetch Apache Kafka: {gist}\nSee {log}, then try again.")
+        partial.rename(jars)
+
+
+def _complete(jars: Path) -> bool:
+    return jars.is_dir()
+
+
+def _empty_folder(partial: Path) -> Path:
+    """`partial`, new and empty; whoever left an older one is dead, for we hold the lock."""
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def _tell_download(line: str, progress: Progress) -> None:
+    if line.startswith("[INFO] Downloading ") and line.endswith(".jar"):
+        progress(f"fetching Apache Kafka {KAFKA_VERSION} with Maven: {line.rsplit('/', 1)[1]}")
+
+
+def maven_gist(output: str) -> str:
+    """The line of Maven's output that says what went wrong, at most 300 characters."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix("[ERROR]").strip() for line in lines if line.startswith("[ERROR]")]
+    told = next((line for line in errors if line), lines[-1] if lines else "it said nothing")
+    return told if len(told) <= 300 else told[:299] + "…"
+
+
+async def _fetch_image(docker: DockerRuntime, cache: Path, progress: Progress) -> None:
+    code, _ = await _ask([docker.docker, "image", "inspect", IMAGE])
+    if code == 0:
+        return
+    log = cache / "docker.log"
+    progress(f"fetching {IMAGE} with Docker (once)")
+    async with locked(cache / "lock"):
+        code = await run_tool([docker.docker, "pull", IMAGE], log=log)
+    if code != 0:
+        said = log.read_text(errors="replace").strip().splitlines()
+        raise DropstreamError(
+            f"Docker could not pull {IMAGE}: {said[-1] if said else 'it said nothing'}\nSee {log}, then try again."
+        )

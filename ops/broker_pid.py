@@ -1,0 +1,46 @@
+"""The note beside a running node that lets another process find and end it: `broker.json` in the node's folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.broker_process import BrokerProcess, DetachedProcess
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    process: DetachedProcess
+    port: int
+
+
+def settings_file(folder: Path) -> Path:
+    """The node's settings for Kafka; its path among a process's arguments says that the process is this node."""
+    return folder / "server.properties"
+
+
+def note_running(folder: Path, process: BrokerProcess, *, port: int, instead: Mapping[str, list[str]]) -> None:
+    """Notes that `process` is the node in `folder`."""
+    note = {"pid": process.pid, "port": port, "instead": instead}
+    partial = folder / "broker.json.partial"
+    partial.write_text(json.dumps(note) + "\n")
+    partial.rename(_note(folder))
+
+
+def forget_running(folder: Path) -> None:
+    _note(folder).unlink(missing_ok=True)
+
+
+def find_running(folder: Path) -> RunningNode | None:
+    """The node that runs in `folder`, whoever started it; None where none does, whatever an old note says."""
+    try:
+        note = json.loads(_note(folder).read_bytes())
+        process = DetachedProcess(int(note["pid"]), marker=str(settings_file(folder)), instead=dict(note["instead"]))
+        port = int(note["port"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return RunningNode(process, port) if process.running() else None
+
+
+def _note(folder: Path) -> Path:
+    return folder / "broker.json"

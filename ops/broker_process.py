@@ -1,0 +1,144 @@
+"""A broker's process, held in one of two ways: kept (it ends with us) or detached (it outlives us).
+
+Both start a command, tell whether it runs, and send it signals by name ("TERM", "KILL", "STOP", "CONT"). What the
+command is and when it is ready is not decided here.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from ops import broker_keeper
+from schemas.errors import DropstreamError
+
+_POLL_S = 0.02
+# Starts a command in the background of a shell that ends at once, so that it is nobody's child, and prints its pid.
+_DETACH = 'console=$1; shift; "$@" >"$console" 2>&1 </dev/null & echo $!'
+
+
+class BrokerProcess(Protocol):
+    @property
+    def pid(self) -> int: ...
+
+    def running(self) -> bool: ...
+
+    def send(self, name: str) -> None: ...
+
+    def forget(self) -> None:
+        """Lets go of what held an ended process."""
+
+
+class KeptProcess:
+    """A command that ends when this process does: on leaving, on a signal, and on kill -9."""
+
+    def __init__(self, command: Sequence[str], *, console: Path, instead: Mapping[str, list[str]]) -> None:
+        order = {"command": command, "console": str(console), "parent": os.getpid(), "instead": instead}
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(broker_keeper.__file__), json.dumps(order)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Ctrl-C is ours to turn into an orderly stop.
+            start_new_session=True,
+        )
+        answer = _first_line(self._keeper)
+        if not answer.isdigit():
+            self._keeper.wait()
+            self.forget()
+            raise DropstreamError(f"cannot start {command[0]}: {answer.removeprefix('error ') or 'no answer'}")
+        self.pid = int(answer)
+
+    def running(self) -> bool:
+        return self._keeper.poll() is None
+
+    def send(self, name: str) -> None:
+        """Sends the signal; nothing happens where the process has ended."""
+        if self._keeper.stdin and self.running():
+            try:
+                self._keeper.stdin.write(f"{name}\n".encode())
+                self._keeper.stdin.flush()
+            except BrokenPipeError:
+                return  # it ended meanwhile
+
+    def forget(self) -> None:
+        for pipe in (self._keeper.stdin, self._keeper.stdout):
+            if pipe and not pipe.closed:
+                pipe.close()
+
+
+class DetachedProcess:
+    """A command that goes on after this process has ended; found again by its `pid` and a `marker` in its arguments.
+
+    The marker is a path that no other program is started with, so a pid that was given anew is not taken for ours.
+    """
+
+    def __init__(self, pid: int, *, marker: str, instead: Mapping[str, list[str]]) -> None:
+        self.pid = pid
+        self._marker = marker
+        self._instead = instead
+
+    @classmethod
+    def start(
+        cls, command: Sequence[str], *, console: Path, marker: str, instead: Mapping[str, list[str]]
+    ) -> "DetachedProcess":
+        """Starts `command` in a session of its own."""
+        shell = subprocess.run(
+            ["/bin/sh", "-c", _DETACH, "sh", str(console), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            check=True,
+        )
+        return cls(int(shell.stdout), marker=marker, instead=instead)
+
+    def running(self) -> bool:
+        return self._marker in command_line(self.pid)
+
+    def send(self, name: str) -> None:
+        """Sends the signal; nothing happens where the process has ended."""
+        if not self.running():
+            return
+        if name in self._instead:
+            subprocess.run(self._instead[name], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+            return
+        try:
+            os.kill(self.pid, getattr(signal, f"SIG{name}"))
+        except ProcessLookupError:
+            return  # it ended meanwhile
+
+    def forget(self) -> None:
+        return
+
+
+def command_line(pid: int) -> str:
+    """The arguments that process `pid` was started with, separated by spaces; empty where it has ended."""
+    proc = Path("/proc")
+    if (proc / "self/cmdline").exists():
+        try:
+            return (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return ""
+    listed = subprocess.run(
+        ["/bin/ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return listed.stdout.strip()
+
+
+async def ended(process: BrokerProcess, *, within_s: float) -> bool:
+    """True once `process` has ended; False when it still runs after `within_s` seconds."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    while process.running():
+        if loop.time() >= deadline:
+            return False
+        await asyncio.sleep(_POLL_S)
+    return True
+
+
+def _first_line(keeper: "subprocess.Popen[bytes]") -> str:
+    return keeper.stdout.readline().decode().strip() if keeper.stdout else ""

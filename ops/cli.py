@@ -1,0 +1,71 @@
+"""`dropstream`: every verb in one program. It assembles; what a verb does stands in its own file.
+
+Exit codes: 0 done, 1 the operation failed, 2 usage or configuration, 130 Ctrl-C.
+"""
+
+import logging
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from ops import (
+    doctor_command,
+    endpoints_command,
+    ingest_command,
+    process_command,
+    screen,
+    send_command,
+    tail_command,
+    topics_command,
+    up_command,
+)
+from ops.context import verb_group
+from schemas.errors import ConfigurationError, DropstreamError
+
+app = verb_group("Dropship webhooks in, kept, and turned exactly once into events other services can trust.")
+app.command("up")(up_command.up)
+app.command("ingest")(ingest_command.ingest)
+app.command("process")(process_command.process)
+app.command("up")(up_command.up)
+app.add_typer(kafka_command.kafka, name="kafka")
+app.add_typer(topics_command.app, name="topics")
+app.command("ingest")(ingest_command.ingest)
+app.command("process")(process_command.process)
+app.command("send", no_args_is_help=True)(send_command.send)
+app.command("tail", no_args_is_help=True)(tail_command.tail)
+app.add_typer(endpoints_command.app, name="endpoints")
+app.command("doctor")(doctor_command.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def show_version(
+    context: typer.Context,
+    *,
+    version_only: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
+) -> None:
+    """Dropship webhooks in, kept, and turned exactly once into events other services can trust."""
+    if version_only:
+        screen.write_line(version("dropstream"))
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        screen.write_line(context.get_help())
+
+
+def main() -> None:
+    """Runs the verb that the command line names and ends the process with its exit code."""
+    # A library's complaints would stand before our one sentence; a verb that logs sets its own handlers at the root.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    try:
+        app()
+    except ConfigurationError as error:
+        screen.complain(str(error))
+        sys.exit(2)
+    except DropstreamError as error:
+        screen.complain(str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Every check of `dropstream doctor`, each one a `Finding`: how it is, and what to do.
+
+Checks change nothing and have deadlines. The configuration itself is read before (`ops.doctor_command`).
+"""
+
+import asyncio
+import ctypes
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import aiohttp
+
+from ops.cluster import admin
+from ops.endpoints import find_problems
+from ops.topics import Comparison, read_comparisons
+from processors.provider import discover
+from schemas.errors import DropstreamError
+from schemas.settings import Settings
+
+_HTTP_TIMEOUT_S = 3.0
+_FREE_BYTES_MIN = 1_073_741_824
+_MEBIBYTE = 1_048_576
+# adjtimex(2): the answer of a clock that nothing keeps right. https://man7.org/linux/man-pages/man2/adjtimex.2.html
+_CLOCK_UNSYNCHRONISED = 5
+# Larger than `struct timex` on every architecture; all zero, it asks and changes nothing.
+_TIMEX_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: `subject` is what was looked at, `sentence` how it is and, unless ok, what to do."""
+
+    level: Literal["ok", "warning", "failed"]
+    subject: str
+    sentence: str
+
+
+async def examine(settings: Settings, now: datetime) -> tuple[Finding, ...]:
+    """Every finding but the configuration's own, in the order in which a person would mend them."""
+    ingest, process = settings.ingest, settings.process
+    async with asyncio.TaskGroup() as checks:
+        cluster = checks.create_task(_examine_cluster(settings))
+        services = [
+            checks.create_task(_examine_service("ingress", "ingest", ingest.admin_host, ingest.admin_port)),
+            checks.create_task(_examine_service("processors", "process", process.admin_host, process.admin_port)),
+        ]
+    return (
+        *_examine_endpoints(settings, now),
+        examine_time_zones(),
+        *_examine_clock(),
+        examine_disk(Path(settings.ingest.spool_dir), settings.ingest.spool_bytes_max),
+        *cluster.result(),
+        *(service.result() for service in services),
+    )
+
+
+def _examine_endpoints(settings: Settings, now: datetime) -> Sequence[Finding]:
+    problems = find_problems(settings, discover(), now)
+    if not problems:
+        return (Finding("ok", "endpoints", f"{len(settings.endpoints)}, every secret is there and valid"),)
+    return tuple(
+        Finding("failed" if one.level == "error" else "warning", f"endpoint {one.endpoint}", one.sentence)
+        for one in problems
+    )
+
+
+def examine_time_zones() -> Finding:
+    """Whether this machine knows Spain's clock changes, on which Dropea's times rest."""
+    try:
+        zone = ZoneInfo("Europe/Madrid")
+    except ZoneInfoNotFoundError:
+        return Finding("failed", "time zones", "Europe/Madrid is unknown here; install the package tzdata")
+    # Clocks change on the last Sunday of March and of October at 01:00 UTC: Directive 2000/84/EC.
+    instants = ((3, 30, 0, 59), (3, 30, 1, 0), (10, 26, 0, 59), (10, 26, 1, 0))
+    shown = [f"{datetime(2025, *at, tzinfo=UTC).astimezone(zone):%H:%M%z}" for at in instants]
+    if shown != ["01:59+0100", "03:00+0200", "02:59+0200", "02:00+0100"]:
+        return Finding("failed", "time zones", "Europe/Madrid has wrong rules for 2025; update the package tzdata")
+    return Finding("ok", "time zones", "Europe/Madrid changes its clocks as it should")
+
+
+def _examine_clock() -> Sequence[Finding]:
+    if not sys.platform.startswith("linux"):
+        return ()
+    answer = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    if answer == _CLOCK_UNSYNCHRONISED:
+        sentence = "the kernel says that nothing keeps it right; run an NTP client (chrony, systemd-timesyncd)"
+        return (Finding("warning", "clock", sentence),)
+    return (Finding("ok", "clock", "synchronised, says the kernel"),) if answer >= 0 else ()
+
+
+def examine_disk(spool: Path, spool_bytes_max: int) -> Finding:
+    """Whether the spool can be written, and can grow to its bound."""
+    place = next(one for one in (spool.absolute(), *spool.absolute().parents) if one.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return Finding("failed", "spool", f"{place} cannot be written; set ingest.spool_dir to a directory that can")
+    used = sum(file.stat().st_size for file in spool.iterdir() if file.is_file()) if spool.is_dir() else 0
+    free = shutil.disk_usage(place).free
+    told = f"{free // _MEBIBYTE} MiB free at {spool}"
+    if free < min(_FREE_BYTES_MIN, spool_bytes_max):
+        return Finding("failed", "spool", f"{told}; make room, or deliveries are refused when Kafka is away")
+    if free < spool_bytes_max - used:
+        wanted = (spool_bytes_max - used) // _MEBIBYTE
+        return Finding("warning", "spool", f"{told}, the spool may take {wanted}; make room, or lower spool_bytes_max")
+    return Finding("ok", "spool", told)
+
+
+async def _examine_cluster(settings: Settings) -> Sequence[Finding]:
+    place = settings.kafka.bootstrap_servers
+    try:
+        async with admin(settings) as client:
+            brokers = len((await client.describe_cluster())["brokers"])
+        comparisons = await read_comparisons(settings)
+    except DropstreamError as error:
+        return (Finding("failed", "kafka", str(error)),)
+    replicas = settings.kafka.replication_factor
+    if brokers < replicas:
+        sentence = f"{brokers} brokers at {place} cannot hold {replicas} replicas; set kafka.replication_factor"
+        return (Finding("failed", "kafka", sentence), examine_topics(comparisons))
+    return (Finding("ok", "kafka", f"{brokers} broker(s) at {place}"), examine_topics(comparisons))
+
+
+def examine_topics(comparisons: Sequence[Comparison]) -> Finding:
+    """Whether the cluster's topics are those of the table."""
+    missing = sum(one.verdict == "missing" for one in comparisons)
+    differing = sum(one.verdict == "differs" for one in comparisons)
+    if not missing and not differing:
+        return Finding("ok", "topics", f"all {len(comparisons)} agree with the plan")
+    level: Literal["failed", "warning"] = "failed" if missing else "warning"
+    return Finding(level, "topics", f"{missing} missing, {differing} differ; run dropstream topics apply")
+
+
+async def _examine_service(subject: str, verb: str, host: str, port: int) -> Finding:
+    url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}/readyz"  # noqa: S104 read, not bound
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_HTTP_TIMEOUT_S)) as session,
+            session.get(url) as answer,
+        ):
+            status = answer.status
+    except (aiohttp.ClientError, TimeoutError):
+        return Finding("warning", subject, f"not answering at {url}; start it with dropstream {verb}")
+    if status != 200:
+        return Finding("failed", subject, f"{url} answers {status}, not ready; its log says why")
+    return Finding("ok", subject, f"ready, says {url}")

@@ -1,0 +1,101 @@
+"""What is wrong, or soon will be, with the configured endpoints; pure, measured at a given moment."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import orjson
+
+from processors.provider import Interpretation, Message, Provider
+from schemas.settings import EndpointSettings, Settings
+
+_EXPIRY_WARNING = timedelta(days=14)
+# 16 random bytes as base64 have 22 characters; below that a token can be guessed in earnest.
+_TOKEN_CHARACTERS_MIN = 22
+# Its signature scheme is not published (https://developers.moderndropship.com/docs/webhooks names none), so the path
+# is the second lock.
+_UNCONFIRMED_SCHEMES = frozenset({"modern_dropship"})
+
+Level = Literal["warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to know of `endpoint`: what is wrong and what to do, in one sentence."""
+
+    level: Level
+    endpoint: str
+    sentence: str
+
+
+def find_problems(settings: Settings, providers: Mapping[str, Provider], now: datetime) -> tuple[Problem, ...]:
+    """Every problem of the enabled endpoints, by endpoint in the file's order."""
+    enabled = {name: endpoint for name, endpoint in settings.endpoints.items() if endpoint.enabled}
+    if not enabled:
+        return (Problem("error", "endpoints", "none is enabled, so every delivery is answered 404; add or enable one"),)
+    return tuple(
+        Problem(level, name, sentence)
+        for name, endpoint in enabled.items()
+        for level, sentence in (
+            *_secret_problems(endpoint, now),
+            *_access_problems(endpoint, providers[endpoint.provider]),
+            *_sequence_problems(name, enabled, providers, now),
+        )
+    )
+
+
+def _secret_problems(endpoint: EndpointSettings, now: datetime) -> Iterator[tuple[Level, str]]:
+    valid = [one for one in endpoint.secrets if one.expires is None or one.expires > now]
+    if endpoint.secrets and not valid:
+        yield "error", "every secret has expired, so every delivery is rejected; add a new one as the first"
+        return
+    for one in endpoint.secrets:
+        if one.expires is None:
+            continue
+        if one.expires <= now:
+            yield "warning", f"secret {one.value} expired on {one.expires:%Y-%m-%d}; remove it"
+        elif one.expires <= now + _EXPIRY_WARNING:
+            rest = "others stay valid" if len(valid) > 1 else "no other is valid then; add one before"
+            yield "warning", f"secret {one.value} expires on {one.expires:%Y-%m-%d}; {rest}"
+
+
+def _access_problems(endpoint: EndpointSettings, provider: Provider) -> Iterator[tuple[Level, str]]:
+    locked = endpoint.token is not None or bool(endpoint.allow_from)
+    if (endpoint.signature or provider.signature_policy) == "verify-if-present":
+        rest = "its events say signature=unsigned" if locked else "set a token (dropstream endpoints token)"
+        yield "warning", f"takes deliveries without a signature, which anybody can make; {rest}"
+    elif endpoint.provider in _UNCONFIRMED_SCHEMES and endpoint.token is None:
+        yield "warning", "the provider's signature scheme is unconfirmed; set a token (dropstream endpoints token)"
+    if endpoint.token is not None and len(endpoint.token.value) < _TOKEN_CHARACTERS_MIN:
+        yield "warning", f"token {endpoint.token} is short enough to guess; make one with dropstream endpoints token"
+
+
+def _sequence_problems(
+    name: str, endpoints: Mapping[str, EndpointSettings], providers: Mapping[str, Provider], now: datetime
+) -> Iterator[tuple[Level, str]]:
+    endpoint = endpoints[name]
+    if not _has_sequence(providers[endpoint.provider], now):
+        return
+    if endpoint.lanes > 1:
+        yield "error", f"lanes = {endpoint.lanes} spreads its sequence over partitions; set lanes = 1"
+    own = {one.value.value for one in endpoint.secrets}
+    sharing = [
+        other
+        for other, settings in endpoints.items()
+        if other != name
+        and settings.provider == endpoint.provider
+        and own & {one.value.value for one in settings.secrets}
+    ]
+    if sharing:
+        yield "warning", f"shares a secret with {', '.join(sharing)}, so one's deliveries can move the other's sequence"
+
+
+def _has_sequence(provider: Provider, now: datetime) -> bool:
+    """Whether the provider numbers its deliveries: its own samples say so."""
+    for sample in provider.samples:
+        body = orjson.loads(sample.body(1, now))
+        meaning = provider.interpret(Message(body=body, payload=body, digest="", endpoint="", received_at=now))
+        if isinstance(meaning, Interpretation) and meaning.sequence is not None:
+            return True
+    return False

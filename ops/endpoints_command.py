@@ -1,0 +1,71 @@
+"""`dropstream endpoints`: what is configured, secrets as references; problems named; a fresh token."""
+
+import secrets
+from datetime import UTC, datetime
+
+from ops import screen
+from ops.context import ConfigFile, load_settings, verb_group
+from ops.endpoints import find_problems
+from processors.provider import discover
+from schemas.errors import DropstreamError
+from schemas.settings import EndpointSettings
+
+_TOKEN_BYTES = 32
+
+app = verb_group("Show and check the configured endpoints; make a path token.")
+
+
+@app.command("list")
+def show_endpoints(config: ConfigFile = None) -> None:
+    """Show every endpoint: name, provider, path (token masked), secrets (as references), signature policy, enabled.
+
+    Example: dropstream endpoints list
+    """
+    settings = load_settings(config)
+    providers = discover()
+    screen.show_table(
+        ("endpoint", "provider", "path", "secrets", "signature", "enabled"),
+        (
+            (
+                name,
+                endpoint.provider,
+                _masked_path(name, endpoint),
+                ", ".join(str(one.value) for one in endpoint.secrets) or "-",
+                endpoint.signature or providers[endpoint.provider].signature_policy,
+                "yes" if endpoint.enabled else "no",
+            )
+            for name, endpoint in settings.endpoints.items()
+        ),
+    )
+
+
+@app.command("check")
+def check_endpoints(config: ConfigFile = None) -> None:
+    """Name every problem of the endpoints, each with what to do; exit 1 if one is an error.
+
+    Example: dropstream endpoints check
+    """
+    settings = load_settings(config)
+    problems = find_problems(settings, discover(), datetime.now(UTC))
+    wrong = {problem.endpoint for problem in problems}
+    fine = [(name, "ok", "") for name, one in settings.endpoints.items() if one.enabled and name not in wrong]
+    screen.show_table(
+        ("endpoint", "state", "what to do"),
+        (*((one.endpoint, one.level, one.sentence) for one in problems), *fine),
+    )
+    errors = sum(problem.level == "error" for problem in problems)
+    if errors:
+        raise DropstreamError(f"{errors} of the endpoints' problems must be mended before deliveries can be processed")
+
+
+@app.command("token")
+def make_token() -> None:
+    """Print a fresh unguessable token for an endpoint's path.
+
+    Example: dropstream endpoints token > token.txt, then token = "file:token.txt"
+    """
+    screen.write_line(secrets.token_urlsafe(_TOKEN_BYTES))
+
+
+def _masked_path(name: str, endpoint: EndpointSettings) -> str:
+    return f"/webhooks/{name}" + ("/***" if endpoint.token else "")

@@ -1,0 +1,156 @@
+"""Reads topics as any outsider would: committed records only, no group, from a place that a person names.
+
+`open_reader` is positioned when it is entered, so that what is written afterwards is seen; nothing is shown here.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from ops.cluster import (
+    CLOSE_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
+    REQUEST_TIMEOUT_MS,
+    admin,
+    checked_client_arguments,
+    failures_told,
+)
+from schemas.delivery import timestamp_ms
+from schemas.errors import DropstreamError
+from schemas.kafka import reader_arguments
+from schemas.records import Position, RawRecord
+from schemas.settings import Settings
+from schemas.topics import TOPICS
+
+_FETCH_TIMEOUT_MS = 500
+_RECORDS_PER_FETCH_MAX = 1_000
+_OFFSET_PATTERN = re.compile(r"(\d{1,9}):(\d{1,18})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class AtOffset:
+    """One partition, from an offset on; the other partitions are not read."""
+
+    partition: int
+    offset: int
+
+
+# A datetime (aware) is the first record of each partition that is not older.
+Start = Literal["beginning", "latest"] | datetime | AtOffset
+
+
+def parse_start(text: str) -> Start:
+    """The place that `beginning`, `latest`, a time (RFC 3339; without a zone it is this machine's) or `P:OFFSET` names.
+
+    Raises:
+        ValueError: with what is allowed.
+    """
+    if text == "beginning":
+        return "beginning"
+    if text == "latest":
+        return "latest"
+    if match := _OFFSET_PATTERN.fullmatch(text):
+        return AtOffset(int(match[1]), int(match[2]))
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("is none of: beginning, latest, a time such as 2026-05-21T14:00:00Z, P:OFFSET") from error
+
+
+def full_name(topic: str, settings: Settings) -> str:
+    """The topic's name on the cluster: the prefix goes before a short name of the table, any other stays as it is."""
+    return settings.kafka.topic_prefix + topic if topic in {one.name for one in TOPICS} else topic
+
+
+class Reader:
+    """A position in some topics; made by `open_reader`."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
+        self._consumer = consumer
+        self._ends = ends
+
+    async def fetch(self) -> list[RawRecord]:
+        """What came next, in order within a partition; empty when nothing came for half a second."""
+        batches = await self._consumer.getmany(timeout_ms=_FETCH_TIMEOUT_MS, max_records=_RECORDS_PER_FETCH_MAX)
+        return [_record(one) for batch in batches.values() for one in batch]
+
+    async def is_at_end(self) -> bool:
+        """Whether everything that was there when the reader was opened has been fetched."""
+        for partition, end in self._ends.items():
+            if await self._consumer.position(partition) < end:
+                return False
+        return True
+
+
+@asynccontextmanager
+async def open_reader(settings: Settings, topics: Sequence[str], start: Start) -> AsyncIterator[Reader]:
+    """A reader of `topics` (full names), positioned at `start`.
+
+    Raises:
+        DropstreamError: when the cluster is not reachable, or a topic or partition does not exist.
+    """
+    partitions = await _partitions(settings, topics, start)
+    checked_client_arguments(settings.kafka)
+    consumer = AIOKafkaConsumer(**reader_arguments(settings), request_timeout_ms=REQUEST_TIMEOUT_MS)
+    with failures_told(settings.kafka):
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await consumer.start()
+            consumer.assign(partitions)
+            async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
+                ends = await _seek(consumer, partitions, start)
+            yield Reader(consumer, ends)
+        finally:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await consumer.stop()
+
+
+async def _partitions(settings: Settings, topics: Sequence[str], start: Start) -> list[TopicPartition]:
+    async with admin(settings) as client:
+        described = {one["topic"]: one["partitions"] for one in await client.describe_topics()}
+    missing = [topic for topic in topics if not described.get(topic)]
+    if missing:
+        raise DropstreamError(f"no such topic: {', '.join(missing)}; dropstream topics plan shows what there is")
+    found = [TopicPartition(topic, one["partition"]) for topic in topics for one in described[topic]]
+    if isinstance(start, AtOffset):
+        found = [one for one in found if one.partition == start.partition]
+        if not found:
+            raise DropstreamError(f"{', '.join(topics)}: no partition {start.partition}")
+    return found
+
+
+async def _seek(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], start: Start
+) -> dict[TopicPartition, int]:
+    """Positions every partition; returns where each ends at this moment."""
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    beginnings: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
+    by_time: dict[TopicPartition, Any] = {}
+    if isinstance(start, datetime):
+        by_time = await consumer.offsets_for_times(dict.fromkeys(partitions, timestamp_ms(start)))
+    for one in partitions:
+        if isinstance(start, AtOffset):
+            # Outside the log there is nothing to read; the nearest offset that exists is what a person means.
+            offset = min(max(start.offset, beginnings[one]), ends[one])
+        elif isinstance(start, datetime):
+            offset = by_time[one].offset if by_time.get(one) else ends[one]
+        else:
+            offset = ends[one] if start == "latest" else beginnings[one]
+        consumer.seek(one, offset)
+    return ends
+
+
+def _record(record: Any) -> RawRecord:
+    return RawRecord(
+        position=Position(record.topic, record.partition, record.offset),
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+        timestamp_ms=record.timestamp,
+    )

@@ -1,0 +1,163 @@
+"""Sends signed deliveries over real HTTP, as a provider would, and counts the answers.
+
+What is sent and to which endpoint is decided elsewhere (`ops.send_command`, `ops.up`).
+"""
+
+import asyncio
+import contextlib
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import aiohttp
+from yarl import URL
+
+from processors.provider import Sample
+from schemas.errors import DropstreamError
+from schemas.settings import EndpointSettings
+
+# Dreamship waits 30 s for an answer, the longest of the providers: https://docs.dreamship.com/reference/webhooks
+_ANSWER_TIMEOUT_S = 30.0
+_CONNECT_TIMEOUT_S = 5.0
+# With a rate, deliveries overlap; slower answers than that many at once slow the sending down.
+_IN_FLIGHT_MAX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One delivery to make: the exact body and its headers, signature included."""
+
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the ingress said: `delivery_id` only where it took the delivery, `seconds` from request to answer."""
+
+    status: int
+    delivery_id: str | None
+    seconds: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """Every answer of a run, in order of arrival."""
+
+    answers: list[Answer] = field(default_factory=list)
+
+    def by_status(self) -> dict[int, int]:
+        """How many answers of each status, the most frequent first."""
+        return dict(Counter(answer.status for answer in self.answers).most_common())
+
+    def milliseconds_at(self, share: float) -> float:
+        """The time within which `share` (0 to 1) of the answers came, in ms; 0 without answers."""
+        ordered = sorted(answer.seconds for answer in self.answers)
+        return 1000 * ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else 0.0
+
+
+def sign(body: bytes, endpoint: EndpointSettings, sample: Sample, at: datetime) -> Outgoing:
+    """`body` with the headers of the sample's contract, signed with the endpoint's first secret where it has one."""
+    signature = sample.sign(body, endpoint.secrets[0].value.value, at) if endpoint.secrets else {}
+    return Outgoing(body, {"Content-Type": "application/json", **signature})
+
+
+def delivery_url(base_url: str, endpoint_name: str, endpoint: EndpointSettings) -> URL:
+    """Where deliveries for the endpoint go; holds its token, so it is for requests and never for a screen."""
+    path = URL(base_url) / "webhooks" / endpoint_name
+    return path / endpoint.token.value.decode() if endpoint.token else path
+
+
+@contextlib.asynccontextmanager
+async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """An HTTP session whose every request has a deadline."""
+    timeout = aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=_IN_FLIGHT_MAX)) as session:
+        yield session
+
+
+async def deliver_one(
+    session: aiohttp.ClientSession,
+    base_url: str,
+    endpoint_name: str,
+    endpoint: EndpointSettings,
+    *,
+    outgoing: Outgoing,
+) -> Answer:
+    """The answer to one delivery, whatever its status.
+
+    Raises:
+        DropstreamError: when there is no answer.
+    """
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    url = delivery_url(base_url, endpoint_name, endpoint)
+    try:
+        async with session.post(url, data=outgoing.body, headers=outgoing.headers, allow_redirects=False) as response:
+            await response.read()
+            return Answer(response.status, response.headers.get("Dropstream-Delivery"), clock() - started)
+    except aiohttp.ClientConnectorError as error:
+        raise DropstreamError(
+            f"nothing answers at {base_url}: {_reason(error.os_error)}; "
+            "start the ingress with dropstream ingest, or name it with --url"
+        ) from error
+    except TimeoutError as error:
+        raise DropstreamError(f"{base_url} did not answer within {_ANSWER_TIMEOUT_S:.0f} s") from error
+    except aiohttp.ClientError as error:
+        raise DropstreamError(f"{base_url} broke off: {type(error).__name__}") from error
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else "no such host"
+
+
+async def deliver_many(
+    base_url: str,
+    endpoint_name: str,
+    endpoint: EndpointSettings,
+    *,
+    deliveries: Iterator[Outgoing],
+    rate_per_second: float | None,
+    on_answer: Callable[[Answer], None],
+) -> None:
+    """Sends all of `deliveries`: one after the other, or begun at `rate_per_second` whatever the answers take.
+
+    Raises:
+        DropstreamError: at the first delivery without an answer; no further one is begun.
+    """
+    async with open_session() as session:
+
+        async def deliver(outgoing: Outgoing) -> None:
+            on_answer(await deliver_one(session, base_url, endpoint_name, endpoint, outgoing=outgoing))
+
+        if rate_per_second is None:
+            for outgoing in deliveries:
+                await deliver(outgoing)
+        else:
+            await _deliver_at_rate(deliver, deliveries, rate_per_second)
+
+
+async def _deliver_at_rate(
+    deliver: Callable[[Outgoing], Coroutine[None, None, None]], deliveries: Iterator[Outgoing], rate_per_second: float
+) -> None:
+    clock = asyncio.get_running_loop().time
+    free = asyncio.Semaphore(_IN_FLIGHT_MAX)
+    started = clock()
+
+    async def deliver_and_free(outgoing: Outgoing) -> None:
+        try:
+            await deliver(outgoing)
+        finally:
+            free.release()
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for number, outgoing in enumerate(deliveries):
+                await asyncio.sleep(max(0.0, started + number / rate_per_second - clock()))
+                await free.acquire()
+                tasks.create_task(deliver_and_free(outgoing))
+    except* DropstreamError as failures:
+        # All say the same; a person needs it once.
+        raise failures.exceptions[0] from None

@@ -1,0 +1,187 @@
+"""`dropstream send`: which body, signed how, to which endpoint, and how the answers are shown."""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from ops import screen
+from ops.context import ConfigFile, load_settings
+from ops.event_loop import run
+from ops.send import Answer, Outgoing, Tally, deliver_many, sign
+from processors.provider import Provider, Sample, discover
+from schemas.errors import DropstreamError
+from schemas.settings import EndpointSettings, Settings
+
+# More answers than these are counted, not listed.
+_LISTED_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to send and in which wire contract; `body` the file's bytes, None to make the sample's own."""
+
+    endpoint_name: str
+    endpoint: EndpointSettings
+    sample: Sample
+    body: bytes | None
+
+    def deliveries(self, first: int, count: int) -> Iterator[Outgoing]:
+        """Signed deliveries, each made when it is about to go."""
+        for number in range(first, first + count):
+            at = datetime.now(UTC)
+            body = self.sample.body(number, at) if self.body is None else self.body
+            yield sign(body, self.endpoint, self.sample, at)
+
+
+def send(
+    what: Annotated[
+        str | None, typer.Argument(metavar="WHAT", help="A sample's name, or a file with the exact body.")
+    ] = None,
+    *,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Default: the first enabled one of the provider.")
+    ] = None,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="How many deliveries.")] = 1,
+    rate: Annotated[
+        float | None, typer.Option(metavar="R", min=0.001, help="How many a second; else one by one.")
+    ] = None,
+    first: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Number of the first sample (ShipStream's sequence id).")
+    ] = 1,
+    url: Annotated[str | None, typer.Option(metavar="BASE", help="Default: the ingress on this machine.")] = None,
+    sign_as: Annotated[str | None, typer.Option("--as", metavar="SAMPLE", help="Whose signature a file gets.")] = None,
+    show_samples: Annotated[bool, typer.Option("--list", help="Show the samples and stop.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Send signed deliveries over HTTP and show the answers.
+
+    Exit code 1 unless every answer is 200. Example: dropstream send shipstream-order-created --first 7 --count 3
+    """
+    providers = discover()
+    if show_samples:
+        _show_samples(providers)
+        return
+    if what is None:
+        raise typer.BadParameter("name a sample (dropstream send --list) or a file", param_hint="WHAT")
+    settings = load_settings(config)
+    target = choose(what, settings, providers, endpoint_name=endpoint, sign_as=sign_as)
+    tally = Tally()
+    with _answers_shown(tally, target.endpoint_name, count) as on_answer:
+        run(
+            deliver_many(
+                url or f"http://127.0.0.1:{settings.ingest.port}",
+                target.endpoint_name,
+                target.endpoint,
+                deliveries=target.deliveries(first, count),
+                rate_per_second=rate,
+                on_answer=on_answer,
+            )
+        )
+    refused = sum(answer.status != 200 for answer in tally.answers)
+    if refused:
+        raise DropstreamError(f"{refused} of {count} answers were not 200; the ingress's log and /metrics say why")
+
+
+def choose(
+    what: str,
+    settings: Settings,
+    providers: Mapping[str, Provider],
+    *,
+    endpoint_name: str | None,
+    sign_as: str | None,
+) -> Target:
+    """What `send` sends, and where: a sample to an endpoint of its provider, or a file to the endpoint that is named.
+
+    Raises:
+        typer.BadParameter: names the nearest valid choice.
+    """
+    samples = {sample.name: (provider, sample) for provider in providers.values() for sample in provider.samples}
+    if what in samples:
+        provider, sample = samples[what]
+        name = endpoint_name or _first_endpoint_of(provider.name, settings)
+        return Target(name, _endpoint(name, settings), sample, None)
+    file = Path(what)
+    if not file.is_file():
+        raise typer.BadParameter(f"no sample and no file of this name{_nearest(what, samples)}", param_hint="WHAT")
+    name = endpoint_name or _only_endpoint(settings)
+    endpoint = _endpoint(name, settings)
+    if sign_as is not None and sign_as not in samples:
+        raise typer.BadParameter(f"no such sample{_nearest(sign_as, samples)}", param_hint="--as")
+    sample = samples[sign_as][1] if sign_as else providers[endpoint.provider].samples[0]
+    return Target(name, endpoint, sample, file.read_bytes())
+
+
+def _endpoint(name: str, settings: Settings) -> EndpointSettings:
+    if name not in settings.endpoints:
+        raise typer.BadParameter(f"no such endpoint{_nearest(name, settings.endpoints)}", param_hint="--endpoint")
+    return settings.endpoints[name]
+
+
+def _first_endpoint_of(provider: str, settings: Settings) -> str:
+    for name, endpoint in settings.endpoints.items():
+        if endpoint.provider == provider and endpoint.enabled:
+            return name
+    raise typer.BadParameter(f"no enabled endpoint has the provider {provider}; name one", param_hint="--endpoint")
+
+
+def _only_endpoint(settings: Settings) -> str:
+    if len(settings.endpoints) != 1:
+        names = ", ".join(settings.endpoints)
+        raise typer.BadParameter(f"a file needs one of: {names}", param_hint="--endpoint")
+    return next(iter(settings.endpoints))
+
+
+def _nearest(name: str, valid: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.4)
+    return f"; nearest: {near[0]}" if near else f"; there are: {', '.join(sorted(valid))}"
+
+
+def _show_samples(providers: Mapping[str, Provider]) -> None:
+    screen.show_table(
+        ("sample", "contract", "provider", "becomes"),
+        (
+            (sample.name, sample.contract, provider.name, ", ".join(dict.fromkeys(sample.event_types)))
+            for provider in providers.values()
+            for sample in provider.samples
+        ),
+    )
+
+
+@contextmanager
+def _answers_shown(tally: Tally, endpoint_name: str, count: int) -> Iterator[Callable[[Answer], None]]:
+    """What takes each answer: it is counted, and listed or drawn as a bar; at the end the summary, failed or not."""
+    columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn())
+    drawn = count > _LISTED_MAX and screen.is_terminal()
+    with Progress(*columns, console=screen.console(), disable=not drawn) as progress:
+        task = progress.add_task(endpoint_name, total=count)
+
+        def on_answer(answer: Answer) -> None:
+            tally.answers.append(answer)
+            progress.advance(task)
+            if count <= _LISTED_MAX:
+                _show_answer(answer, endpoint_name)
+
+        try:
+            yield on_answer
+        finally:
+            progress.stop()
+            if count > 1 and tally.answers:
+                _show_summary(tally)
+
+
+def _show_answer(answer: Answer, endpoint_name: str) -> None:
+    facts = (str(answer.status), answer.delivery_id or "-", f"{1000 * answer.seconds:.1f} ms", endpoint_name)
+    screen.say(("  " if screen.is_terminal() else "\t").join(facts), style="green" if answer.status == 200 else "red")
+
+
+def _show_summary(tally: Tally) -> None:
+    statuses = ", ".join(f"{status}: {count}" for status, count in tally.by_status().items())
+    median, slowest = tally.milliseconds_at(0.5), tally.milliseconds_at(0.99)
+    screen.say(f"{len(tally.answers)} answers ({statuses}), p50 {median:.1f} ms, p99 {slowest:.1f} ms")

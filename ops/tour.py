@@ -1,0 +1,107 @@
+"""The tour: one signed delivery per sample over real HTTP, and the events that each becomes, read back from the topics.
+
+It compares what arrived with what each sample says it becomes; how that looks is decided in `ops.up_screen`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from ops.reading import Reader, full_name, open_reader
+from ops.send import Answer, deliver_one, open_session, sign
+from processors.provider import Provider, Sample
+from schemas.records import RawRecord
+from schemas.settings import EndpointSettings, Settings
+from schemas.vocabulary import Domain
+
+_ARRIVE_WITHIN_S = 30.0
+EVENT_TOPICS = tuple(domain.topic for domain in Domain)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event as read from a topic; `topic` is the short name."""
+
+    topic: str
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One stop of the tour: what was sent where, the answer, and what arrived of it."""
+
+    sample: Sample
+    endpoint: str
+    answer: Answer
+    arrivals: tuple[Arrival, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the delivery was taken, and exactly the expected events arrived."""
+        found = sorted(arrival.event["type"] for arrival in self.arrivals)
+        return self.answer.status == 200 and found == sorted(self.sample.event_types)
+
+
+async def tour(
+    settings: Settings, providers: Iterable[Provider], *, base_url: str, on_stop: Callable[[Stop], None]
+) -> list[Stop]:
+    """Every stop, each told as soon as it is complete or its time is up.
+
+    Raises:
+        DropstreamError: the ingress or the cluster cannot be reached.
+    """
+    topics = [full_name(name, settings) for name in EVENT_TOPICS]
+    stops: list[Stop] = []
+    async with open_reader(settings, topics, "latest") as reader, open_session() as session:
+        for sample, name, endpoint in _samples(settings, providers):
+            now = datetime.now(UTC)
+            # Seconds since 2026 began: a ShipStream sequence that grows from one tour to the next.
+            number = int((now - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds()) * 10 + len(stops)
+            outgoing = sign(sample.body(number, now), endpoint, sample, now)
+            answer = await deliver_one(session, base_url, name, endpoint, outgoing=outgoing)
+            arrivals = await _arrivals(reader, settings, answer.delivery_id, len(sample.event_types))
+            stops.append(Stop(sample, name, answer, arrivals))
+            on_stop(stops[-1])
+    return stops
+
+
+async def follow(settings: Settings, on_arrival: Callable[[Arrival], None]) -> None:
+    """Tells every event that arrives from now on, until cancelled."""
+    topics = [full_name(name, settings) for name in EVENT_TOPICS]
+    async with open_reader(settings, topics, "latest") as reader:
+        while True:
+            for record in await reader.fetch():
+                on_arrival(_arrival(record, settings))
+
+
+def _samples(settings: Settings, providers: Iterable[Provider]) -> list[tuple[Sample, str, EndpointSettings]]:
+    """Each sample with the first enabled endpoint of its provider."""
+    endpoint_of: dict[str, tuple[str, EndpointSettings]] = {}
+    for name, endpoint in settings.endpoints.items():
+        if endpoint.enabled:
+            endpoint_of.setdefault(endpoint.provider, (name, endpoint))
+    return [
+        (sample, *endpoint_of[provider.name])
+        for provider in providers
+        if provider.name in endpoint_of
+        for sample in provider.samples
+    ]
+
+
+async def _arrivals(reader: Reader, settings: Settings, delivery_id: str | None, expected: int) -> tuple[Arrival, ...]:
+    found: list[Arrival] = []
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _ARRIVE_WITHIN_S
+    while delivery_id and len(found) < expected and loop.time() < deadline:
+        arrived = [_arrival(record, settings) for record in await reader.fetch()]
+        found += [arrival for arrival in arrived if arrival.event["delivery"] == delivery_id]
+    return tuple(sorted(found, key=lambda arrival: EVENT_TOPICS.index(arrival.topic)))
+
+
+def _arrival(record: RawRecord, settings: Settings) -> Arrival:
+    topic = record.position.topic.removeprefix(settings.kafka.topic_prefix)
+    return Arrival(topic, orjson.loads(record.value or b"{}"))

@@ -1,0 +1,55 @@
+"""The ingress in figures, on the registry that is passed in.
+
+Labels are bounded: `endpoint` is a configured name or "", `outcome` one of the closed set of answers.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+# Around the deadline for Kafka (1.5 s by default) and the 5 s in which ShipStream wants its answer:
+# https://docs.shipstream.io/merchant-api/webhook
+_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 40.0)
+
+
+class IngestMetrics:
+    """Every figure of one ingress process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "dropstream_ingest_requests",
+            "Requests by endpoint (empty for an unknown one) and by what became of them.",
+            ("endpoint", "outcome"),
+            registry=registry,
+        )
+        self.body_bytes = Counter(
+            "dropstream_ingest_body_bytes",
+            "Bytes of the bodies that were answered 200.",
+            ("endpoint",),
+            registry=registry,
+        )
+        self.acknowledge_seconds = Histogram(
+            "dropstream_ingest_acknowledge_seconds",
+            "From handing a delivery to the Kafka client until all in-sync replicas have it, late ones included.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.write_failures = Counter(
+            "dropstream_ingest_write_failures",
+            "Deliveries that the Kafka client gave up, by its error.",
+            ("error",),
+            registry=registry,
+        )
+        self._in_flight_bytes = Gauge(
+            "dropstream_ingest_in_flight_bytes", "Bytes held for deliveries not yet settled.", registry=registry
+        )
+        self._producer_connected = Gauge(
+            "dropstream_ingest_producer_connected",
+            "1 while Kafka takes deliveries within the deadline.",
+            registry=registry,
+        )
+
+    def observe(self, *, in_flight_bytes: Callable[[], int], producer_connected: Callable[[], bool]) -> None:
+        """Reads these two whenever the registry is scraped."""
+        self._in_flight_bytes.set_function(in_flight_bytes)
+        self._producer_connected.set_function(producer_connected)

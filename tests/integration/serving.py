@@ -1,0 +1,164 @@
+"""A running ingress under test: its settings, its topic and what is in it. Every wait has a deadline."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from prometheus_client import CollectorRegistry
+from uuid_utils import uuid7
+
+from ingest.app import Ingress, ingress
+from ingest.receive import Stamps
+from schemas.configuration import Context, read_configuration
+from schemas.kafka import client_arguments, reader_arguments
+from schemas.settings import Settings
+from schemas.topics import record_bytes_max
+from tests.integration.raw_http import RawAnswer, RawClient
+
+_PATIENCE_S = 15.0
+_PARTITIONS = 2
+
+_CONFIGURATION = """
+[ingest]
+host = "127.0.0.1"
+port = 0
+{ingest}
+
+[endpoints.acme]
+provider = "shipstream"
+secrets = ["env:SECRET"]
+
+[endpoints.laned]
+provider = "shipstream"
+secrets = ["env:SECRET"]
+lanes = 10
+
+[endpoints.guarded]
+provider = "modern_dropship"
+secrets = ["env:SECRET"]
+token = "env:TOKEN"
+
+[endpoints.off]
+provider = "shipstream"
+secrets = ["env:SECRET"]
+enabled = false
+
+[endpoints.near]
+provider = "shipstream"
+secrets = ["env:SECRET"]
+allow_from = ["127.0.0.0/8"]
+
+[endpoints.far]
+provider = "shipstream"
+secrets = ["env:SECRET"]
+allow_from = ["203.0.113.0/24"]
+
+[endpoints.slowed]
+provider = "shipstream"
+secrets = ["env:SECRET"]
+rate_per_second = 0.05
+burst = 2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A running ingress and its figures."""
+
+    ingress: Ingress
+    registry: CollectorRegistry
+
+    @property
+    def port(self) -> int:
+        """Where it listens on 127.0.0.1."""
+        return self.ingress.port
+
+    async def ask(self, request: bytes) -> RawAnswer:
+        """The answer to one request on a connection of its own."""
+        async with RawClient(self.port) as client:
+            await client.send(request)
+            return await client.answer()
+
+    def requests(self, endpoint: str, outcome: str) -> float:
+        """How many requests of `endpoint` had this outcome so far."""
+        labels = {"endpoint": endpoint, "outcome": outcome}
+        return self.registry.get_sample_value("dropstream_ingest_requests_total", labels) or 0.0
+
+
+def serving_settings(base: Settings, ingest: str = "", *, bootstrap_servers: str = "") -> Settings:
+    """The test's endpoints on the cluster of `base`, with more lines for `[ingest]`."""
+    context = Context(
+        environ={"SECRET": "a-secret", "TOKEN": "a-token"}, providers=["shipstream", "modern_dropship"]
+    )
+    settings = read_configuration(_CONFIGURATION.format(ingest=ingest), source="test", context=context)
+    update = {"bootstrap_servers": bootstrap_servers} if bootstrap_servers else {}
+    return settings.model_copy(update={"kafka": base.kafka.model_copy(update=update)})
+
+
+@asynccontextmanager
+async def serving(settings: Settings, *, stamps: Stamps | None = None, connected: bool = True) -> AsyncIterator[Serving]:
+    """A running ingress; `connected` waits until it takes deliveries."""
+    registry = CollectorRegistry()
+    stamps = stamps or Stamps(new_id=uuid7, now=lambda: datetime.now(UTC))
+    async with ingress(settings, registry=registry, stamps=stamps) as running:
+        if connected:
+            await until(lambda: running.publisher.connected)
+        yield Serving(running, registry)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns when `condition` holds; fails after 15 s."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def create_raw(settings: Settings) -> None:
+    """The topic `raw`, empty."""
+    config = {"max.message.bytes": str(record_bytes_max(settings))}
+    async with _admin(settings) as client:
+        await client.create_topics([NewTopic(_raw(settings), _PARTITIONS, 1, topic_configs=config)])
+
+
+async def take_raw_away(settings: Settings) -> None:
+    """From now on the broker knows no `raw`: what is sent there is tried again and again, and never acknowledged."""
+    async with _admin(settings) as client, asyncio.timeout(_PATIENCE_S):
+        await client.delete_topics([_raw(settings)])
+        while _raw(settings) in await client.list_topics():
+            await asyncio.sleep(0.01)
+
+
+async def read_raw(settings: Settings, count: int) -> list[ConsumerRecord[bytes, bytes]]:
+    """All of `raw`, by partition and offset, once it holds `count` records or more."""
+    consumer = AIOKafkaConsumer(**reader_arguments(settings))
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(_raw(settings), number) for number in range(_PARTITIONS)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        records: list[ConsumerRecord[bytes, bytes]] = []
+        async with asyncio.timeout(_PATIENCE_S):
+            while len(records) < count:
+                fetched = await consumer.getmany(timeout_ms=200)
+                records += [record for batch in fetched.values() for record in batch]
+    finally:
+        await consumer.stop()
+    return sorted(records, key=lambda record: (record.partition, record.offset))
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(**client_arguments(settings.kafka))
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def _raw(settings: Settings) -> str:
+    return settings.kafka.topic_prefix + "raw"

@@ -1,0 +1,165 @@
+"""The ingress when Kafka is away, silent or coming back, and when it stops.
+
+Silent means here that the topic was taken away under a connected producer: a real broker that acknowledges nothing,
+until the topic is there again.
+"""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+
+from ops.admin import admin
+from schemas.errors import DropstreamError
+from schemas.settings import Settings
+from tests.integration.raw_http import RawClient, post
+from tests.integration.serving import create_raw, read_raw, serving, serving_settings, take_raw_away, until
+
+pytestmark = pytest.mark.kafka
+
+# Nothing listens there: port 1 of the loopback.
+_NOWHERE = "127.0.0.1:1"
+
+
+async def test_without_kafka_it_starts_and_refuses(settings: Settings) -> None:
+    """No broker at all: 503 with Retry-After in good time, alive but not ready, and it stops as fast."""
+    mine = serving_settings(settings, bootstrap_servers=_NOWHERE)
+    began_at = time.monotonic()
+    async with serving(mine, connected=False) as running:
+        answer = await running.ask(post("/webhooks/acme", b"body"))
+        health = running.ingress.health()
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert (health.live, health.ready) == (True, False)
+    assert time.monotonic() - began_at < 3
+    assert running.requests("acme", "kafka_unavailable") == 1
+
+
+async def test_it_connects_when_kafka_comes(settings: Settings) -> None:
+    """Deliveries are refused until the topic is there, then stored, without a restart."""
+    mine = serving_settings(settings)
+    async with serving(mine, connected=False) as running:
+        assert (await running.ask(post("/webhooks/acme", b"early"))).status == 503
+        await create_raw(mine)
+        await until(lambda: running.ingress.health().ready)
+        assert (await running.ask(post("/webhooks/acme", b"in time"))).status == 200
+        assert [record.value for record in await read_raw(mine, 1)] == [b"in time"]
+
+
+async def test_what_kafka_does_not_acknowledge_is_not_answered_200(settings: Settings) -> None:
+    """After the deadline the answer is 503; the record stays in hand, counted, until Kafka has it after all."""
+    mine = serving_settings(settings, "kafka_deadline_ms = 300")
+    await create_raw(mine)
+    async with serving(mine) as running:
+        await take_raw_away(mine)
+        began_at = time.monotonic()
+        assert (await running.ask(post("/webhooks/acme", b"late"))).status == 503
+        assert 0.3 <= time.monotonic() - began_at < 1.5
+        assert running.ingress.budget.held_bytes > len(b"late")
+        assert not running.ingress.health().ready
+        await create_raw(mine)
+        await until(lambda: running.ingress.health().ready)
+        assert running.ingress.budget.held_bytes == 0
+        assert (await running.ask(post("/webhooks/acme", b"in time"))).status == 200
+        assert [record.value for record in await read_raw(mine, 2)] == [b"late", b"in time"]
+
+
+async def test_bytes_in_flight_are_bounded(settings: Settings) -> None:
+    """While 600 of 1,000 bytes wait for Kafka, 600 more are refused at once and 100 are still taken."""
+    mine = serving_settings(settings, "kafka_deadline_ms = 300\nin_flight_bytes_max = 1_000")
+    await create_raw(mine)
+    async with serving(mine) as running:
+        await take_raw_away(mine)
+        for body in (bytes(600), bytes(600), bytes(100)):
+            answer = await running.ask(post("/webhooks/acme", body))
+            assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        assert running.requests("acme", "kafka_unavailable") == 2
+        assert running.requests("acme", "in_flight_full") == 1
+        await create_raw(mine)
+        await until(lambda: running.ingress.budget.held_bytes == 0)
+        assert (await running.ask(post("/webhooks/acme", bytes(600)))).status == 200
+
+
+async def test_stopping_answers_what_came_and_refuses_what_comes(settings: Settings) -> None:
+    """A delivery in hand is answered 200 once Kafka has it; others get 503 or no connection."""
+    mine = serving_settings(settings, "kafka_deadline_ms = 10_000")
+    await create_raw(mine)
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        running = await stack.enter_async_context(serving(mine))
+        await take_raw_away(mine)
+        waiting = await stack.enter_async_context(RawClient(running.port))
+        reading = await stack.enter_async_context(RawClient(running.port))
+        idle = await stack.enter_async_context(RawClient(running.port))
+        await waiting.send(post("/webhooks/acme", b"waiting"))
+        await reading.send(post("/webhooks/acme", b"reading").removesuffix(b"ing"))
+        await idle.send(b"GET /webhooks/acme HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await idle.answer()).status == 200
+        await until(lambda: running.ingress.budget.held_bytes > len(b"waitingread") + 2 * len("Hostlocalhost"))
+
+        group.create_task(stack.pop_all().aclose())
+        await until(lambda: running.ingress.receiver.stopping)
+        await idle.send(post("/webhooks/acme", b"too late"))
+        refused = await idle.answer()
+        assert (refused.status, refused.headers["retry-after"], refused.headers["connection"]) == (503, "5", "close")
+        with pytest.raises(ConnectionRefusedError):
+            await running.ask(post("/webhooks/acme", b"much too late"))
+
+        await reading.send(b"ing")
+        await create_raw(mine)
+        assert [(await client.answer()).status for client in (waiting, reading)] == [200, 200]
+    assert {record.value for record in await read_raw(mine, 2)} == {b"waiting", b"reading"}
+
+
+async def test_stopping_has_an_end(settings: Settings) -> None:
+    """Where Kafka never answers, stop_grace_ms is the end; who waits gets anything but 200."""
+    mine = serving_settings(settings, "kafka_deadline_ms = 60_000\nstop_grace_ms = 300")
+    await create_raw(mine)
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(serving(mine))
+        await take_raw_away(mine)
+        client = await stack.enter_async_context(RawClient(running.port))
+        await client.send(post("/webhooks/acme", b"waiting"))
+        await until(lambda: running.ingress.budget.held_bytes > 0)
+        began_at = time.monotonic()
+        await stack.pop_all().aclose()
+        assert time.monotonic() - began_at < 4
+    assert running.requests("acme", "stored") == 0
+    assert running.ingress.budget.held_bytes == 0
+
+
+async def test_a_port_that_is_taken_is_said_in_words(settings: Settings) -> None:
+    """The error names the setting and the address."""
+    mine = serving_settings(settings, bootstrap_servers=_NOWHERE)
+    async with serving(mine, connected=False) as running:
+        taken = mine.model_copy(update={"ingest": mine.ingest.model_copy(update={"port": running.port})})
+        with pytest.raises(DropstreamError, match=rf"^ingest.port: cannot listen on 127.0.0.1:{running.port}: "):
+            async with serving(taken, connected=False):
+                pass
+
+
+async def test_the_admin_port_tells_how_it_is(settings: Settings) -> None:
+    """Liveness, readiness with the facts, and figures; anything else is not found."""
+    mine = serving_settings(settings)
+    async with serving(mine, connected=False) as running:
+        health = running.ingress.health
+        async with (
+            admin(host="127.0.0.1", port=0, registry=running.registry, health=health) as port,
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
+        ):
+            facts = {"live": True, "ready": False, "kafka_connected": False, "in_flight_bytes": 0, "stopping": False}
+            async with client.get("/livez") as livez, client.get("/readyz") as readyz:
+                assert (livez.status, readyz.status, await readyz.json()) == (200, 503, facts)
+            await create_raw(mine)
+            await until(lambda: running.ingress.health().ready)
+            await running.ask(post("/webhooks/acme", b"body"))
+            async with client.get("/readyz") as readyz, client.get("/metrics") as metrics:
+                assert (readyz.status, metrics.headers["content-type"][:10]) == (200, "text/plain")
+                figures = (await metrics.text()).splitlines()
+            assert 'dropstream_ingest_requests_total{endpoint="acme",outcome="stored"} 1.0' in figures
+            assert 'dropstream_ingest_body_bytes_total{endpoint="acme"} 4.0' in figures
+            assert "dropstream_ingest_acknowledge_seconds_count 1.0" in figures
+            assert "dropstream_ingest_in_flight_bytes 0.0" in figures
+            assert "dropstream_ingest_producer_connected 1.0" in figures
+            async with client.get("/") as unknown, client.post("/metrics") as posted:
+                assert (unknown.status, posted.status) == (404, 405)

@@ -1,0 +1,63 @@
+"""The bounds of the ingress: rate and bytes."""
+
+from ingest.limits import ByteBudget, Hold, TokenBucket
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_a_bucket_starts_full_and_then_names_the_wait() -> None:
+    """A burst passes at once; the next one is told when a token will be there."""
+    clock = Clock()
+    bucket = TokenBucket(rate_per_second=4.0, burst=3, now=clock)
+    assert [bucket.take() for _ in range(4)] == [0.0, 0.0, 0.0, 0.25]
+
+
+def test_a_bucket_fills_at_its_rate() -> None:
+    """After the wait that was named, exactly one more may pass."""
+    clock = Clock()
+    bucket = TokenBucket(rate_per_second=4.0, burst=1, now=clock)
+    assert bucket.take() == 0.0
+    assert bucket.take() == 0.25
+    clock.now_s += 0.25
+    assert [bucket.take(), bucket.take()] == [0.0, 0.25]
+
+
+def test_a_bucket_never_holds_more_than_its_burst() -> None:
+    """A quiet day buys no more than one burst."""
+    clock = Clock()
+    bucket = TokenBucket(rate_per_second=4.0, burst=2, now=clock)
+    clock.now_s += 86_400.0
+    assert [bucket.take() for _ in range(3)] == [0.0, 0.0, 0.25]
+
+
+def test_a_refusal_costs_nothing() -> None:
+    """Asking too often does not push the next token away."""
+    clock = Clock()
+    bucket = TokenBucket(rate_per_second=1.0, burst=1, now=clock)
+    assert [bucket.take() for _ in range(3)] == [0.0, 1.0, 1.0]
+
+
+def test_a_budget_is_taken_whole_or_not_at_all() -> None:
+    """What does not fit changes nothing; what fits exactly is taken."""
+    budget = ByteBudget(10)
+    assert [budget.take(7), budget.take(4), budget.take(3)] == [True, False, True]
+    assert budget.held_bytes == 10
+
+
+def test_a_hold_is_released_once_however_often_asked() -> None:
+    """Two releases give back what one held, and no more."""
+    budget = ByteBudget(10)
+    other = Hold(budget)
+    hold = Hold(budget)
+    assert [other.grow(2), hold.grow(3), hold.grow(5), hold.grow(1)] == [True, True, True, False]
+    hold.release()
+    hold.release()
+    assert budget.held_bytes == 2
