@@ -83,15 +83,17 @@ async def ingress(
     metrics.observe(in_flight_bytes=lambda: budget.held_bytes, producer_connected=lambda: publisher.connected)
     runner = web.ServerRunner(ConnectionServer(receiver, count=receiver.count), shutdown_timeout=_CUT_S)
     await runner.setup()
-    stop_at: float | None = None
     try:
         site = await _listen(runner, settings.ingest, reuse_port=reuse_port)
         publisher.start()
         yield Ingress(site.port, endpoints, receiver, publisher, budget)
     finally:
-        stop_at = time.monotonic() + settings.ingest.stop_grace_ms / 1000
-        await _stop_serving(runner, receiver, within_s=settings.ingest.stop_grace_ms / 1000)
-        await publisher.stop(within_s=max(0.0, stop_at - time.monotonic()))
+        grace_s = settings.ingest.stop_grace_ms / 1000
+        stop_at = time.monotonic() + grace_s
+        try:
+            await _stop_serving(runner, receiver, within_s=grace_s)
+        finally:
+            await publisher.stop(within_s=max(0.0, stop_at - time.monotonic()))
 
 
 async def _listen(runner: web.ServerRunner, settings: IngestSettings, *, reuse_port: bool) -> web.TCPSite:

@@ -59,18 +59,18 @@ class Receiver:
         self._stamps = stamps
         self._metrics = metrics
         self._occurrences = occurrences
-        self._in_progress = 0
+        self.in_progress = 0
         self._idle = asyncio.Event()
         self.stopping = False
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response to one request, counted."""
-        self._in_progress += 1
+        self.in_progress += 1
         try:
             answer = await self._answer(request)
         finally:
-            self._in_progress -= 1
-            if not self._in_progress:
+            self.in_progress -= 1
+            if not self.in_progress:
                 self._idle.set()
         self.count(answer)
         made = response(answer)
@@ -89,7 +89,7 @@ class Receiver:
         """New deliveries are refused from now on; returns when those that came are answered, or time is up."""
         self.stopping = True
         self._idle.clear()
-        if self._in_progress:
+        if self.in_progress:
             try:
                 await asyncio.wait_for(self._idle.wait(), within_s)
             except TimeoutError:

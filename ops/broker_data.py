@@ -195,9 +195,9 @@ def server_properties(node: NodePlan, cluster: ClusterPlan, logs: Path) -> str:
         "replica.fetch.max.bytes": _RECORD_BYTES_MAX,
         # Compaction's memory is taken at start; state topics here are small.
         "log.cleaner.dedupe.buffer.size": 33_554_432,
-        # A node that is killed or frozen is replaced within seconds; a test would else wait for the default 9.
-        "broker.session.timeout.ms": 4_000 if several else 9_000,
-        "broker.heartbeat.interval.ms": 500 if several else 2_000,
+        # A killed node is let in again only when its old session is over: in seconds, rather than the default 9.
+        "broker.session.timeout.ms": 3_000,
+        "broker.heartbeat.interval.ms": 500,
     }
     for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
         # Few partitions start fast; the defaults are 50 each.

@@ -39,7 +39,8 @@ class BrokerNode:
         partial = formatting_folder(self.plan)
         partial.mkdir(parents=True)
         self._write_settings(partial)
-        arguments = ("format", "-t", self._cluster.cluster_id, "-c", str(self._settings_file))
+        # As one word each: an id may begin with a hyphen.
+        arguments = ("format", f"--cluster-id={self._cluster.cluster_id}", f"--config={self._settings_file}")
         launch = Launch(self.plan.folder, FORMAT_MAIN, arguments)
         log = self.plan.folder / "format.log"
         if await run_tool(self._runtime.command(launch), log=log) != 0:

@@ -14,7 +14,9 @@ from ops import (
     doctor_command,
     endpoints_command,
     ingest_command,
+    kafka_command,
     process_command,
+    schemas_command,
     screen,
     send_command,
     tail_command,
@@ -26,10 +28,8 @@ from schemas.errors import ConfigurationError, DropstreamError
 
 app = verb_group("Dropship webhooks in, kept, and turned exactly once into events other services can trust.")
 app.command("up")(up_command.up)
-app.command("ingest")(ingest_command.ingest)
-app.command("process")(process_command.process)
-app.command("up")(up_command.up)
 app.add_typer(kafka_command.kafka, name="kafka")
+app.add_typer(schemas_command.app, name="schemas")
 app.add_typer(topics_command.app, name="topics")
 app.command("ingest")(ingest_command.ingest)
 app.command("process")(process_command.process)

@@ -12,7 +12,7 @@ from schemas.errors import ConfigurationError, DropstreamError
 
 
 def doctor(config: ConfigFile = None) -> None:
-    """Check configuration, secrets, Kafka, topics, clock, time zones and disk; exit 1 if a check failed.
+    """Checks configuration, secrets, Kafka, topics, clock and disk; exit code 1 if a check failed.
 
     Example: dropstream doctor
     """

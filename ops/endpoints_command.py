@@ -12,12 +12,12 @@ from schemas.settings import EndpointSettings
 
 _TOKEN_BYTES = 32
 
-app = verb_group("Show and check the configured endpoints; make a path token.")
+app = verb_group("Shows and checks the configured endpoints; makes a path token.")
 
 
 @app.command("list")
 def show_endpoints(config: ConfigFile = None) -> None:
-    """Show every endpoint: name, provider, path (token masked), secrets (as references), signature policy, enabled.
+    """Shows every endpoint, its token masked and its secrets as references.
 
     Example: dropstream endpoints list
     """
@@ -41,7 +41,7 @@ def show_endpoints(config: ConfigFile = None) -> None:
 
 @app.command("check")
 def check_endpoints(config: ConfigFile = None) -> None:
-    """Name every problem of the endpoints, each with what to do; exit 1 if one is an error.
+    """Names every problem, each with what to do; exit code 1 if one is an error.
 
     Example: dropstream endpoints check
     """
@@ -60,7 +60,7 @@ def check_endpoints(config: ConfigFile = None) -> None:
 
 @app.command("token")
 def make_token() -> None:
-    """Print a fresh unguessable token for an endpoint's path.
+    """Prints a fresh unguessable token for an endpoint's path.
 
     Example: dropstream endpoints token > token.txt, then token = "file:token.txt"
     """

@@ -60,7 +60,7 @@ def send(
     show_samples: Annotated[bool, typer.Option("--list", help="Show the samples and stop.")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Send signed deliveries over HTTP and show the answers.
+    """Sends signed deliveries over HTTP and shows the answers.
 
     Exit code 1 unless every answer is 200. Example: dropstream send shipstream-order-created --first 7 --count 3
     """

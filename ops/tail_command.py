@@ -42,7 +42,7 @@ def tail(
     bodies: Annotated[bool, typer.Option("--bodies", help="JSON of raw and rejected: with the body.")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Read a topic, committed records only, until Ctrl-C.
+    """Reads a topic, committed records only, until Ctrl-C.
 
     Example: dropstream tail orders --from beginning --where data.status=shipped --json
     """

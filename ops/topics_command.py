@@ -6,12 +6,12 @@ from ops.event_loop import run
 from ops.topics import Comparison, apply, read_comparisons
 from schemas.errors import DropstreamError
 
-app = verb_group("Create and check every topic from one table in code.")
+app = verb_group("Creates and checks every topic from one table in code.")
 
 
 @app.command("plan")
 def show_plan(config: ConfigFile = None) -> None:
-    """Show what agrees with the plan, what is missing and what differs; change nothing.
+    """Shows what agrees with the plan, what is missing, what differs.
 
     Example: dropstream topics plan
     """
@@ -23,7 +23,7 @@ def show_plan(config: ConfigFile = None) -> None:
 
 @app.command("apply")
 def apply_plan(config: ConfigFile = None) -> None:
-    """Create what is missing and alter settings that differ; safe to run again.
+    """Creates what is missing, alters settings that differ; safe to run again.
 
     Example: dropstream topics apply --config dropstream.toml
     """

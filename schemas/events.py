@@ -68,7 +68,9 @@ _ATTRIBUTES = tuple(field.name for field in fields(Event))
 
 def event_id(*, endpoint: str, natural_key: str, domain: Domain, entity_id: str) -> str:
     """The event's id: a UUIDv5 of what makes the event this one and no other."""
-    return str(uuid.uuid5(_EVENT_NAMESPACE, "\n".join((endpoint, natural_key, domain, entity_id))))
+    # As JSON, for ids are a stranger's text and could hold any separator.
+    parts = orjson.dumps((endpoint, natural_key, domain, entity_id))
+    return str(uuid.uuid5(_EVENT_NAMESPACE, parts.decode()))
 
 
 def attribute_text(text: str) -> str:

@@ -48,9 +48,7 @@ class RawClient:
         head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), _PATIENCE_S)
         first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        body = await asyncio.wait_for(
-            self._reader.readexactly(int(headers.get("content-length", "0"))), _PATIENCE_S
-        )
+        body = await asyncio.wait_for(self._reader.readexactly(int(headers.get("content-length", "0"))), _PATIENCE_S)
         return RawAnswer(status=int(first.split(" ")[1]), headers=headers, head=head, body=body)
 
     async def closed(self) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -13,14 +14,13 @@ from uuid_utils import uuid7
 
 from ingest.app import Ingress, ingress
 from ingest.receive import Stamps
-from schemas.configuration import Context, read_configuration
 from schemas.kafka import client_arguments, reader_arguments
 from schemas.settings import Settings
 from schemas.topics import record_bytes_max
-from tests.integration.raw_http import RawAnswer, RawClient
+from tests.conftest import SettingsFactory
+from tests.integration.raw_http import RawAnswer, RawClient, post
 
 _PATIENCE_S = 15.0
-_PARTITIONS = 2
 
 _CONFIGURATION = """
 [ingest]
@@ -67,9 +67,10 @@ burst = 2
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A running ingress and its figures."""
+    """A running ingress, its settings and its figures."""
 
     ingress: Ingress
+    settings: Settings
     registry: CollectorRegistry
 
     @property
@@ -83,37 +84,54 @@ class Serving:
             await client.send(request)
             return await client.answer()
 
+    async def bodies(self) -> list[bytes | None]:
+        """What `raw` holds of the endpoint acme, after one last delivery that shows that nothing else will come."""
+        assert (await self.ask(post("/webhooks/acme", b"the last"))).status == 200
+        return [record.value for record in await read_raw(self.settings, 1) if record.key == b"acme"]
+
     def requests(self, endpoint: str, outcome: str) -> float:
         """How many requests of `endpoint` had this outcome so far."""
         labels = {"endpoint": endpoint, "outcome": outcome}
         return self.registry.get_sample_value("dropstream_ingest_requests_total", labels) or 0.0
 
 
-def serving_settings(base: Settings, ingest: str = "", *, bootstrap_servers: str = "") -> Settings:
-    """The test's endpoints on the cluster of `base`, with more lines for `[ingest]`."""
-    context = Context(
-        environ={"SECRET": "a-secret", "TOKEN": "a-token"}, providers=["shipstream", "modern_dropship"]
+def serving_settings(make: SettingsFactory, ingest: str = "", *, bootstrap_servers: str | None = None) -> Settings:
+    """The test's endpoints, with more lines for `[ingest]`."""
+    return make(
+        _CONFIGURATION.format(ingest=ingest),
+        environ={"SECRET": "a-secret", "TOKEN": "a-token"},
+        bootstrap_servers=bootstrap_servers,
     )
-    settings = read_configuration(_CONFIGURATION.format(ingest=ingest), source="test", context=context)
-    update = {"bootstrap_servers": bootstrap_servers} if bootstrap_servers else {}
-    return settings.model_copy(update={"kafka": base.kafka.model_copy(update=update)})
 
 
 @asynccontextmanager
-async def serving(settings: Settings, *, stamps: Stamps | None = None, connected: bool = True) -> AsyncIterator[Serving]:
+async def ready(make: SettingsFactory, *, stamps: Stamps | None = None) -> AsyncIterator[Serving]:
+    """A running ingress with a patient Kafka, an impatient 300 ms for bodies, `raw` in place, deliveries numbered."""
+    settings = serving_settings(make, "kafka_deadline_ms = 10_000\nbody_timeout_ms = 300")
+    await create_raw(settings)
+    numbers = count(1)
+    stamps = stamps or Stamps(new_id=lambda: f"delivery-{next(numbers)}", now=lambda: datetime.now(UTC))
+    async with serving(settings, stamps=stamps) as running:
+        yield running
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, *, stamps: Stamps | None = None, connected: bool = True
+) -> AsyncIterator[Serving]:
     """A running ingress; `connected` waits until it takes deliveries."""
     registry = CollectorRegistry()
     stamps = stamps or Stamps(new_id=uuid7, now=lambda: datetime.now(UTC))
     async with ingress(settings, registry=registry, stamps=stamps) as running:
         if connected:
             await until(lambda: running.publisher.connected)
-        yield Serving(running, registry)
+        yield Serving(running, settings, registry)
 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Returns when `condition` holds; fails after 15 s."""
     async with asyncio.timeout(_PATIENCE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 nobody tells of a condition in general
             await asyncio.sleep(0.01)
 
 
@@ -121,14 +139,14 @@ async def create_raw(settings: Settings) -> None:
     """The topic `raw`, empty."""
     config = {"max.message.bytes": str(record_bytes_max(settings))}
     async with _admin(settings) as client:
-        await client.create_topics([NewTopic(_raw(settings), _PARTITIONS, 1, topic_configs=config)])
+        await client.create_topics([NewTopic(_raw(settings), settings.kafka.partitions, 1, topic_configs=config)])
 
 
 async def take_raw_away(settings: Settings) -> None:
     """From now on the broker knows no `raw`: what is sent there is tried again and again, and never acknowledged."""
     async with _admin(settings) as client, asyncio.timeout(_PATIENCE_S):
         await client.delete_topics([_raw(settings)])
-        while _raw(settings) in await client.list_topics():
+        while _raw(settings) in await client.list_topics():  # noqa: ASYNC110 a broker has no event
             await asyncio.sleep(0.01)
 
 
@@ -137,7 +155,7 @@ async def read_raw(settings: Settings, count: int) -> list[ConsumerRecord[bytes,
     consumer = AIOKafkaConsumer(**reader_arguments(settings))
     await consumer.start()
     try:
-        partitions = [TopicPartition(_raw(settings), number) for number in range(_PARTITIONS)]
+        partitions = [TopicPartition(_raw(settings), number) for number in range(settings.kafka.partitions)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         records: list[ConsumerRecord[bytes, bytes]] = []

@@ -13,7 +13,7 @@ import pytest
 
 from ops.admin import admin
 from schemas.errors import DropstreamError
-from schemas.settings import Settings
+from tests.conftest import SettingsFactory
 from tests.integration.raw_http import RawClient, post
 from tests.integration.serving import create_raw, read_raw, serving, serving_settings, take_raw_away, until
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.kafka
 _NOWHERE = "127.0.0.1:1"
 
 
-async def test_without_kafka_it_starts_and_refuses(settings: Settings) -> None:
+async def test_without_kafka_it_starts_and_refuses(settings: SettingsFactory) -> None:
     """No broker at all: 503 with Retry-After in good time, alive but not ready, and it stops as fast."""
     mine = serving_settings(settings, bootstrap_servers=_NOWHERE)
     began_at = time.monotonic()
@@ -36,7 +36,7 @@ async def test_without_kafka_it_starts_and_refuses(settings: Settings) -> None:
     assert running.requests("acme", "kafka_unavailable") == 1
 
 
-async def test_it_connects_when_kafka_comes(settings: Settings) -> None:
+async def test_it_connects_when_kafka_comes(settings: SettingsFactory) -> None:
     """Deliveries are refused until the topic is there, then stored, without a restart."""
     mine = serving_settings(settings)
     async with serving(mine, connected=False) as running:
@@ -47,7 +47,7 @@ async def test_it_connects_when_kafka_comes(settings: Settings) -> None:
         assert [record.value for record in await read_raw(mine, 1)] == [b"in time"]
 
 
-async def test_what_kafka_does_not_acknowledge_is_not_answered_200(settings: Settings) -> None:
+async def test_what_kafka_does_not_acknowledge_is_not_answered_200(settings: SettingsFactory) -> None:
     """After the deadline the answer is 503; the record stays in hand, counted, until Kafka has it after all."""
     mine = serving_settings(settings, "kafka_deadline_ms = 300")
     await create_raw(mine)
@@ -65,7 +65,7 @@ async def test_what_kafka_does_not_acknowledge_is_not_answered_200(settings: Set
         assert [record.value for record in await read_raw(mine, 2)] == [b"late", b"in time"]
 
 
-async def test_bytes_in_flight_are_bounded(settings: Settings) -> None:
+async def test_bytes_in_flight_are_bounded(settings: SettingsFactory) -> None:
     """While 600 of 1,000 bytes wait for Kafka, 600 more are refused at once and 100 are still taken."""
     mine = serving_settings(settings, "kafka_deadline_ms = 300\nin_flight_bytes_max = 1_000")
     await create_raw(mine)
@@ -81,54 +81,56 @@ async def test_bytes_in_flight_are_bounded(settings: Settings) -> None:
         assert (await running.ask(post("/webhooks/acme", bytes(600)))).status == 200
 
 
-async def test_stopping_answers_what_came_and_refuses_what_comes(settings: Settings) -> None:
+async def test_stopping_answers_what_came_and_refuses_what_comes(settings: SettingsFactory) -> None:
     """A delivery in hand is answered 200 once Kafka has it; others get 503 or no connection."""
     mine = serving_settings(settings, "kafka_deadline_ms = 10_000")
     await create_raw(mine)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         running = await stack.enter_async_context(serving(mine))
         await take_raw_away(mine)
-        waiting = await stack.enter_async_context(RawClient(running.port))
-        reading = await stack.enter_async_context(RawClient(running.port))
-        idle = await stack.enter_async_context(RawClient(running.port))
-        await waiting.send(post("/webhooks/acme", b"waiting"))
-        await reading.send(post("/webhooks/acme", b"reading").removesuffix(b"ing"))
-        await idle.send(b"GET /webhooks/acme HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert (await idle.answer()).status == 200
-        await until(lambda: running.ingress.budget.held_bytes > len(b"waitingread") + 2 * len("Hostlocalhost"))
+        async with (
+            RawClient(running.port) as waiting,
+            RawClient(running.port) as reading,
+            RawClient(running.port) as idle,
+        ):
+            await waiting.send(post("/webhooks/acme", b"waiting"))
+            await reading.send(post("/webhooks/acme", b"reading").removesuffix(b"ing"))
+            await idle.send(b"GET /webhooks/acme HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await idle.answer()).status == 200
+            await until(lambda: running.ingress.receiver.in_progress == 2)
 
-        group.create_task(stack.pop_all().aclose())
-        await until(lambda: running.ingress.receiver.stopping)
-        await idle.send(post("/webhooks/acme", b"too late"))
-        refused = await idle.answer()
-        assert (refused.status, refused.headers["retry-after"], refused.headers["connection"]) == (503, "5", "close")
-        with pytest.raises(ConnectionRefusedError):
-            await running.ask(post("/webhooks/acme", b"much too late"))
+            group.create_task(stack.pop_all().aclose())
+            await until(lambda: running.ingress.receiver.stopping)
+            await idle.send(post("/webhooks/acme", b"too late"))
+            late = await idle.answer()
+            assert (late.status, late.headers["retry-after"], late.headers["connection"]) == (503, "5", "close")
+            with pytest.raises(ConnectionRefusedError):
+                await running.ask(post("/webhooks/acme", b"much too late"))
 
-        await reading.send(b"ing")
-        await create_raw(mine)
-        assert [(await client.answer()).status for client in (waiting, reading)] == [200, 200]
+            await reading.send(b"ing")
+            await create_raw(mine)
+            assert [(await client.answer()).status for client in (waiting, reading)] == [200, 200]
     assert {record.value for record in await read_raw(mine, 2)} == {b"waiting", b"reading"}
 
 
-async def test_stopping_has_an_end(settings: Settings) -> None:
+async def test_stopping_has_an_end(settings: SettingsFactory) -> None:
     """Where Kafka never answers, stop_grace_ms is the end; who waits gets anything but 200."""
     mine = serving_settings(settings, "kafka_deadline_ms = 60_000\nstop_grace_ms = 300")
     await create_raw(mine)
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(serving(mine))
         await take_raw_away(mine)
-        client = await stack.enter_async_context(RawClient(running.port))
-        await client.send(post("/webhooks/acme", b"waiting"))
-        await until(lambda: running.ingress.budget.held_bytes > 0)
-        began_at = time.monotonic()
-        await stack.pop_all().aclose()
-        assert time.monotonic() - began_at < 4
+        async with RawClient(running.port) as client:
+            await client.send(post("/webhooks/acme", b"waiting"))
+            await until(lambda: running.ingress.receiver.in_progress == 1)
+            began_at = time.monotonic()
+            await stack.pop_all().aclose()
+            assert time.monotonic() - began_at < 4
     assert running.requests("acme", "stored") == 0
     assert running.ingress.budget.held_bytes == 0
 
 
-async def test_a_port_that_is_taken_is_said_in_words(settings: Settings) -> None:
+async def test_a_port_that_is_taken_is_said_in_words(settings: SettingsFactory) -> None:
     """The error names the setting and the address."""
     mine = serving_settings(settings, bootstrap_servers=_NOWHERE)
     async with serving(mine, connected=False) as running:
@@ -138,7 +140,7 @@ async def test_a_port_that_is_taken_is_said_in_words(settings: Settings) -> None
                 pass
 
 
-async def test_the_admin_port_tells_how_it_is(settings: Settings) -> None:
+async def test_the_admin_port_tells_how_it_is(settings: SettingsFactory) -> None:
     """Liveness, readiness with the facts, and figures; anything else is not found."""
     mine = serving_settings(settings)
     async with serving(mine, connected=False) as running:

@@ -82,7 +82,8 @@ def event_ids(made: Sequence[Record]) -> list[str]:
 
 
 def check_events(made: Sequence[Record]) -> None:
-    """Asserts that the SDK reads every event among the records, as we wrote it, and that each keeps its schema."""
+    """Asserts that the SDK reads every event as we wrote it, that each keeps its schema, and no two share an id."""
+    assert len(set(event_ids(made))) == len(event_ids(made))
     for record in made:
         if record.topic in {"rejected", "sequence"}:
             continue

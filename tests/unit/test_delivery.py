@@ -82,7 +82,12 @@ def test_values_of_a_header_keep_their_order() -> None:
 
 @pytest.mark.parametrize(
     ("lanes", "body", "key"),
-    [(1, b"123456789", b"acme"), (10, b"123456789", b"acme#2"), (10, b"", b"acme#0"), (1000, b"123456789", b"acme#262")],
+    [
+        (1, b"123456789", b"acme"),
+        (10, b"123456789", b"acme#2"),
+        (10, b"", b"acme#0"),
+        (1000, b"123456789", b"acme#262"),
+    ],
 )
 def test_a_key_names_endpoint_and_lane(lanes: int, body: bytes, key: bytes) -> None:
     """The lane is CRC-32 of the body (0xCBF43926 for the standard's check value) modulo the lanes."""

@@ -1,0 +1,185 @@
+"""What tests of every level share: a real Apache Kafka, started once a session, and settings that point at it.
+
+KAFKA=host:port names a broker to use instead; then none is started. Where there is no real Kafka, the tests that need
+it are skipped by name, or fail with REQUIRE_KAFKA=1.
+"""
+
+import asyncio
+import os
+import pkgutil
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+import pytest
+
+import processors.providers
+from ops.broker import prepare_kafka
+from ops.broker_cluster import BrokerCluster, open_cluster
+from ops.broker_install import Unavailable
+from ops.broker_probe import find_free_ports
+from ops.broker_runtime import Runtime
+from schemas.configuration import Context, read_configuration
+from schemas.settings import Settings
+
+_KAFKA_FIXTURES = {"kafka", "cluster", "kafka_runtime"}
+# Sessions beside each other look in different places first.
+_PORTS_FROM = 22_000 + os.getpid() % 1_000 * 8
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaUnderTest:
+    """A real Apache Kafka of one node, shared by the session: topics of a test carry its own prefix."""
+
+    bootstrap_servers: str
+
+
+class SettingsFactory(Protocol):
+    def __call__(
+        self,
+        tables: str = "",
+        *,
+        environ: Mapping[str, str] | None = None,
+        bootstrap_servers: str | None = None,
+        replication_factor: int = 1,
+        partitions: int = 3,
+    ) -> Settings:
+        """Settings of the TOML `tables` (endpoints and what else a test sets) against a broker, the shared one by default.
+
+        `environ` is the whole environment that secrets are read from. The topic prefix is the test's own.
+        """
+
+
+class ClusterFactory(Protocol):
+    def __call__(self, *, nodes: int = 1, data: Path | None = None) -> Awaitable[BrokerCluster]:
+        """A started broker of the test's own, to stop, kill, freeze and restart; it has ended after the test."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test that uses a real Kafka, so that `-m 'not kafka'` leaves all of them out."""
+    for item in items:
+        if _KAFKA_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.kafka)
+
+
+def _silent(_step: str) -> None:
+    return
+
+
+def _no_kafka(reason: str) -> NoReturn:
+    if os.environ.get("REQUIRE_KAFKA") == "1":
+        pytest.fail(f"REQUIRE_KAFKA=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def kafka_runtime() -> Runtime | Unavailable:
+    """What runs Apache Kafka here, fetched the first time; looked for once a session."""
+    return asyncio.run(prepare_kafka(environ=os.environ, progress=_silent))
+
+
+@pytest.fixture(scope="session")
+def kafka_session(
+    kafka_runtime: Runtime | Unavailable, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KafkaUnderTest | Unavailable]:
+    """The session's Kafka, or why there is none."""
+    if isinstance(kafka_runtime, Unavailable):
+        yield kafka_runtime
+        return
+    with asyncio.Runner() as runner:
+        opening = open_cluster(
+            tmp_path_factory.mktemp("kafka"),
+            nodes=1,
+            port=find_free_ports(2, after=_PORTS_FROM),
+            runtime=kafka_runtime,
+            progress=_silent,
+        )
+        broker = runner.run(opening)
+        try:
+            yield KafkaUnderTest(broker.bootstrap_servers)
+        finally:
+            runner.run(broker.kill())  # its records go with the session
+
+
+@pytest.fixture
+def kafka(request: pytest.FixtureRequest) -> KafkaUnderTest:
+    """A real Apache Kafka, the one of KAFKA=host:port or the session's own."""
+    given = os.environ.get("KAFKA")
+    if given:
+        return KafkaUnderTest(given)
+    broker: KafkaUnderTest | Unavailable = request.getfixturevalue("kafka_session")
+    if isinstance(broker, Unavailable):
+        _no_kafka(f"there is no real Kafka here: {broker.reason}")
+    return broker
+
+
+@pytest.fixture(autouse=True)
+def _marked_kafka(request: pytest.FixtureRequest) -> None:
+    """A test that is marked `kafka` without naming a fixture has one too."""
+    if request.node.get_closest_marker("kafka") and not _KAFKA_FIXTURES & set(request.fixturenames):
+        request.getfixturevalue("kafka")
+
+
+@pytest.fixture
+async def cluster(
+    kafka_runtime: Runtime | Unavailable, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ClusterFactory]:
+    """Starts brokers of the test's own, for faults: `broker = await cluster(nodes=3)`."""
+    if os.environ.get("KAFKA"):
+        _no_kafka("KAFKA names a broker, and a test of faults needs one of its own")
+    if isinstance(kafka_runtime, Unavailable):
+        _no_kafka(f"there is no real Kafka here: {kafka_runtime.reason}")
+    runtime = kafka_runtime
+    async with AsyncExitStack() as started:
+
+        async def start(*, nodes: int = 1, data: Path | None = None) -> BrokerCluster:
+            if nodes > runtime.nodes_max:
+                _no_kafka(f"{nodes} nodes need Java with Maven; here Kafka runs in Docker")
+            broker = await open_cluster(
+                data or tmp_path_factory.mktemp("cluster"),
+                nodes=nodes,
+                port=find_free_ports(2 * nodes, after=_PORTS_FROM),
+                runtime=runtime,
+                progress=_silent,
+            )
+            started.push_async_callback(broker.kill)
+            return broker
+
+        yield start
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A topic prefix that no other test has."""
+    return f"test-{uuid.uuid4().hex[:12]}."
+
+
+@pytest.fixture
+def settings(prefix: str, request: pytest.FixtureRequest) -> SettingsFactory:
+    """Makes settings that point at the shared Kafka, or at `bootstrap_servers`."""
+    providers = {module.name for module in pkgutil.iter_modules(processors.providers.__path__)}
+
+    def make(
+        tables: str = "",
+        *,
+        environ: Mapping[str, str] | None = None,
+        bootstrap_servers: str | None = None,
+        replication_factor: int = 1,
+        partitions: int = 3,
+    ) -> Settings:
+        servers = bootstrap_servers or request.getfixturevalue("kafka").bootstrap_servers
+        text = f"""
+            [kafka]
+            bootstrap_servers = "{servers}"
+            topic_prefix = "{prefix}"
+            replication_factor = {replication_factor}
+            partitions = {partitions}
+            {"" if "[endpoints" in tables else "[endpoints]"}
+        """
+        context = Context(environ=environ or {}, providers=providers)
+        return read_configuration(text + tables, source="test", context=context)
+
+    return make

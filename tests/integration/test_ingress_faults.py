@@ -1,0 +1,50 @@
+"""The ingress in front of a broker of its own that freezes: connections stay open and nothing answers."""
+
+import time
+from contextlib import AsyncExitStack
+
+from tests.conftest import ClusterFactory, SettingsFactory
+from tests.integration.raw_http import RawClient, post
+from tests.integration.serving import create_raw, read_raw, serving, serving_settings, until
+
+
+async def test_a_frozen_broker_costs_refusals_and_nothing_else(
+    settings: SettingsFactory, cluster: ClusterFactory
+) -> None:
+    """While it is frozen the answer is 503 at the deadline; thawed, it has what it was sent, and 200 is back."""
+    broker = await cluster()
+    mine = serving_settings(settings, "kafka_deadline_ms = 300", bootstrap_servers=broker.bootstrap_servers)
+    await create_raw(mine)
+    async with serving(mine) as running:
+        assert (await running.ask(post("/webhooks/acme", b"before"))).status == 200
+        broker.nodes[0].freeze()
+        began_at = time.monotonic()
+        assert (await running.ask(post("/webhooks/acme", b"meanwhile"))).status == 503
+        assert 0.3 <= time.monotonic() - began_at < 1.5
+        assert not running.ingress.health().ready
+        broker.nodes[0].thaw()
+        await until(lambda: running.ingress.health().ready)
+        assert (await running.ask(post("/webhooks/acme", b"after"))).status == 200
+        assert [record.value for record in await read_raw(mine, 3)] == [b"before", b"meanwhile", b"after"]
+
+
+async def test_a_frozen_broker_does_not_hold_the_ingress(settings: SettingsFactory, cluster: ClusterFactory) -> None:
+    """Stopping ends soon after stop_grace_ms, with every byte given back, although the client's own stop would wait."""
+    broker = await cluster()
+    mine = serving_settings(
+        settings,
+        "kafka_deadline_ms = 60_000\nstop_grace_ms = 300",
+        bootstrap_servers=broker.bootstrap_servers,
+    )
+    await create_raw(mine)
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(serving(mine))
+        broker.nodes[0].freeze()
+        async with RawClient(running.port) as client:
+            await client.send(post("/webhooks/acme", b"waiting"))
+            await until(lambda: running.ingress.receiver.in_progress == 1)
+            began_at = time.monotonic()
+            await stack.pop_all().aclose()
+            assert time.monotonic() - began_at < 5
+    assert running.requests("acme", "stored") == 0
+    assert running.ingress.budget.held_bytes == 0

@@ -1,0 +1,231 @@
+"""The command line as a person meets it: exit codes, one sentence for an error, plain lines in a pipe."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ops.cli import app
+
+SECRETS = {"ACME": "tiger-lily-secret", "TOKEN": "path-token-secret-of-some-length"}
+# Nothing listens on port 1 of the loopback.
+CONFIGURATION = """
+[kafka]
+bootstrap_servers = "127.0.0.1:1"
+[ingest]
+port = 1
+admin_port = 1
+[process]
+admin_port = 1
+[endpoints.acme]
+provider = "shipstream"
+secrets = ["env:ACME"]
+[endpoints.guarded]
+provider = "modern_dropship"
+secrets = ["env:ACME"]
+token = "env:TOKEN"
+enabled = false
+"""
+VERBS = [
+    ["up"],
+    ["topics", "plan"],
+    ["topics", "apply"],
+    ["ingest"],
+    ["process"],
+    ["send"],
+    ["tail"],
+    ["endpoints", "list"],
+    ["endpoints", "check"],
+    ["endpoints", "token"],
+    ["doctor"],
+]
+# What a pipe never gets: an escape sequence, or a character that draws a box.
+FOR_TERMINALS = re.compile("[\x1b\u2500-\u257f]")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with a configuration that is right, for a cluster that is not there."""
+    (tmp_path / "dropstream.toml").write_text(CONFIGURATION)
+    return tmp_path
+
+
+def environ(more: Mapping[str, str] = {}) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**kept, **SECRETS, **more}
+
+
+def dropstream(place: Path, *arguments: str, more: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ops", *arguments]
+    return subprocess.run(
+        command, cwd=place, env=environ(more), capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def on_a_terminal(place: Path, *arguments: str, more: Mapping[str, str] = {}) -> str:
+    """What the verb writes to a terminal."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "ops", *arguments]
+    with subprocess.Popen(
+        command, cwd=place, env=environ({"TERM": "xterm", "COLUMNS": "90", **more}), stdout=theirs, stdin=theirs
+    ):
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 65_536):
+                shown += part
+        except OSError:  # Linux says so when the other end of a terminal is closed.
+            pass
+        finally:
+            os.close(ours)
+    return shown.decode()
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_every_verb_has_a_page_with_an_example(verb: list[str]) -> None:
+    """The help of a verb is short and shows how to call it."""
+    page = CliRunner().invoke(app, [*verb, "--help"])
+    assert page.exit_code == 0
+    assert "Example:" in page.output
+    assert f"dropstream {' '.join(verb)}" in " ".join(page.output.partition("Example:")[2].split())
+    assert len(page.output.splitlines()) <= 35
+
+
+def test_without_a_verb_it_shows_every_verb(place: Path) -> None:
+    """A first look names the verbs, in plain text."""
+    shown = dropstream(place)
+    assert shown.returncode == 0
+    assert {verb[0] for verb in VERBS} <= set(shown.stdout.split())
+    assert not FOR_TERMINALS.search(shown.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["topics", "plan", "--confg", "x"], "No such option: --confg"),
+        (["send", "shipstream-ordr-created"], "nearest: shipstream-order-created"),
+        (["send", "shipstream-order-created", "--endpoint", "acne"], "nearest: acme"),
+        (["send", "modern-dropship"], "no enabled endpoint has the provider modern_dropship"),
+        (["tail", "orders", "--from", "yesterday"], "is none of: beginning, latest, a time"),
+        (["tail", "orders", "--where", "status"], "is not FIELD=VALUE"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_call_ends_with_2(place: Path, arguments: list[str], sentence: str) -> None:
+    """A user's mistake is told on stderr with the way out, never as a traceback."""
+    ended = dropstream(place, *arguments)
+    assert ended.returncode == 2
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_a_faulty_configuration_ends_with_2_and_every_fault(place: Path) -> None:
+    """All faults are told at once, one line each."""
+    (place / "bad.toml").write_text(
+        CONFIGURATION.replace("admin_port", "admin_prot").replace("shipstream", "shipsteam")
+    )
+    ended = dropstream(place, "topics", "plan", "--config", "bad.toml")
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "error: bad.toml: 3 faults\n"
+        "  ingest.admin_prot: no such setting; nearest valid name: admin_port\n"
+        "  process.admin_prot: no such setting; nearest valid name: admin_port\n"
+        "  endpoints.acme.provider: no such provider; nearest valid name: shipstream\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more", "named"),
+    [
+        ([], {}, "dropstream.toml"),
+        (["--config", "a.toml"], {}, "a.toml"),
+        ([], {"DROPSTREAM_CONFIG": "b.toml"}, "b.toml"),
+    ],
+)
+def test_the_configuration_is_looked_for_in_order(
+    tmp_path: Path, arguments: list[str], more: dict[str, str], named: str
+) -> None:
+    """--config counts, else the variable, else the file in this directory; a missing one is named."""
+    ended = dropstream(tmp_path, "endpoints", "list", *arguments, more=more)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"error: {named}: 1 fault\n  cannot be read: No such file or directory; ")
+
+
+@pytest.mark.parametrize("arguments", [["topics", "plan"], ["topics", "apply"], ["tail", "orders"]], ids=" ".join)
+def test_a_cluster_that_is_not_there_is_one_sentence(place: Path, arguments: list[str]) -> None:
+    """Kafka away: exit 1 within a few seconds, and one line that says where it was looked for."""
+    began_at = time.monotonic()
+    ended = dropstream(place, *arguments)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: cannot reach Kafka at 127.0.0.1:1; ")
+    assert ended.stderr.count("\n") == 1
+    assert time.monotonic() - began_at < 10
+
+
+def test_an_ingress_that_is_not_there_is_one_sentence(place: Path) -> None:
+    """A refused connection: exit 1, and one line that says what to start."""
+    ended = dropstream(place, "send", "shipstream-order-created")
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "error: nothing answers at http://127.0.0.1:1: Connection refused; "
+        "start the ingress with dropstream ingest, or name it with --url\n"
+    )
+
+
+def test_the_list_of_endpoints_shows_no_secret(place: Path) -> None:
+    """Secrets are shown as references and tokens not at all, a line for each endpoint, tabs between."""
+    shown = dropstream(place, "endpoints", "list")
+    assert shown.returncode == 0
+    assert shown.stdout == (
+        "acme\tshipstream\t/webhooks/acme\tenv:ACME\trequire\tyes\n"
+        "guarded\tmodern_dropship\t/webhooks/guarded/***\tenv:ACME\trequire\tno\n"
+    )
+
+
+def test_a_terminal_gets_colour_and_a_pipe_does_not(place: Path) -> None:
+    """The same verb draws a coloured table for a person; NO_COLOR takes the colour and leaves the table."""
+    coloured = on_a_terminal(place, "endpoints", "list")
+    plain = on_a_terminal(place, "endpoints", "list", more={"NO_COLOR": "1"})
+    green = re.compile("\x1b\\[[0-9;]*32m")
+    assert green.search(coloured)
+    assert "\u2500" in coloured
+    assert not green.search(plain)
+    assert "guarded" in plain
+    assert max(len(line.rstrip()) for line in re.sub("\x1b\\[[0-9;]*m", "", coloured).splitlines()) <= 90
+
+
+def test_a_token_is_fresh_and_long(place: Path) -> None:
+    """Two tokens differ, and each carries 256 bits in characters that a path holds."""
+    first, second = (CliRunner().invoke(app, ["endpoints", "token"]).output.strip() for _ in range(2))
+    assert first != second
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", first)
+    assert place.exists()
+
+
+def test_the_doctor_names_what_is_missing_and_goes_on(place: Path) -> None:
+    """A failed check fails the verb, after every other check has been told."""
+    ended = dropstream(place, "doctor")
+    levels = {line.split("\t")[0]: line.split("\t")[1] for line in ended.stdout.splitlines()}
+    assert ended.returncode == 1
+    assert levels["configuration"] == "ok"
+    assert levels["endpoints"] == "ok"
+    assert levels["time zones"] == "ok"
+    assert levels["kafka"] == "failed"
+    assert levels["ingress"] == "warning"
+    assert levels["processors"] == "warning"
+
+
+def test_the_doctor_tells_the_faults_of_a_configuration(place: Path) -> None:
+    """To the doctor a faulty configuration is a finding like any other."""
+    ended = dropstream(place, "doctor", more={"DROPSTREAM_KAFKA__PARTITIONS": "none"})
+    assert ended.returncode == 1
+    assert ended.stdout.startswith("configuration\tfailed\tkafka.partitions: Input should be a valid integer\n")

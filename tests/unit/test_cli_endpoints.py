@@ -1,0 +1,84 @@
+"""The problems that `dropstream endpoints check` finds, and those it does not."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from ops.endpoints import Problem, find_problems
+from processors.provider import discover
+from schemas.configuration import Context, read_configuration
+from schemas.settings import Settings
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+ENVIRON = {"ONE": "secret-one", "TWO": "secret-two", "SHORT": "short", "LONG": "a-token-of-more-than-22-characters"}
+
+
+def settings_of(text: str) -> Settings:
+    context = Context(environ=ENVIRON, providers=discover())
+    return read_configuration(text, source="here.toml", context=context)
+
+
+def problems_of(text: str) -> tuple[Problem, ...]:
+    return find_problems(settings_of(text), discover(), NOW)
+
+
+def test_a_sound_endpoint_has_no_problem() -> None:
+    """What is in order is not spoken of."""
+    text = '[endpoints.a]\nprovider = "shipstream"\nsecrets = ["env:ONE"]\n'
+    text += '[endpoints.b]\nprovider = "modern_dropship"\nsecrets = ["env:ONE"]\ntoken = "env:LONG"\n'
+    assert problems_of(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "level", "words"),
+    [
+        ('secrets = [{ value = "env:ONE", expires = 2026-05-31T00:00:00Z }]', "error", "every secret has expired"),
+        (
+            'secrets = ["env:TWO", { value = "env:ONE", expires = 2026-05-31T00:00:00Z }]',
+            "warning",
+            "secret env:ONE expired on 2026-05-31; remove it",
+        ),
+        (
+            'secrets = [{ value = "env:ONE", expires = 2026-06-14T00:00:00Z }]',
+            "warning",
+            "secret env:ONE expires on 2026-06-14; no other is valid then; add one before",
+        ),
+        (
+            'secrets = ["env:TWO", { value = "env:ONE", expires = 2026-06-14T00:00:00Z }]',
+            "warning",
+            "secret env:ONE expires on 2026-06-14; others stay valid",
+        ),
+        ('secrets = ["env:ONE"]\nlanes = 2', "error", "lanes = 2 spreads its sequence over partitions; set lanes = 1"),
+        ('secrets = ["env:ONE"]\nsignature = "verify-if-present"', "warning", "takes deliveries without a signature"),
+        ('secrets = ["env:ONE"]\ntoken = "env:SHORT"', "warning", "token env:SHORT is short enough to guess"),
+    ],
+)
+def test_a_problem_is_named_with_what_to_do(options: str, level: str, words: str) -> None:
+    """Each fault of an endpoint is one sentence at the right level."""
+    (problem,) = problems_of(f'[endpoints.acme]\nprovider = "shipstream"\n{options}\n')
+    assert (problem.level, problem.endpoint) == (level, "acme")
+    assert problem.sentence.startswith(words)
+    assert "secret-" not in problem.sentence
+
+
+def test_an_unconfirmed_scheme_wants_a_token() -> None:
+    """Modern Dropship's signature is not published, so its path is to be secret."""
+    (problem,) = problems_of('[endpoints.md]\nprovider = "modern_dropship"\nsecrets = ["env:ONE"]\n')
+    assert problem.level == "warning"
+    assert "set a token" in problem.sentence
+
+
+def test_two_sequences_with_one_secret_are_named() -> None:
+    """A delivery for one ShipStream webhook must not count in another's sequence."""
+    endpoint = '[endpoints.{0}]\nprovider = "shipstream"\nsecrets = ["env:ONE"]\n'
+    problems = problems_of(endpoint.format("a") + endpoint.format("b"))
+    assert [(one.level, one.endpoint) for one in problems] == [("warning", "a"), ("warning", "b")]
+    assert problems[0].sentence.startswith("shares a secret with b, ")
+
+
+def test_a_disabled_endpoint_has_no_problem_but_none_enabled_is_one() -> None:
+    """What is switched off is left alone; everything switched off is an error."""
+    off = '[endpoints.off]\nprovider = "shipstream"\nsecrets = ["env:ONE"]\nlanes = 2\nenabled = false\n'
+    assert problems_of(off + '[endpoints.on]\nprovider = "dreamship"\nsecrets = ["env:TWO"]\n') == ()
+    (problem,) = problems_of(off)
+    assert problem.level == "error"
