@@ -41,7 +41,6 @@ app.command("doctor")(doctor_command.doctor)
 
 @app.callback(invoke_without_command=True)
 def show_version(
-    context: typer.Context,
     *,
     version_only: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
 ) -> None:
@@ -49,8 +48,6 @@ def show_version(
     if version_only:
         screen.write_line(version("dropstream"))
         raise typer.Exit
-    if context.invoked_subcommand is None:
-        screen.write_line(context.get_help())
 
 
 def main() -> None:
@@ -58,14 +55,10 @@ def main() -> None:
     # A library's complaints would stand before our one sentence; a verb that logs sets its own handlers at the root.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
-        app()
+        app(prog_name="dropstream")
     except ConfigurationError as error:
         screen.complain(str(error))
         sys.exit(2)
     except DropstreamError as error:
         screen.complain(str(error))
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

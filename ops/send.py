@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -66,8 +67,9 @@ def sign(body: bytes, endpoint: EndpointSettings, sample: Sample, at: datetime) 
 
 def delivery_url(base_url: str, endpoint_name: str, endpoint: EndpointSettings) -> URL:
     """Where deliveries for the endpoint go; holds its token, so it is for requests and never for a screen."""
-    path = URL(base_url) / "webhooks" / endpoint_name
-    return path / endpoint.token.value.decode() if endpoint.token else path
+    path = f"{base_url.rstrip('/')}/webhooks/{endpoint_name}"
+    # Quoted whole: a slash in a token makes no segment more.
+    return URL(f"{path}/{quote(endpoint.token.value, safe='')}" if endpoint.token else path, encoded=True)
 
 
 @contextlib.asynccontextmanager

@@ -131,7 +131,9 @@ def _glance(data: dict[str, Any]) -> str:
         facts.append("sellable" if data["sellable"] else "not sellable")
     shipments = data.get("shipments")
     if isinstance(shipments, list):
-        facts += [str(one["tracking_number"]) for one in shipments if isinstance(one, dict) and one["tracking_number"]]
+        facts += [
+            str(one["tracking_number"]) for one in shipments if isinstance(one, dict) and one.get("tracking_number")
+        ]
     return ", ".join(facts)
 
 

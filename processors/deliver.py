@@ -4,13 +4,10 @@ verify the exact bytes -> parse -> interpret (times in UTC) -> route and key. Sa
 machine and any day; nothing is lost, because every path ends in at least one record.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-import orjson
-
+from processors.parse import parse
 from processors.provider import Fact, Interpretation, Message, Provider
 from processors.signatures import judge
 from schemas.delivery import Delivery, read_record
@@ -21,9 +18,6 @@ from schemas.records import Position, RawRecord, Record
 from schemas.rejections import Reason, Rejection, rejected_record
 from schemas.settings import EndpointSettings
 from schemas.vocabulary import Domain, SignatureMark
-
-# JSON readers give up somewhere past this many levels (Python's own at about 1,000); an event must never be unreadable.
-_NESTING_MAX = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +52,7 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> tuple[R
     )
     if isinstance(mark, Rejection):
         return mark
-    message = _parse(delivery)
+    message = parse(delivery)
     if isinstance(message, Rejection):
         return message
     meaning = provider.interpret(message)
@@ -71,44 +65,6 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> tuple[R
             Reason.BODY_UNRECOGNISED, f"its event would have {largest} bytes; {rules.event_bytes_max} are allowed"
         )
     return records + _observation(meaning, delivery, mark, position)
-
-
-def _parse(delivery: Delivery) -> Message | Rejection:
-    if not delivery.body:
-        return Rejection(Reason.BODY_NOT_JSON, "the body is empty")
-    try:
-        body = orjson.loads(delivery.body)
-    except orjson.JSONDecodeError as error:
-        # The error's text quotes nothing of the body, only what was expected and where.
-        return Rejection(Reason.BODY_NOT_JSON, f"the body is not JSON: {error.msg} at character {error.pos}")
-    if not isinstance(body, dict):
-        return Rejection(Reason.BODY_UNRECOGNISED, "the body is JSON, but no object")
-    if _is_nested_deeper(body, delivery.body, _NESTING_MAX):
-        return Rejection(Reason.BODY_UNRECOGNISED, f"the body is nested deeper than {_NESTING_MAX} levels")
-    return Message(
-        body=body,
-        payload=orjson.Fragment(delivery.body),
-        digest=hashlib.sha256(delivery.body).hexdigest(),
-        endpoint=delivery.endpoint,
-        received_at=delivery.received_at,
-    )
-
-
-def _is_nested_deeper(value: Any, text: bytes, levels: int) -> bool:
-    # Cheap first: no value is deeper than its text has opening brackets.
-    if text.count(b"{") + text.count(b"[") <= levels:
-        return False
-    level: list[Any] = [value]
-    for _ in range(levels):
-        level = [inner for outer in level for inner in _containers(outer)]
-        if not level:
-            return False
-    return True
-
-
-def _containers(value: Any) -> list[Any]:
-    inner = value.values() if isinstance(value, dict) else value
-    return [one for one in inner if isinstance(one, dict | list)]
 
 
 def _event_records(

@@ -9,18 +9,21 @@ from decimal import Decimal
 from typing import Any
 
 _ID_CHARACTERS_MAX = 255
+_DIGITS_MAX = 64
 _DECIMAL = re.compile(r"[+-]?\d{1,64}(\.\d{1,64})?", re.ASCII)
 
 
 def text_id(value: object) -> str | None:
     """An id as text: a whole number or 1 to 255 characters; None for all else.
 
-    A float is none: JSON's numbers beyond 64 bits arrive as one, and have lost digits.
+    A float is none: it may have lost digits. A large whole number arrives as `Decimal`, and has not.
     """
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, Decimal):
+        return text_id(str(value)) if value.as_tuple().exponent == 0 else None
     if isinstance(value, str):
         trimmed = value.strip()
         return trimmed if 0 < len(trimmed) <= _ID_CHARACTERS_MAX else None
@@ -38,13 +41,18 @@ def text(value: object) -> str | None:
 
 
 def decimal_text(value: object) -> str | None:
-    """A number as plain decimal text (`2`, `-1.50`), from an int, a float or text; None for all else."""
+    """A number as plain decimal text (`2`, `-1.50`), from a number or text; None for all else.
+
+    None too beyond 64 digits before or after the point: that is no quantity and no price.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        return format(Decimal(repr(value)), "f")  # orjson gives no infinity and no NaN
+        value = Decimal(repr(value))
+    if isinstance(value, Decimal):
+        return decimal_text(format(value, "f")) if -_DIGITS_MAX <= value.adjusted() < _DIGITS_MAX else None
     if isinstance(value, str) and _DECIMAL.fullmatch(trimmed := value.strip()):
         return trimmed.removeprefix("+")
     return None

@@ -7,6 +7,7 @@ What an event's `data` holds stands in `schemas.event_data`.
 import uuid
 from dataclasses import dataclass, fields
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Literal
 
 import orjson
@@ -128,9 +129,20 @@ def event_record(event: Event, *, domain: Domain, entity_id: str) -> Record:
     return Record(
         topic=domain.topic,
         key=f"{event.provider}:{event.endpoint}:{entity_id}".encode(),
-        value=orjson.dumps(attributes),
+        value=exact_json(attributes),
         headers=_event_headers(event),
     )
+
+
+def exact_json(value: object) -> bytes:
+    """`value` as JSON; a `Decimal` is a number with the digits that it came with."""
+    return orjson.dumps(value, default=_exact_number)
+
+
+def _exact_number(value: object) -> orjson.Fragment:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(str(value))
+    raise TypeError(f"no JSON for {type(value).__name__}")
 
 
 def _event_headers(event: Event) -> Headers:

@@ -1,0 +1,78 @@
+"""The exact bytes of a verified body become a JSON object, or a rejection; no number loses a digit on the way.
+
+orjson reads a whole number beyond 64 bits as a float and forgets how a fraction was written (`2.50`). Where a body
+holds such a number it is read once more with the standard library, which is slower and exact.
+"""
+
+import decimal
+import hashlib
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from processors.provider import Message
+from schemas.delivery import Delivery
+from schemas.rejections import Reason, Rejection
+
+# JSON readers give up somewhere past this many levels (Python's own at about 1,000); an event must never be unreadable.
+_NESTING_MAX = 128
+# A fraction, an exponent, or 19 digits and more, where JSON has a value; inside a text it costs time and no more.
+_INEXACT = re.compile(rb"[:\[,]\s*-?\d+(?:[.eE]|(?<=\d{19}))")
+_DIGITS_EXACT = 18
+
+
+def parse(delivery: Delivery) -> Message | Rejection:
+    """The delivery's message. Fractions and large whole numbers in it are `Decimal`."""
+    if not delivery.body:
+        return Rejection(Reason.BODY_NOT_JSON, "the body is empty")
+    try:
+        body = orjson.loads(delivery.body)
+    except orjson.JSONDecodeError as error:
+        # The error's text quotes nothing of the body, only what was expected and where.
+        return Rejection(Reason.BODY_NOT_JSON, f"the body is not JSON: {error.msg} at character {error.pos}")
+    if not isinstance(body, dict):
+        return Rejection(Reason.BODY_UNRECOGNISED, "the body is JSON, but no object")
+    if _is_nested_deeper(body, delivery.body, _NESTING_MAX):
+        return Rejection(Reason.BODY_UNRECOGNISED, f"the body is nested deeper than {_NESTING_MAX} levels")
+    return Message(
+        body=_exact(delivery.body) or body,
+        payload=orjson.Fragment(delivery.body),
+        digest=hashlib.sha256(delivery.body).hexdigest(),
+        endpoint=delivery.endpoint,
+        received_at=delivery.received_at,
+    )
+
+
+def _exact(text: bytes) -> dict[str, Any] | None:
+    """The object with every number exact; None where orjson's reading is."""
+    if not _INEXACT.search(text):
+        return None
+    try:
+        read: dict[str, Any] = json.loads(text, parse_float=Decimal, parse_int=_whole)
+    except decimal.InvalidOperation:  # An exponent of 20 digits: a number that is none.
+        return None
+    return read
+
+
+def _whole(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= _DIGITS_EXACT else Decimal(digits)
+
+
+def _is_nested_deeper(value: Any, text: bytes, levels: int) -> bool:
+    # Cheap first: no value is deeper than its text has opening brackets.
+    if text.count(b"{") + text.count(b"[") <= levels:
+        return False
+    level: list[Any] = [value]
+    for _ in range(levels):
+        level = [inner for outer in level for inner in _containers(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _containers(value: Any) -> list[Any]:
+    inner = value.values() if isinstance(value, dict) else value
+    return [one for one in inner if isinstance(one, dict | list)]
