@@ -58,7 +58,7 @@ async def find_kafka(cache: Path, *, environ: Mapping[str, str], progress: Progr
     docker = await _find_docker(environ)
     if isinstance(docker, Unavailable):
         return Unavailable(f"{java.reason}, and {docker.reason}")
-    await _fetch_image(docker, cache, progress)
+    await _fetch_image(docker, cache, environ=environ, progress=progress)
     return docker
 
 
@@ -73,7 +73,7 @@ async def _find_java(environ: Mapping[str, str]) -> _Java | Unavailable:
     path = f"{home}/bin/java" if home else shutil.which("java", path=environ.get("PATH"))
     if path is None:
         return Unavailable(f"there is no Java {_JAVA_OLDEST} or newer")
-    code, shown = await _ask([path, "-version"])
+    code, shown = await _ask([path, "-version"], environ)
     version = read_java_version(shown)
     if code != 0 or version is None:
         return Unavailable(f"{path} does not run{' (from JAVA_HOME)' if home else ''}")
@@ -86,18 +86,22 @@ async def _find_docker(environ: Mapping[str, str]) -> DockerRuntime | Unavailabl
     docker = shutil.which("docker", path=environ.get("PATH"))
     if docker is None:
         return Unavailable("Docker is missing")
-    code, shown = await _ask([docker, "info", "--format", "{{.SecurityOptions}}"])
+    code, shown = await _ask([docker, "info", "--format", "{{.SecurityOptions}}"], environ)
     if code != 0:
         return Unavailable("no Docker daemon answers")
     # Under rootless Docker the container's root is the person; any other user of it could not write the mount.
     return DockerRuntime(docker, None if "rootless" in shown else f"{os.getuid()}:{os.getgid()}")
 
 
-async def _ask(command: list[str]) -> tuple[int, str]:
+async def _ask(command: list[str], environ: Mapping[str, str]) -> tuple[int, str]:
     """The exit code and the output of a command that answers at once; 127 where it cannot be run, 124 when late."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=dict(environ),
         )
     except OSError as error:
         return 127, str(error)
@@ -159,14 +163,14 @@ def maven_gist(output: str) -> str:
     return told if len(told) <= 300 else told[:299] + "…"
 
 
-async def _fetch_image(docker: DockerRuntime, cache: Path, progress: Progress) -> None:
-    code, _ = await _ask([docker.docker, "image", "inspect", IMAGE])
+async def _fetch_image(docker: DockerRuntime, cache: Path, *, environ: Mapping[str, str], progress: Progress) -> None:
+    code, _ = await _ask([docker.docker, "image", "inspect", IMAGE], environ)
     if code == 0:
         return
     log = cache / "docker.log"
     progress(f"fetching {IMAGE} with Docker (once)")
     async with locked(cache / "lock"):
-        code = await run_tool([docker.docker, "pull", IMAGE], log=log)
+        code = await run_tool([docker.docker, "pull", IMAGE], log=log, environ=environ)
     if code != 0:
         said = log.read_text(errors="replace").strip().splitlines()
         raise DropstreamError(

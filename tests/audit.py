@@ -1,13 +1,12 @@
 """The judge of every test of the system: what went into `raw` against what came out, counted from the logs alone."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import orjson
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from schemas.kafka import reader_arguments
+from ops.reading import full_name, open_reader
+from schemas.records import RawRecord
 from schemas.settings import Settings
 from schemas.vocabulary import Domain
 
@@ -16,7 +15,7 @@ OUTPUTS = (*(domain.topic for domain in Domain), "rejected")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Positions in `raw` without an output; event ids or rejections written twice; keys whose events are out of order."""
+    """Positions in `raw` that led to nothing; events or rejections written twice; events out of their entity's turn."""
 
     deliveries: int
     lost: tuple[str, ...]
@@ -25,59 +24,43 @@ class Verdict:
 
     @property
     def clean(self) -> bool:
+        """Whether nothing is wrong."""
         return not (self.lost or self.doubled or self.disordered)
 
 
 async def audit(settings: Settings) -> Verdict:
     """The verdict on everything in the topics of `settings`, as a reader of committed records sees it."""
-    prefix = settings.kafka.topic_prefix
-    raw = {
-        f"{record.topic}/{record.partition}/{record.offset}" for record in await read_topic(settings, prefix + "raw")
-    }
-    origins: list[str] = []
+    raw = {str(record.position) for record in await read_topic(settings, "raw")}
+    origins: set[str] = set()
     identities: Counter[str] = Counter()
     disordered: list[str] = []
-    for name in OUTPUTS:
-        last_of_key: dict[tuple[bytes, str], int] = {}
-        for record in await read_topic(settings, prefix + name):
+    for topic in OUTPUTS:
+        last_offset: dict[tuple[bytes | None, str], int] = {}
+        for record in await read_topic(settings, topic):
             origin, identity = _origin(record)
-            origins.append(origin)
+            origins.add(origin)
             identities[identity] += 1
-            place, _, offset = origin.rpartition("/")
-            if last_of_key.get((record.key, place), -1) > int(offset):
+            partition, _, offset = origin.rpartition("/")
+            if last_offset.get((record.key, partition), -1) > int(offset):
                 disordered.append(identity)
-            last_of_key[record.key, place] = int(offset)
-    doubled = [identity for identity, count in identities.items() if count > 1]
-    return Verdict(len(raw), tuple(sorted(raw - set(origins))), tuple(doubled), tuple(disordered))
+            last_offset[record.key, partition] = int(offset)
+    doubled = tuple(identity for identity, count in identities.items() if count > 1)
+    return Verdict(len(raw), tuple(sorted(raw - origins)), doubled, tuple(disordered))
 
 
-async def read_topic(settings: Settings, topic: str) -> list[ConsumerRecord]:
-    """Every committed record of `topic` up to its present end, in order within a partition."""
-    consumer = AIOKafkaConsumer(**reader_arguments(settings))
-    await consumer.start()
-    try:
-        await consumer._client.fetch_all_metadata()  # noqa: SLF001 the public way to it subscribes
-        sources = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        consumer.assign(sources)
-        ends = await consumer.end_offsets(sources)
-        await consumer.seek_to_beginning(*sources)
-        records: list[ConsumerRecord] = []
-        while any([await consumer.position(source) < ends[source] for source in sources]):
-            for batch in (await consumer.getmany(timeout_ms=200)).values():
-                records += batch
+async def read_topic(settings: Settings, topic: str) -> list[RawRecord]:
+    """Every committed record of `topic` (short name) up to its present end, in order within a partition."""
+    async with open_reader(settings, [full_name(topic, settings)], "beginning") as reader:
+        records: list[RawRecord] = []
+        while not await reader.is_at_end():
+            records += await reader.fetch()
         return records
-    finally:
-        await consumer.stop()
 
 
-def events_of(records: Iterable[ConsumerRecord]) -> list[dict[str, object]]:
-    """The events in `records`, parsed."""
-    return [orjson.loads(record.value) for record in records]
-
-
-def _origin(record: ConsumerRecord) -> tuple[str, str]:
-    headers = dict(record.headers)
-    if (raw := headers.get("dropstream-raw")) is not None:
+def _origin(record: RawRecord) -> tuple[str, str]:
+    """Where in `raw` the record comes from, and what it is."""
+    raw = dict(record.headers).get("dropstream-raw")
+    if raw is not None:
         return raw.decode(), f"rejected {raw.decode()}"
-    event = orjson.loads(record.value)
+    event = orjson.loads(record.value or b"")
     return f"{event['rawtopic']}/{event['rawpartition']}/{event['rawoffset']}", event["id"]

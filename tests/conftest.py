@@ -47,7 +47,7 @@ class SettingsFactory(Protocol):
         replication_factor: int = 1,
         partitions: int = 3,
     ) -> Settings:
-        """Settings of the TOML `tables` (endpoints and what else a test sets) against a broker, the shared one by default.
+        """Settings of the TOML `tables` (endpoints, and what else a test sets) against the shared broker or another.
 
         `environ` is the whole environment that secrets are read from. The topic prefix is the test's own.
         """
@@ -76,25 +76,25 @@ def _no_kafka(reason: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def kafka_runtime() -> Runtime | Unavailable:
+def kafka_found() -> Runtime | Unavailable:
     """What runs Apache Kafka here, fetched the first time; looked for once a session."""
     return asyncio.run(prepare_kafka(environ=os.environ, progress=_silent))
 
 
 @pytest.fixture(scope="session")
 def kafka_session(
-    kafka_runtime: Runtime | Unavailable, tmp_path_factory: pytest.TempPathFactory
+    kafka_found: Runtime | Unavailable, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KafkaUnderTest | Unavailable]:
     """The session's Kafka, or why there is none."""
-    if isinstance(kafka_runtime, Unavailable):
-        yield kafka_runtime
+    if isinstance(kafka_found, Unavailable):
+        yield kafka_found
         return
     with asyncio.Runner() as runner:
         opening = open_cluster(
             tmp_path_factory.mktemp("kafka"),
             nodes=1,
             port=find_free_ports(2, after=_PORTS_FROM),
-            runtime=kafka_runtime,
+            runtime=kafka_found,
             progress=_silent,
         )
         broker = runner.run(opening)
@@ -124,25 +124,29 @@ def _marked_kafka(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
-async def cluster(
-    kafka_runtime: Runtime | Unavailable, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[ClusterFactory]:
-    """Starts brokers of the test's own, for faults: `broker = await cluster(nodes=3)`."""
+def kafka_runtime(request: pytest.FixtureRequest) -> Runtime:
+    """What runs a broker of the test's own."""
     if os.environ.get("KAFKA"):
-        _no_kafka("KAFKA names a broker, and a test of faults needs one of its own")
-    if isinstance(kafka_runtime, Unavailable):
-        _no_kafka(f"there is no real Kafka here: {kafka_runtime.reason}")
-    runtime = kafka_runtime
+        _no_kafka("KAFKA names a broker, and this test needs one of its own")
+    found: Runtime | Unavailable = request.getfixturevalue("kafka_found")
+    if isinstance(found, Unavailable):
+        _no_kafka(f"there is no real Kafka here: {found.reason}")
+    return found
+
+
+@pytest.fixture
+async def cluster(kafka_runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ClusterFactory]:
+    """Starts brokers of the test's own, for faults: `broker = await cluster(nodes=3)`."""
     async with AsyncExitStack() as started:
 
         async def start(*, nodes: int = 1, data: Path | None = None) -> BrokerCluster:
-            if nodes > runtime.nodes_max:
+            if nodes > kafka_runtime.nodes_max:
                 _no_kafka(f"{nodes} nodes need Java with Maven; here Kafka runs in Docker")
             broker = await open_cluster(
                 data or tmp_path_factory.mktemp("cluster"),
                 nodes=nodes,
                 port=find_free_ports(2 * nodes, after=_PORTS_FROM),
-                runtime=runtime,
+                runtime=kafka_runtime,
                 progress=_silent,
             )
             started.push_async_callback(broker.kill)

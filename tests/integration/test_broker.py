@@ -15,10 +15,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ops import broker_daemon
-from ops.broker import BrokerKind, any_broker, require_kafka
+from ops.broker import BrokerKind, any_broker
 from ops.broker_cluster import open_cluster
 from ops.broker_daemon import NodeState
-from ops.broker_install import Unavailable
 from ops.broker_memory import memory_broker
 from ops.broker_pid import find_running
 from ops.broker_probe import find_free_ports, nodes_seen, port_is_free
@@ -53,7 +52,7 @@ def _silent(_step: str) -> None:
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(_DEADLINE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 another process sets no event of ours
             await asyncio.sleep(0.05)
 
 
@@ -103,12 +102,11 @@ async def test_shared_broker_takes_and_gives_records(
     assert settings().kafka.topic_prefix == prefix
 
 
-async def test_daemon_starts_once_and_stops(kafka_runtime: Runtime | Unavailable, tmp_path: Path) -> None:
+async def test_daemon_starts_once_and_stops(kafka_runtime: Runtime, tmp_path: Path) -> None:
     """A daemon broker is ready once started, is found by a second start, and is gone after stop."""
     data, port = tmp_path / "data", find_free_ports(2, after=_PORTS_FROM)
-    runtime = require_kafka(kafka_runtime)
     try:
-        started = await broker_daemon.start(data, nodes=1, port=port, runtime=runtime, progress=_silent)
+        started = await broker_daemon.start(data, nodes=1, port=port, runtime=kafka_runtime, progress=_silent)
         assert (started.bootstrap_servers, started.already) == (f"127.0.0.1:{port}", False)
         assert [(node.id, node.state, node.port) for node in await broker_daemon.status(data)] == [
             (1, NodeState.READY, port)
@@ -118,7 +116,7 @@ async def test_daemon_starts_once_and_stops(kafka_runtime: Runtime | Unavailable
         with pytest.raises(DropstreamError, match=f"a broker of 1 node on port {port} runs on .* stop it first"):
             await broker_daemon.running_broker(data, nodes=1, port=port + 2)
         with pytest.raises(DropstreamError, match=r"is in use: a broker runs on it \(pid \d+, port"):
-            await open_cluster(data, nodes=1, port=port + 2, runtime=runtime, progress=_silent)
+            await open_cluster(data, nodes=1, port=port + 2, runtime=kafka_runtime, progress=_silent)
     finally:
         assert await broker_daemon.stop(data) == 1
     assert [node.state for node in await broker_daemon.status(data)] == [NodeState.STOPPED]
@@ -154,11 +152,11 @@ async def test_three_nodes_survive_the_kill_of_one(cluster: ClusterFactory) -> N
     assert await _read(broker.bootstrap_servers, "kept", 2) == [b"before", b"after"]
 
 
-async def test_broker_ends_with_its_killed_parent(kafka_runtime: Runtime | Unavailable, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("kafka_runtime")
+async def test_broker_ends_with_its_killed_parent(tmp_path: Path) -> None:
     """Kill -9 of the process that started a broker leaves no broker, even one that was frozen."""
-    require_kafka(kafka_runtime)
     data, port = tmp_path / "data", find_free_ports(2, after=_PORTS_FROM)
-    with subprocess.Popen([sys.executable, "-c", _PARENT, str(data), str(port)], stdout=subprocess.PIPE) as parent:
+    with _start_parent(data, port) as parent:
         assert parent.stdout
         pid = int(await asyncio.to_thread(parent.stdout.readline))
         assert str(data) in command_line(pid)
@@ -169,22 +167,23 @@ async def test_broker_ends_with_its_killed_parent(kafka_runtime: Runtime | Unava
     assert port_is_free(port)
 
 
-async def test_taken_port_is_named(kafka_runtime: Runtime | Unavailable, tmp_path: Path) -> None:
+def _start_parent(data: Path, port: int) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", _PARENT, str(data), str(port)], stdout=subprocess.PIPE)
+
+
+async def test_taken_port_is_named(kafka_runtime: Runtime, tmp_path: Path) -> None:
     """A port that another program has is named, with what to do, and nothing is left running."""
     port = find_free_ports(2, after=_PORTS_FROM)
     with socket.create_server(("127.0.0.1", port + 1)):
         with pytest.raises(DropstreamError, match=f"port {port + 1} of 127.0.0.1 is taken .* --port; .* KAFKA="):
-            await open_cluster(
-                tmp_path / "data", nodes=1, port=port, runtime=require_kafka(kafka_runtime), progress=_silent
-            )
+            await open_cluster(tmp_path / "data", nodes=1, port=port, runtime=kafka_runtime, progress=_silent)
         assert find_running(tmp_path / "data" / "node-1") is None
 
 
-async def test_broker_that_dies_at_start_is_explained(kafka_runtime: Runtime | Unavailable, tmp_path: Path) -> None:
+async def test_broker_that_dies_at_start_is_explained(kafka_runtime: Runtime, tmp_path: Path) -> None:
     """A broker that ends while starting gives its own last words and the path of its log."""
     data, port = tmp_path / "data", find_free_ports(2, after=_PORTS_FROM)
-    runtime = require_kafka(kafka_runtime)
-    broker = await open_cluster(data, nodes=1, port=port, runtime=runtime, progress=_silent)
+    broker = await open_cluster(data, nodes=1, port=port, runtime=kafka_runtime, progress=_silent)
     await broker.stop()
     metadata = data / "node-1" / "logs" / "__cluster_metadata-0"
     for part in metadata.iterdir():
@@ -192,7 +191,7 @@ async def test_broker_that_dies_at_start_is_explained(kafka_runtime: Runtime | U
     metadata.rmdir()
     metadata.write_bytes(b"not a folder")
     with pytest.raises(DropstreamError, match=r"the broker ended while starting: .*__cluster_metadata-0") as told:
-        await open_cluster(data, nodes=1, port=port, runtime=runtime, progress=_silent)
+        await open_cluster(data, nodes=1, port=port, runtime=kafka_runtime, progress=_silent)
     assert str(data / "node-1" / "broker.log") in str(told.value)
     assert len(str(told.value).splitlines()) == 2
 

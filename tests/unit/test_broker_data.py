@@ -41,7 +41,7 @@ def test_new_folder_becomes_ours(tmp_path: Path) -> None:
 def test_foreign_folder_is_refused_untouched(tmp_path: Path) -> None:
     """A folder with files of somebody else is refused, and a file too."""
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(DropstreamError, match="holds files that no local broker of ours wrote: .* --data"):
+    with pytest.raises(DropstreamError, match=r"holds files that no local broker of ours wrote: .* --data"):
         check_folder(tmp_path)
     with pytest.raises(DropstreamError, match=r"letter\.txt is no folder"):
         check_folder(tmp_path / "letter.txt")

@@ -78,7 +78,7 @@ async def test_failed_maven_leaves_nothing_to_use(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     failing = "echo '[ERROR] Could not transfer artifact: timed out'; exit 1"
     environ = _programs(tmp_path / "failing", java=_JAVA_17, mvn=failing)
-    with pytest.raises(DropstreamError, match="could not fetch Apache Kafka: Could not transfer .*timed out") as told:
+    with pytest.raises(DropstreamError, match=r"could not fetch Apache Kafka: Could not transfer .*timed out") as told:
         await find_kafka(cache, environ=environ, progress=_silent)
     assert str(cache / "maven.log") in str(told.value)
     assert not (cache / KAFKA_VERSION).exists()

@@ -99,6 +99,7 @@ def test_answers_are_counted_by_status_and_time() -> None:
     """The summary says how many of each, the middle and the slow end."""
     tally = Tally([Answer(200, "id", number / 1000) for number in range(1, 100)] + [Answer(503, None, 0.5)])
     assert tally.by_status() == {200: 99, 503: 1}
-    assert tally.milliseconds_at(0.5) == 51.0
-    assert tally.milliseconds_at(0.99) == 500.0
+    assert tally.milliseconds_at(0.5) == 50.0
+    assert tally.milliseconds_at(0.99) == 99.0
+    assert tally.milliseconds_at(1.0) == 500.0
     assert Tally().milliseconds_at(0.5) == 0.0

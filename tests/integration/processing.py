@@ -1,0 +1,161 @@
+"""Processors under test: deliveries put into `raw` as the ingress would, and `dropstream process` as a real program."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+from uuid_utils import uuid7
+
+from ops.topics import apply
+from processors.provider import Sample, discover
+from schemas.delivery import Delivery, kept_headers, raw_key, record_headers, timestamp_ms
+from schemas.kafka import producer_arguments
+from schemas.settings import Settings
+from tests.audit import Verdict, audit, read_topic
+
+SECRET = b"made-up-secret"
+ENDPOINTS = "".join(
+    f'[endpoints.{name}]\nprovider = "{provider}"\nsecrets = ["env:SECRET"]\n'
+    for name, provider in (
+        ("dreamship", "dreamship"),
+        ("shipstream", "shipstream"),
+        ("modern-dropship", "modern_dropship"),
+        ("dropea", "dropea"),
+    )
+)
+PROCESS = """
+[process]
+admin_port = 0
+session_timeout_ms = 6000
+transaction_timeout_ms = 5000
+"""
+ENVIRON = {"SECRET": SECRET.decode()}
+STARTED_AT = datetime(2026, 5, 21, 14, 0, tzinfo=UTC)
+_PATIENCE_S = 90.0
+
+
+def signed(sample: Sample, provider: str, endpoint: str, number: int) -> Delivery:
+    """The sample's delivery of that number, as received by the endpoint."""
+    at = STARTED_AT + timedelta(milliseconds=number)
+    body = sample.body(number, at)
+    headers = sample.sign(body, SECRET, at)
+    received = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return Delivery(str(uuid7()), provider, endpoint, at, "192.0.2.1", kept_headers(received), body)
+
+
+def deliveries(count: int, first: int = 1) -> list[Delivery]:
+    """`count` deliveries, the samples of every provider in turn."""
+    samples = [(sample, provider.name) for provider in discover().values() for sample in provider.samples]
+    return [
+        signed(sample, provider, provider.replace("_", "-"), number)
+        for number in range(first, first + count)
+        for sample, provider in (samples[number % len(samples)],)
+    ]
+
+
+async def put(settings: Settings, batch: Sequence[Delivery]) -> None:
+    """Writes the deliveries to `raw`."""
+    async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
+        for delivery in batch:
+            await producer.send(
+                settings.kafka.topic_prefix + "raw",
+                value=delivery.body,
+                key=raw_key(delivery.endpoint, 1, delivery.body),
+                headers=record_headers(delivery),
+                timestamp_ms=timestamp_ms(delivery.received_at),
+            )
+        await producer.flush()
+
+
+async def prepared(settings: Settings) -> Settings:
+    """The same settings, their topics made."""
+    await apply(settings)
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """One `dropstream process` as a program; its log is at `log`."""
+
+    process: asyncio.subprocess.Process
+    log: Path
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+
+    async def ended(self) -> int:
+        async with asyncio.timeout(_PATIENCE_S):
+            return await self.process.wait()
+
+
+async def start_processor(settings: Settings, folder: Path, name: str) -> Processor:
+    """Starts the program on the settings' broker and prefix."""
+    config = folder / "dropstream.toml"
+    kafka = settings.kafka
+    config.write_text(
+        f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\ntopic_prefix = "{kafka.topic_prefix}"\n'
+        f"replication_factor = {kafka.replication_factor}\npartitions = {kafka.partitions}\n{PROCESS}\n{ENDPOINTS}"
+    )
+    log = folder / f"{name}.log"
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "ops",
+            "process",
+            "--config",
+            str(config),
+            env={**os.environ, **ENVIRON},
+            stdout=output,
+            stderr=output,
+        )
+    return Processor(process, log)
+
+
+@asynccontextmanager
+async def processors(settings: Settings, folder: Path) -> AsyncIterator[Callable[[str], "asyncio.Future[Processor]"]]:
+    """Gives a way to start programs; whatever still runs at the end is killed."""
+    started: list[Processor] = []
+
+    async def start(name: str) -> Processor:
+        started.append(await start_processor(settings, folder, name))
+        return started[-1]
+
+    try:
+        yield lambda name: asyncio.ensure_future(start(name))
+    finally:
+        for one in started:
+            one.signal(signal.SIGKILL)
+            await one.ended()
+
+
+async def audited(settings: Settings, count: int) -> Verdict:
+    """The verdict once every one of `count` deliveries has an output, or patience is over."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _PATIENCE_S
+    while True:
+        verdict = await audit(settings)
+        if (verdict.deliveries == count and not verdict.lost) or loop.time() > deadline:
+            return verdict
+        await asyncio.sleep(0.2)
+
+
+async def progress(settings: Settings, *, beyond: int) -> int:
+    """How many events of orders are committed, once that is more than `beyond`."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while (found := await outputs_so_far(settings)) <= beyond:  # noqa: ASYNC110 the log is elsewhere
+            await asyncio.sleep(0.05)
+    return found
+
+
+async def outputs_so_far(settings: Settings) -> int:
+    """How many events of orders are committed."""
+    return len(await read_topic(settings, "orders"))
