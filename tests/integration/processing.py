@@ -38,7 +38,7 @@ transaction_timeout_ms = 5000
 """
 ENVIRON = {"SECRET": SECRET.decode()}
 STARTED_AT = datetime(2026, 5, 21, 14, 0, tzinfo=UTC)
-_PATIENCE_S = 90.0
+_PATIENCE_S = 60.0
 
 
 def signed(sample: Sample, provider: str, endpoint: str, number: int) -> Delivery:
@@ -90,6 +90,12 @@ class Processor:
     def signal(self, number: signal.Signals) -> None:
         if self.process.returncode is None:
             self.process.send_signal(number)
+
+    async def says(self, event: str) -> None:
+        """Returns once `event` is in its log."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while event not in self.log.read_text(encoding="utf-8"):  # noqa: ASYNC110 another process writes it
+                await asyncio.sleep(0.05)
 
     async def ended(self) -> int:
         async with asyncio.timeout(_PATIENCE_S):

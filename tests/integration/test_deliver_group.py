@@ -58,6 +58,7 @@ async def test_kill_9_and_rebalance_lose_and_double_nothing(settings: SettingsFa
             victim.signal(signal.SIGKILL)
             victim = successor
         leaver = await start("leaver")
+        await leaver.says("partition_opened")
         leaver.signal(signal.SIGTERM)
         verdict = await audited(mine, 7_000)
         assert await leaver.ended() == 0
