@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from ops import broker_daemon
-from ops.broker import DATA_FOLDER, PORT, prepare_kafka, require_kafka
-from ops.broker_daemon import NodeState, NodeStatus, Started
-from ops.broker_install import Progress
+from ops.broker import daemon as broker_daemon
+from ops.broker.daemon import NodeState, NodeStatus, Started
+from ops.broker.install import Progress
+from ops.broker.local import DATA_FOLDER, PORT, prepare_kafka, require_kafka
 
 kafka = typer.Typer(name="kafka", help="The local broker: real Apache Kafka.", no_args_is_help=True)
 

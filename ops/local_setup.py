@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from ops.broker_install import STATE_FOLDER
+from ops.broker.install import STATE_FOLDER
 from processors.provider import Provider
 
 LOGS = STATE_FOLDER / "logs"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
-from ops.broker_process import KeptProcess, ended
+from ops.processes import KeptProcess, ended
 from schemas.errors import DropstreamError
 
 _READY_WITHIN_S = 60.0

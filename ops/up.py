@@ -13,7 +13,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 
 from ops import topics, up_screen
-from ops.broker import DATA_FOLDER, Broker, BrokerKind, any_broker
+from ops.broker.local import DATA_FOLDER, Broker, BrokerKind, any_broker
 from ops.context import CONFIG_VARIABLE, configuration_file
 from ops.local_setup import LOGS, write_local_configuration
 from ops.screen import say

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from ops.broker import Broker, BrokerKind
-from ops.broker_runtime import KAFKA_VERSION
+from ops.broker.local import Broker, BrokerKind
+from ops.broker.runtime import KAFKA_VERSION
 from ops.screen import console, is_terminal, printable, say, write_line
 from ops.tour import Arrival, Stop
 from schemas.settings import Settings

@@ -17,11 +17,11 @@ from typing import NoReturn, Protocol
 import pytest
 
 import processors.providers
-from ops.broker import prepare_kafka
-from ops.broker_cluster import BrokerCluster, open_cluster
-from ops.broker_install import Unavailable
-from ops.broker_probe import find_free_ports
-from ops.broker_runtime import Runtime
+from ops.broker.cluster import BrokerCluster, open_cluster
+from ops.broker.install import Unavailable
+from ops.broker.local import prepare_kafka
+from ops.broker.probe import find_free_ports
+from ops.broker.runtime import Runtime
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 

@@ -14,15 +14,15 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from ops import broker_daemon
-from ops.broker import BrokerKind, any_broker
-from ops.broker_cluster import open_cluster
-from ops.broker_daemon import NodeState
-from ops.broker_memory import memory_broker
-from ops.broker_pid import find_running
-from ops.broker_probe import find_free_ports, nodes_seen, port_is_free
-from ops.broker_process import command_line
-from ops.broker_runtime import Runtime
+from ops.broker import daemon as broker_daemon
+from ops.broker.cluster import open_cluster
+from ops.broker.daemon import NodeState
+from ops.broker.local import BrokerKind, any_broker
+from ops.broker.memory import memory_broker
+from ops.broker.pid import find_running
+from ops.broker.probe import find_free_ports, nodes_seen, port_is_free
+from ops.broker.runtime import Runtime
+from ops.processes import command_line
 from schemas.errors import DropstreamError
 from tests.conftest import ClusterFactory, KafkaUnderTest, SettingsFactory
 
@@ -33,8 +33,8 @@ _DEADLINE_S = 30.0
 _PARENT = """
 import asyncio, os, sys
 from pathlib import Path
-from ops.broker import local_broker
-from ops.broker_pid import find_running
+from ops.broker.local import local_broker
+from ops.broker.pid import find_running
 
 async def main():
     data = Path(sys.argv[1])

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.broker_runtime import IMAGE, KAFKA_VERSION, DockerRuntime, JavaRuntime, Runtime
-from ops.broker_tool import locked, run_tool
+from ops.broker.runtime import IMAGE, KAFKA_VERSION, DockerRuntime, JavaRuntime, Runtime
+from ops.broker.tool import locked, run_tool
 from schemas.errors import DropstreamError
 
 CHECKOUT = Path(__file__).resolve().parents[1]

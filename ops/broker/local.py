@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from ops.broker_archive import with_archive
-from ops.broker_cluster import BrokerCluster, open_cluster
-from ops.broker_install import STATE_FOLDER, Progress, Unavailable, find_kafka
-from ops.broker_memory import MEMORY_BROKER_LIMITS, memory_broker
-from ops.broker_runtime import JavaRuntime, Runtime
+from ops.broker.archive import with_archive
+from ops.broker.cluster import BrokerCluster, open_cluster
+from ops.broker.install import STATE_FOLDER, Progress, Unavailable, find_kafka
+from ops.broker.memory import MEMORY_BROKER_LIMITS, memory_broker
+from ops.broker.runtime import JavaRuntime, Runtime
 from schemas.errors import DropstreamError
 
 CACHE_FOLDER = STATE_FOLDER / "kafka"

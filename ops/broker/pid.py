@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.broker_process import BrokerProcess, DetachedProcess
+from ops.processes import HeldProcess, DetachedProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ def settings_file(folder: Path) -> Path:
     return folder / "server.properties"
 
 
-def note_running(folder: Path, process: BrokerProcess, *, port: int, instead: Mapping[str, list[str]]) -> None:
+def note_running(folder: Path, process: HeldProcess, *, port: int, instead: Mapping[str, list[str]]) -> None:
     """Notes that `process` is the node in `folder`."""
     note = {"pid": process.pid, "port": port, "instead": instead}
     partial = folder / "broker.json.partial"

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from ops.broker_cluster import open_cluster
-from ops.broker_data import node_folder, nodes_of
-from ops.broker_install import Progress
-from ops.broker_pid import find_running, forget_running
-from ops.broker_probe import nodes_seen
-from ops.broker_process import ended
-from ops.broker_runtime import Runtime
+from ops.broker.cluster import open_cluster
+from ops.broker.data import node_folder, nodes_of
+from ops.broker.install import Progress
+from ops.broker.pid import find_running, forget_running
+from ops.broker.probe import nodes_seen
+from ops.broker.runtime import Runtime
+from ops.processes import ended
 from schemas.errors import DropstreamError
 
 _STOP_GRACE_S = 15.0

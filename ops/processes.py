@@ -1,4 +1,4 @@
-"""A broker's process, held in one of two ways: kept (it ends with us) or detached (it outlives us).
+"""A program of ours, held in one of two ways: kept (it ends with us) or detached (it outlives us).
 
 Both start a command, tell whether it runs, and send it signals by name ("TERM", "KILL", "STOP", "CONT"). What the
 command is and when it is ready is not decided here.
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from ops import broker_keeper
+from ops import keeper
 from schemas.errors import DropstreamError
 
 _POLL_S = 0.02
@@ -22,7 +22,7 @@ _POLL_S = 0.02
 _DETACH = 'console=$1; shift; "$@" >"$console" 2>&1 </dev/null & echo $!'
 
 
-class BrokerProcess(Protocol):
+class HeldProcess(Protocol):
     @property
     def pid(self) -> int: ...
 
@@ -40,7 +40,7 @@ class KeptProcess:
     def __init__(self, command: Sequence[str], *, console: Path, instead: Mapping[str, list[str]]) -> None:
         order = {"command": command, "console": str(console), "parent": os.getpid(), "instead": instead}
         self._keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(broker_keeper.__file__), json.dumps(order)],
+            [sys.executable, "-I", "-S", str(keeper.__file__), json.dumps(order)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C is ours to turn into an orderly stop.
@@ -129,7 +129,7 @@ def command_line(pid: int) -> str:
     return listed.stdout.strip()
 
 
-async def ended(process: BrokerProcess, *, within_s: float) -> bool:
+async def ended(process: HeldProcess, *, within_s: float) -> bool:
     """True once `process` has ended; False when it still runs after `within_s` seconds."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s

@@ -1,19 +1,19 @@
 """One node's life: formatted, launched, ready, stopped, killed, frozen, thawed, and launched again on the same data.
 
-When a cluster as a whole is ready is decided in `broker_cluster`; what a node's folder may hold, in `broker_data`.
+When a cluster as a whole is ready is decided in `cluster`; what a node's folder may hold, in `data`.
 """
 
 import re
 import shutil
 from pathlib import Path
 
-from ops.broker_data import ClusterPlan, NodePlan, check_node, formatting_folder, logs_folder, server_properties
-from ops.broker_install import SOURCE_FOLDER
-from ops.broker_pid import find_running, forget_running, note_running, settings_file
-from ops.broker_probe import nodes_seen, port_is_free
-from ops.broker_process import BrokerProcess, DetachedProcess, KeptProcess, ended
-from ops.broker_runtime import BROKER_MAIN, FORMAT_MAIN, Launch, Runtime
-from ops.broker_tool import run_tool
+from ops.broker.data import ClusterPlan, NodePlan, check_node, formatting_folder, logs_folder, server_properties
+from ops.broker.install import SOURCE_FOLDER
+from ops.broker.pid import find_running, forget_running, note_running, settings_file
+from ops.broker.probe import nodes_seen, port_is_free
+from ops.broker.runtime import BROKER_MAIN, FORMAT_MAIN, Launch, Runtime
+from ops.broker.tool import run_tool
+from ops.processes import HeldProcess, DetachedProcess, KeptProcess, ended
 from schemas.errors import DropstreamError
 
 _STOP_GRACE_S = 15.0
@@ -29,7 +29,7 @@ class BrokerNode:
         self._cluster = cluster
         self._runtime = runtime
         self._detached = detached
-        self._process: BrokerProcess | None = None
+        self._process: HeldProcess | None = None
         self._log_start = 0
 
     async def format(self) -> None:

@@ -1,6 +1,6 @@
 """Command lines that run a class of Kafka: with a Java on this machine, or inside a container of the official image.
 
-Decides options and mounts. Does not start anything, and does not look for Java, Maven or Docker (`broker_install`).
+Decides options and mounts. Does not start anything, and does not look for Java, Maven or Docker (`install`).
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """One or three nodes as one broker: formatted together, launched together, ready when every node knows all of them.
 
-A started cluster belongs to its caller, who stops it; `broker.local_broker` does that with a context manager.
+A started cluster belongs to its caller, who stops it; `local.local_broker` does that with a context manager.
 """
 
 import asyncio
@@ -8,11 +8,11 @@ from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
-from ops.broker_data import ClusterPlan, check_folder, lock_file, plan_cluster
-from ops.broker_install import Progress
-from ops.broker_node import BrokerNode
-from ops.broker_runtime import Runtime
-from ops.broker_tool import locked
+from ops.broker.data import ClusterPlan, check_folder, lock_file, plan_cluster
+from ops.broker.install import Progress
+from ops.broker.node import BrokerNode
+from ops.broker.runtime import Runtime
+from ops.broker.tool import locked
 from schemas.errors import DropstreamError
 
 _READY_DEADLINE_S = 60.0
