@@ -16,7 +16,7 @@ from ops.broker.runtime import IMAGE, KAFKA_VERSION, DockerRuntime, JavaRuntime,
 from ops.broker.tool import locked, run_tool
 from schemas.errors import DropstreamError
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 STATE_FOLDER = CHECKOUT / ".dropstream"
 SOURCE_FOLDER = CHECKOUT / "deploy" / "kafka"
 

@@ -13,7 +13,7 @@ from ops.broker.pid import find_running, forget_running, note_running, settings_
 from ops.broker.probe import nodes_seen, port_is_free
 from ops.broker.runtime import BROKER_MAIN, FORMAT_MAIN, Launch, Runtime
 from ops.broker.tool import run_tool
-from ops.processes import HeldProcess, DetachedProcess, KeptProcess, ended
+from ops.processes import DetachedProcess, HeldProcess, KeptProcess, ended
 from schemas.errors import DropstreamError
 
 _STOP_GRACE_S = 15.0
