@@ -75,7 +75,8 @@ def read_with_librdkafka(settings: Settings, topic: str) -> list[Found]:
         if message.error():
             ended += 1
         else:
-            headers = {name: value for name, value in message.headers() or () if isinstance(value, bytes)}
+            pairs = list(message.headers() or ())
+            headers = {str(name): value for name, value in pairs if isinstance(value, bytes)}
             found.append(Found(message.partition() or 0, message.key() or b"", message.value() or b"", headers))
     consumer.close()
     return found
