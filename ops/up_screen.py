@@ -4,16 +4,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.table import Table
 from rich.text import Text
 
 from ops.broker.local import Broker, BrokerKind
 from ops.broker.runtime import KAFKA_VERSION
-from ops.screen import console, is_terminal, printable, say, write_line
+from ops.screen import console, is_terminal, printable, say, show_table, write_line
 from ops.tour import Arrival, Stop
+from schemas.secrets import Secret
 from schemas.settings import Settings
 
-_TIME_WIDTH = len("2026-05-21T14:32:11.000000Z")
-
+# Columns from which on there is room for a day and a delivery's id.
+_WIDE = 120
 
 Progress = Callable[[str], None]
 
@@ -42,7 +44,9 @@ def show_stop(stop: Stop) -> None:
     """One delivery and the events that it became."""
     good = stop.complete
     verdict = f"{stop.answer.status} in {stop.answer.seconds * 1000:.0f} ms"
-    head = f"{stop.sample.contract}  POST /webhooks/{stop.endpoint}  {verdict}  delivery {stop.answer.delivery_id}"
+    head = f"{stop.sample.contract}  POST /webhooks/{stop.endpoint}  {verdict}"
+    if not is_terminal() or console().width >= _WIDE:
+        head += f"  delivery {stop.answer.delivery_id}"
     say("")
     say(head, style="bold green" if good else "bold red")
     for arrival in stop.arrivals:
@@ -53,21 +57,26 @@ def show_stop(stop: Stop) -> None:
 
 
 def show_arrival(arrival: Arrival) -> None:
-    """One event on one line: when, what, of what, how sure."""
+    """One event on one line: when, on which topic, what, of what, how sure; cut to fit a terminal, whole in a pipe."""
     event = arrival.event
-    cells = (
-        ("  ", ""),
-        (f"{event['time']:<{_TIME_WIDTH}}  ", "cyan"),
-        (f"{arrival.topic:<9}  ", "bold"),
-        (f"{event['type'].removeprefix('dropstream.'):<28}  ", ""),
-        (printable(event["subject"])[:36], "magenta"),
-        (f"  {_figures(arrival)}", ""),
-        (f"  {event['timequality']} · {event['signature']}", "dim"),
-    )
-    if is_terminal():
-        console().print(Text.assemble(*cells), soft_wrap=True)
-    else:
-        write_line("".join(text for text, _ in cells).rstrip())
+    sure = f"{event['timequality']} · {event['signature']}"
+    subject, figures = printable(event["subject"]), _figures(arrival)
+    if not is_terminal():
+        cells = (event["time"], f"{arrival.topic:<9}", f"{event['type']:<36}", subject, figures, sure)
+        write_line("  " + "  ".join(cell for cell in cells if cell))
+        return
+    row = Table.grid(padding=(0, 2), expand=True)
+    # Milliseconds are enough for an eye, and where it is narrow the day is today.
+    time = f"  {event['time'][: -len('123Z')]}Z"
+    columns = [(len(time), "cyan"), (9, "bold"), (18, ""), (None, "magenta"), (14, ""), (19, "dim")]
+    if console().width < _WIDE:
+        time = f"  {time.partition('T')[2]}"
+        columns = [(len(time), "cyan"), *columns[1:-1]]
+    for width, style in columns:
+        row.add_column(width=width, ratio=None if width else 1, style=style, no_wrap=True, overflow="ellipsis")
+    what = event["type"].rpartition(".")[2]
+    row.add_row(*(time, arrival.topic, what, Text(subject), Text(figures), sure)[: len(columns)])
+    console().print(row)
 
 
 def _figures(arrival: Arrival) -> str:
@@ -83,13 +92,29 @@ def _figures(arrival: Arrival) -> str:
 def show_invitation(settings: Settings, base_url: str, config: Path) -> None:
     """What can be done now: the URLs to give to a provider, and the verbs to try."""
     say("")
-    say("Webhook URLs", style="bold")
-    for name, endpoint in settings.endpoints.items():
-        # The token itself is a secret; its place is told instead.
-        token = f"/<token in {endpoint.token.reference.partition(':')[2]}>" if endpoint.token else ""
-        say(f"  {base_url}/webhooks/{name}{token}")
+    rows = [
+        (f"{base_url}/webhooks/{name}" + ("/TOKEN" if endpoint.token else ""), _place(endpoint.token))
+        for name, endpoint in settings.endpoints.items()
+    ]
+    show_table(("webhook URL", "TOKEN is the text of"), rows)
     admin = f"http://{settings.ingest.admin_host}:{settings.ingest.admin_port}"
-    say(f"Health and metrics: {admin}/readyz  {admin}/metrics  and process on :{settings.process.admin_port}")
-    say(f"In another terminal: export DROPSTREAM_CONFIG={config}")
-    say("  .venv/bin/dropstream send --list    .venv/bin/dropstream tail orders --from beginning")
+    say("Health and metrics", style="bold")
+    say(f"  {admin}/readyz  {admin}/metrics")
+    say(f"  the same of the processors on port {settings.process.admin_port}")
+    say("In another terminal", style="bold")
+    say(f"  export DROPSTREAM_CONFIG={_near(config)}")
+    say("  .venv/bin/dropstream send --list")
+    say("  .venv/bin/dropstream tail orders --from beginning")
     say("New events show here as they come; Ctrl-C ends everything.", style="bold")
+
+
+def _place(token: Secret | None) -> str:
+    """Where a person finds the token."""
+    kind, _, name = token.reference.partition(":") if token else ("", "", "")
+    return str(_near(Path(name))) if kind == "file" else f"${name}" if name else ""
+
+
+def _near(path: Path) -> Path:
+    """`path` from here, where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
