@@ -8,15 +8,16 @@ partitions are opened and while a round runs, never while fetching: a revocation
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from processors.metrics import ProcessMetrics
-from processors.partition import Partition, Step, open_partition
+from processors.partition import Partition, open_partition
+from processors.state import Kept, StateT
+from processors.work import Work
 from schemas.errors import DropstreamError
-from schemas.settings import Settings
 
 _log = structlog.get_logger()
 
@@ -27,24 +28,15 @@ class FencedError(DropstreamError):
     """Another process owns a partition that this one thought its own; only a fresh start is safe."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What an assignment needs to know of its group; `id` is the consumer group's, `name` is for people."""
-
-    name: str
-    id: str
-    step: Step
-    settings: Settings
-    metrics: ProcessMetrics
-
-
 @dataclass(eq=False)
-class Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
+class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[misc] # aiokafka ships no types
     """Which partitions are ours, and which of them are open."""
 
-    work: Work
+    work: Work[StateT]
     consumer: AIOKafkaConsumer
-    _open: dict[TopicPartition, Partition] = field(default_factory=dict)
+    _open: dict[TopicPartition, Partition[StateT]] = field(default_factory=dict)
+    # Stays when a partition goes and comes back: then only what is new in the changelog is read.
+    _kept: dict[TopicPartition, Kept[StateT]] = field(default_factory=dict)
     _noted: set[TopicPartition] = field(default_factory=set)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     # Producers on their way out: one with an open transaction ends only when its successor has fenced it.
@@ -72,6 +64,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka sh
         """Notes the partitions; nothing is fetched from one before it is open."""
         self.consumer.pause(*assigned)
         self._noted.update(assigned)
+        self._kept = {source: self._kept.get(source) or Kept(self.work.new_state()) for source in assigned}
         _log.info("partitions_assigned", group=self.work.name, count=len(assigned))
 
     async def open_noted(self) -> Exception | None:
@@ -113,9 +106,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka sh
         work = self.work
         try:
             with work.metrics.opening_seconds.labels(work.name).time():
-                self._open[source] = await open_partition(
-                    self.consumer, source, group=work.id, step=work.step, settings=work.settings
-                )
+                self._open[source] = await open_partition(self.consumer, source, work, self._kept[source])
         except (KafkaError, TimeoutError) as error:
             return error
         self._noted.discard(source)
@@ -123,7 +114,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka sh
         work.metrics.partitions_open.labels(work.name).set(len(self._open))
         return None
 
-    async def _transact(self, partition: Partition, records: Sequence[ConsumerRecord]) -> None:
+    async def _transact(self, partition: Partition[StateT], records: Sequence[ConsumerRecord]) -> None:
         work, source = self.work, partition.source
         try:
             with work.metrics.transaction_seconds.labels(work.name).time():
@@ -142,7 +133,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka sh
             return
         work.metrics.count_transaction(work.name, len(records), outputs)
         behind = (self.consumer.highwater(source) or 0) - records[-1].offset - 1
-        work.metrics.lag.labels(work.name, str(source.partition)).set(max(0, behind))
+        work.metrics.show_partition(work.name, source.partition, lag=max(0, behind), state=partition.kept.state)
 
     def _drop(self, source: TopicPartition) -> None:
         task = asyncio.create_task(self._open.pop(source).close())

@@ -1,16 +1,18 @@
-"""One record of `raw` becomes its events, or one rejected record: the whole middle of the system, and pure.
+"""One record of `raw` becomes its events, a rejected record, or a note of a retry: the middle of the system, and pure.
 
-verify the exact bytes -> parse -> interpret (times in UTC) -> route and key. Same record and rules, same result, on any
-machine and any day; nothing is lost, because every path ends in at least one record.
+verify the exact bytes -> parse -> interpret (times in UTC) -> drop a retry -> route and key. Same record, rules and
+memory, same result, on any machine and any day; nothing is lost, because every path ends in at least one record.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from processors.dedupe import Kind, Seen, Sighting
 from processors.parse import parse
 from processors.provider import Fact, Interpretation, Message, Provider
 from processors.signatures import judge
 from schemas.delivery import Delivery, read_record
+from schemas.duplicates import duplicate_record
 from schemas.event_data import OtherData
 from schemas.events import build_event, event_record
 from schemas.observations import observation_record
@@ -29,14 +31,42 @@ class Rules:
     event_bytes_max: int
 
 
-def deliver(raw: RawRecord, rules: Rules) -> tuple[Record, ...]:
-    """The records that `raw` leads to, at least one, in order."""
-    delivery = read_record(raw)
-    outcome = _understand(delivery, raw.position, rules)
-    return (rejected_record(raw, outcome),) if isinstance(outcome, Rejection) else outcome
+@dataclass(frozen=True, slots=True)
+class _Understood:
+    """A delivery that is believed and read, not yet known to be new."""
+
+    delivery: Delivery
+    position: Position
+    message: Message
+    meaning: Interpretation
+    mark: SignatureMark
 
 
-def _understand(delivery: Delivery, position: Position, rules: Rules) -> tuple[Record, ...] | Rejection:
+def deliver(raw: RawRecord, rules: Rules, seen: Seen) -> tuple[Record, ...]:
+    """The records that `raw` leads to, at least one, in order; `seen` remembers the delivery."""
+    understood = _understand(read_record(raw), raw.position, rules)
+    if isinstance(understood, Rejection):
+        return (rejected_record(raw, understood),)
+    sighting = seen.judge(
+        endpoint=understood.delivery.endpoint,
+        natural_key=understood.meaning.natural_key,
+        body=understood.delivery.body,
+        offset=raw.position.offset,
+        received_s=int(understood.delivery.received_at.timestamp()),
+    )
+    if sighting.kind is Kind.RETRY:
+        return (_duplicate(understood, sighting),)
+    records = _event_records(understood, sighting)
+    largest = max(len(record.value) for record in records)
+    if largest > rules.event_bytes_max:
+        detail = f"its event would have {largest} bytes; {rules.event_bytes_max} are allowed"
+        return (rejected_record(raw, Rejection(Reason.BODY_UNRECOGNISED, detail)),)
+    # Only now: a retry of what was rejected is rejected too, not called a retry.
+    seen.remember(sighting)
+    return records + _observation(understood)
+
+
+def _understand(delivery: Delivery, position: Position, rules: Rules) -> _Understood | Rejection:
     endpoint = rules.endpoints.get(delivery.endpoint)
     provider = rules.providers.get(endpoint.provider) if endpoint else None
     if endpoint is None or provider is None:
@@ -58,24 +88,13 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> tuple[R
     meaning = provider.interpret(message)
     if isinstance(meaning, Rejection):
         return meaning
-    records = _event_records(meaning, message, delivery, mark, position)
-    largest = max(len(record.value) for record in records)
-    if largest > rules.event_bytes_max:
-        return Rejection(
-            Reason.BODY_UNRECOGNISED, f"its event would have {largest} bytes; {rules.event_bytes_max} are allowed"
-        )
-    return records + _observation(meaning, delivery, mark, position)
+    return _Understood(delivery, position, message, meaning, mark)
 
 
-def _event_records(
-    meaning: Interpretation,
-    message: Message,
-    delivery: Delivery,
-    mark: SignatureMark,
-    position: Position,
-) -> tuple[Record, ...]:
+def _event_records(known: _Understood, sighting: Sighting) -> tuple[Record, ...]:
+    meaning, delivery = known.meaning, known.delivery
     # Of two facts on one entity in one delivery the last one stands: they would share their id.
-    facts = {(fact.domain, fact.entity_id or meaning.natural_key): fact for fact in _identified(meaning, message)}
+    facts = {(fact.domain, fact.entity_id or meaning.natural_key): fact for fact in _identified(known)}
     return tuple(
         event_record(
             build_event(
@@ -83,17 +102,18 @@ def _event_records(
                 domain=fact.domain,
                 what=fact.what,
                 entity_id=entity_id,
-                natural_key=meaning.natural_key,
+                natural_key=sighting.natural_key,
                 provider_event=meaning.provider_event,
                 time=meaning.occurred.at,
                 time_quality=meaning.occurred.quality,
                 received_at=delivery.received_at,
                 provider=delivery.provider,
                 endpoint=delivery.endpoint,
-                signature=mark,
+                signature=known.mark,
                 sequence=meaning.sequence,
-                raw=position,
+                raw=known.position,
                 delivery=delivery.id,
+                body_differs=sighting.kind is Kind.BODY_DIFFERS,
             ),
             domain=fact.domain,
             entity_id=entity_id,
@@ -102,24 +122,35 @@ def _event_records(
     )
 
 
-def _identified(meaning: Interpretation, message: Message) -> tuple[Fact, ...]:
+def _identified(known: _Understood) -> tuple[Fact, ...]:
     """The facts, each with a place to go: what names no entity goes to `other`."""
-    homeless = Fact(Domain.OTHER, "unidentified", None, OtherData(payload=message.payload))
-    kept = tuple(fact for fact in meaning.facts if fact.entity_id is not None or fact.domain is Domain.OTHER)
-    return kept if kept and len(kept) == len(meaning.facts) else (homeless, *kept)
+    facts = known.meaning.facts
+    homeless = Fact(Domain.OTHER, "unidentified", None, OtherData(payload=known.message.payload))
+    kept = tuple(fact for fact in facts if fact.entity_id is not None or fact.domain is Domain.OTHER)
+    return kept if kept and len(kept) == len(facts) else (homeless, *kept)
 
 
-def _observation(
-    meaning: Interpretation, delivery: Delivery, mark: SignatureMark, position: Position
-) -> tuple[Record, ...]:
-    if meaning.sequence is None or mark is not SignatureMark.VERIFIED:
+def _observation(known: _Understood) -> tuple[Record, ...]:
+    """What the gap tracker is told; an unproven sender moves no sequence."""
+    if known.meaning.sequence is None or known.mark is not SignatureMark.VERIFIED:
         return ()
     return (
         observation_record(
-            endpoint=delivery.endpoint,
-            sequence=meaning.sequence,
-            time=meaning.occurred.at,
-            received_at=delivery.received_at,
-            raw=position,
+            endpoint=known.delivery.endpoint,
+            sequence=known.meaning.sequence,
+            time=known.meaning.occurred.at,
+            time_quality=known.meaning.occurred.quality,
+            received_at=known.delivery.received_at,
+            raw=known.position,
         ),
+    )
+
+
+def _duplicate(known: _Understood, sighting: Sighting) -> Record:
+    return duplicate_record(
+        endpoint=known.delivery.endpoint,
+        delivery=known.delivery.id,
+        received_at=known.delivery.received_at,
+        raw=known.position,
+        first_offset=sighting.first_offset,
     )

@@ -1,31 +1,38 @@
-"""The consumer groups by name: which step over which topic."""
+"""The consumer groups by name: which step over which topic, and what it remembers."""
 
 import asyncio
 from collections.abc import Mapping
 
-from processors.assignment import Work
+from processors.dedupe import Seen
 from processors.deliver import Rules, deliver
 from processors.metrics import ProcessMetrics
 from processors.provider import Provider
 from processors.runtime import Group
+from processors.work import Work
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 from schemas.topics import event_bytes_max
 
+_HOUR_S = 3_600
+
 
 def deliver_group(
     settings: Settings, providers: Mapping[str, Provider], metrics: ProcessMetrics, stopping: asyncio.Event
-) -> Group:
-    """Group `deliver`: `raw` to events and rejections, until `stopping` is set."""
+) -> Group[Seen]:
+    """Group `deliver`: `raw` to events, rejections and dropped retries, until `stopping` is set."""
     rules = Rules(endpoints=settings.endpoints, providers=providers, event_bytes_max=event_bytes_max(settings))
+    process = settings.process
 
-    def step(raw: RawRecord) -> tuple[Record, ...]:
-        return deliver(raw, rules)
+    def step(raw: RawRecord, seen: Seen) -> tuple[Record, ...]:
+        return deliver(raw, rules, seen)
 
-    return Group(
-        work=Work(
-            name="deliver", id=f"{settings.kafka.topic_prefix}deliver", step=step, settings=settings, metrics=metrics
-        ),
+    work = Work(
+        name="deliver",
         source="raw",
-        stopping=stopping,
+        changelog="deliver-state",
+        step=step,
+        new_state=lambda: Seen(window_s=process.dedupe_window_hours * _HOUR_S, keys_max=process.dedupe_keys_max),
+        settings=settings,
+        metrics=metrics,
     )
+    return Group(work, stopping)

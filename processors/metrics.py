@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from processors.state import State
 from schemas.records import Record
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -27,7 +28,14 @@ class ProcessMetrics:
             f"{_PREFIX}opening_seconds", "Fencing, then the offset.", ["group"], buckets=_SECONDS, registry=registry
         )
         self.partitions_open = Gauge(f"{_PREFIX}partitions_open", "In work here.", ["group"], registry=registry)
-        self.lag = Gauge(f"{_PREFIX}lag_records", "Not yet processed.", ["group", "partition"], registry=registry)
+        partition = ["group", "partition"]
+        self._lag = Gauge(f"{_PREFIX}lag_records", "Not yet processed.", partition, registry=registry)
+        self._remembered = Gauge(f"{_PREFIX}remembered", "Entries of the state.", partition, registry=registry)
+        self._evicted = Gauge(f"{_PREFIX}evicted", "Forgotten early, for want of room.", partition, registry=registry)
+        self._duplicates = Counter(f"{_PREFIX}duplicates", "Retries dropped.", ["group", "endpoint"], registry=registry)
+        self._differing = Counter(
+            f"{_PREFIX}bodies_differing", "Known key, other body; processed.", ["group", "endpoint"], registry=registry
+        )
 
     def count_transaction(self, group: str, records: int, outputs: Iterable[Record]) -> None:
         """Counts one committed transaction."""
@@ -36,3 +44,13 @@ class ProcessMetrics:
             self._outputs.labels(group, output.topic).inc()
             if output.topic == "rejected":
                 self._rejected.labels(group, dict(output.headers)["dropstream-reason"].decode()).inc()
+            elif output.topic == "duplicates":
+                self._duplicates.labels(group, output.key.decode()).inc()
+            elif ("bodydiffers", b"true") in output.headers:
+                self._differing.labels(group, dict(output.headers)["endpoint"].decode()).inc()
+
+    def show_partition(self, group: str, partition: int, *, lag: int, state: State) -> None:
+        """Shows how one partition stands."""
+        self._lag.labels(group, str(partition)).set(lag)
+        self._remembered.labels(group, str(partition)).set(state.entries)
+        self._evicted.labels(group, str(partition)).set(state.evicted)

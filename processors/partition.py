@@ -1,25 +1,27 @@
 """One input partition while this process owns it: a producer of its own, and one transaction a batch.
 
 The producer's transactional id is `group-topic-partition`. Starting it fences whoever held the partition before, and
-waits until their last transaction has ended; only then is the committed offset read. That order is the proof that
-nothing is processed twice: aiokafka's offset commits name no group member, and its offset fetches do not wait for
-transactions that are still being ended.
+waits until their last transaction has ended; only then are the committed offset and the changelog read. That order is
+the proof that nothing is processed twice: aiokafka's offset commits name no group member, and its offset fetches do not
+wait for transactions that are still being ended.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 
+from processors.state import Kept, StateT, catch_up
+from processors.work import Work
 from schemas.kafka import transactional_producer_arguments
 from schemas.records import Position, RawRecord, Record
-from schemas.settings import Settings
 
-Step = Callable[[RawRecord], Sequence[Record]]
 _log = structlog.get_logger()
 
 # The step is computation; after this many records the heartbeat and the admin port get their turn.
@@ -27,83 +29,101 @@ _RECORDS_PER_TURN = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
+class Partition(Generic[StateT]):
     """An open partition; made by `open_partition`, used for one transaction at a time."""
 
     source: TopicPartition
-    group: str
-    topic_prefix: str
-    step: Step
+    work: Work[StateT]
+    kept: Kept[StateT]
     producer: AIOKafkaProducer
-    transaction_timeout_s: float
 
     async def transact(self, records: Sequence[ConsumerRecord]) -> list[Record]:
-        """Outputs of `records` and the offset behind them, written together or not at all; returns the outputs.
+        """Outputs and changes of `records` and the offset behind them, written together or not at all.
+
+        Returns the outputs.
 
         Raises:
             KafkaError, TimeoutError: its fate is unknown; the partition must be opened anew, which ends it.
             ProducerFenced: another process owns the partition; this one must not go on.
         """
-        async with asyncio.timeout(self.transaction_timeout_s):
-            await self.producer.begin_transaction()
-            outputs, written = await self._write(records)
-            # aiokafka commits a transaction of which a batch was refused: every record's own future must be asked.
-            await self.producer.flush()
-            failed = [error for future in written if (error := future.exception()) is not None]
-            if failed:
-                raise failed[0]
-            await self.producer.send_offsets_to_transaction({self.source: records[-1].offset + 1}, self.group)
-            await self.producer.commit_transaction()
+        state = self.kept.state
+        try:
+            async with asyncio.timeout(self.work.settings.process.transaction_timeout_ms / 1000):
+                await self.producer.begin_transaction()
+                outputs, changelog_next = await self._write(records)
+                await self.producer.send_offsets_to_transaction({self.source: records[-1].offset + 1}, self.work.id)
+                await self.producer.commit_transaction()
+        except BaseException:
+            state.roll_back()
+            raise
+        state.commit()
+        self.kept.offset_next = max(self.kept.offset_next, changelog_next)
         return outputs
-
-    async def _write(self, records: Sequence[ConsumerRecord]) -> tuple[list[Record], list["asyncio.Future[object]"]]:
-        outputs: list[Record] = []
-        written: list[asyncio.Future[object]] = []
-        for index, record in enumerate(records):
-            if index % _RECORDS_PER_TURN == 0:
-                await asyncio.sleep(0)
-            for output in self.step(_raw_record(record)):
-                outputs.append(output)
-                written.append(
-                    await self.producer.send(
-                        self.topic_prefix + output.topic,
-                        output.value,
-                        key=output.key,
-                        headers=list(output.headers),
-                    )
-                )
-        return outputs, written
 
     async def close(self) -> None:
         """Ends the producer. One with a transaction left open ends when its successor has fenced it."""
         await _stop(self.producer)
 
+    async def _write(self, records: Sequence[ConsumerRecord]) -> tuple[list[Record], int]:
+        """Runs the step on every record; outputs and changes are at the brokers on return.
+
+        Returns the outputs and the changelog's next offset.
+        """
+        outputs: list[Record] = []
+        written: list[asyncio.Future[RecordMetadata]] = []
+        changed: list[asyncio.Future[RecordMetadata]] = []
+        for index, record in enumerate(records):
+            if index % _RECORDS_PER_TURN == 0:
+                await asyncio.sleep(0)
+            for output in self.work.step(_raw_record(record), self.kept.state):
+                outputs.append(output)
+                written.append(await self._send(output))
+        for key, value in self.kept.state.changes():
+            changelog = self.work.changelog_of(self.source)
+            changed.append(await self.producer.send(changelog.topic, value, key=key, partition=changelog.partition))
+        await self.producer.flush()
+        # aiokafka commits a transaction of which a batch was refused: every record's own future must be asked.
+        failed = [error for future in (*written, *changed) if (error := future.exception()) is not None]
+        if failed:
+            raise failed[0]
+        return outputs, max((future.result().offset + 1 for future in changed), default=0)
+
+    async def _send(self, output: Record) -> "asyncio.Future[RecordMetadata]":
+        topic = self.work.settings.kafka.topic_prefix + output.topic
+        future: asyncio.Future[RecordMetadata] = await self.producer.send(
+            topic, output.value, key=output.key, headers=list(output.headers)
+        )
+        return future
+
 
 async def open_partition(
-    consumer: AIOKafkaConsumer, source: TopicPartition, *, group: str, step: Step, settings: Settings
-) -> Partition:
-    """The partition fenced, the consumer's position set behind its last committed transaction; still paused.
+    consumer: AIOKafkaConsumer, source: TopicPartition, work: Work[StateT], kept: Kept[StateT]
+) -> Partition[StateT]:
+    """The partition fenced, its state caught up, the consumer's position behind its last committed transaction.
 
     Raises:
         KafkaError, TimeoutError: the cluster cannot be reached or does not answer; nothing is open then.
+        DropstreamError: its changelog is corrupt.
     """
-    process = settings.process
-    timeout_s = process.transaction_timeout_ms / 1000
+    settings = work.settings
     producer = AIOKafkaProducer(
-        **transactional_producer_arguments(settings, transactional_id=f"{group}-{source.topic}-{source.partition}")
+        **transactional_producer_arguments(settings, transactional_id=f"{work.id}-{source.topic}-{source.partition}")
     )
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(settings.process.transaction_timeout_ms / 1000):
             await producer.start()
             committed = await consumer.committed(source)
             # `seek_to_committed` does nothing where nothing is committed, or 0.
             offset = committed if committed is not None else await _first_offset(consumer, source)
+        await catch_up(kept, work.changelog_of(source), settings)
     except BaseException:
         await _stop(producer)
         raise
     consumer.seek(source, offset)
-    _log.info("partition_opened", group=group, partition=source.partition, offset=offset)
-    return Partition(source, group, settings.kafka.topic_prefix, step, producer, timeout_s)
+    _log.info(
+        "partition_opened", group=work.name, partition=source.partition, offset=offset, remembered=kept.state.entries
+    )
+    return Partition(source, work, kept, producer)
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

@@ -10,12 +10,15 @@ import contextlib
 import random
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from processors.assignment import Assignment, Work
+from processors.assignment import Assignment
+from processors.state import StateT
+from processors.work import Work
 from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.kafka import group_consumer_arguments
@@ -31,13 +34,12 @@ _SILENT_AFTER_S = 60.0
 
 
 @dataclass
-class Group:
-    """A consumer group over the topic `source` (short name). `run` ends when `stopping` is set."""
+class Group(Generic[StateT]):
+    """A consumer group in this process. `run` ends when `stopping` is set."""
 
-    work: Work
-    source: str
+    work: Work[StateT]
     stopping: asyncio.Event
-    _assignment: Assignment | None = None
+    _assignment: Assignment[StateT] | None = None
     _failures: int = 0
     _round_at: float | None = None
 
@@ -51,9 +53,10 @@ class Group:
         consumer = await self._connected()
         if consumer is None:
             return
-        self._assignment = assignment = Assignment(self.work, consumer)
+        assignment: Assignment[StateT] = Assignment(self.work, consumer)
+        self._assignment = assignment
         try:
-            consumer.subscribe([self._topic], listener=assignment)
+            consumer.subscribe([self.work.source_topic], listener=assignment)
             while not self.stopping.is_set():
                 await self._round(consumer, assignment)
         finally:
@@ -72,10 +75,6 @@ class Group:
             facts={"connected": True, "partitions_open": self._assignment.open_count, "partitions_opening": opening},
         )
 
-    @property
-    def _topic(self) -> str:
-        return self.work.settings.kafka.topic_prefix + self.source
-
     async def _connected(self) -> AIOKafkaConsumer | None:
         """A started consumer, however long the cluster is away; None when told to stop meanwhile."""
         while not self.stopping.is_set():
@@ -87,14 +86,16 @@ class Group:
                 await _within(_STOP_TIMEOUT_S, consumer.stop())
                 await self._back_off("kafka_away", error)
                 continue
-            if self._topic in topics:
+            if self.work.source_topic in topics:
                 self._failures = 0
                 return consumer
             await _within(_STOP_TIMEOUT_S, consumer.stop())
-            raise DropstreamError(f"there is no topic {self._topic}; create it with: dropstream topics apply")
+            raise DropstreamError(
+                f"there is no topic {self.work.source_topic}; create it with: dropstream topics apply"
+            )
         return None
 
-    async def _round(self, consumer: AIOKafkaConsumer, assignment: Assignment) -> None:
+    async def _round(self, consumer: AIOKafkaConsumer, assignment: Assignment[StateT]) -> None:
         loop = asyncio.get_running_loop()
         process = self.work.settings.process
         if (error := await assignment.open_noted()) is not None:

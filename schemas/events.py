@@ -58,6 +58,10 @@ class Event:
         str, Field(description="Offset of the raw record; text, for it outgrows CloudEvents' 32 bits.")
     ]
     delivery: Annotated[str, Field(description="Id of the delivery, a UUIDv7.")]
+    bodydiffers: Annotated[
+        bool | None,
+        Field(description="True where the provider's key was seen before with another body; absent elsewhere."),
+    ] = None
     replay: Annotated[str | None, Field(description="The replay's id; absent on first processing.")] = None
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: Annotated[str, Field(description="Which schema `data` follows.")]
@@ -99,6 +103,7 @@ def build_event(
     sequence: int | None,
     raw: Position,
     delivery: str,
+    body_differs: bool,
 ) -> Event:
     """The event of one fact; `time` and `received_at` are aware."""
     return Event(
@@ -118,6 +123,7 @@ def build_event(
         rawpartition=raw.partition,
         rawoffset=str(raw.offset),
         delivery=delivery,
+        bodydiffers=body_differs or None,
         dataschema=DATA_SCHEMA_OF[domain],
         data=data,
     )
@@ -146,9 +152,10 @@ def _exact_number(value: object) -> orjson.Fragment:
 
 
 def _event_headers(event: Event) -> Headers:
-    return (
+    headers = (
         ("content-type", _CONTENT_TYPE),
         ("type", event.type.encode()),
         ("provider", event.provider.encode()),
         ("endpoint", event.endpoint.encode()),
     )
+    return (*headers, ("bodydiffers", b"true")) if event.bodydiffers else headers

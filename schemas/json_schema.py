@@ -7,8 +7,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from schemas.duplicates import Duplicate
 from schemas.event_data import DATA_SCHEMA_OF, CatalogData, IncidentData, InventoryData, OrderData, OtherData
 from schemas.events import Event
+from schemas.gaps import Gap
 from schemas.observations import Observation
 from schemas.vocabulary import Domain
 
@@ -30,10 +32,10 @@ def event_schema(domain: Domain) -> dict[str, Any]:
     used = {name: definitions[name] for name in sorted(_references(data, definitions) | _ATTRIBUTE_DEFINITIONS)}
     schema["properties"]["data"] = data
     # An absent attribute is left out, never null: CloudEvents 1.0 knows no null.
-    for name in ("sequence", "replay"):
+    for name in _MAY_BE_ABSENT:
         schema["properties"][name] = _without_null(schema["properties"][name])
     schema["properties"]["dataschema"] = {"const": DATA_SCHEMA_OF[domain], "type": "string"}
-    written = [name for name in schema["properties"] if name not in {"sequence", "replay"}]
+    written = [name for name in schema["properties"] if name not in _MAY_BE_ABSENT]
     return {
         "$schema": _DIALECT,
         "$id": f"urn:dropstream:schema:{domain}-event:v1",
@@ -47,11 +49,15 @@ def event_schema(domain: Domain) -> dict[str, Any]:
 def schemas() -> dict[str, dict[str, Any]]:
     """Every schema by its file's name."""
     events = {f"{domain}-event.v1.json": event_schema(domain) for domain in Domain}
-    observation = {"$schema": _DIALECT, "$id": "urn:dropstream:schema:observation:v1", **_schema_of(Observation)}
-    return {**events, "observation.v1.json": observation}
+    others = {
+        f"{name}.v1.json": {"$schema": _DIALECT, "$id": f"urn:dropstream:schema:{name}:v1", **_schema_of(shape)}
+        for name, shape in (("observation", Observation), ("duplicate", Duplicate), ("gap", Gap))
+    }
+    return events | others
 
 
 _ATTRIBUTE_DEFINITIONS = {"TimeQuality", "SignatureMark"}
+_MAY_BE_ABSENT = ("sequence", "bodydiffers", "replay")
 
 
 def _schema_of(shape: type) -> dict[str, Any]:

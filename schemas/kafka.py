@@ -11,6 +11,7 @@ _BATCH_BYTES = 262_144
 # A position of the log that was deleted under us begins again at its start, never at its end.
 _OFFSET_RESET = "earliest"
 _FETCH_WAIT_MS = 100
+_RESTORE_FETCH_BYTES = 16_777_216
 
 
 def client_arguments(kafka: KafkaSettings) -> dict[str, Any]:
@@ -63,6 +64,11 @@ def group_consumer_arguments(settings: Settings, *, group: str) -> dict[str, Any
         # A member has this long to finish its round when the group rebalances.
         "rebalance_timeout_ms": 3 * process.session_timeout_ms,
     }
+
+
+def restore_arguments(settings: Settings) -> dict[str, Any]:
+    """A reader of changelogs: as `reader_arguments`, in fetches large enough for a quick restart."""
+    return {**reader_arguments(settings), "max_partition_fetch_bytes": _RESTORE_FETCH_BYTES}
 
 
 def reader_arguments(settings: Settings) -> dict[str, Any]:

@@ -103,6 +103,7 @@ class ProcessSettings(Section):
     transaction_timeout_ms: Annotated[int, Field(ge=1_000)] = 9_000
     records_per_round_max: Annotated[int, Field(ge=1)] = 2_000
     dedupe_window_hours: Annotated[int, Field(ge=1)] = 120
+    dedupe_keys_max: Annotated[int, Field(ge=1)] = 1_000_000  # per partition
 
     @model_validator(mode="after")
     def _transaction_ends_first(self) -> "ProcessSettings":

@@ -36,6 +36,9 @@ TOPICS: tuple[Topic, ...] = (
     Topic("sequence", "endpoint", "one observation per verified delivery", 7 * _DAY_MS),
     Topic("duplicates", "endpoint", "one record per dropped retry", 30 * _DAY_MS),
     Topic("gaps", "endpoint", "a gap's state", 30 * _DAY_MS),
+    # Changelogs: as many partitions as the input, for state lives in the partition of its input's number.
+    Topic("deliver-state", "raw offset", "the keys of one transaction", None),
+    Topic("sequence-state", "endpoint, or a hole of it", "what the gap tracker remembers", None),
 )
 
 

@@ -10,7 +10,7 @@ from schemas.records import RawRecord
 from schemas.settings import Settings
 from schemas.vocabulary import Domain
 
-OUTPUTS = (*(domain.topic for domain in Domain), "rejected")
+OUTPUTS = (*(domain.topic for domain in Domain), "rejected", "duplicates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,6 @@ def _origin(record: RawRecord) -> tuple[str, str]:
     """Where in `raw` the record comes from, and what it is."""
     raw = dict(record.headers).get("dropstream-raw")
     if raw is not None:
-        return raw.decode(), f"rejected {raw.decode()}"
+        return raw.decode(), raw.decode()
     event = orjson.loads(record.value or b"")
     return f"{event['rawtopic']}/{event['rawpartition']}/{event['rawoffset']}", event["id"]

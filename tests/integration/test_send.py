@@ -12,6 +12,7 @@ from ops.reading import open_reader
 from ops.send import Answer, deliver_many, deliver_one, open_session, sign
 from ops.send_command import Target, choose
 from ops.topics import apply
+from processors.dedupe import Seen
 from processors.deliver import Rules, deliver
 from processors.provider import discover
 from schemas.errors import DropstreamError
@@ -72,7 +73,7 @@ async def test_every_sample_is_taken_and_understood(ready: Settings) -> None:
     types = [
         value
         for record in records
-        for event in deliver(record, rules)
+        for event in deliver(record, rules, Seen(window_s=60, keys_max=100))
         for name, value in event.headers
         if name == "type"
     ]

@@ -12,6 +12,7 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka
 from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft202012Validator
 
+from processors.dedupe import Seen
 from processors.deliver import deliver
 from processors.provider import Provider, Sample
 from schemas.json_schema import event_schema
@@ -23,9 +24,14 @@ from tests.providers.fixtures import Fixture
 AT = datetime(2026, 3, 4, 5, 6, 7, 890_123, tzinfo=UTC)
 
 
+def nothing_seen() -> Seen:
+    """A memory without a delivery."""
+    return Seen(window_s=432_000, keys_max=1_000)
+
+
 def records(fixture: Fixture) -> tuple[Record, ...]:
     """What the delivery leads to; at least one record, always."""
-    made = deliver(fixture.record(), fixture.rules())
+    made = deliver(fixture.record(), fixture.rules(), nothing_seen())
     assert made
     return made
 

@@ -8,6 +8,7 @@ import pytest
 from processors.deliver import deliver
 from schemas.settings import EndpointSettings
 from tests.providers.fixtures import Fixture
+from tests.providers.outcomes import nothing_seen
 
 ORDER = "shipstream:fixture:o1"
 SKU = "shipstream:fixture:sku1"
@@ -110,7 +111,7 @@ def events(topic: str, fields: Fields) -> list[tuple[str, str]]:
         endpoint=EndpointSettings(provider="shipstream", signature="verify-if-present"),
         expected={},
     )
-    records = deliver(fixture.record(), fixture.rules())
+    records = deliver(fixture.record(), fixture.rules(), nothing_seen())
     return [
         (dict(record.headers)["type"].decode().removeprefix("dropstream."), record.key.decode()) for record in records
     ]

@@ -1,0 +1,226 @@
+"""A sequence id is seen at an endpoint, or time goes by: which ids are missing, came late, or are lost?
+
+Pure: no clock, no Kafka; the same arrivals give the same gaps, byte for byte, on any day. Every time in a gap rests
+on receipts alone and never on the moment at which `advance` happened to be called.
+Order of receipts, retries and lost deliveries are all one to it: what it reports are the ids that did not come.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from processors.sequence_state import Hole, SequenceState, Step
+from schemas.delivery import rfc3339
+from schemas.gaps import Gap, GapState
+from schemas.observations import Observation
+from schemas.vocabulary import TimeQuality
+
+# An event time further ahead of its receipt than this is a broken clock. Believed once, it would be the newest for
+# years, and no restart of the counter would be arrival.
+_AHEAD_MAX = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class GapRules:
+    """What a hole is judged by: reported open after `grace`, lost after `lost_after`.
+
+    `holes_max` bounds the holes of one endpoint; one more, and the oldest is given up as lost. `drop_min` is how far
+    an id must fall to be a restart wherever it falls.
+
+    Raises:
+        ValueError: a hole would be lost before it is reported.
+    """
+
+    grace: timedelta
+    lost_after: timedelta
+    holes_max: int = 10_000
+    drop_min: int = 1_000
+
+    def __post_init__(self) -> None:
+        if not timedelta(0) <= self.grace <= self.lost_after:
+            raise ValueError("the grace time must not be longer than the time after which a hole is lost")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A sequence id as it came in; `time` is the provider's own event time, None where none can be believed."""
+
+    endpoint: str
+    sequence: int
+    time: datetime | None
+    recorded_at: datetime
+    raw: str
+
+
+def arrival_of(observation: Observation) -> Arrival:
+    """The observation as the tracker takes it; its times must be real ones, as `read_observation` sees to."""
+    recorded_at = datetime.fromisoformat(observation.recordedtime)
+    time = datetime.fromisoformat(observation.time)
+    believed = observation.timequality is TimeQuality.EXACT and time <= recorded_at + _AHEAD_MAX
+    return Arrival(
+        endpoint=observation.endpoint,
+        sequence=observation.sequence,
+        time=time if believed else None,
+        recorded_at=recorded_at,
+        raw=observation.raw,
+    )
+
+
+def observe(state: SequenceState | None, arrival: Arrival, rules: GapRules) -> Step:
+    """The step that an arrival makes, after all that was due before its receipt; `state` None at the very first.
+
+    The first id is the baseline, whatever it is: what was before it is nobody's loss.
+    """
+    if state is None:
+        return Step(_begun(arrival, at=arrival.recorded_at, epoch=1, older_until=None), head_changed=True)
+    # Receipts are not quite in order; time that went backwards would undo what has been said.
+    at = max(state.stream_at, arrival.recorded_at)
+    due = advance(replace(state, stream_at=at), at, rules)
+    step = _give_up_oldest(_place(due.state, arrival, rules), rules)
+    return replace(step, gaps=due.gaps + step.gaps, touched=due.touched + step.touched, head_changed=True)
+
+
+def advance(state: SequenceState, now: datetime, rules: GapRules) -> Step:
+    """The step that time alone makes: what became open or lost until `now`, in the order in which it did.
+
+    The same object comes back as state when nothing was due. `now` ahead of a receipt that is still to come may say
+    `open`, and then `filled`, where a replay says neither: let it trail the clock by the way of a delivery to here.
+    """
+    reported = state.reported_count()
+    overdue = max(reported, state.suspected_count(now - rules.grace))
+    expired = state.suspected_count(now - rules.lost_after)
+    if overdue == reported and not expired:
+        return Step(state)
+    opened = tuple(replace(hole, reported=True) for hole in state.holes[reported:overdue])
+    lost = state.holes[:expired]
+    gaps = [_gap(state, hole, GapState.OPEN, hole.suspected_at + rules.grace) for hole in opened]
+    gaps += [_gap(state, hole, GapState.LOST, hole.suspected_at + rules.lost_after) for hole in lost]
+    return Step(
+        state=replace(state, holes=(state.holes[:reported] + opened + state.holes[overdue:])[expired:]),
+        gaps=tuple(sorted(gaps, key=lambda gap: gap.changed_at)),  # Stable: of one moment, `open` stays before `lost`.
+        touched=tuple((state.epoch, hole.last) for hole in opened + lost),
+    )
+
+
+def _place(state: SequenceState, arrival: Arrival, rules: GapRules) -> Step:
+    if _is_of_an_older_epoch(state, arrival, rules):
+        return Step(state)
+    if arrival.sequence > state.highest:
+        return _extend(state, arrival)
+    index = state.hole_index(arrival.sequence)
+    if _is_restart(state, arrival, rules, in_hole=index is not None):
+        return _restart(state, arrival)
+    return Step(state) if index is None else _fill(state, index, arrival)
+
+
+def _is_of_an_older_epoch(state: SequenceState, arrival: Arrival, rules: GapRules) -> bool:
+    """Whether it is a late delivery of the counter before the restart; a jump to its id would be a false hole."""
+    if arrival.time is None:
+        return False
+    if state.older_until is not None and arrival.time <= state.older_until:
+        return True
+    jump = arrival.sequence - state.highest
+    return state.began_at is not None and arrival.time < state.began_at and jump >= rules.drop_min
+
+
+def _is_restart(state: SequenceState, arrival: Arrival, rules: GapRules, *, in_hole: bool) -> bool:
+    """Whether the counter began anew, and this is no old retry: only a new event's time tells, for a retry keeps its.
+
+    A small drop into a hole fills it. A small drop below the baseline may be two first deliveries that overtook each
+    other, unless its time is newer by more than that takes. Any other id has come already, and does so only once.
+    """
+    if arrival.time is None or state.newest_at is None or arrival.time <= state.newest_at:
+        return False
+    drop = state.highest - arrival.sequence
+    if drop >= rules.drop_min:
+        return True
+    if arrival.sequence < state.baseline:
+        return arrival.time - state.newest_at > rules.grace
+    return drop > 0 and not in_hole
+
+
+def _begun(arrival: Arrival, *, at: datetime, epoch: int, older_until: datetime | None) -> SequenceState:
+    return SequenceState(
+        endpoint=arrival.endpoint,
+        epoch=epoch,
+        baseline=arrival.sequence,
+        highest=arrival.sequence,
+        stream_at=at,
+        began_at=arrival.time,
+        newest_at=arrival.time,
+        older_until=older_until,
+    )
+
+
+def _restart(state: SequenceState, arrival: Arrival) -> Step:
+    """The epoch ends with its holes lost, and the next one begins with this id."""
+    at = state.stream_at
+    begun = _begun(arrival, at=at, epoch=state.epoch + 1, older_until=state.newest_at)
+    here = Hole(arrival.sequence, arrival.sequence, at, arrival.raw)
+    return Step(
+        state=begun,
+        gaps=(
+            *(_gap(state, hole, GapState.LOST, at) for hole in state.holes),
+            _gap(begun, here, GapState.RESET, at),
+        ),
+        touched=tuple((state.epoch, hole.last) for hole in state.holes),
+    )
+
+
+def _extend(state: SequenceState, arrival: Arrival) -> Step:
+    """The highest id moves up; what it jumps over is a hole."""
+    higher = replace(state, highest=arrival.sequence, newest_at=_newest(state, arrival))
+    first, last = state.highest + 1, arrival.sequence - 1
+    if first > last:
+        return Step(higher)
+    hole = Hole(first, last, state.stream_at, arrival.raw)
+    return Step(replace(higher, holes=(*state.holes, hole)), touched=((state.epoch, last),))
+
+
+def _fill(state: SequenceState, index: int, arrival: Arrival) -> Step:
+    """A late delivery takes its id out of its hole; only a hole that was reported has to be corrected."""
+    hole, id_ = state.holes[index], arrival.sequence
+    parts = tuple(
+        part for part in (replace(hole, last=id_ - 1), replace(hole, first=id_ + 1)) if part.first <= part.last
+    )
+    came = replace(hole, first=id_, last=id_)
+    return Step(
+        state=replace(
+            state,
+            newest_at=_newest(state, arrival),
+            holes=state.holes[:index] + parts + state.holes[index + 1 :],
+        ),
+        gaps=(_gap(state, came, GapState.FILLED, state.stream_at),) if hole.reported else (),
+        touched=((state.epoch, hole.last), *((state.epoch, part.last) for part in parts if part.last != hole.last)),
+    )
+
+
+def _give_up_oldest(step: Step, rules: GapRules) -> Step:
+    """The step with no more holes than there is room for."""
+    state = step.state
+    count = max(0, len(state.holes) - rules.holes_max)
+    if not count:
+        return step
+    oldest = state.holes[:count]
+    return Step(
+        state=replace(state, holes=state.holes[count:]),
+        gaps=(*step.gaps, *(_gap(state, hole, GapState.LOST, state.stream_at) for hole in oldest)),
+        touched=(*step.touched, *((state.epoch, hole.last) for hole in oldest)),
+        given_up_count=count,
+    )
+
+
+def _newest(state: SequenceState, arrival: Arrival) -> datetime | None:
+    return max((time for time in (state.newest_at, arrival.time) if time is not None), default=None)
+
+
+def _gap(state: SequenceState, hole: Hole, what: GapState, changed_at: datetime) -> Gap:
+    return Gap(
+        endpoint=state.endpoint,
+        first=hole.first,
+        last=hole.last,
+        state=what,
+        suspected_at=rfc3339(hole.suspected_at),
+        changed_at=rfc3339(changed_at),
+        epoch=state.epoch,
+        raw=hole.raw,
+    )

@@ -1,0 +1,105 @@
+"""What a step remembers of one input partition: memory, an overlay for the running transaction, a changelog in Kafka.
+
+Changes go to the changelog partition of the input partition's number, in the transaction of the outputs and the offset:
+all four move together or not at all. Memory holds only what is known to be committed; so after a failure, or when a
+partition comes back, reading the changelog on from where memory ends makes it right again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from schemas.errors import DropstreamError
+from schemas.kafka import restore_arguments
+from schemas.settings import Settings
+
+Change = tuple[bytes, bytes | None]
+
+_FETCH_WAIT_MS = 500
+_RECORDS_PER_FETCH = 5_000
+
+
+class State(Protocol):
+    """A step's memory. A change counts for the step at once, and for good when it is committed."""
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Takes one changelog record, in the order of the log; taking one again changes nothing.
+
+        Raises:
+            ValueError: the record cannot be what this state wrote.
+        """
+
+    def changes(self) -> Sequence[Change]:
+        """The running transaction's changelog records; None as value is a tombstone."""
+
+    def commit(self) -> None:
+        """The running transaction is committed: its changes are memory now."""
+
+    def roll_back(self) -> None:
+        """The running transaction's fate is unknown: its changes are forgotten, for the changelog knows."""
+
+    @property
+    def entries(self) -> int:
+        """How much is remembered."""
+
+    @property
+    def evicted(self) -> int:
+        """How much was forgotten early, for want of room, since this process began."""
+
+
+StateT = TypeVar("StateT", bound=State)
+
+
+@dataclass(slots=True)
+class Kept(Generic[StateT]):
+    """A state, and up to where it has taken its changelog in."""
+
+    state: StateT
+    offset_next: int = 0
+
+
+async def catch_up(kept: Kept[StateT], changelog: TopicPartition, settings: Settings) -> None:
+    """Reads the changelog on to its end; call it fenced, so that nobody else can write there any more.
+
+    Raises:
+        KafkaError, TimeoutError: the cluster is away or silent; `kept` is right as far as it came.
+        DropstreamError: a record of the changelog is corrupt. Nothing is guessed.
+    """
+    consumer = AIOKafkaConsumer(**restore_arguments(settings))
+    timeout_s = settings.process.transaction_timeout_ms / 1000
+    try:
+        async with asyncio.timeout(timeout_s):
+            await consumer.start()
+            consumer.assign([changelog])
+            end = (await consumer.end_offsets([changelog]))[changelog]
+            # Compaction may have removed what was there; the reader goes on at the next record that is.
+            first = (await consumer.beginning_offsets([changelog]))[changelog]
+            consumer.seek(changelog, max(kept.offset_next, first))
+        while True:
+            # Each step has its time, for a large state takes longer than any one of them.
+            async with asyncio.timeout(timeout_s):
+                if await consumer.position(changelog) >= end:
+                    break
+                batches = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=_RECORDS_PER_FETCH)
+            for record in batches.get(changelog, ()):
+                _take(kept, record.key, record.value, changelog, record.offset)
+    finally:
+        async with asyncio.timeout(timeout_s):
+            await consumer.stop()
+    kept.offset_next = max(kept.offset_next, end)
+
+
+def _take(kept: Kept[StateT], key: bytes | None, value: bytes | None, changelog: TopicPartition, offset: int) -> None:
+    try:
+        if key is None:
+            raise ValueError("it has no key")  # noqa: TRY301 one message for all that is wrong with a record
+        kept.state.restore(key, value)
+    except ValueError as error:
+        raise DropstreamError(
+            f"changelog {changelog.topic}, partition {changelog.partition}, offset {offset} is corrupt: {error}\n"
+            "Something else wrote there. Write a tombstone for the record's key, or begin with a fresh changelog topic."
+        ) from error
+    kept.offset_next = offset + 1

@@ -1,0 +1,42 @@
+"""What a consumer group does, apart from how: its step, what the step remembers, and where that is kept."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+from aiokafka import TopicPartition
+
+from processors.metrics import ProcessMetrics
+from processors.state import StateT
+from schemas.records import RawRecord, Record
+from schemas.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[StateT]):
+    """The work of one group. `source` and `changelog` are short topic names; `name` is the group's for people.
+
+    `step` gives the outputs of one input record, and changes the state that it is given.
+    """
+
+    name: str
+    source: str
+    changelog: str
+    step: Callable[[RawRecord, StateT], Sequence[Record]]
+    new_state: Callable[[], StateT]
+    settings: Settings
+    metrics: ProcessMetrics
+
+    @property
+    def id(self) -> str:
+        """The consumer group's id on the cluster."""
+        return self.settings.kafka.topic_prefix + self.name
+
+    @property
+    def source_topic(self) -> str:
+        """The full name of the input topic."""
+        return self.settings.kafka.topic_prefix + self.source
+
+    def changelog_of(self, source: TopicPartition) -> TopicPartition:
+        """The changelog partition that belongs to an input partition: the one of its number."""
+        return TopicPartition(self.settings.kafka.topic_prefix + self.changelog, source.partition)

@@ -1,0 +1,38 @@
+"""One small record per delivery that was dropped as a provider's retry: which, and of which."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+import orjson
+from pydantic import Field
+
+from schemas.delivery import rfc3339
+from schemas.events import Rfc3339
+from schemas.records import Position, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicate:
+    """A delivery that added nothing."""
+
+    endpoint: str
+    delivery: Annotated[str, Field(description="Id of the dropped delivery, a UUIDv7.")]
+    recordedtime: Annotated[Rfc3339, Field(description="When it was received, UTC.")]
+    raw: Annotated[str, Field(description="topic/partition/offset of the dropped delivery.")]
+    first: Annotated[str, Field(description="topic/partition/offset of the delivery that was processed instead.")]
+
+
+def duplicate_record(
+    *, endpoint: str, delivery: str, received_at: datetime, raw: Position, first_offset: int
+) -> Record:
+    """The record of `duplicates`; a retry meets its first try in the same partition of `raw`."""
+    duplicate = Duplicate(
+        endpoint=endpoint,
+        delivery=delivery,
+        recordedtime=rfc3339(received_at),
+        raw=str(raw),
+        first=str(Position(raw.topic, raw.partition, first_offset)),
+    )
+    # The header lets a count of origins treat it like a rejected record.
+    return Record("duplicates", endpoint.encode(), orjson.dumps(duplicate), (("dropstream-raw", str(raw).encode()),))

@@ -1,0 +1,46 @@
+"""What is known of a run of missing sequence ids, and the record of `gaps` that says so.
+
+How to read the topic. Keep a set of open ids per endpoint and epoch, and take its records in the order of their
+offsets: `open` adds `first` to `last`; `filled` and `lost` take away exactly the ids that they name and no others, so
+what is left of a hole stays open without a new record; `reset` begins an epoch, and nothing of the one before is open.
+`lost` may name ids that were never `open`: the counter restarted, or there was no room for one more hole, before the
+grace time was over. A delivery that comes after its id was `lost` changes nothing here.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import orjson
+from pydantic import Field
+
+from schemas.events import Rfc3339
+from schemas.records import Record
+
+
+class GapState(StrEnum):
+    """What became of the ids that a record names."""
+
+    OPEN = "open"  # Missing for longer than the grace time.
+    FILLED = "filled"  # They came late, after they were reported open.
+    LOST = "lost"  # They never came: past the retry horizon, or given up before it.
+    RESET = "reset"  # The counter restarted; `first` and `last` are the first id of the new epoch.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A run of sequence ids of one endpoint, and what became of it."""
+
+    endpoint: str
+    first: Annotated[int, Field(description="First id of the run.", ge=0)]
+    last: Annotated[int, Field(description="Last id of the run, inclusive.", ge=0)]
+    state: Annotated[GapState, Field(description="What became of these ids.")]
+    suspected_at: Annotated[Rfc3339, Field(description="When a later id came before these, UTC.")]
+    changed_at: Annotated[Rfc3339, Field(description="When this state began, UTC.")]
+    epoch: Annotated[int, Field(description="Which run of the counter; the first one is 1.", ge=1)]
+    raw: Annotated[str, Field(description="topic/partition/offset of the raw record where the jump was seen.")]
+
+
+def gap_record(gap: Gap) -> Record:
+    """The gap as a record of `gaps`, keyed by endpoint."""
+    return Record(topic="gaps", key=gap.endpoint.encode(), value=orjson.dumps(gap))
