@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ops import (
+    audit_command,
     doctor_command,
     endpoints_command,
     ingest_command,
@@ -34,6 +35,7 @@ app.add_typer(topics_command.app, name="topics")
 app.command("ingest")(ingest_command.ingest)
 app.command("process")(process_command.process)
 app.command("send", no_args_is_help=True)(send_command.send)
+app.command("audit")(audit_command.audit_topics)
 app.command("tail", no_args_is_help=True)(tail_command.tail)
 app.add_typer(endpoints_command.app, name="endpoints")
 app.command("doctor")(doctor_command.doctor)

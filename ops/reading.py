@@ -58,9 +58,21 @@ def parse_start(text: str) -> Start:
     if match := _OFFSET_PATTERN.fullmatch(text):
         return AtOffset(int(match[1]), int(match[2]))
     try:
+        return parse_time(text)
+    except ValueError as error:
+        raise ValueError("is none of: beginning, latest, a time such as 2026-05-21T14:00:00Z, P:OFFSET") from error
+
+
+def parse_time(text: str) -> datetime:
+    """The instant that `text` (RFC 3339; without a zone it is this machine's) names.
+
+    Raises:
+        ValueError: with what is allowed.
+    """
+    try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ValueError("is none of: beginning, latest, a time such as 2026-05-21T14:00:00Z, P:OFFSET") from error
+        raise ValueError("is no time such as 2026-05-21T14:00:00Z") from error
 
 
 def full_name(topic: str, settings: Settings) -> str:

@@ -6,8 +6,9 @@ partitions are opened and while a round runs, never while fetching: a revocation
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Generic
 
 import structlog
@@ -18,6 +19,7 @@ from processors.partition import Partition, open_partition
 from processors.state import Kept, StateT
 from processors.work import Work
 from schemas.errors import DropstreamError
+from schemas.records import Record
 
 _log = structlog.get_logger()
 
@@ -92,6 +94,13 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
             except ExceptionGroup as group:
                 raise group.exceptions[0] from group  # One reason to end is enough.
 
+    async def tick(self, now: datetime) -> None:
+        """Lets time pass where nothing is left to read; call it when all that was fetched is processed."""
+        async with self._lock:
+            for partition in list(self._open.values()):
+                if await self._is_caught_up(partition.source):
+                    await self._attempt(partition, partition.tick(now))
+
     async def close(self, timeout_s: float) -> None:
         """Closes every partition; what has not ended after `timeout_s` is left to its time-out at the cluster."""
         async with self._lock:
@@ -116,24 +125,36 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
 
     async def _transact(self, partition: Partition[StateT], records: Sequence[ConsumerRecord]) -> None:
         work, source = self.work, partition.source
+        with work.metrics.transaction_seconds.labels(work.name).time():
+            committed = await self._attempt(partition, partition.transact(records))
+        if committed:
+            work.metrics.count_input(work.name, len(records))
+            behind = (self.consumer.highwater(source) or 0) - records[-1].offset - 1
+            work.metrics.show_partition(work.name, source.partition, lag=max(0, behind), state=partition.kept.state)
+
+    async def _attempt(self, partition: Partition[StateT], transaction: Awaitable[Sequence[Record]]) -> bool:
+        """Whether the transaction is committed; where that is unknown, the partition is opened anew later."""
+        work, source = self.work, partition.source
         try:
-            with work.metrics.transaction_seconds.labels(work.name).time():
-                outputs = await partition.transact(records)
+            outputs = await transaction
         except ProducerFenced as error:
             raise FencedError(
                 f"partition {source.partition} of {source.topic} has a new owner; this process ends"
             ) from error
         except (KafkaError, TimeoutError) as error:
-            # Its fate is unknown. Opening the partition anew ends it, and goes back to what was really committed.
+            # Opening it anew ends the transaction, and goes back to what was really committed.
             _log.warning("transaction_failed", group=work.name, partition=source.partition, error=repr(error))
             work.metrics.transactions_failed.labels(work.name).inc()
             self._drop(source)
             self.consumer.pause(source)
             self._noted.add(source)
-            return
-        work.metrics.count_transaction(work.name, len(records), outputs)
-        behind = (self.consumer.highwater(source) or 0) - records[-1].offset - 1
-        work.metrics.show_partition(work.name, source.partition, lag=max(0, behind), state=partition.kept.state)
+            return False
+        work.metrics.count_outputs(work.name, outputs)
+        return True
+
+    async def _is_caught_up(self, source: TopicPartition) -> bool:
+        end = self.consumer.highwater(source)
+        return end is not None and await self.consumer.position(source) >= end
 
     def _drop(self, source: TopicPartition) -> None:
         task = asyncio.create_task(self._open.pop(source).close())

@@ -37,9 +37,12 @@ class ProcessMetrics:
             f"{_PREFIX}bodies_differing", "Known key, other body; processed.", ["group", "endpoint"], registry=registry
         )
 
-    def count_transaction(self, group: str, records: int, outputs: Iterable[Record]) -> None:
-        """Counts one committed transaction."""
+    def count_input(self, group: str, records: int) -> None:
+        """Counts the input of one committed transaction."""
         self._records.labels(group).inc(records)
+
+    def count_outputs(self, group: str, outputs: Iterable[Record]) -> None:
+        """Counts what one committed transaction wrote."""
         for output in outputs:
             self._outputs.labels(group, output.topic).inc()
             if output.topic == "rejected":

@@ -8,8 +8,9 @@ wait for transactions that are still being ended.
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic
 
 import structlog
@@ -46,47 +47,64 @@ class Partition(Generic[StateT]):
             KafkaError, TimeoutError: its fate is unknown; the partition must be opened anew, which ends it.
             ProducerFenced: another process owns the partition; this one must not go on.
         """
+        return await self._commit(self._step(records), offset_next=records[-1].offset + 1)
+
+    async def tick(self, now: datetime) -> list[Record]:
+        """What has become due by `now` (aware) although nothing came; call it when the partition is caught up.
+
+        Returns and raises as `transact`.
+        """
+        outputs = self.work.tick(self.kept.state, now)
+        if not outputs and not self.kept.state.changes():
+            return []
+        return await self._commit(_each(outputs), offset_next=None)
+
+    async def close(self) -> None:
+        """Ends the producer. One with a transaction left open ends when its successor has fenced it."""
+        await _stop(self.producer)
+
+    async def _step(self, records: Sequence[ConsumerRecord]) -> AsyncIterator[Record]:
+        for index, record in enumerate(records):
+            if index % _RECORDS_PER_TURN == 0:
+                await asyncio.sleep(0)
+            for output in self.work.step(_raw_record(record), self.kept.state):
+                yield output
+
+    async def _commit(self, outputs: AsyncIterator[Record], *, offset_next: int | None) -> list[Record]:
+        """One transaction: the outputs, the changes they made to the state, and the offset where there is one."""
         state = self.kept.state
         try:
             async with asyncio.timeout(self.work.settings.process.transaction_timeout_ms / 1000):
                 await self.producer.begin_transaction()
-                outputs, changelog_next = await self._write(records)
-                await self.producer.send_offsets_to_transaction({self.source: records[-1].offset + 1}, self.work.id)
+                written, changelog_next = await self._write(outputs)
+                if offset_next is not None:
+                    await self.producer.send_offsets_to_transaction({self.source: offset_next}, self.work.id)
                 await self.producer.commit_transaction()
         except BaseException:
             state.roll_back()
             raise
         state.commit()
         self.kept.offset_next = max(self.kept.offset_next, changelog_next)
-        return outputs
+        return written
 
-    async def close(self) -> None:
-        """Ends the producer. One with a transaction left open ends when its successor has fenced it."""
-        await _stop(self.producer)
-
-    async def _write(self, records: Sequence[ConsumerRecord]) -> tuple[list[Record], int]:
-        """Runs the step on every record; outputs and changes are at the brokers on return.
-
-        Returns the outputs and the changelog's next offset.
-        """
-        outputs: list[Record] = []
-        written: list[asyncio.Future[RecordMetadata]] = []
-        changed: list[asyncio.Future[RecordMetadata]] = []
-        for index, record in enumerate(records):
-            if index % _RECORDS_PER_TURN == 0:
-                await asyncio.sleep(0)
-            for output in self.work.step(_raw_record(record), self.kept.state):
-                outputs.append(output)
-                written.append(await self._send(output))
-        for key, value in self.kept.state.changes():
-            changelog = self.work.changelog_of(self.source)
-            changed.append(await self.producer.send(changelog.topic, value, key=key, partition=changelog.partition))
+    async def _write(self, outputs: AsyncIterator[Record]) -> tuple[list[Record], int]:
+        """Writes outputs and changes; they are at the brokers on return. Returns the changelog's next offset too."""
+        written: list[Record] = []
+        sent: list[asyncio.Future[RecordMetadata]] = []
+        async for output in outputs:
+            written.append(output)
+            sent.append(await self._send(output))
+        changelog = self.work.changelog_of(self.source)
+        changed: list[asyncio.Future[RecordMetadata]] = [
+            await self.producer.send(changelog.topic, value, key=key, partition=changelog.partition)
+            for key, value in self.kept.state.changes()
+        ]
         await self.producer.flush()
         # aiokafka commits a transaction of which a batch was refused: every record's own future must be asked.
-        failed = [error for future in (*written, *changed) if (error := future.exception()) is not None]
+        failed = [error for future in (*sent, *changed) if (error := future.exception()) is not None]
         if failed:
             raise failed[0]
-        return outputs, max((future.result().offset + 1 for future in changed), default=0)
+        return written, max((future.result().offset + 1 for future in changed), default=0)
 
     async def _send(self, output: Record) -> "asyncio.Future[RecordMetadata]":
         topic = self.work.settings.kafka.topic_prefix + output.topic
@@ -124,6 +142,11 @@ async def open_partition(
         "partition_opened", group=work.name, partition=source.partition, offset=offset, remembered=kept.state.entries
     )
     return Partition(source, work, kept, producer)
+
+
+async def _each(outputs: Sequence[Record]) -> AsyncIterator[Record]:
+    for output in outputs:
+        yield output
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

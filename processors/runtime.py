@@ -8,8 +8,9 @@ starts it anew.
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Generic
 
 import structlog
@@ -26,6 +27,7 @@ from schemas.kafka import group_consumer_arguments
 _log = structlog.get_logger()
 
 _FETCH_WAIT_MS = 200
+_TICK_S = 1.0
 _BACKOFF_FIRST_S = 0.2
 _BACKOFF_MAX_S = 5.0
 _STOP_TIMEOUT_S = 5.0
@@ -40,7 +42,9 @@ class Group(Generic[StateT]):
     work: Work[StateT]
     stopping: asyncio.Event
     _assignment: Assignment[StateT] | None = None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _failures: int = 0
+    _tick_at: float = 0.0
     _round_at: float | None = None
 
     async def run(self) -> None:
@@ -106,11 +110,13 @@ class Group(Generic[StateT]):
             await self._back_off("fetch_failed", error)
             return
         began = self._round_at = loop.time()
-        if not batches:
-            return
-        await assignment.process(batches)
-        self._failures = 0
-        if sum(map(len, batches.values())) < process.records_per_round_max:
+        if batches:
+            await assignment.process(batches)
+            self._failures = 0
+        if self._tick_at <= began:
+            self._tick_at = began + _TICK_S
+            await assignment.tick(self.clock())
+        if batches and sum(map(len, batches.values())) < process.records_per_round_max:
             await self._pause(began + process.commit_interval_ms / 1000 - loop.time())
 
     async def _back_off(self, event: str, error: BaseException) -> None:

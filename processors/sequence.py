@@ -24,7 +24,7 @@ class GapRules:
     """What a hole is judged by: reported open after `grace`, lost after `lost_after`.
 
     `holes_max` bounds the holes of one endpoint; one more, and the oldest is given up as lost. `drop_min` is how far
-    an id must fall to be a restart wherever it falls.
+    an id must fall to be a restart even where it would fill a hole.
 
     Raises:
         ValueError: a hole would be lost before it is reported.
@@ -73,7 +73,7 @@ def observe(state: SequenceState | None, arrival: Arrival, rules: GapRules) -> S
     if state is None:
         return Step(_begun(arrival, at=arrival.recorded_at, epoch=1, older_until=None), head_changed=True)
     # Receipts are not quite in order; time that went backwards would undo what has been said.
-    at = max(state.stream_at, arrival.recorded_at)
+    at = arrival.recorded_at
     due = advance(replace(state, stream_at=at), at, rules)
     step = _give_up_oldest(_place(due.state, arrival, rules), rules)
     return replace(step, gaps=due.gaps + step.gaps, touched=due.touched + step.touched, head_changed=True)
@@ -123,19 +123,18 @@ def _is_of_an_older_epoch(state: SequenceState, arrival: Arrival, rules: GapRule
 
 
 def _is_restart(state: SequenceState, arrival: Arrival, rules: GapRules, *, in_hole: bool) -> bool:
-    """Whether the counter began anew, and this is no old retry: only a new event's time tells, for a retry keeps its.
+    """Whether the counter began anew, and this is no old retry: a retry keeps its event time.
 
-    A small drop into a hole fills it. A small drop below the baseline may be two first deliveries that overtook each
-    other, unless its time is newer by more than that takes. Any other id has come already, and does so only once.
+    A newer event under a lower id is what one counter never gives, but for events of nearly one moment: so a small drop
+    into a hole fills it, and elsewhere its time must be newer by more than the grace time.
     """
-    if arrival.time is None or state.newest_at is None or arrival.time <= state.newest_at:
+    if arrival.time is None or state.newest is None:
         return False
-    drop = state.highest - arrival.sequence
+    newest_at, newest_id = state.newest
+    drop = newest_id - arrival.sequence
     if drop >= rules.drop_min:
-        return True
-    if arrival.sequence < state.baseline:
-        return arrival.time - state.newest_at > rules.grace
-    return drop > 0 and not in_hole
+        return arrival.time > newest_at
+    return drop > 0 and not in_hole and arrival.time - newest_at > rules.grace
 
 
 def _begun(arrival: Arrival, *, at: datetime, epoch: int, older_until: datetime | None) -> SequenceState:
@@ -146,7 +145,7 @@ def _begun(arrival: Arrival, *, at: datetime, epoch: int, older_until: datetime 
         highest=arrival.sequence,
         stream_at=at,
         began_at=arrival.time,
-        newest_at=arrival.time,
+        newest=_newest(None, arrival),
         older_until=older_until,
     )
 
@@ -154,7 +153,8 @@ def _begun(arrival: Arrival, *, at: datetime, epoch: int, older_until: datetime 
 def _restart(state: SequenceState, arrival: Arrival) -> Step:
     """The epoch ends with its holes lost, and the next one begins with this id."""
     at = state.stream_at
-    begun = _begun(arrival, at=at, epoch=state.epoch + 1, older_until=state.newest_at)
+    older_until = state.newest[0] if state.newest else None
+    begun = _begun(arrival, at=at, epoch=state.epoch + 1, older_until=older_until)
     here = Hole(arrival.sequence, arrival.sequence, at, arrival.raw)
     return Step(
         state=begun,
@@ -168,7 +168,7 @@ def _restart(state: SequenceState, arrival: Arrival) -> Step:
 
 def _extend(state: SequenceState, arrival: Arrival) -> Step:
     """The highest id moves up; what it jumps over is a hole."""
-    higher = replace(state, highest=arrival.sequence, newest_at=_newest(state, arrival))
+    higher = replace(state, highest=arrival.sequence, newest=_newest(state.newest, arrival))
     first, last = state.highest + 1, arrival.sequence - 1
     if first > last:
         return Step(higher)
@@ -186,7 +186,7 @@ def _fill(state: SequenceState, index: int, arrival: Arrival) -> Step:
     return Step(
         state=replace(
             state,
-            newest_at=_newest(state, arrival),
+            newest=_newest(state.newest, arrival),
             holes=state.holes[:index] + parts + state.holes[index + 1 :],
         ),
         gaps=(_gap(state, came, GapState.FILLED, state.stream_at),) if hole.reported else (),
@@ -209,8 +209,11 @@ def _give_up_oldest(step: Step, rules: GapRules) -> Step:
     )
 
 
-def _newest(state: SequenceState, arrival: Arrival) -> datetime | None:
-    return max((time for time in (state.newest_at, arrival.time) if time is not None), default=None)
+def _newest(newest: tuple[datetime, int] | None, arrival: Arrival) -> tuple[datetime, int] | None:
+    if arrival.time is None:
+        return newest
+    here = (arrival.time, arrival.sequence)
+    return here if newest is None else max(newest, here)
 
 
 def _gap(state: SequenceState, hole: Hole, what: GapState, changed_at: datetime) -> Gap:

@@ -34,7 +34,7 @@ class SequenceState:
     """One endpoint's counter: ids from `baseline` to `highest` have come, but for those in `holes`.
 
     `stream_at` is the latest receipt seen. Event times are the provider's own, None until one is known: `began_at` of
-    the epoch's first delivery, `newest_at` of the newest, `older_until` of the newest of the epoch before.
+    the epoch's first delivery, `newest` (and its id) of the newest event, `older_until` of the epoch before's newest.
     `holes` are disjoint and ascending; `suspected_at` never falls along them, and the reported ones come first.
     """
 
@@ -44,7 +44,7 @@ class SequenceState:
     highest: int
     stream_at: datetime
     began_at: datetime | None
-    newest_at: datetime | None
+    newest: tuple[datetime, int] | None
     older_until: datetime | None
     holes: tuple[Hole, ...] = ()
 
@@ -106,7 +106,7 @@ def restore(kept: Mapping[bytes, bytes]) -> dict[str, SequenceState]:
         else:
             holes.setdefault(endpoint, []).append(part)
     if not holes.keys() <= heads.keys():
-        raise ValueError("there are holes of an endpoint that has no head")
+        raise ValueError("there is a hole without a head")
     return {
         endpoint: replace(head, holes=tuple(sorted(holes.get(endpoint, ()), key=_last)))
         for endpoint, head in heads.items()
@@ -123,7 +123,7 @@ def read_entry(key: bytes, value: bytes) -> tuple[str, SequenceState | Hole]:
         endpoint, *hole_key = orjson.loads(key)
         found = orjson.loads(value)
         return endpoint, _read_hole(found) if hole_key else _read_head(endpoint, found)
-    except (KeyError, TypeError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise ValueError(f"no head and no hole of a sequence: {error!r}") from error
 
 
@@ -135,13 +135,14 @@ def _head_json(state: SequenceState) -> bytes:
             "highest": state.highest,
             "stream_at": state.stream_at,
             "began_at": state.began_at,
-            "newest_at": state.newest_at,
+            "newest": state.newest,
             "older_until": state.older_until,
         }
     )
 
 
 def _read_head(endpoint: str, head: dict[str, Any]) -> SequenceState:
+    newest = head["newest"]
     return SequenceState(
         endpoint=endpoint,
         epoch=head["epoch"],
@@ -149,7 +150,7 @@ def _read_head(endpoint: str, head: dict[str, Any]) -> SequenceState:
         highest=head["highest"],
         stream_at=datetime.fromisoformat(head["stream_at"]),
         began_at=_read_time(head["began_at"]),
-        newest_at=_read_time(head["newest_at"]),
+        newest=None if newest is None else (datetime.fromisoformat(newest[0]), newest[1]),
         older_until=_read_time(head["older_until"]),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic
 
 from aiokafka import TopicPartition
@@ -12,11 +13,16 @@ from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 
 
+def _nothing_due(_state: object, _now: datetime) -> Sequence[Record]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Work(Generic[StateT]):
     """The work of one group. `source` and `changelog` are short topic names; `name` is the group's for people.
 
-    `step` gives the outputs of one input record, and changes the state that it is given.
+    `step` gives the outputs of one input record, and changes the state that it is given. `tick` gives the outputs that
+    time alone makes due.
     """
 
     name: str
@@ -26,6 +32,7 @@ class Work(Generic[StateT]):
     new_state: Callable[[], StateT]
     settings: Settings
     metrics: ProcessMetrics
+    tick: Callable[[StateT, datetime], Sequence[Record]] = _nothing_due
 
     @property
     def id(self) -> str:

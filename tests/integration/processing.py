@@ -13,12 +13,12 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from uuid_utils import uuid7
 
+from ops.audit import Verdict, audit, read_topic
 from ops.topics import apply
 from processors.provider import Sample, discover
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers, timestamp_ms
 from schemas.kafka import producer_arguments
 from schemas.settings import Settings
-from tests.audit import Verdict, audit, read_topic
 
 SECRET = b"made-up-secret"
 ENDPOINTS = "".join(
@@ -149,7 +149,7 @@ async def audited(settings: Settings, count: int) -> Verdict:
     deadline = loop.time() + _PATIENCE_S
     while True:
         verdict = await audit(settings)
-        if (verdict.deliveries == count and not verdict.lost) or loop.time() > deadline:
+        if (verdict.deliveries == count and not verdict.pending) or loop.time() > deadline:
             return verdict
         await asyncio.sleep(0.2)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from ops.audit import read_topic
 from schemas.kafka import producer_arguments
-from tests.audit import read_topic
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.processing import (
     ENDPOINTS,
