@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic
+from typing import Generic, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -19,10 +19,10 @@ from processors.partition import Partition, open_partition
 from processors.state import Kept, StateT
 from processors.work import Work
 from schemas.errors import DropstreamError
-from schemas.records import Record
 
 _log = structlog.get_logger()
 
+Result = TypeVar("Result")
 Batches = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
 
@@ -40,6 +40,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
     # Stays when a partition goes and comes back: then only what is new in the changelog is read.
     _kept: dict[TopicPartition, Kept[StateT]] = field(default_factory=dict)
     _noted: set[TopicPartition] = field(default_factory=set)
+    _told: bool = False
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     # Producers on their way out: one with an open transaction ends only when its successor has fenced it.
     _leaving: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -54,9 +55,15 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
         """How many partitions wait to be opened."""
         return len(self._noted)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the group has told us our partitions, none maybe, and each is open."""
+        return self._told and not self._noted
+
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Lets all partitions go, after the round that runs; they come back by `on_partitions_assigned`, or do not."""
         async with self._lock:
+            self._told = False
             self._noted.clear()
             for source in list(self._open):
                 self._drop(source)
@@ -64,6 +71,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Notes the partitions; nothing is fetched from one before it is open."""
+        self._told = True
         self.consumer.pause(*assigned)
         self._noted.update(assigned)
         self._kept = {source: self._kept.get(source) or Kept(self.work.new_state()) for source in assigned}
@@ -78,8 +86,10 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
             errors = await asyncio.gather(*map(self._open_one, sorted(self._noted)))
         return next((error for error in errors if error is not None), None)
 
-    async def process(self, batches: Batches) -> None:
+    async def process(self, batches: Batches) -> bool:
         """One transaction per partition, side by side; one that fails is opened anew later, and its records come again.
+
+        Whether all went well.
 
         Raises:
             FencedError: a partition has a new owner.
@@ -93,13 +103,15 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
                         transactions.create_task(self._transact(partition, records))
             except ExceptionGroup as group:
                 raise group.exceptions[0] from group  # One reason to end is enough.
+            return all(partition.source in self._open for partition, _ in owned)
 
     async def tick(self, now: datetime) -> None:
         """Lets time pass where nothing is left to read; call it when all that was fetched is processed."""
         async with self._lock:
             for partition in list(self._open.values()):
                 if await self._is_caught_up(partition.source):
-                    await self._attempt(partition, partition.tick(now))
+                    outputs = await self._attempt(partition, partition.tick(now))
+                    self.work.metrics.count_outputs(self.work.name, outputs or ())
 
     async def close(self, timeout_s: float) -> None:
         """Closes every partition; what has not ended after `timeout_s` is left to its time-out at the cluster."""
@@ -126,20 +138,24 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
     async def _transact(self, partition: Partition[StateT], records: Sequence[ConsumerRecord]) -> None:
         work, source = self.work, partition.source
         with work.metrics.transaction_seconds.labels(work.name).time():
-            committed = await self._attempt(partition, partition.transact(records))
-        if committed:
-            work.metrics.count_input(work.name, len(records))
-            behind = (self.consumer.highwater(source) or 0) - records[-1].offset - 1
-            work.metrics.show_partition(work.name, source.partition, lag=max(0, behind), state=partition.kept.state)
+            done = await self._attempt(partition, partition.transact(records))
+        if done is None:
+            return
+        if done.taken < len(records):
+            self.consumer.seek(source, done.offset_next)
+        work.metrics.count_input(work.name, done.taken)
+        work.metrics.count_outputs(work.name, done.outputs)
+        lag = max(0, (self.consumer.highwater(source) or 0) - done.offset_next)
+        work.metrics.show_partition(work.name, source.partition, lag=lag, state=partition.kept.state)
 
-    async def _attempt(self, partition: Partition[StateT], transaction: Awaitable[Sequence[Record]]) -> bool:
-        """Whether the transaction is committed; where that is unknown, the partition is opened anew later."""
+    async def _attempt(self, partition: Partition[StateT], transaction: Awaitable[Result]) -> Result | None:
+        """What the transaction gave; None where its fate is unknown, and then the partition is opened anew later."""
         work, source = self.work, partition.source
         try:
-            outputs = await transaction
+            return await transaction
         except ProducerFenced as error:
             raise FencedError(
-                f"partition {source.partition} of {source.topic} has a new owner; this process ends"
+                f"partition {source.partition} of {source.topic} has a new owner ({error}); this process ends"
             ) from error
         except (KafkaError, TimeoutError) as error:
             # Opening it anew ends the transaction, and goes back to what was really committed.
@@ -148,9 +164,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
             self._drop(source)
             self.consumer.pause(source)
             self._noted.add(source)
-            return False
-        work.metrics.count_outputs(work.name, outputs)
-        return True
+            return None
 
     async def _is_caught_up(self, source: TopicPartition) -> bool:
         end = self.consumer.highwater(source)

@@ -20,6 +20,7 @@ _SIGHTING = struct.Struct(">8sqI")
 _HASH_BYTES = 16
 _DIGEST_BYTES = 8
 _SECONDS_MAX = 2**32 - 1
+_STEP_MAX_S = 3_600
 
 
 class Kind(StrEnum):
@@ -64,7 +65,8 @@ class Seen:
     _memory: dict[bytes, bytes] = field(default_factory=dict)
     _buckets: deque[_Bucket] = field(default_factory=deque)
     _overlay: dict[bytes, bytes] = field(default_factory=dict)
-    _clock_s: int = 0  # Stream time: the newest receipt that was seen.
+    _clock_s: int = 0  # Stream time: what the receipts seen so far tell.
+    _clock_committed_s: int = 0
 
     @property
     def entries(self) -> int:
@@ -74,7 +76,7 @@ class Seen:
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
         """What the delivery is; the time is that of receipt, so that a replay judges the same."""
         received_s = min(max(received_s, 0), _SECONDS_MAX)
-        self._clock_s = max(self._clock_s, received_s)
+        self._let_pass(received_s)
         digest = hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
         entry = _SIGHTING.pack(digest, offset, received_s)
         key = _hash(endpoint, natural_key)
@@ -110,6 +112,7 @@ class Seen:
         if self._buckets and key <= self._buckets[-1].key:
             return  # Offsets only grow: it is known.
         self._add_bucket(key, {entry[0]: _SIGHTING.pack(*entry[1:]) for entry in _ENTRY.iter_unpack(value)})
+        self._clock_committed_s = self._clock_s
 
     def changes(self) -> Sequence[Change]:
         """The new keys as one bucket, and tombstones for the buckets whose time or room is over."""
@@ -129,10 +132,17 @@ class Seen:
         if self._overlay:
             self._add_bucket(self._bucket_key(), self._overlay)
             self._overlay = {}
+        self._clock_committed_s = self._clock_s
 
     def roll_back(self) -> None:
         """Forgets the overlay."""
         self._overlay = {}
+        self._clock_s = self._clock_committed_s
+
+    def _let_pass(self, received_s: int) -> None:
+        """Moves stream time on, in one step by an hour at most: one wrong clock must not end every window."""
+        if received_s > self._clock_s:
+            self._clock_s = min(received_s, self._clock_s + _STEP_MAX_S) if self._clock_s else received_s
 
     def _look_up(self, key: bytes, received_s: int) -> tuple[bytes, int] | None:
         """Body digest and offset of the key's first try, where that lies within the window."""
@@ -162,7 +172,9 @@ class Seen:
         self._memory.update(sightings)
         unpacked = [_SIGHTING.unpack(packed) for packed in sightings.values()]
         received_s = max(sighting[2] for sighting in unpacked)
-        self._clock_s = max(self._clock_s, received_s)
+        self._let_pass(received_s)
+        # No later than stream time, or a wrong clock's bucket would stay before all younger ones.
+        received_s = min(received_s, self._clock_s)
         self._buckets.append(_Bucket(key, received_s, max(sighting[1] for sighting in unpacked), tuple(sightings)))
 
     def _forget_bucket(self, key: bytes) -> None:

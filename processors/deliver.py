@@ -21,14 +21,17 @@ from schemas.rejections import Reason, Rejection, rejected_record
 from schemas.settings import EndpointSettings
 from schemas.vocabulary import Domain, SignatureMark
 
+# One delivery becomes at most so many events: they are written in one transaction, which has a time.
+_FACTS_MAX = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a delivery is judged by; `event_bytes_max` bounds one encoded event."""
+    """What a delivery is judged by; `record_bytes_max` bounds every record that it leads to."""
 
     endpoints: Mapping[str, EndpointSettings]
     providers: Mapping[str, Provider]
-    event_bytes_max: int
+    record_bytes_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def deliver(raw: RawRecord, rules: Rules, seen: Seen) -> tuple[Record, ...]:
     """The records that `raw` leads to, at least one, in order; `seen` remembers the delivery."""
     understood = _understand(read_record(raw), raw.position, rules)
     if isinstance(understood, Rejection):
-        return (rejected_record(raw, understood),)
+        return (rejected_record(raw, understood, rules.record_bytes_max),)
     sighting = seen.judge(
         endpoint=understood.delivery.endpoint,
         natural_key=understood.meaning.natural_key,
@@ -57,10 +60,10 @@ def deliver(raw: RawRecord, rules: Rules, seen: Seen) -> tuple[Record, ...]:
     if sighting.kind is Kind.RETRY:
         return (_duplicate(understood, sighting),)
     records = _event_records(understood, sighting)
-    largest = max(len(record.value) for record in records)
-    if largest > rules.event_bytes_max:
-        detail = f"its event would have {largest} bytes; {rules.event_bytes_max} are allowed"
-        return (rejected_record(raw, Rejection(Reason.BODY_UNRECOGNISED, detail)),)
+    largest = max(record.bytes_count for record in records)
+    if largest > rules.record_bytes_max:
+        detail = f"its event would have {largest} bytes; {rules.record_bytes_max} are allowed"
+        return (rejected_record(raw, Rejection(Reason.BODY_UNRECOGNISED, detail), rules.record_bytes_max),)
     # Only now: a retry of what was rejected is rejected too, not called a retry.
     seen.remember(sighting)
     return records + _observation(understood)
@@ -88,13 +91,15 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> _Unders
     meaning = provider.interpret(message)
     if isinstance(meaning, Rejection):
         return meaning
+    if len(meaning.facts) > _FACTS_MAX:
+        return Rejection(Reason.BODY_UNRECOGNISED, f"it says {len(meaning.facts)} things; {_FACTS_MAX} are allowed")
     return _Understood(delivery, position, message, meaning, mark)
 
 
 def _event_records(known: _Understood, sighting: Sighting) -> tuple[Record, ...]:
     meaning, delivery = known.meaning, known.delivery
     # Of two facts on one entity in one delivery the last one stands: they would share their id.
-    facts = {(fact.domain, fact.entity_id or meaning.natural_key): fact for fact in _identified(known)}
+    facts = {(fact.domain, fact.entity_id or meaning.natural_key): fact for fact in _facts(known)}
     return tuple(
         event_record(
             build_event(
@@ -122,12 +127,14 @@ def _event_records(known: _Understood, sighting: Sighting) -> tuple[Record, ...]
     )
 
 
-def _identified(known: _Understood) -> tuple[Fact, ...]:
-    """The facts, each with a place to go: what names no entity goes to `other`."""
+def _facts(known: _Understood) -> tuple[Fact, ...]:
+    """The facts that have a place to go, and the whole delivery for `other` where one has none, or two share one."""
     facts = known.meaning.facts
-    homeless = Fact(Domain.OTHER, "unidentified", None, OtherData(payload=known.message.payload))
     kept = tuple(fact for fact in facts if fact.entity_id is not None or fact.domain is Domain.OTHER)
-    return kept if kept and len(kept) == len(facts) else (homeless, *kept)
+    places = {(fact.domain, fact.entity_id) for fact in kept}
+    if kept and len(places) == len(facts):
+        return kept
+    return (Fact(Domain.OTHER, "unidentified", None, OtherData(payload=known.message.payload)), *kept)
 
 
 def _observation(known: _Understood) -> tuple[Record, ...]:

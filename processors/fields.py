@@ -10,7 +10,7 @@ from typing import Any
 
 _ID_CHARACTERS_MAX = 255
 _DIGITS_MAX = 64
-_DECIMAL = re.compile(r"[+-]?\d{1,64}(\.\d{1,64})?", re.ASCII)
+_DECIMAL = re.compile(r"([+-]?)(\d{0,64})(?:\.(\d{0,64}))?", re.ASCII)
 
 
 def text_id(value: object) -> str | None:
@@ -25,8 +25,8 @@ def text_id(value: object) -> str | None:
     if isinstance(value, Decimal):
         return text_id(str(value)) if value.as_tuple().exponent == 0 else None
     if isinstance(value, str):
-        trimmed = value.strip()
-        return trimmed if 0 < len(trimmed) <= _ID_CHARACTERS_MAX else None
+        # Not trimmed: "A" and "A " may be two things in the provider's eyes.
+        return value if value.strip() and len(value) <= _ID_CHARACTERS_MAX else None
     return None
 
 
@@ -53,9 +53,11 @@ def decimal_text(value: object) -> str | None:
         value = Decimal(repr(value))
     if isinstance(value, Decimal):
         return decimal_text(format(value, "f")) if -_DIGITS_MAX <= value.adjusted() < _DIGITS_MAX else None
-    if isinstance(value, str) and _DECIMAL.fullmatch(trimmed := value.strip()):
-        return trimmed.removeprefix("+")
-    return None
+    found = _DECIMAL.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None or not (found[2] or found[3]):
+        return None
+    sign = "-" if found[1] == "-" else ""
+    return f"{sign}{found[2] or '0'}" + (f".{found[3]}" if found[3] else "")
 
 
 def whole_number(value: object) -> int | None:

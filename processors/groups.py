@@ -11,7 +11,7 @@ from processors.runtime import Group
 from processors.work import Work
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
-from schemas.topics import event_bytes_max
+from schemas.topics import record_bytes_max
 
 _HOUR_S = 3_600
 
@@ -20,7 +20,7 @@ def deliver_group(
     settings: Settings, providers: Mapping[str, Provider], metrics: ProcessMetrics, stopping: asyncio.Event
 ) -> Group[Seen]:
     """Group `deliver`: `raw` to events, rejections and dropped retries, until `stopping` is set."""
-    rules = Rules(endpoints=settings.endpoints, providers=providers, event_bytes_max=event_bytes_max(settings))
+    rules = Rules(endpoints=settings.endpoints, providers=providers, record_bytes_max=record_bytes_max(settings))
     process = settings.process
 
     def step(raw: RawRecord, seen: Seen) -> tuple[Record, ...]:

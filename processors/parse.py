@@ -19,6 +19,8 @@ from schemas.rejections import Reason, Rejection
 
 # JSON readers give up somewhere past this many levels (Python's own at about 1,000); an event must never be unreadable.
 _NESTING_MAX = 128
+# Each value but the first has a comma before it. A body of this many is none of a shop, and costs seconds to turn over.
+_VALUES_MAX = 100_000
 # A fraction, an exponent, or 19 digits and more, where JSON has a value; inside a text it costs time and no more.
 _INEXACT = re.compile(rb"[:\[,]\s*-?\d+(?:[.eE]|(?<=\d{19}))")
 _DIGITS_EXACT = 18
@@ -28,6 +30,8 @@ def parse(delivery: Delivery) -> Message | Rejection:
     """The delivery's message. Fractions and large whole numbers in it are `Decimal`."""
     if not delivery.body:
         return Rejection(Reason.BODY_NOT_JSON, "the body is empty")
+    if delivery.body.count(b",") > _VALUES_MAX:
+        return Rejection(Reason.BODY_UNRECOGNISED, f"the body holds more than {_VALUES_MAX} values")
     try:
         body = orjson.loads(delivery.body)
     except orjson.JSONDecodeError as error:

@@ -8,25 +8,33 @@ wait for transactions that are still being ended.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
+from processors.batch import Batch, Due
 from processors.state import Kept, StateT, catch_up
 from processors.work import Work
 from schemas.kafka import transactional_producer_arguments
-from schemas.records import Position, RawRecord, Record
+from schemas.records import Record
 
 _log = structlog.get_logger()
 
-# The step is computation; after this many records the heartbeat and the admin port get their turn.
-_RECORDS_PER_TURN = 100
+
+@dataclass(frozen=True, slots=True)
+class Transacted:
+    """A committed transaction: its outputs, how many of the records it took, and the offset behind them."""
+
+    outputs: list[Record]
+    taken: int
+    offset_next: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +46,18 @@ class Partition(Generic[StateT]):
     kept: Kept[StateT]
     producer: AIOKafkaProducer
 
-    async def transact(self, records: Sequence[ConsumerRecord]) -> list[Record]:
+    async def transact(self, records: Sequence[ConsumerRecord]) -> Transacted:
         """Outputs and changes of `records` and the offset behind them, written together or not at all.
 
-        Returns the outputs.
+        Ends early where they lead to more than one transaction should hold; what is left comes with the next.
 
         Raises:
             KafkaError, TimeoutError: its fate is unknown; the partition must be opened anew, which ends it.
             ProducerFenced: another process owns the partition; this one must not go on.
         """
-        return await self._commit(self._step(records), offset_next=records[-1].offset + 1)
+        batch = Batch(self.work, self.kept.state, records)
+        outputs = await self._commit(batch)
+        return Transacted(outputs, batch.taken, batch.offset_next)
 
     async def tick(self, now: datetime) -> list[Record]:
         """What has become due by `now` (aware) although nothing came; call it when the partition is caught up.
@@ -57,49 +67,55 @@ class Partition(Generic[StateT]):
         outputs = self.work.tick(self.kept.state, now)
         if not outputs and not self.kept.state.changes():
             return []
-        return await self._commit(_each(outputs), offset_next=None)
+        return await self._commit(Due(outputs))
 
     async def close(self) -> None:
         """Ends the producer. One with a transaction left open ends when its successor has fenced it."""
         await _stop(self.producer)
 
-    async def _step(self, records: Sequence[ConsumerRecord]) -> AsyncIterator[Record]:
-        for index, record in enumerate(records):
-            if index % _RECORDS_PER_TURN == 0:
-                await asyncio.sleep(0)
-            for output in self.work.step(_raw_record(record), self.kept.state):
-                yield output
-
-    async def _commit(self, outputs: AsyncIterator[Record], *, offset_next: int | None) -> list[Record]:
+    async def _commit(self, outputs: Batch[StateT] | Due) -> list[Record]:
         """One transaction: the outputs, the changes they made to the state, and the offset where there is one."""
-        state = self.kept.state
+        process = self.work.settings.process
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(self.work.settings.process.transaction_timeout_ms / 1000):
+            async with asyncio.timeout(process.transaction_timeout_ms / 1000):
                 await self.producer.begin_transaction()
                 written, changelog_next = await self._write(outputs)
-                if offset_next is not None:
-                    await self.producer.send_offsets_to_transaction({self.source: offset_next}, self.work.id)
+                if outputs.offset_next is not None:
+                    await self.producer.send_offsets_to_transaction({self.source: outputs.offset_next}, self.work.id)
                 await self.producer.commit_transaction()
-        except BaseException:
-            state.roll_back()
-            raise
-        state.commit()
+        except BaseException as error:
+            self.kept.state.roll_back()
+            frozen_s = time.monotonic() - began
+            if frozen_s > process.session_timeout_ms / 1000:
+                # We were not running. Somebody else is the owner by now, and to open anew would fence them.
+                raise ProducerFenced(f"frozen for {frozen_s:.0f} s") from error
+            told = _as_kafka_error(error, self.producer)
+            if told is error:
+                raise
+            raise told from error
+        self.kept.state.commit()
         self.kept.offset_next = max(self.kept.offset_next, changelog_next)
         return written
 
-    async def _write(self, outputs: AsyncIterator[Record]) -> tuple[list[Record], int]:
+    async def _write(self, outputs: AsyncIterable[Record]) -> tuple[list[Record], int]:
         """Writes outputs and changes; they are at the brokers on return. Returns the changelog's next offset too."""
         written: list[Record] = []
         sent: list[asyncio.Future[RecordMetadata]] = []
-        async for output in outputs:
-            written.append(output)
-            sent.append(await self._send(output))
-        changelog = self.work.changelog_of(self.source)
-        changed: list[asyncio.Future[RecordMetadata]] = [
-            await self.producer.send(changelog.topic, value, key=key, partition=changelog.partition)
-            for key, value in self.kept.state.changes()
-        ]
-        await self.producer.flush()
+        changed: list[asyncio.Future[RecordMetadata]] = []
+        try:
+            async for output in outputs:
+                written.append(output)
+                sent.append(await self._send(output))
+            changelog = self.work.changelog_of(self.source)
+            for key, value in self.kept.state.changes():
+                changed.append(await self.producer.send(changelog.topic, value, key=key, partition=changelog.partition))
+            await self.producer.flush()
+        except BaseException:
+            # They fail with the transaction, each; one message is enough.
+            for future in (*sent, *changed):
+                future.add_done_callback(_be_asked)
+            raise
         # aiokafka commits a transaction of which a batch was refused: every record's own future must be asked.
         failed = [error for future in (*sent, *changed) if (error := future.exception()) is not None]
         if failed:
@@ -144,26 +160,32 @@ async def open_partition(
     return Partition(source, work, kept, producer)
 
 
-async def _each(outputs: Sequence[Record]) -> AsyncIterator[Record]:
-    for output in outputs:
-        yield output
+def _as_kafka_error(error: BaseException, producer: AIOKafkaProducer) -> BaseException:
+    """The reason behind what aiokafka's dead producer says: IllegalOperation and AssertionError hide it."""
+    is_hidden = isinstance(error, (IllegalOperation, AssertionError))
+    if not is_hidden:
+        return error
+    sender = producer._sender.sender_task  # noqa: SLF001 there is no public way to ask what it died of
+    cause: BaseException | None = (
+        sender.exception() if sender is not None and sender.done() and not sender.cancelled() else None
+    )
+    return cause if isinstance(cause, ProducerFenced) else KafkaError(f"the producer is dead: {cause or error!r}")
+
+
+def _be_asked(future: "asyncio.Future[RecordMetadata]") -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
-    with contextlib.suppress(KafkaError):
+    try:
         await producer.stop()
+    except KafkaError:
+        # It stopped half way, at what its sender died of.
+        with contextlib.suppress(KafkaError):
+            await producer.client.close()
 
 
 async def _first_offset(consumer: AIOKafkaConsumer, source: TopicPartition) -> int:
     offsets: dict[TopicPartition, int] = await consumer.beginning_offsets([source])
     return offsets[source]
-
-
-def _raw_record(record: ConsumerRecord) -> RawRecord:
-    return RawRecord(
-        position=Position(record.topic, record.partition, record.offset),
-        key=record.key,
-        value=record.value,
-        headers=tuple(record.headers),
-        timestamp_ms=record.timestamp,
-    )

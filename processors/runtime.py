@@ -17,7 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from processors.assignment import Assignment
+from processors.assignment import Assignment, Batches
 from processors.state import StateT
 from processors.work import Work
 from schemas.errors import DropstreamError
@@ -28,6 +28,9 @@ _log = structlog.get_logger()
 
 _FETCH_WAIT_MS = 200
 _TICK_S = 1.0
+_TURN_S = 1.0
+# Consecutive failures after which an error that no retry mends ends the process.
+_FAILURES_MAX = 5
 _BACKOFF_FIRST_S = 0.2
 _BACKOFF_MAX_S = 5.0
 _STOP_TIMEOUT_S = 5.0
@@ -45,7 +48,8 @@ class Group(Generic[StateT]):
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _failures: int = 0
     _tick_at: float = 0.0
-    _round_at: float | None = None
+    _turned_at: float | None = None
+    _waiter: "asyncio.Task[bool] | None" = None
 
     async def run(self) -> None:
         """Processes until `stopping` is set.
@@ -64,18 +68,20 @@ class Group(Generic[StateT]):
             while not self.stopping.is_set():
                 await self._round(consumer, assignment)
         finally:
+            if self._waiter is not None:
+                self._waiter.cancel()
             await assignment.close(_STOP_TIMEOUT_S)
             await _within(_STOP_TIMEOUT_S, consumer.stop())
 
     def health(self) -> Health:
-        """Live while rounds go on; ready when every assigned partition is open."""
-        if self._assignment is None or self._round_at is None:
+        """Live while rounds turn, be Kafka there or not; ready when partitions are assigned and every one is open."""
+        if self._assignment is None or self._turned_at is None:
             return Health(live=True, ready=False, facts={"connected": False})
-        live = asyncio.get_running_loop().time() - self._round_at < _SILENT_AFTER_S
+        live = asyncio.get_running_loop().time() - self._turned_at < _SILENT_AFTER_S
         opening = self._assignment.noted_count
         return Health(
             live=live,
-            ready=live and not opening and not self.stopping.is_set(),
+            ready=live and self._assignment.is_complete and not self._failures and not self.stopping.is_set(),
             facts={"connected": True, "partitions_open": self._assignment.open_count, "partitions_opening": opening},
         )
 
@@ -104,24 +110,52 @@ class Group(Generic[StateT]):
         process = self.work.settings.process
         if (error := await assignment.open_noted()) is not None:
             await self._back_off("partition_not_opened", error)
-        try:
-            batches = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=process.records_per_round_max)
-        except KafkaError as error:
-            await self._back_off("fetch_failed", error)
+        batches = await self._fetch(consumer)
+        began = loop.time()
+        if batches and not await assignment.process(batches):
+            await self._back_off("round_incomplete", None)
             return
-        began = self._round_at = loop.time()
-        if batches:
-            await assignment.process(batches)
-            self._failures = 0
         if self._tick_at <= began:
             self._tick_at = began + _TICK_S
             await assignment.tick(self.clock())
-        if batches and sum(map(len, batches.values())) < process.records_per_round_max:
-            await self._pause(began + process.commit_interval_ms / 1000 - loop.time())
+        if batches:
+            self._failures = 0
+            if sum(map(len, batches.values())) < process.records_per_round_max:
+                await self._pause(began + process.commit_interval_ms / 1000 - loop.time())
 
-    async def _back_off(self, event: str, error: BaseException) -> None:
-        delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2**self._failures) * random.uniform(0.5, 1)  # noqa: S311 jitter
-        self._failures = min(self._failures + 1, 10)
+    async def _fetch(self, consumer: AIOKafkaConsumer) -> Batches:
+        """What came; nothing where the cluster is away or we are to stop.
+
+        Raises:
+            DropstreamError: fetching fails for good.
+        """
+        records_max = self.work.settings.process.records_per_round_max
+        # A cancelled fetch never leaves its fetch context, and one waits without bound while the group rebalances.
+        fetch = asyncio.ensure_future(consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=records_max))
+        while not fetch.done() and not self.stopping.is_set():
+            self._turned_at = asyncio.get_running_loop().time()
+            await asyncio.wait({fetch, self._stop_waiter()}, timeout=_TURN_S, return_when=asyncio.FIRST_COMPLETED)
+        if not fetch.done():
+            fetch.add_done_callback(_be_asked)
+            return {}
+        try:
+            batches: Batches = fetch.result()
+        except KafkaError as error:
+            if not error.retriable and self._failures > _FAILURES_MAX:
+                raise DropstreamError(f"group {self.work.name} cannot fetch any more: {error!r}") from error
+            await self._back_off("fetch_failed", error)
+            return {}
+        return batches
+
+    def _stop_waiter(self) -> "asyncio.Task[bool]":
+        """One task for the whole run that ends when `stopping` is set."""
+        if self._waiter is None:
+            self._waiter = asyncio.create_task(self.stopping.wait())
+        return self._waiter
+
+    async def _back_off(self, event: str, error: BaseException | None) -> None:
+        delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1)  # noqa: S311 jitter
+        self._failures += 1
         _log.warning(event, group=self.work.name, error=repr(error), retry_in_s=round(delay_s, 1))
         await self._pause(delay_s)
 
@@ -129,6 +163,11 @@ class Group(Generic[StateT]):
         """Waits, but not past `stopping`."""
         if seconds > 0:
             await _within(seconds, self.stopping.wait())
+
+
+def _be_asked(future: "asyncio.Future[Batches]") -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 async def _within(seconds: float, what: Awaitable[object]) -> None:

@@ -73,7 +73,7 @@ def observe(state: SequenceState | None, arrival: Arrival, rules: GapRules) -> S
     if state is None:
         return Step(_begun(arrival, at=arrival.recorded_at, epoch=1, older_until=None), head_changed=True)
     # Receipts are not quite in order; time that went backwards would undo what has been said.
-    at = arrival.recorded_at
+    at = max(state.stream_at, arrival.recorded_at)
     due = advance(replace(state, stream_at=at), at, rules)
     step = _give_up_oldest(_place(due.state, arrival, rules), rules)
     return replace(step, gaps=due.gaps + step.gaps, touched=due.touched + step.touched, head_changed=True)

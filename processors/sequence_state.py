@@ -85,9 +85,8 @@ def entries(step: Step) -> dict[bytes, bytes | None]:
         changed[orjson.dumps((state.endpoint,))] = _head_json(state)
     for epoch, last in step.touched:
         index = state.hole_index(last) if epoch == state.epoch else None
-        hole = None if index is None else state.holes[index]
-        kept = hole is not None and hole.last == last
-        changed[orjson.dumps((state.endpoint, epoch, last))] = orjson.dumps(hole) if kept else None
+        hole = None if index is None else orjson.dumps(state.holes[index])
+        changed[orjson.dumps((state.endpoint, epoch, last))] = hole
     return changed
 
 

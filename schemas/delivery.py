@@ -95,7 +95,7 @@ def read_record(raw: RawRecord) -> Delivery:
         id=own.get("delivery", ""),
         provider=own.get("provider", ""),
         endpoint=own.get("endpoint", ""),
-        received_at=_read_time(own.get("received-at", "")) or _EPOCH + timedelta(milliseconds=raw.timestamp_ms),
+        received_at=_read_time(own.get("received-at", "")) or _record_time(raw.timestamp_ms),
         remote=own.get("remote", ""),
         headers=tuple(http),
         body=raw.value or b"",
@@ -115,6 +115,14 @@ def timestamp_ms(moment: datetime) -> int:
 def _read_time(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else None
+
+
+def _record_time(milliseconds: int) -> datetime:
+    """Kafka takes any 64-bit number as a record's time; a time that no calendar has is the beginning of time."""
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return _EPOCH

@@ -49,6 +49,8 @@ def transactional_producer_arguments(settings: Settings, *, transactional_id: st
     return {
         **producer_arguments(settings),
         "transactional_id": transactional_id,
+        # The topics' limits decide, and `processors.deliver` keeps within them; this one must not be smaller.
+        "max_request_size": 2 * record_bytes_max(settings),
         "transaction_timeout_ms": settings.process.transaction_timeout_ms,
     }
 
@@ -62,7 +64,7 @@ def group_consumer_arguments(settings: Settings, *, group: str) -> dict[str, Any
         "session_timeout_ms": process.session_timeout_ms,
         "heartbeat_interval_ms": process.session_timeout_ms // 3,
         # A member has this long to finish its round when the group rebalances.
-        "rebalance_timeout_ms": 3 * process.session_timeout_ms,
+        "rebalance_timeout_ms": 6 * process.session_timeout_ms,
     }
 
 

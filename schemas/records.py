@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 Headers = tuple[tuple[str, bytes], ...]
 
+# Lengths, offsets and times around the contents, and the head of the batch: Kafka's record format v2, rounded up.
+_HEADER_BYTES = 10
+_RECORD_BYTES = 128
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -39,3 +43,9 @@ class Record:
     key: bytes
     value: bytes
     headers: Headers = ()
+
+    @property
+    def bytes_count(self) -> int:
+        """How large the record is on the wire, at most."""
+        headers = sum(len(name.encode()) + len(value) + _HEADER_BYTES for name, value in self.headers)
+        return len(self.key) + len(self.value) + headers + _RECORD_BYTES

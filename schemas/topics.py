@@ -11,8 +11,9 @@ _DAY_MS = 86_400_000
 # An event holds the whole body and what was read from it; the room over the body is for that, and for up to 128 header
 # fields of 8,190 bytes (aiohttp's own limits). A larger event is rejected with its size, never sent to fail.
 _ENVELOPE_BYTES = 2_097_152
-# A record's key, headers and framing; the key repeats the entity's id.
-_FRAME_BYTES = 8_192
+_BODY_BYTES = 1_048_576
+# What is written of a record of `raw` may be larger than it: reason and place of a rejected one.
+_MARGIN_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +67,19 @@ def plan(settings: Settings) -> tuple[TopicPlan, ...]:
     )
 
 
+def raw_bytes_max(settings: Settings) -> int:
+    """The largest record that `raw` takes, in bytes; lowering `body_bytes_max` below 1 MiB does not lower it."""
+    return 2 * max(settings.ingest.body_bytes_max, _BODY_BYTES) + _ENVELOPE_BYTES
+
+
 def record_bytes_max(settings: Settings) -> int:
-    """The largest record that any topic takes, in bytes."""
-    return 2 * settings.ingest.body_bytes_max + _ENVELOPE_BYTES
-
-
-def event_bytes_max(settings: Settings) -> int:
-    """The largest value of an event, in bytes; a delivery whose event would be larger is rejected."""
-    return record_bytes_max(settings) - _FRAME_BYTES
+    """The largest record that every other topic takes, in bytes; a delivery whose event would be larger is rejected."""
+    return raw_bytes_max(settings) + _MARGIN_BYTES
 
 
 def _config(topic: Topic, settings: Settings) -> dict[str, str]:
     config = {
-        "max.message.bytes": str(record_bytes_max(settings)),
+        "max.message.bytes": str(raw_bytes_max(settings) if topic.name == "raw" else record_bytes_max(settings)),
         # With three replicas an acknowledged record survives the loss of one node, and one node may be away.
         "min.insync.replicas": "2" if settings.kafka.replication_factor >= 3 else "1",
         "message.timestamp.type": "CreateTime",

@@ -5,6 +5,7 @@ unsigned. Version 2 (https://public-api.dropea.com/dropshipper/openapi.json) hol
 """
 
 import hashlib
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -171,10 +172,15 @@ def _incident_v2(what: str, message: Message) -> Fact:
     return Fact(Domain.INCIDENT, what, order_id or _in_market(message, resource_id and f"issue-{resource_id}"), data)
 
 
+# PT, ES, IT today; bounded, for it becomes part of every id and key.
+_MARKET = re.compile(r"[A-Za-z]{2,8}")
+
+
 def _in_market(message: Message, identity: object) -> str | None:
     """`PT:14`: every market counts its own ids, so an id without its market names nothing."""
     market, entity_id = text(message.body.get("market")), text_id(identity)
-    return f"{market.upper()}:{entity_id}" if market and entity_id else None
+    known = market is not None and entity_id is not None and _MARKET.fullmatch(market)
+    return f"{market.upper()}:{entity_id}" if known and market else None
 
 
 def _order_status(word: str | None) -> OrderStatus | None:

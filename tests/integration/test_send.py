@@ -59,7 +59,7 @@ def target(settings: Settings, what: str) -> Target:
 async def test_every_sample_is_taken_and_understood(ready: Settings) -> None:
     """Each sample, signed and sent, is answered 200 with its delivery's id and becomes the events that it names."""
     providers = discover()
-    rules = Rules(ready.endpoints, providers, event_bytes_max=record_bytes_max(ready))
+    rules = Rules(ready.endpoints, providers, record_bytes_max=record_bytes_max(ready))
     samples = [(provider, sample) for provider in providers.values() for sample in provider.samples]
     now = datetime.now(UTC)
     async with ingress_url(ready) as url, open_session() as session:

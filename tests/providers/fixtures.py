@@ -21,7 +21,7 @@ from schemas.records import Headers, Position, RawRecord
 from schemas.settings import EndpointSettings
 
 ENDPOINT = "fixture"
-EVENT_BYTES_MAX = 4_194_304
+RECORD_BYTES_MAX = 4_194_304
 _FOLDER = Path(__file__).parent / "fixtures"
 
 
@@ -64,7 +64,7 @@ class Fixture:
 
     def rules(self) -> Rules:
         """Rules that know this one endpoint and every provider."""
-        return Rules({self.endpoint_name: self.endpoint}, providers(), EVENT_BYTES_MAX)
+        return Rules({self.endpoint_name: self.endpoint}, providers(), RECORD_BYTES_MAX)
 
 
 @cache

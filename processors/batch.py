@@ -1,0 +1,76 @@
+"""What one transaction is to write: the outputs of some records, or what time alone has made due.
+
+A batch ends itself before it outgrows its transaction, and gives the event loop its turn while it computes.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+from aiokafka import ConsumerRecord
+
+from processors.state import StateT
+from processors.work import Work
+from schemas.records import Position, RawRecord, Record
+
+# The step is computation; after this time the heartbeat and the admin port get their turn.
+_TURN_S = 0.02
+# A transaction is not to grow past this, nor the step past this share of the transaction's time.
+_OUTPUT_BYTES_MAX = 16_777_216
+_STEP_SHARE = 3
+
+
+@dataclass(slots=True)
+class Batch(Generic[StateT]):
+    """The outputs of `records`, made while they are iterated over; `taken` says how many records it went through."""
+
+    work: Work[StateT]
+    state: StateT
+    records: Sequence[ConsumerRecord]
+    taken: int = 0
+
+    @property
+    def offset_next(self) -> int:
+        """The offset behind the last record that was taken."""
+        offset: int = self.records[self.taken - 1].offset
+        return offset + 1
+
+    async def __aiter__(self) -> AsyncIterator[Record]:
+        began = turned = time.monotonic()
+        step_s = self.work.settings.process.transaction_timeout_ms / 1000 / _STEP_SHARE
+        bytes_count = 0
+        for record in self.records:
+            self.taken += 1
+            for output in self.work.step(_raw_record(record), self.state):
+                bytes_count += output.bytes_count
+                yield output
+            now = time.monotonic()
+            if bytes_count > _OUTPUT_BYTES_MAX or now - began > step_s:
+                return
+            if now - turned > _TURN_S:
+                await asyncio.sleep(0)
+                turned = time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Outputs that time alone made due; they belong to no offset."""
+
+    outputs: Sequence[Record]
+    offset_next: int | None = None
+
+    async def __aiter__(self) -> AsyncIterator[Record]:
+        for output in self.outputs:
+            yield output
+
+
+def _raw_record(record: ConsumerRecord) -> RawRecord:
+    return RawRecord(
+        position=Position(record.topic, record.partition, record.offset),
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+        timestamp_ms=record.timestamp,
+    )
