@@ -114,6 +114,8 @@ class Publisher:
         error = None if written.cancelled() else written.exception()
         if error is not None:
             self._metrics.write_failures.labels(type(error).__name__).inc()
+            if isinstance(error, KafkaError) and not error.retriable:
+                self._replace_producer()
             return
         self._metrics.acknowledge_seconds.observe(asyncio.get_running_loop().time() - began_at)
 
@@ -128,8 +130,20 @@ class Publisher:
         if not self._overdue:
             self._log.info("kafka_overdue_settled")
 
-    async def _connect(self) -> None:
+    def _replace_producer(self) -> None:
+        """A batch refused for good has used its sequence numbers: its partition takes nothing more of this producer.
+
+        (aio-libs/aiokafka issue 1017.) What it still held fails with it, and was never answered 200.
+        """
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            self._log.warning("producer_replaced")
+            self._connecting = asyncio.create_task(self._connect(instead_of=producer), name="replace the producer")
+
+    async def _connect(self, instead_of: AIOKafkaProducer | None = None) -> None:
         """Tries until it has a producer."""
+        if instead_of is not None:
+            await close_producer(instead_of, flush_s=0)
         backoff_s = _BACKOFF_S
         while self._producer is None:
             try:

@@ -162,14 +162,12 @@ async def open_partition(
 
 def _as_kafka_error(error: BaseException, producer: AIOKafkaProducer) -> BaseException:
     """The reason behind what aiokafka's dead producer says: IllegalOperation and AssertionError hide it."""
-    is_hidden = isinstance(error, (IllegalOperation, AssertionError))
-    if not is_hidden:
-        return error
-    sender = producer._sender.sender_task  # noqa: SLF001 there is no public way to ask what it died of
-    cause: BaseException | None = (
-        sender.exception() if sender is not None and sender.done() and not sender.cancelled() else None
-    )
-    return cause if isinstance(cause, ProducerFenced) else KafkaError(f"the producer is dead: {cause or error!r}")
+    hidden: bool = isinstance(error, (IllegalOperation, AssertionError))
+    sender = producer._sender.sender_task if hidden else None  # noqa: SLF001 there is no public way to ask
+    cause = error
+    if sender is not None and sender.done() and not sender.cancelled():
+        cause = sender.exception() or error
+    return KafkaError(f"the producer is dead: {cause!r}") if hidden and not isinstance(cause, ProducerFenced) else cause
 
 
 def _be_asked(future: "asyncio.Future[RecordMetadata]") -> None:

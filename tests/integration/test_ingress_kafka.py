@@ -165,3 +165,15 @@ async def test_the_admin_port_tells_how_it_is(settings: SettingsFactory) -> None
             assert "dropstream_ingest_producer_connected 1.0" in figures
             async with client.get("/") as unknown, client.post("/metrics") as posted:
                 assert (unknown.status, posted.status) == (404, 405)
+
+
+async def test_a_batch_that_kafka_refuses_does_not_stop_the_next(settings: SettingsFactory) -> None:
+    """A delivery over the topic's own limit is answered 503; the producer that it broke is replaced."""
+    mine = serving_settings(settings)
+    await create_raw(mine, bytes_max=200_000)
+    async with serving(mine) as running:
+        assert (await running.ask(post("/webhooks/acme", b"before"))).status == 200
+        assert (await running.ask(post("/webhooks/acme", b"x" * 300_000))).status == 503
+        await until(lambda: running.ingress.health().ready)
+        assert (await running.ask(post("/webhooks/acme", b"after"))).status == 200
+        assert [record.value for record in await read_raw(mine, 2)] == [b"before", b"after"]
