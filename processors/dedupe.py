@@ -11,12 +11,14 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 
 from processors.state import Change
 
 # Remembered per key: its hash; then a digest of the body, the offset in `raw`, and when it was received (s since 1970).
 _ENTRY = struct.Struct(">16s8sqI")
 _SIGHTING = struct.Struct(">8sqI")
+_NAME = struct.Struct(">q")
 _HASH_BYTES = 16
 _DIGEST_BYTES = 8
 _SECONDS_MAX = 2**32 - 1
@@ -45,25 +47,22 @@ class Sighting:
     entry: tuple[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class _Bucket:
-    """The keys of one transaction: one changelog record, forgotten together once the youngest is past the window."""
-
-    key: bytes
-    received_s: int
-    offset_last: int
-    hashes: tuple[bytes, ...]
-
-
 @dataclass(slots=True)
 class Seen:
-    """The keys of one partition within `window_s`, at most `keys_max`; a `State`."""
+    """The keys of one partition within `window_s`, at most `keys_max`; a `State`.
+
+    The keys of one transaction are a bucket: one changelog record, named by the raw offset of its first key, and
+    forgotten together, the oldest first.
+    """
 
     window_s: int
     keys_max: int
     evicted: int = 0
     _memory: dict[bytes, bytes] = field(default_factory=dict)
-    _buckets: deque[_Bucket] = field(default_factory=deque)
+    _order: deque[bytes] = field(default_factory=deque)  # The hashes, the oldest first.
+    # Of the buckets, in the same order. Two columns, for a quiet partition has a bucket for every key.
+    _names: deque[int] = field(default_factory=deque)
+    _sizes: deque[int] = field(default_factory=deque)
     _overlay: dict[bytes, bytes] = field(default_factory=dict)
     _clock_s: int = 0  # Stream time: what the receipts seen so far tell.
     _clock_committed_s: int = 0
@@ -78,7 +77,8 @@ class Seen:
         received_s = min(max(received_s, 0), _SECONDS_MAX)
         self._let_pass(received_s)
         digest = hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
-        entry = _SIGHTING.pack(digest, offset, received_s)
+        # No later than stream time: a wrong clock's key would outstay all others.
+        entry = _SIGHTING.pack(digest, offset, min(received_s, self._clock_s))
         key = _hash(endpoint, natural_key)
         found = self._look_up(key, received_s)
         if found is not None and found[0] == digest:
@@ -104,33 +104,34 @@ class Seen:
         Raises:
             ValueError: the record is no bucket.
         """
+        if len(key) != _NAME.size or (value is not None and (not value or len(value) % _ENTRY.size)):
+            raise ValueError(f"a key of {len(key)} and a value of {len(value or b'')} bytes are no bucket")
+        (name,) = _NAME.unpack(key)
         if value is None:
-            self._forget_bucket(key)
-            return
-        if len(key) != 8 or not value or len(value) % _ENTRY.size:
-            raise ValueError(f"a key of {len(key)} and a value of {len(value)} bytes are no bucket")
-        if self._buckets and key <= self._buckets[-1].key:
-            return  # Offsets only grow: it is known.
-        self._add_bucket(key, {entry[0]: _SIGHTING.pack(*entry[1:]) for entry in _ENTRY.iter_unpack(value)})
-        self._clock_committed_s = self._clock_s
+            # Buckets go in their order, so it is the oldest one or one that compaction has removed before.
+            if self._names and self._names[0] == name:
+                self._forget_oldest()
+        elif not self._names or name > self._names[-1]:  # Offsets only grow: another one is known already.
+            self._add_bucket(name, {entry[0]: _SIGHTING.pack(*entry[1:]) for entry in _ENTRY.iter_unpack(value)})
+            self._clock_committed_s = self._clock_s
 
     def changes(self) -> Sequence[Change]:
         """The new keys as one bucket, and tombstones for the buckets whose time or room is over."""
-        tombstones = [(bucket.key, None) for bucket in self._outdated()]
+        outdated = self._outdated_count()
+        tombstones = [(_NAME.pack(name), None) for name in islice(self._names, outdated)]
         if not self._overlay:
             return tombstones
         packed = b"".join(key + sighting for key, sighting in self._overlay.items())
-        return [(self._bucket_key(), packed), *tombstones]
+        return [(_NAME.pack(self._overlay_name()), packed), *tombstones]
 
     def commit(self) -> None:
         """Moves the overlay into memory and forgets the outdated buckets."""
-        outdated = self._outdated()
-        for bucket in outdated:
-            if bucket.received_s >= self._clock_s - self.window_s:
-                self.evicted += len(bucket.hashes)
-            self._forget(self._buckets.popleft())
+        for _ in range(self._outdated_count()):
+            in_time = self._youngest_s(self._sizes[0] - 1) >= self._clock_s - self.window_s
+            self.evicted += self._sizes[0] if in_time else 0
+            self._forget_oldest()
         if self._overlay:
-            self._add_bucket(self._bucket_key(), self._overlay)
+            self._add_bucket(self._overlay_name(), self._overlay)
             self._overlay = {}
         self._clock_committed_s = self._clock_s
 
@@ -152,44 +153,46 @@ class Seen:
         digest, offset, first_s = _SIGHTING.unpack(packed)
         return (digest, offset) if received_s - first_s <= self.window_s else None
 
-    def _bucket_key(self) -> bytes:
-        """The raw offset of the overlay's first key; no other bucket of this partition can have it."""
-        _, offset, _ = _SIGHTING.unpack(next(iter(self._overlay.values())))
-        return struct.pack(">q", offset)
+    def _overlay_name(self) -> int:
+        """The name of the bucket that the overlay will be; no other of this partition can have it."""
+        return _offset_of(next(iter(self._overlay.values())))
 
-    def _outdated(self) -> list[_Bucket]:
-        """The oldest buckets that are past the window, or that there is no room for."""
+    def _outdated_count(self) -> int:
+        """How many of the oldest buckets are past the window, or too many."""
         count = len(self._memory) + len(self._overlay)
-        outdated = []
-        for bucket in self._buckets:
-            if bucket.received_s >= self._clock_s - self.window_s and count <= self.keys_max:
+        outdated = passed = 0
+        for size in self._sizes:
+            passed += size
+            if self._youngest_s(passed - 1) >= self._clock_s - self.window_s and count <= self.keys_max:
                 break
-            count -= len(bucket.hashes)
-            outdated.append(bucket)
+            count -= size
+            outdated += 1
         return outdated
 
-    def _add_bucket(self, key: bytes, sightings: dict[bytes, bytes]) -> None:
+    def _youngest_s(self, index: int) -> int:
+        """When the key at this place in the order was received."""
+        received_s: int = _SIGHTING.unpack(self._memory[self._order[index]])[2]
+        return received_s
+
+    def _add_bucket(self, name: int, sightings: dict[bytes, bytes]) -> None:
         self._memory.update(sightings)
-        unpacked = [_SIGHTING.unpack(packed) for packed in sightings.values()]
-        received_s = max(sighting[2] for sighting in unpacked)
-        self._let_pass(received_s)
-        # No later than stream time, or a wrong clock's bucket would stay before all younger ones.
-        received_s = min(received_s, self._clock_s)
-        self._buckets.append(_Bucket(key, received_s, max(sighting[1] for sighting in unpacked), tuple(sightings)))
+        self._order.extend(sightings)
+        self._names.append(name)
+        self._sizes.append(len(sightings))
+        self._let_pass(_SIGHTING.unpack(next(reversed(sightings.values())))[2])
 
-    def _forget_bucket(self, key: bytes) -> None:
-        for bucket in self._buckets:
-            if bucket.key == key:
-                self._buckets.remove(bucket)
-                self._forget(bucket)
-                return
-
-    def _forget(self, bucket: _Bucket) -> None:
-        for key in bucket.hashes:
-            packed = self._memory.get(key)
+    def _forget_oldest(self) -> None:
+        self._names.popleft()
+        for _ in range(self._sizes.popleft()):
+            key = self._order.popleft()
             # A key that was remembered anew after its window belongs to a younger bucket.
-            if packed is not None and _SIGHTING.unpack(packed)[1] <= bucket.offset_last:
+            if not self._names or _offset_of(self._memory[key]) < self._names[0]:
                 del self._memory[key]
+
+
+def _offset_of(packed: bytes) -> int:
+    offset: int = _SIGHTING.unpack(packed)[1]
+    return offset
 
 
 def _hash(endpoint: str, natural_key: str) -> bytes:

@@ -141,3 +141,21 @@ def test_a_corrupt_changelog_is_refused(key: bytes, value: bytes) -> None:
     """Nothing is guessed from a record that this code cannot have written."""
     with pytest.raises(ValueError, match="no bucket"):
         fresh().restore(key, value)
+
+
+def test_one_wrong_clock_does_not_end_the_window() -> None:
+    """A receipt a year ahead moves stream time by an hour; what is remembered stays, and its own key leaves in time."""
+    window_s = 5 * 86_400
+    seen = Seen(window_s=window_s, keys_max=100)
+    for offset, key in enumerate("abc"):
+        see(seen, key, b"one", offset=offset, at_s=1_000_000)
+    seen.commit()
+    see(seen, "wrong", b"one", offset=3, at_s=1_000_000 + 365 * 86_400)
+    seen.commit()
+    assert see(seen, "a", b"one", offset=4, at_s=1_000_010) is Kind.RETRY
+    now_s = 1_000_000
+    for offset in range(5, 5 + 7 * 24):
+        now_s += 3_600
+        see(seen, f"later-{offset}", b"one", offset=offset, at_s=now_s)
+        seen.commit()
+    assert see(seen, "wrong", b"one", offset=999, at_s=now_s) is Kind.FIRST

@@ -1,0 +1,1 @@
+"""What is measured, not judged: run by `make bench`."""
