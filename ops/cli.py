@@ -14,6 +14,7 @@ from ops import (
     audit_command,
     doctor_command,
     endpoints_command,
+    gaps_command,
     ingest_command,
     kafka_command,
     process_command,
@@ -35,6 +36,7 @@ app.add_typer(topics_command.app, name="topics")
 app.command("ingest")(ingest_command.ingest)
 app.command("process")(process_command.process)
 app.command("send", no_args_is_help=True)(send_command.send)
+app.command("gaps")(gaps_command.gaps)
 app.command("audit")(audit_command.audit_topics)
 app.command("tail", no_args_is_help=True)(tail_command.tail)
 app.add_typer(endpoints_command.app, name="endpoints")

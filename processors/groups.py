@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 
 from processors.dedupe import Seen
 from processors.deliver import Rules, deliver
 from processors.metrics import ProcessMetrics
 from processors.provider import Provider
 from processors.runtime import Group
+from processors.sequence import GapRules
+from processors.tracking import Tracking, observe, tick
 from processors.work import Work
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
@@ -32,6 +35,31 @@ def deliver_group(
         changelog="deliver-state",
         step=step,
         new_state=lambda: Seen(window_s=process.dedupe_window_hours * _HOUR_S, keys_max=process.dedupe_keys_max),
+        settings=settings,
+        metrics=metrics,
+    )
+    return Group(work, stopping)
+
+
+def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asyncio.Event) -> Group[Tracking]:
+    """Group `sequence`: observations to gaps, until `stopping` is set."""
+    rules = GapRules(
+        grace=timedelta(seconds=settings.sequence.grace_seconds),
+        lost_after=timedelta(hours=settings.sequence.lost_after_hours),
+    )
+
+    def new_state() -> Tracking:
+        tracking = Tracking(rules)
+        metrics.holes.watch(tracking)
+        return tracking
+
+    work = Work(
+        name="sequence",
+        source="sequence",
+        changelog="sequence-state",
+        step=observe,
+        tick=tick,
+        new_state=new_state,
         settings=settings,
         metrics=metrics,
     )

@@ -114,7 +114,13 @@ class ProcessSettings(Section):
 
 class SequenceSettings(Section):
     grace_seconds: Annotated[int, Field(ge=0)] = 90
-    lost_after_hours: Annotated[int, Field(ge=1)] = 110
+    lost_after_hours: Annotated[int, Field(ge=1, le=87_600)] = 110
+
+    @model_validator(mode="after")
+    def _reported_before_lost(self) -> "SequenceSettings":
+        if self.grace_seconds > self.lost_after_hours * 3_600:
+            raise ValueError("grace_seconds must not be longer than lost_after_hours")
+        return self
 
 
 class SignatureScheme(Section):

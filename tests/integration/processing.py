@@ -108,7 +108,8 @@ async def start_processor(settings: Settings, folder: Path, name: str) -> Proces
     kafka = settings.kafka
     config.write_text(
         f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\ntopic_prefix = "{kafka.topic_prefix}"\n'
-        f"replication_factor = {kafka.replication_factor}\npartitions = {kafka.partitions}\n{PROCESS}\n{ENDPOINTS}"
+        f"replication_factor = {kafka.replication_factor}\npartitions = {kafka.partitions}\n"
+        f"[sequence]\ngrace_seconds = {settings.sequence.grace_seconds}\n{PROCESS}\n{ENDPOINTS}"
     )
     log = folder / f"{name}.log"
     with log.open("ab") as output:
