@@ -4,7 +4,7 @@ Partitions are never added: a key would move to another partition, and its order
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -107,12 +107,14 @@ async def apply(settings: Settings) -> Applied:
     async with admin(settings) as client:
         before = await _comparisons(client, plan(settings))
         missing = [one.plan for one in before if one.verdict == "missing"]
-        altered = [one for one in before if one.config]
         if missing:
             await _create(client, missing)
+        # Asked again: what looked missing may have been made by another a moment ago, with other settings.
+        made = await _settled(client, plan(settings), lambda one: one.found is not None) if missing else before
+        altered = [one for one in made if one.config]
         if altered:
             await _alter(client, altered)
-        now = await _settled(client, plan(settings)) if missing or altered else before
+        now = await _settled(client, plan(settings), lambda one: not one.config) if altered else made
     return Applied(created=tuple(one.name for one in missing), altered=tuple(one.plan.name for one in altered), now=now)
 
 
@@ -176,12 +178,14 @@ def _refuse(answers: Iterable[tuple[str, int, str | None]]) -> None:
             raise DropstreamError(f"{name}: Kafka refused: {message or error.__name__}")
 
 
-async def _settled(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> tuple[Comparison, ...]:
+async def _settled(
+    client: AIOKafkaAdminClient, plans: Sequence[TopicPlan], is_done: Callable[[Comparison], bool]
+) -> tuple[Comparison, ...]:
     """How things stand once every broker's answer shows what was just done, or after a while regardless."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + _VISIBLE_TIMEOUT_S
     while True:
         now = await _comparisons(client, plans)
-        if clock() >= deadline or all(one.found and not one.config for one in now):
+        if clock() >= deadline or all(is_done(one) for one in now):
             return now
         await asyncio.sleep(_VISIBLE_INTERVAL_S)
