@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -36,13 +37,28 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
                 await client.close()
 
 
-def checked_client_arguments(kafka: KafkaSettings) -> dict[str, Any]:
-    """`client_arguments`, where an unreadable certificate is a fault of the configuration."""
+def checked_client_arguments(kafka: KafkaSettings, *, source: str = "kafka") -> dict[str, Any]:
+    """`client_arguments`, where a certificate or key that cannot be used is a fault of the configuration `source`.
+
+    Raises:
+        ConfigurationError: names every such file with its key.
+    """
+    files = {"ca_file": kafka.ca_file, "cert_file": kafka.cert_file, "key_file": kafka.key_file}
+    if faults := [fault for key, path in files.items() if path and (fault := _unreadable(key, Path(path)))]:
+        raise ConfigurationError(source, tuple(faults))
     try:
         return client_arguments(kafka)
     except OSError as error:
-        fault = f"ca_file, cert_file or key_file cannot be used: {error.strerror or error}"
-        raise ConfigurationError("kafka", (fault,)) from error
+        fault = f"kafka: ca_file, cert_file or key_file holds no certificate or key: {error.strerror or error}"
+        raise ConfigurationError(source, (fault,)) from error
+
+
+def _unreadable(key: str, path: Path) -> str:
+    try:
+        with path.open("rb"):
+            return ""
+    except OSError as error:
+        return f"kafka.{key}: cannot read {path}: {error.strerror or error}"
 
 
 @contextmanager

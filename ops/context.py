@@ -4,11 +4,13 @@ It decides where the file is and how a group of verbs looks. What the keys mean 
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ops.cluster import checked_client_arguments
 from processors.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
@@ -46,8 +48,19 @@ def load_settings(given: Path | None, *, signing_secrets: bool = True) -> Settin
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         fault = f"cannot be read: {reason}; name the configuration with --config FILE or ${CONFIG_VARIABLE}"
         raise ConfigurationError(str(file), (fault,)) from error
-    context = Context(environ=os.environ, providers=discover(), signing_secrets=signing_secrets)
-    return read_configuration(text, source=str(file), context=context)
+    return read_settings(text, source=str(file), environ=os.environ, signing_secrets=signing_secrets)
+
+
+def read_settings(text: str, *, source: str, environ: Mapping[str, str], signing_secrets: bool = True) -> Settings:
+    """The settings that `text` and `environ` give, their certificate files looked into.
+
+    Raises:
+        ConfigurationError: names every fault at once.
+    """
+    context = Context(environ=environ, providers=discover(), signing_secrets=signing_secrets)
+    settings = read_configuration(text, source=source, context=context)
+    checked_client_arguments(settings.kafka, source=source)
+    return settings
 
 
 def verb_group(sentence: str) -> typer.Typer:

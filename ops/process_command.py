@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
+import structlog
 import typer
 from prometheus_client import CollectorRegistry
 
@@ -18,6 +19,8 @@ from schemas.health import Health
 from schemas.settings import Settings
 
 GROUPS = ("deliver", "sequence")
+
+_log = structlog.get_logger()
 
 
 class Runner(Protocol):
@@ -75,15 +78,24 @@ def joint_health(groups: Mapping[str, Runner]) -> Health:
 
 
 async def run_together(groups: Sequence[Runner], stopping: asyncio.Event) -> None:
-    """Runs the groups until `stopping` is set; the first that fails sets it, so that the others end in good order.
+    """Runs the groups until `stopping` is set; the first that fails sets it, and the others end in good order.
 
     Raises:
         DropstreamError: of several failures the first that is one, for it says what to do.
     """
-    tasks: list[asyncio.Task[Any]] = []
-    try:
-        async with asyncio.TaskGroup() as together:
-            tasks += [together.create_task(_run(group, stopping)) for group in groups]
-    except ExceptionGroup as failures:
-        told, _ = failures.split(DropstreamError)
-        raise (told or failures).exceptions[0] from failures
+
+    async def run(group: Runner) -> None:
+        try:
+            await group.run()
+        finally:
+            stopping.set()
+
+    # No TaskGroup: it would cancel the others in the middle of their transactions.
+    ended = await asyncio.gather(*map(run, groups), return_exceptions=True)
+    failures = [one for one in ended if one is not None]
+    told = next((one for one in failures if isinstance(one, DropstreamError)), next(iter(failures), None))
+    for failure in failures:
+        if failure is not told:
+            _log.error("group_failed", error=repr(failure))
+    if told is not None:
+        raise told

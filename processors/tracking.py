@@ -86,7 +86,7 @@ class Tracking:
         self._committed = None
 
     def changes(self) -> Sequence[Change]:
-        """The last value of every key that changed; a hole that came and went within the transaction leaves no trace."""
+        """The last value of every changed key; a hole that came and went within the transaction leaves no trace."""
         return [(key, value) for key, value in self._changed.items() if value is not None or key in self._kept]
 
     def commit(self) -> None:

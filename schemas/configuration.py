@@ -106,6 +106,8 @@ def _describe(detail: ErrorDetails) -> str:
         return f"{key}: no such setting{_nearest(str(location[-1]), _siblings(location))}"
     if "[key]" in detail["loc"]:
         return f"{key}: an endpoint's name must match {ENDPOINT_NAME_PATTERN}"
+    if detail["type"] == "missing" and location == ("endpoints",):
+        return "endpoints: is missing; add a table [endpoints.NAME] with provider and secrets"
     if detail["type"] == "missing":
         return f"{key}: is missing"
     return f"{key}: {detail['msg'].removeprefix('Value error, ')}"

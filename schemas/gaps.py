@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import orjson
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from schemas.events import Rfc3339
 from schemas.records import Record
@@ -44,3 +44,15 @@ class Gap:
 def gap_record(gap: Gap) -> Record:
     """The gap as a record of `gaps`, keyed by endpoint."""
     return Record(topic="gaps", key=gap.endpoint.encode(), value=orjson.dumps(gap))
+
+
+_READER = TypeAdapter(Gap)
+
+
+def read_gap(value: bytes | None) -> Gap | None:
+    """The gap that a record of `gaps` holds; None for whatever else another producer wrote there. Total."""
+    try:
+        gap = _READER.validate_json(value or b"", strict=True)
+    except ValueError:  # pydantic's ValidationError is one.
+        return None
+    return gap if gap.first <= gap.last else None

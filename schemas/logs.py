@@ -5,8 +5,8 @@ import sys
 
 import structlog
 
-# aiokafka tells each refused connection and each rebalance at its own levels; ours are told by our own events.
-_LIBRARY_LEVELS = {"aiokafka": logging.ERROR, "aiohttp": logging.WARNING, "asyncio": logging.WARNING}
+# While Kafka is away aiokafka tells every refused connection as an error, dozens a second; our own events say it once.
+_LIBRARY_LEVELS = {"aiokafka": logging.CRITICAL, "aiohttp": logging.WARNING, "asyncio": logging.WARNING}
 
 
 def configure_logging(*, json: bool) -> None:

@@ -3,6 +3,7 @@
 How a file and the environment become these values, and how faults are told, stands in `schemas.configuration`.
 """
 
+import re
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ from pydantic import (
     Field,
     PlainValidator,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -25,6 +27,8 @@ Network = IPv4Network | IPv6Network
 
 # Kafka's own limit for a topic name is 249 characters; the prefix leaves room for ours and for a replay's suffix.
 _PREFIX_PATTERN = r"^[A-Za-z0-9._-]{0,128}$"
+# A name, an IPv4 address or an IPv6 address in brackets; then a port.
+_SERVER_PATTERN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 # Part of a URL, of record keys (`provider:endpoint:id`) and of lanes (`endpoint#lane`), so none of their separators.
 ENDPOINT_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
@@ -71,13 +75,35 @@ class KafkaSettings(Section):
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 12
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    username: str | None = None
-    password: SecretReference | None = None
+    username: Annotated[str | None, Field(validate_default=True)] = None
+    password: Annotated[SecretReference | None, Field(validate_default=True)] = None
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
     # Only the in-memory broker needs false: it does not renew the checksum of a batch that it moves.
     check_crcs: bool = True
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _lists_servers(cls, text: str) -> str:
+        for server in text.split(","):
+            match = _SERVER_PATTERN.fullmatch(server.strip())
+            if not match or int(match["port"] or 9092) > 65_535:
+                raise ValueError("is a list such as kafka-1:9092,kafka-2:9092")
+        return text
+
+    @field_validator("username", "password")
+    @classmethod
+    def _lets_us_in(cls, given: str | Secret | None, info: ValidationInfo) -> str | Secret | None:
+        protocol = str(info.data.get("security_protocol", ""))
+        if not given and protocol.startswith("SASL"):
+            raise ValueError(f"is missing, and security_protocol = {protocol} cannot do without")
+        if isinstance(given, Secret):
+            try:
+                given.value.decode()
+            except UnicodeDecodeError:
+                raise ValueError(f"{given} is not UTF-8 text") from None
+        return given
 
 
 class IngestSettings(Section):

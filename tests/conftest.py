@@ -9,6 +9,7 @@ import os
 import pkgutil
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,8 @@ def _no_kafka(reason: str) -> NoReturn:
 @pytest.fixture(scope="session")
 def kafka_found() -> Runtime | Unavailable:
     """What runs Apache Kafka here, fetched the first time; looked for once a session."""
-    return asyncio.run(prepare_kafka(environ=os.environ, progress=_silent))
+    with ThreadPoolExecutor(1) as beside:
+        return beside.submit(asyncio.run, prepare_kafka(environ=os.environ, progress=_silent)).result()
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +91,9 @@ def kafka_session(
     if isinstance(kafka_found, Unavailable):
         yield kafka_found
         return
-    with asyncio.Runner() as runner:
+    # In a thread beside: a test whose own loop runs already may be the first to ask.
+    with ThreadPoolExecutor(1) as beside:
+        runner = asyncio.Runner()
         opening = open_cluster(
             tmp_path_factory.mktemp("kafka"),
             nodes=1,
@@ -97,11 +101,12 @@ def kafka_session(
             runtime=kafka_found,
             progress=_silent,
         )
-        broker = runner.run(opening)
+        broker = beside.submit(runner.run, opening).result()
         try:
             yield KafkaUnderTest(broker.bootstrap_servers)
         finally:
-            runner.run(broker.kill())  # its records go with the session
+            beside.submit(runner.run, broker.kill()).result()  # its records go with the session
+            beside.submit(runner.close).result()
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ token = "env:TOKEN"
 enabled = false
 """
 VERBS = (
-    *(["up"], ["ingest"], ["process"], ["send"], ["tail"], ["doctor"]),
+    *(["up"], ["ingest"], ["process"], ["send"], ["tail"], ["gaps"], ["audit"], ["schemas", "export"], ["doctor"]),
     *(["topics", "plan"], ["topics", "apply"]),
     *(["endpoints", "list"], ["endpoints", "check"], ["endpoints", "token"]),
 )

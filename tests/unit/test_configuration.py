@@ -116,7 +116,7 @@ def test_the_error_names_the_file_and_counts() -> None:
 
 def test_without_endpoints_it_is_refused() -> None:
     """There is nothing to do without an endpoint table, and the sentence says so."""
-    assert faults_of("") == ("endpoints: is missing",)
+    assert faults_of("") == ("endpoints: is missing; add a table [endpoints.NAME] with provider and secrets",)
 
 
 def test_text_that_is_no_toml_is_refused_with_its_place() -> None:

@@ -1,0 +1,88 @@
+"""What is missing by the records of `gaps`: the open and the lost runs of ids, read by the rule in `schemas.gaps`.
+
+`Ledger` is pure; reading the topic is below it.
+"""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field, replace
+
+from ops.reading import full_name, open_reader
+from schemas.gaps import Gap, GapState, read_gap
+from schemas.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Missing ids `first` to `last`; `since` (RFC 3339, UTC) is when their state, open or lost, began."""
+
+    endpoint: str
+    epoch: int
+    first: int
+    last: int
+    state: GapState
+    since: str
+
+    @property
+    def count(self) -> int:
+        """How many ids are missing."""
+        return self.last - self.first + 1
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Takes the records of an endpoint in the order of their offsets; then tells what is open and what is lost."""
+
+    # By endpoint and epoch: disjoint runs, ascending.
+    _open: dict[tuple[str, int], list[Run]] = field(default_factory=dict)
+    _lost: list[Run] = field(default_factory=list)
+
+    def take(self, gap: Gap) -> None:
+        """Takes the next record."""
+        if gap.state is GapState.RESET:
+            for key in [key for key in self._open if key[0] == gap.endpoint and key[1] < gap.epoch]:
+                del self._open[key]
+            return
+        run = Run(gap.endpoint, gap.epoch, gap.first, gap.last, gap.state, gap.changed_at)
+        is_open = gap.state is GapState.OPEN
+        _put(self._open.setdefault((gap.endpoint, gap.epoch), []), run, keep=is_open)
+        if gap.state is GapState.LOST:
+            self._lost.append(run)
+
+    def runs(self) -> list[Run]:
+        """What is open and what is lost, by endpoint, epoch and first id."""
+        found = [run for runs in self._open.values() for run in runs] + self._lost
+        return sorted(found, key=lambda run: (run.endpoint, run.epoch, run.first))
+
+
+def _put(runs: list[Run], run: Run, *, keep: bool) -> None:
+    """Takes the ids of `run` out of `runs`, or puts `run` in their place."""
+    start = bisect_left(runs, run.first, key=_last)
+    end = bisect_right(runs, run.last, key=_first)
+    touched = runs[start:end]
+    before = [replace(one, last=run.first - 1) for one in touched[:1] if one.first < run.first]
+    after = [replace(one, first=run.last + 1) for one in touched[-1:] if one.last > run.last]
+    runs[start:end] = [*before, *([run] if keep else []), *after]
+
+
+def _first(run: Run) -> int:
+    return run.first
+
+
+def _last(run: Run) -> int:
+    return run.last
+
+
+async def read_runs(settings: Settings, endpoint: str | None = None) -> list[Run]:
+    """What the topic says at this moment, of one endpoint or of all; what is no gap is passed over.
+
+    Raises:
+        DropstreamError: the cluster or the topic cannot be read.
+    """
+    ledger = Ledger()
+    async with open_reader(settings, [full_name("gaps", settings)], "beginning") as reader:
+        while not await reader.is_at_end():
+            for record in await reader.fetch():
+                gap = read_gap(record.value)
+                if gap is not None and endpoint in {None, gap.endpoint}:
+                    ledger.take(gap)
+    return ledger.runs()
