@@ -6,7 +6,7 @@ BIN := .venv/bin
 ENVIRONMENT := .venv/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test bench lint format schemas lock clean
+.PHONY: help env run test chaos bench lint format schemas lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -35,6 +35,9 @@ lint: env  ## ruff and mypy
 format: env  ## puts the code in form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+chaos: env  ## 100,000 deliveries through every fault of the processors, on three nodes; about ten minutes
+	@$(BIN)/python -m tests.chaos.processors
 
 bench: env  ## what remembering a million deliveries costs
 	@$(BIN)/python -m tests.bench.restore

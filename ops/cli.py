@@ -60,6 +60,8 @@ def main() -> None:
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         app(prog_name="dropstream")
+    except screen.ReaderGoneError:
+        sys.exit(0)
     except ConfigurationError as error:
         screen.complain(str(error))
         sys.exit(2)

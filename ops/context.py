@@ -42,13 +42,22 @@ def load_settings(given: Path | None, *, signing_secrets: bool = True) -> Settin
         ConfigurationError: names every fault at once.
     """
     file = configuration_file(given)
+    text = read_text(file)
+    return read_settings(text, source=str(file), environ=os.environ, signing_secrets=signing_secrets)
+
+
+def read_text(file: Path) -> str:
+    """The text of a configuration.
+
+    Raises:
+        ConfigurationError: it cannot be read; says how to name another.
+    """
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         fault = f"cannot be read: {reason}; name the configuration with --config FILE or ${CONFIG_VARIABLE}"
         raise ConfigurationError(str(file), (fault,)) from error
-    return read_settings(text, source=str(file), environ=os.environ, signing_secrets=signing_secrets)
 
 
 def read_settings(text: str, *, source: str, environ: Mapping[str, str], signing_secrets: bool = True) -> Settings:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from ops import screen
 from ops.context import ConfigFile, configuration_file, load_settings
@@ -16,17 +15,19 @@ def doctor(config: ConfigFile = None) -> None:
 
     Example: dropstream doctor
     """
-    findings = _findings(config)
-    screen.show_table(("check", "state", "what"), ((one.subject, one.level, one.sentence) for one in findings))
+    try:
+        settings = load_settings(config)
+    except ConfigurationError:
+        # Told as every verb tells it; what needs no configuration is looked at all the same.
+        _show((examine_time_zones(),))
+        raise
+    read = Finding("ok", "configuration", f"{configuration_file(config)} can be used")
+    findings = (read, *run(examine(settings, datetime.now(UTC))))
+    _show(findings)
     failed = sum(one.level == "failed" for one in findings)
     if failed:
         raise DropstreamError(f"{failed} of {len(findings)} checks failed")
 
 
-def _findings(config: Path | None) -> Sequence[Finding]:
-    try:
-        settings = load_settings(config)
-    except ConfigurationError as error:
-        return (*(Finding("failed", "configuration", fault) for fault in error.faults), examine_time_zones())
-    read = Finding("ok", "configuration", f"{configuration_file(config)} can be used")
-    return (read, *run(examine(settings, datetime.now(UTC))))
+def _show(findings: Sequence[Finding]) -> None:
+    screen.show_table(("check", "state", "what"), ((one.subject, one.level, one.sentence) for one in findings))

@@ -1,5 +1,6 @@
-"""What is wrong, or soon will be, with the configured endpoints; pure, measured at a given moment."""
+"""What is wrong, or soon will be, with the endpoints and the ports they are at; pure, measured at a given moment."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,11 +9,13 @@ from typing import Literal
 import orjson
 
 from processors.provider import Interpretation, Message, Provider
-from schemas.settings import EndpointSettings, Settings
+from schemas.settings import EndpointSettings, IngestSettings, Settings
 
 _EXPIRY_WARNING = timedelta(days=14)
 # 16 random bytes as base64 have 22 characters; below that a token can be guessed in earnest.
 _TOKEN_CHARACTERS_MIN = 22
+# Unreserved in a URL's path, so no client and no proxy writes them otherwise: RFC 3986, section 2.3.
+_TOKEN_PATTERN = re.compile(rb"[A-Za-z0-9._~-]+")
 # Its signature scheme is not published (https://developers.moderndropship.com/docs/webhooks names none), so the path
 # is the second lock.
 _UNCONFIRMED_SCHEMES = frozenset({"modern_dropship"})
@@ -34,15 +37,25 @@ def find_problems(settings: Settings, providers: Mapping[str, Provider], now: da
     enabled = {name: endpoint for name, endpoint in settings.endpoints.items() if endpoint.enabled}
     if not enabled:
         return (Problem("error", "endpoints", "none is enabled, so every delivery is answered 404; add or enable one"),)
-    return tuple(
-        Problem(level, name, sentence)
-        for name, endpoint in enabled.items()
-        for level, sentence in (
-            *_secret_problems(endpoint, now),
-            *_access_problems(endpoint, providers[endpoint.provider]),
-            *_sequence_problems(name, enabled, providers, now),
-        )
+    return (
+        *_port_problems(settings.ingest),
+        *(
+            Problem(level, name, sentence)
+            for name, endpoint in enabled.items()
+            for level, sentence in (
+                *_secret_problems(endpoint, now),
+                *_access_problems(endpoint, providers[endpoint.provider]),
+                *_sequence_problems(name, enabled, providers, now),
+            )
+        ),
     )
+
+
+def _port_problems(ingest: IngestSettings) -> Iterator[Problem]:
+    same_host = ingest.admin_host == ingest.host or ingest.host in {"0.0.0.0", "::"}  # noqa: S104 compared, not bound
+    if same_host and ingest.port == ingest.admin_port != 0:
+        sentence = f"port and admin_port are both {ingest.port}, so it cannot start; set ingest.admin_port to another"
+        yield Problem("error", "ingest", sentence)
 
 
 def _secret_problems(endpoint: EndpointSettings, now: datetime) -> Iterator[tuple[Level, str]]:
@@ -61,13 +74,18 @@ def _secret_problems(endpoint: EndpointSettings, now: datetime) -> Iterator[tupl
 
 
 def _access_problems(endpoint: EndpointSettings, provider: Provider) -> Iterator[tuple[Level, str]]:
+    if "signature_scheme" in endpoint.model_fields_set and endpoint.provider not in _UNCONFIRMED_SCHEMES:
+        yield "warning", f"signature_scheme does nothing: the scheme of {endpoint.provider} is fixed; remove it"
     locked = endpoint.token is not None or bool(endpoint.allow_from)
     if (endpoint.signature or provider.signature_policy) == "verify-if-present":
         rest = "its events say signature=unsigned" if locked else "set a token (dropstream endpoints token)"
         yield "warning", f"takes deliveries without a signature, which anybody can make; {rest}"
     elif endpoint.provider in _UNCONFIRMED_SCHEMES and endpoint.token is None:
         yield "warning", "the provider's signature scheme is unconfirmed; set a token (dropstream endpoints token)"
-    if endpoint.token is not None and len(endpoint.token.value) < _TOKEN_CHARACTERS_MIN:
+    if endpoint.token is not None and not _TOKEN_PATTERN.fullmatch(endpoint.token.value):
+        sentence = f"token {endpoint.token} has characters that a URL holds encoded only"
+        yield "error", f"{sentence}; make one with dropstream endpoints token"
+    elif endpoint.token is not None and len(endpoint.token.value) < _TOKEN_CHARACTERS_MIN:
         yield "warning", f"token {endpoint.token} is short enough to guess; make one with dropstream endpoints token"
 
 

@@ -36,6 +36,7 @@ def show_endpoints(config: ConfigFile = None) -> None:
             )
             for name, endpoint in settings.endpoints.items()
         ),
+        spare=("secrets", "signature", "provider"),
     )
 
 

@@ -9,14 +9,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.status import Status
-from rich.table import Table
 
+from ops import screen
 from ops.broker import daemon as broker_daemon
 from ops.broker.daemon import NodeState, NodeStatus, Started
 from ops.broker.install import Progress
 from ops.broker.local import DATA_FOLDER, PORT, prepare_kafka, require_kafka
+from ops.context import verb_group
 
-kafka = typer.Typer(name="kafka", help="The local broker: real Apache Kafka.", no_args_is_help=True)
+kafka = verb_group("The local broker: real Apache Kafka.")
 
 _PORT_MAX = 65_530  # three nodes take six ports in a row
 
@@ -24,15 +25,22 @@ Data = Annotated[Path, typer.Option("--data", help="Folder of the records.", sho
 Nodes = Annotated[int, typer.Option("--nodes", help="1, or 3 for fail-over tests.")]
 Port = Annotated[int, typer.Option("--port", help="First client port; the next ones follow.", min=1, max=_PORT_MAX)]
 
+# The folder knows both; they are taken so that one line serves all three verbs.
+AnyNodes = Annotated[int | None, typer.Option("--nodes", help="As at the start; not needed.", show_default=False)]
+AnyPort = Annotated[int | None, typer.Option("--port", help="As at the start; not needed.", show_default=False)]
+
 
 @kafka.command()
 def start(nodes: Nodes = 1, data: Data = DATA_FOLDER, port: Port = PORT) -> None:
-    """Starts the broker, which goes on after this command, and waits until it serves."""
+    """Starts the broker, which goes on after this command, and waits until it serves.
+
+    Example: dropstream kafka start --nodes 3
+    """
     if nodes not in {1, 3}:
         raise typer.BadParameter(f"a local broker has 1 or 3 nodes, not {nodes}", param_hint="--nodes")
     with Console(stderr=True).status("starting the local broker") as spinner:
         started = asyncio.run(_start(data, nodes, port, _teller(spinner)))
-    typer.echo(f"{'runs already' if started.already else 'started'}: {started.bootstrap_servers}")
+    screen.say(f"{'runs already' if started.already else 'started'}: {started.bootstrap_servers}")
 
 
 async def _start(data: Path, nodes: int, port: int, progress: Progress) -> Started:
@@ -52,33 +60,29 @@ def _teller(spinner: Status) -> Progress:
 
 
 @kafka.command()
-def stop(data: Data = DATA_FOLDER) -> None:
-    """Ends the broker in order; its records stay."""
+def stop(nodes: AnyNodes = None, data: Data = DATA_FOLDER, port: AnyPort = None) -> None:  # noqa: ARG001 the data say it
+    """Ends the broker in order; its records stay.
+
+    Example: dropstream kafka stop
+    """
     count = asyncio.run(broker_daemon.stop(data))
-    typer.echo(f"stopped {count} node{'s' if count > 1 else ''}" if count else f"no broker runs on {data}")
+    screen.say(f"stopped {count} node{'s' if count > 1 else ''}" if count else f"no broker runs on {data}")
 
 
 @kafka.command()
-def status(data: Data = DATA_FOLDER) -> None:
-    """Shows each node; the exit code is 0 when all of them serve."""
-    nodes = asyncio.run(broker_daemon.status(data))
-    if not nodes:
-        typer.echo(f"no broker on {data}")
-        raise typer.Exit(1)
-    if sys.stdout.isatty():
-        Console().print(_table(nodes))
-    else:
-        for node in nodes:
-            typer.echo("\t".join(_cells(node)))
-    if any(node.state is not NodeState.READY for node in nodes):
-        raise typer.Exit(1)
+def status(nodes: AnyNodes = None, data: Data = DATA_FOLDER, port: AnyPort = None) -> None:  # noqa: ARG001 the data say it
+    """Shows each node; the exit code is 0 when all of them serve.
 
-
-def _table(nodes: tuple[NodeStatus, ...]) -> Table:
-    table = Table("node", "pid", "port", "state", "data folder")
-    for node in nodes:
-        table.add_row(*_cells(node))
-    return table
+    Example: dropstream kafka status
+    """
+    found = asyncio.run(broker_daemon.status(data))
+    if not found:
+        screen.say(f"no broker on {data}")
+        raise typer.Exit(1)
+    columns = ("node", "pid", "port", "state", "data folder")
+    screen.show_table(columns, map(_cells, found), spare=("data folder",))
+    if any(node.state is not NodeState.READY for node in found):
+        raise typer.Exit(1)
 
 
 def _cells(node: NodeStatus) -> tuple[str, ...]:

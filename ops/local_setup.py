@@ -7,13 +7,20 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+import orjson
+
 from ops.broker.install import STATE_FOLDER
 from processors.provider import Provider
+from schemas.secrets import Secret
+from schemas.settings import IngestSettings, Section, Settings
 
 LOGS = STATE_FOLDER / "logs"
 _FILE_MODE = 0o600
-_HEAD = """# Written by `dropstream up`, for this machine only.
-[kafka]
+_PORT = IngestSettings().port
+_SECTIONS = ("kafka", "ingest", "process", "sequence")
+# Named even where they are the defaults: where a person looks for the way to this system.
+_ALWAYS_NAMED = frozenset({"bootstrap_servers", "topic_prefix", "port", "admin_port"})
+_BASE = """[kafka]
 replication_factor = 1
 partitions = 3
 
@@ -22,14 +29,42 @@ host = "127.0.0.1"
 """
 
 
-def write_local_configuration(providers: Iterable[Provider], state: Path = STATE_FOLDER) -> Path:
-    """The path of the configuration, written where it was missing; secrets that exist are kept."""
-    folder = (state / "local").resolve()
-    (folder / "secrets").mkdir(parents=True, exist_ok=True)
-    text = _HEAD + "".join(_endpoint(provider, folder / "secrets") for provider in providers)
-    file = folder / "dropstream.toml"
-    file.write_text(text, encoding="utf-8")
+def local_file(port: int = _PORT) -> Path:
+    """Where the configuration of ours lies for an ingress on `port`: systems beside each other have a file each."""
+    name = "dropstream.toml" if port == _PORT else f"dropstream-{port}.toml"
+    return (STATE_FOLDER / "local" / name).resolve()
+
+
+def local_configuration(providers: Iterable[Provider]) -> str:
+    """The configuration's text before a broker is known; secrets are made where they were missing."""
+    folder = local_file().parent / "secrets"
+    folder.mkdir(parents=True, exist_ok=True)
+    return _BASE + "".join(_endpoint(provider, folder) for provider in providers)
+
+
+def write_local_configuration(settings: Settings) -> Path:
+    """The file of ours, written with all that counts in `settings`: what the environment set is in it too."""
+    tables = [_table(name, getattr(settings, name)) for name in _SECTIONS]
+    for name, endpoint in settings.endpoints.items():
+        references = [str(one.value) for one in endpoint.secrets]
+        table = {"provider": endpoint.provider, "secrets": references, "token": str(endpoint.token)}
+        tables.append(f"[endpoints.{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items()))
+    head = "# Written by `dropstream up`, for this machine only; written anew each time.\n"
+    file = local_file(settings.ingest.port)
+    file.write_text(head + "\n".join(filter(None, tables)), encoding="utf-8")
     return file
+
+
+def _table(name: str, section: Section) -> str:
+    """The section's settings that somebody set, or that are always named; empty where there are none."""
+    wanted = [key for key in type(section).model_fields if key in section.model_fields_set | _ALWAYS_NAMED]
+    lines = [f"{key} = {_toml(value)}\n" for key in wanted if (value := getattr(section, key)) is not None]
+    return f"[{name}]\n" + "".join(lines) if lines else ""
+
+
+def _toml(value: object) -> str:
+    """A text, number, truth or list as TOML writes it, which for these is as JSON does; a secret as its reference."""
+    return orjson.dumps(str(value) if isinstance(value, Secret) else value).decode()
 
 
 def _endpoint(provider: Provider, folder: Path) -> str:

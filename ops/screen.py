@@ -6,12 +6,15 @@ It decides form only. Text of strangers is made harmless here, and nothing is re
 import os
 import select
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from schemas.errors import DropstreamError
 
 # A cell that is one of these words says how things are; the colour says it again.
 _STYLE_OF = {
@@ -28,6 +31,9 @@ _STYLE_OF = {
     "error": "bold red",
     "failed": "bold red",
 }
+
+# The padding between two columns of a table, and the blank where a box would have its line.
+_BETWEEN_COLUMNS = 3
 
 
 def console() -> Console:
@@ -48,27 +54,68 @@ def printable(text: str) -> str:
 def say(line: str, *, style: str = "") -> None:
     """One line of our own words on standard output; `style` counts on a terminal only."""
     if is_terminal():
-        console().print(Text(line, style=style))
+        # Wrapped between words only: a path or a URL stays one piece to copy.
+        console().print(Text(line, style=style, overflow="ignore"), crop=False)
     else:
         write_line(line)
 
 
+class ReaderGoneError(Exception):
+    """Whoever read our output has seen enough and closed the pipe: the end of the verb, and no failure of it."""
+
+
 def write_line(line: str) -> None:
-    """One line, exactly, and out at once: the reader of a pipe waits for nothing."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    """One line, exactly, and out at once: the reader of a pipe waits for nothing.
+
+    Raises:
+        ReaderGoneError: nobody reads any more.
+        DropstreamError: it cannot be written, as on a full disk.
+    """
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        leave_output()
+        raise ReaderGoneError from error
+    except OSError as error:
+        leave_output()
+        raise DropstreamError(f"cannot write to standard output: {error.strerror or error}") from error
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table that fits the terminal; in a pipe a line for each row, its cells separated by tabs, without a heading."""
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, spare: Sequence[str] = ()) -> None:
+    """A table that fits the terminal; in a pipe a line for each row, its cells separated by tabs, without a heading.
+
+    Cells are wrapped between words only, so that names, ids and URLs stay whole; where that is too wide, the columns
+    in `spare` are left out, the first of them first.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
     if not is_terminal():
-        for row in rows:
-            write_line("\t".join(printable(cell) for cell in row))
+        for row in cells:
+            write_line("\t".join(row))
         return
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell), style=_STYLE_OF.get(cell, ""), overflow="fold") for cell in row))
-    console().print(table)
+    least = {name: max(map(_longest_word, texts)) for name, *texts in zip(columns, columns, *cells, strict=True)}
+    left_out: list[str] = []
+    for name in spare:
+        if sum(least.values()) + _BETWEEN_COLUMNS * len(least) > console().width:
+            del least[name]
+            left_out.append(name)
+    _draw(columns, cells, least)
+    if left_out:
+        say(f"left out, for the terminal is narrow: {', '.join(left_out)}", style="dim")
+
+
+def _draw(columns: Sequence[str], cells: Iterable[Sequence[str]], least: Mapping[str, int]) -> None:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name, width in least.items():
+        table.add_column(name, min_width=width)
+    for row in cells:
+        shown = [cell for name, cell in zip(columns, row, strict=True) if name in least]
+        table.add_row(*(Text(cell, style=_STYLE_OF.get(cell, "")) for cell in shown))
+    console().print(table, crop=False)
+
+
+def _longest_word(text: str) -> int:
+    return max(map(cell_len, text.split()), default=0)
 
 
 def complain(sentence: str) -> None:
@@ -76,7 +123,8 @@ def complain(sentence: str) -> None:
     first, _, rest = sentence.partition("\n")
     errors = Console(stderr=True, markup=False, highlight=False, emoji=False)
     if errors.is_terminal:
-        errors.print(Text.assemble(("error: ", "bold red"), first + (f"\n{rest}" if rest else "")))
+        told = Text.assemble(("error: ", "bold red"), first + (f"\n{rest}" if rest else ""), overflow="ignore")
+        errors.print(told, crop=False)
     else:
         sys.stderr.write(f"error: {sentence}\n")
 
@@ -90,6 +138,6 @@ def is_reader_gone() -> bool:
     return any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
 
 
-def leave_pipe() -> None:
-    """Turns standard output to nowhere after its reader has gone, so that the exit flush does not fail."""
+def leave_output() -> None:
+    """Turns standard output to nowhere after it has failed, so that the exit flush does not fail too."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from ops.screen import ReaderGoneError
 from processors.provider import Sample
 from schemas.errors import DropstreamError
 from schemas.settings import EndpointSettings
@@ -62,8 +63,13 @@ class Tally:
 
 
 def sign(body: bytes, endpoint: EndpointSettings, sample: Sample, at: datetime) -> Outgoing:
-    """`body` with the headers of the sample's contract, signed with the endpoint's first secret where it has one."""
-    signature = sample.sign(body, endpoint.secrets[0].value.value, at) if endpoint.secrets else {}
+    """`body` with the headers of the sample's contract, signed with the endpoint's first secret that is valid at `at`.
+
+    Where all have expired it is the first, and where there is none there is no signature.
+    """
+    valid = [one for one in endpoint.secrets if one.expires is None or one.expires > at]
+    signing = next(iter(valid or endpoint.secrets), None)
+    signature = sample.sign(body, signing.value.value, at) if signing else {}
     return Outgoing(body, {"Content-Type": "application/json", **signature})
 
 
@@ -162,6 +168,6 @@ async def _deliver_at_rate(
                 await asyncio.sleep(max(0.0, started + number / rate_per_second - clock()))
                 await free.acquire()
                 tasks.create_task(deliver_and_free(outgoing))
-    except* DropstreamError as failures:
+    except* (DropstreamError, ReaderGoneError) as failures:
         # All say the same; a person needs it once.
         raise failures.exceptions[0] from None

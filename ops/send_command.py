@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from yarl import URL
 
 from ops import screen
 from ops.context import ConfigFile, load_settings
@@ -70,6 +71,8 @@ def send(
         return
     if what is None:
         raise typer.BadParameter("name a sample (dropstream send --list) or a file", param_hint="WHAT")
+    if url is not None and not _is_base_url(url):
+        raise typer.BadParameter(f"{url!r} is no base such as https://hooks.example", param_hint="--url")
     settings = load_settings(config)
     target = choose(what, settings, providers, endpoint_name=endpoint, sign_as=sign_as)
     tally = Tally()
@@ -118,6 +121,14 @@ def choose(
     return Target(name, endpoint, sample, file.read_bytes())
 
 
+def _is_base_url(text: str) -> bool:
+    try:
+        url = URL(text)
+    except ValueError:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.host)
+
+
 def _endpoint(name: str, settings: Settings) -> EndpointSettings:
     if name not in settings.endpoints:
         raise typer.BadParameter(f"no such endpoint{_nearest(name, settings.endpoints)}", param_hint="--endpoint")
@@ -151,6 +162,7 @@ def _show_samples(providers: Mapping[str, Provider]) -> None:
             for provider in providers.values()
             for sample in provider.samples
         ),
+        spare=("provider", "contract"),
     )
 
 

@@ -51,21 +51,8 @@ def tail(
     settings = load_settings(config)
     view = View(topic.removeprefix(settings.kafka.topic_prefix), conditions, with_bodies=bodies)
     show = _json_printer(view) if as_json or not screen.is_terminal() else _line_printer(view)
-    try:
-        run(
-            _read(
-                settings,
-                full_name(topic, settings),
-                start,
-                view=view,
-                show=show,
-                follow=follow,
-                records_max=records_max,
-            )
-        )
-    except BrokenPipeError:
-        # Whoever read the pipe has seen enough.
-        screen.leave_pipe()
+    name = full_name(topic, settings)
+    run(_read(settings, name, start, view=view, show=show, follow=follow, records_max=records_max))
 
 
 async def _read(

@@ -18,7 +18,8 @@ from schemas.records import RawRecord
 from schemas.settings import EndpointSettings, Settings
 from schemas.vocabulary import Domain
 
-_ARRIVE_WITHIN_S = 30.0
+_ARRIVE_WITHIN_S = 15.0
+_REJECTED = "rejected"
 EVENT_TOPICS = tuple(domain.topic for domain in Domain)
 
 
@@ -32,12 +33,13 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One stop of the tour: what was sent where, the answer, and what arrived of it."""
+    """One stop of the tour: what was sent where, the answer, what arrived of it, and why nothing did, where known."""
 
     sample: Sample
     endpoint: str
     answer: Answer
     arrivals: tuple[Arrival, ...]
+    reason: str = ""
 
     @property
     def complete(self) -> bool:
@@ -54,7 +56,7 @@ async def tour(
     Raises:
         DropstreamError: the ingress or the cluster cannot be reached.
     """
-    topics = [full_name(name, settings) for name in EVENT_TOPICS]
+    topics = [full_name(name, settings) for name in (*EVENT_TOPICS, _REJECTED)]
     stops: list[Stop] = []
     async with open_reader(settings, topics, "latest") as reader, open_session() as session:
         for sample, name, endpoint in _samples(settings, providers):
@@ -63,8 +65,8 @@ async def tour(
             number = int((now - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds()) * 10 + len(stops)
             outgoing = sign(sample.body(number, now), endpoint, sample, now)
             answer = await deliver_one(session, base_url, name, endpoint, outgoing=outgoing)
-            arrivals = await _arrivals(reader, settings, answer.delivery_id, len(sample.event_types))
-            stops.append(Stop(sample, name, answer, arrivals))
+            arrivals, reason = await _outcome(reader, settings, answer.delivery_id, len(sample.event_types))
+            stops.append(Stop(sample, name, answer, arrivals, reason))
             on_stop(stops[-1])
     return stops
 
@@ -92,14 +94,25 @@ def _samples(settings: Settings, providers: Iterable[Provider]) -> list[tuple[Sa
     ]
 
 
-async def _arrivals(reader: Reader, settings: Settings, delivery_id: str | None, expected: int) -> tuple[Arrival, ...]:
+async def _outcome(
+    reader: Reader, settings: Settings, delivery_id: str | None, expected: int
+) -> tuple[tuple[Arrival, ...], str]:
+    """The delivery's events, waited for, and why it was rejected, where it was."""
     found: list[Arrival] = []
+    reason = ""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _ARRIVE_WITHIN_S
-    while delivery_id and len(found) < expected and loop.time() < deadline:
-        arrived = [_arrival(record, settings) for record in await reader.fetch()]
-        found += [arrival for arrival in arrived if arrival.event["delivery"] == delivery_id]
-    return tuple(sorted(found, key=lambda arrival: EVENT_TOPICS.index(arrival.topic)))
+    while delivery_id and len(found) < expected and not reason and loop.time() < deadline:
+        for record in await reader.fetch():
+            if record.position.topic != full_name(_REJECTED, settings):
+                found += [one for one in [_arrival(record, settings)] if one.event["delivery"] == delivery_id]
+            elif _header(record, "dropstream-delivery") == delivery_id:
+                reason = f"{_header(record, 'dropstream-reason')}: {_header(record, 'dropstream-detail')}"
+    return tuple(sorted(found, key=lambda arrival: EVENT_TOPICS.index(arrival.topic))), reason
+
+
+def _header(record: RawRecord, name: str) -> str:
+    return next((content.decode(errors="replace") for key, content in record.headers if key == name and content), "")
 
 
 def _arrival(record: RawRecord, settings: Settings) -> Arrival:

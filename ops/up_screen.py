@@ -1,21 +1,25 @@
 """How `dropstream up` looks: a spinner while things start, the tour stop by stop, new events as they come."""
 
-from collections.abc import Callable, Iterator
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.table import Table
+from rich.cells import cell_len
 from rich.text import Text
 
-from ops.broker.local import Broker, BrokerKind
+from ops.broker.local import PORT, Broker, BrokerKind
 from ops.broker.runtime import KAFKA_VERSION
-from ops.screen import console, is_terminal, printable, say, show_table, write_line
+from ops.screen import console, is_terminal, printable, say, write_line
 from ops.tour import Arrival, Stop
 from schemas.secrets import Secret
 from schemas.settings import Settings
 
 # Columns from which on there is room for a day and a delivery's id.
 _WIDE = 120
+# Time, topic, what and subject of an event's line are always shown.
+_NAMES = 4
 
 Progress = Callable[[str], None]
 
@@ -32,9 +36,10 @@ def spinner() -> Iterator[Progress]:
 
 def show_ground(broker: Broker) -> None:
     """Which broker all this runs on."""
+    moved = "" if broker.bootstrap_servers.endswith(f":{PORT}") else f", for {PORT} or {PORT + 1} is taken"
     kinds = {
-        BrokerKind.GIVEN: f"Kafka at {broker.bootstrap_servers}, as $KAFKA says.",
-        BrokerKind.KAFKA: f"Apache Kafka {KAFKA_VERSION} at {broker.bootstrap_servers}.",
+        BrokerKind.GIVEN: f"Kafka at {broker.bootstrap_servers}, as {broker.source} says.",
+        BrokerKind.KAFKA: f"Apache Kafka {KAFKA_VERSION} at {broker.bootstrap_servers}{moved}.",
         BrokerKind.MEMORY: broker.limits,
     }
     say(kinds[broker.kind], style="yellow" if broker.kind is BrokerKind.MEMORY else "green")
@@ -54,29 +59,34 @@ def show_stop(stop: Stop) -> None:
     if not good:
         expected = ", ".join(stop.sample.event_types)
         say(f"  expected {expected}; {len(stop.arrivals)} arrived", style="red")
+        if stop.reason:
+            say(f"  rejected, {printable(stop.reason)}", style="red")
 
 
 def show_arrival(arrival: Arrival) -> None:
-    """One event on one line: when, on which topic, what, of what, how sure; cut to fit a terminal, whole in a pipe."""
+    """One event on one line: when, on which topic, what, of what, and where there is room how much and how sure."""
     event = arrival.event
     sure = f"{event['timequality']} · {event['signature']}"
     subject, figures = printable(event["subject"]), _figures(arrival)
     if not is_terminal():
-        cells = (event["time"], f"{arrival.topic:<9}", f"{event['type']:<36}", subject, figures, sure)
-        write_line("  " + "  ".join(cell for cell in cells if cell))
+        words = (event["time"], f"{arrival.topic:<9}", f"{event['type']:<36}", subject, figures, sure)
+        write_line("  " + "  ".join(word for word in words if word))
         return
-    row = Table.grid(padding=(0, 2), expand=True)
     # Milliseconds are enough for an eye, and where it is narrow the day is today.
-    time = f"  {event['time'][: -len('123Z')]}Z"
-    columns = [(len(time), "cyan"), (9, "bold"), (18, ""), (None, "magenta"), (14, ""), (19, "dim")]
-    if console().width < _WIDE:
-        time = f"  {time.partition('T')[2]}"
-        columns = [(len(time), "cyan"), *columns[1:-1]]
-    for width, style in columns:
-        row.add_column(width=width, ratio=None if width else 1, style=style, no_wrap=True, overflow="ellipsis")
-    what = event["type"].rpartition(".")[2]
-    row.add_row(*(time, arrival.topic, what, Text(subject), Text(figures), sure)[: len(columns)])
-    console().print(row)
+    time = f"{event['time'][: -len('123Z')]}Z"
+    what = printable(event["type"].rpartition(".")[2])
+    clock = time if console().width >= _WIDE else time.partition("T")[2]
+    cells: list[tuple[str, int, str]] = [(clock, 0, "cyan"), (arrival.topic, 9, "bold"), (what, 18, "")]
+    cells += [(subject, 16, "magenta"), (figures, 14, ""), (sure, 0, "dim")]
+    # What a person copies stays whole: for its sake the least important cells go, from the end.
+    while len(cells) > _NAMES and _width(cells) > console().width:
+        cells.pop()
+    line = Text("  ").join(Text(text.ljust(width), style=style) for text, width, style in cells)
+    console().print(Text("  ").append_text(line), crop=False, no_wrap=True, overflow="ignore")
+
+
+def _width(cells: Sequence[tuple[str, int, str]]) -> int:
+    return sum(2 + max(cell_len(text), width) for text, width, _ in cells)
 
 
 def _figures(arrival: Arrival) -> str:
@@ -89,29 +99,32 @@ def _figures(arrival: Arrival) -> str:
     return ""
 
 
-def show_invitation(settings: Settings, base_url: str, config: Path) -> None:
+def show_invitation(settings: Settings, base_url: str, exports: Mapping[str, str]) -> None:
     """What can be done now: the URLs to give to a provider, and the verbs to try."""
     say("")
-    rows = [
-        (f"{base_url}/webhooks/{name}" + ("/TOKEN" if endpoint.token else ""), _place(endpoint.token))
-        for name, endpoint in settings.endpoints.items()
-    ]
-    show_table(("webhook URL", "TOKEN is the text of"), rows)
+    say("Webhook URLs", style="bold")
+    for name, endpoint in settings.endpoints.items():
+        say(f"  {base_url}/webhooks/{name}" + ("/TOKEN" if endpoint.token else ""))
+        if endpoint.token:
+            say(f"    TOKEN is the text of {_place(endpoint.token)}", style="dim")
     admin = f"http://{settings.ingest.admin_host}:{settings.ingest.admin_port}"
     say("Health and metrics", style="bold")
     say(f"  {admin}/readyz  {admin}/metrics")
     say(f"  the same of the processors on port {settings.process.admin_port}")
-    say("In another terminal", style="bold")
-    say(f"  export DROPSTREAM_CONFIG={_near(config)}")
-    say("  .venv/bin/dropstream send --list")
-    say("  .venv/bin/dropstream tail orders --from beginning")
+    say("In another terminal, in this folder", style="bold")
+    for variable, text in exports.items():
+        say(f"  export {variable}={shlex.quote(text)}")
+    program = _near(Path(sys.executable).with_name("dropstream"))
+    call = shlex.quote(str(program)) if program.exists() else f"{shlex.quote(sys.executable)} -m ops"
+    say(f"  {call} send --list")
+    say(f"  {call} tail orders --from beginning")
     say("New events show here as they come; Ctrl-C ends everything.", style="bold")
 
 
-def _place(token: Secret | None) -> str:
+def _place(token: Secret) -> str:
     """Where a person finds the token."""
-    kind, _, name = token.reference.partition(":") if token else ("", "", "")
-    return str(_near(Path(name))) if kind == "file" else f"${name}" if name else ""
+    kind, _, name = token.reference.partition(":")
+    return str(_near(Path(name))) if kind == "file" else f"${name}"
 
 
 def _near(path: Path) -> Path:

@@ -55,7 +55,7 @@ async def running_broker(data: Path, *, nodes: int, port: int) -> Started | None
     if len(up) < len(found):
         ids = ", ".join(str(node.id) for node in found if node.state is NodeState.STOPPED)
         raise DropstreamError(
-            f"node {ids} of the broker on {data} has ended: `dropstream kafka stop`, then start again"
+            f"node {ids} of the broker on {data} has ended: `dropstream kafka stop --data {data}`, then start again"
         )
     if (len(up), up[0].port) != (nodes, port):
         raise DropstreamError(

@@ -14,6 +14,7 @@ from ops.broker.archive import with_archive
 from ops.broker.cluster import BrokerCluster, open_cluster
 from ops.broker.install import STATE_FOLDER, Progress, Unavailable, find_kafka
 from ops.broker.memory import MEMORY_BROKER_LIMITS, memory_broker
+from ops.broker.probe import find_free_ports
 from ops.broker.runtime import JavaRuntime, Runtime
 from schemas.errors import DropstreamError
 
@@ -30,25 +31,31 @@ class BrokerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where a broker is and of which kind; `limits` is a sentence to show where it is not real Kafka, else empty."""
+    """Where a broker is and of which kind.
+
+    `limits` is a sentence to show where it is not real Kafka, else empty; `source` is what named a given one.
+    """
 
     kind: BrokerKind
     bootstrap_servers: str
     limits: str = ""
+    source: str = ""
 
 
 @contextlib.asynccontextmanager
 async def any_broker(
     data: Path, *, environ: Mapping[str, str], progress: Progress, port: int = PORT
 ) -> AsyncIterator[Broker]:
-    """The broker of KAFKA=host:port, else real Kafka on `data` and `port`, else one in memory; ours end with the block.
+    """The broker of KAFKA=host:port, else real Kafka on `data`, else one in memory; ours end with the block.
+
+    Real Kafka listens on `port` and the one after it, or on the next two that are free.
 
     Raises:
         DropstreamError: a broker should start here but cannot; says what to do.
     """
     given = environ.get("KAFKA")
     if given:
-        yield Broker(BrokerKind.GIVEN, given)
+        yield Broker(BrokerKind.GIVEN, given, source="$KAFKA")
         return
     runtime = await prepare_kafka(environ=environ, progress=progress)
     if isinstance(runtime, Unavailable):
@@ -57,7 +64,8 @@ async def any_broker(
             limits = f"No real Kafka here ({runtime.reason}). {MEMORY_BROKER_LIMITS}"
             yield Broker(BrokerKind.MEMORY, address, limits)
         return
-    async with _running(await open_cluster(data, nodes=1, port=port, runtime=runtime, progress=progress)) as cluster:
+    free = find_free_ports(2, after=port)
+    async with _running(await open_cluster(data, nodes=1, port=free, runtime=runtime, progress=progress)) as cluster:
         yield Broker(BrokerKind.KAFKA, cluster.bootstrap_servers)
 
 

@@ -59,10 +59,10 @@ class BrokerNode:
         """
         running = find_running(self.plan.folder)
         if running:
+            data = self.plan.folder.parent
             raise DropstreamError(
-                f"{self.plan.folder.parent} is in use: a broker runs on it (pid {running.process.pid}, "
-                f"port {running.port}); "
-                "stop it with `dropstream kafka stop`, or name another folder with --data"
+                f"{data} is in use: a broker runs on it (pid {running.process.pid}, port {running.port}); "
+                f"stop it with `dropstream kafka stop --data {data}`, or name another folder with --data"
             )
         for port in (self.plan.port, self.plan.controller_port):
             _check_port(port)

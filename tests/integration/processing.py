@@ -63,15 +63,20 @@ def deliveries(count: int, first: int = 1) -> list[Delivery]:
 async def put(settings: Settings, batch: Sequence[Delivery]) -> None:
     """Writes the deliveries to `raw`."""
     async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
-        for delivery in batch:
-            await producer.send(
-                settings.kafka.topic_prefix + "raw",
-                value=delivery.body,
-                key=raw_key(delivery.endpoint, 1, delivery.body),
-                headers=record_headers(delivery),
-                timestamp_ms=timestamp_ms(delivery.received_at),
-            )
-        await producer.flush()
+        await send(producer, settings, batch)
+
+
+async def send(producer: AIOKafkaProducer, settings: Settings, batch: Sequence[Delivery]) -> None:
+    """Writes the deliveries to `raw`, on all in-sync replicas on return."""
+    for delivery in batch:
+        await producer.send(
+            settings.kafka.topic_prefix + "raw",
+            value=delivery.body,
+            key=raw_key(delivery.endpoint, 1, delivery.body),
+            headers=record_headers(delivery),
+            timestamp_ms=timestamp_ms(delivery.received_at),
+        )
+    await producer.flush()
 
 
 async def prepared(settings: Settings) -> Settings:

@@ -1,8 +1,8 @@
 """Why the runtime is what it is: with the usual loop a rebalance in the middle of a batch doubles records.
 
 The usual loop (one transactional producer a process, offsets sent to the transaction) and ours do the same slow work
-under the same schedule. aiokafka sends the offsets without member and generation, so nobody stops a member that has lost
-its partition (aio-libs/aiokafka issue 844).
+under the same schedule. aiokafka sends the offsets without member and generation, so nobody stops a member that has
+lost its partition (aio-libs/aiokafka issue 844).
 """
 
 import asyncio

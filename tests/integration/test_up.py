@@ -4,14 +4,19 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from ops.broker.install import Unavailable
+from ops.broker.local import any_broker
 from ops.broker.probe import find_free_ports
+from ops.broker.runtime import Runtime
+from ops.local_setup import local_file
 from tests.conftest import KafkaUnderTest
 
 pytestmark = pytest.mark.kafka
@@ -33,11 +38,27 @@ def environment(kafka: KafkaUnderTest, prefix: str) -> dict[str, str]:
     }
 
 
+def system(
+    environ: dict[str, str], folder: Path, *options: str
+) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    """`dropstream up` in a folder of its own."""
+    return program(environ, folder, "up", *options)
+
+
+@pytest.fixture(autouse=True)
+def _no_file_is_left(prefix: str) -> Iterator[None]:
+    """The file that `up` writes for the ports of a test goes with it."""
+    yield
+    for file in local_file().parent.glob("dropstream-*.toml"):
+        if prefix in file.read_text():
+            file.unlink()
+
+
 @asynccontextmanager
-async def system(environ: dict[str, str], folder: Path, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`dropstream up` in a folder of its own; killed at the end where it still runs."""
+async def program(environ: dict[str, str], folder: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`dropstream` in a folder of its own; killed at the end where it still runs."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ops", "up", *options),
+        *(sys.executable, "-m", "ops", *arguments),
         cwd=folder,
         env=environ,
         stdout=asyncio.subprocess.PIPE,
@@ -107,14 +128,78 @@ async def test_nothing_is_left_behind(
     assert await nothing_left_of(prefix)
 
 
-async def test_a_taken_port_is_one_clear_sentence(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
-    """Who has the ingress port taken reads which setting moves it, and nothing was started."""
+async def test_the_invitation_works_as_it_is_printed(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+    """Another terminal that knows the printed variables alone reaches the ingress and the topics of this system."""
+    async with system(environment(kafka, prefix), tmp_path) as process:
+        said = await output(process, until="Ctrl-C ends everything")
+        exports = dict(re.findall(r"^  export (\w+)=(\S+)$", said, re.MULTILINE))
+        assert list(exports) == ["DROPSTREAM_CONFIG"]
+        elsewhere = {"PATH": os.environ["PATH"], **exports}
+        for verb in (["send", "dreamship-basic"], ["topics", "plan"]):
+            async with program(elsewhere, tmp_path, *verb) as told:
+                text = await output(told, until="\0")
+                assert await told.wait() == 0, text
+        assert f"{prefix}orders\t3\t1\tagrees" in text
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_where_kafka_is_may_be_said_in_three_ways(prefix: str, tmp_path: Path, own: bool) -> None:
+    """A broker that the person's file or environment names is used, and where it is away that source is named."""
+    environ = {**os.environ, "DROPSTREAM_KAFKA__TOPIC_PREFIX": prefix}
+    environ.pop("KAFKA", None)
+    source = "$DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS"
+    port = find_free_ports(3, after=24_000 + os.getpid() % 1_000 * 8)
+    ports = f"[ingest]\nport = {port}\nadmin_port = {port + 1}\n[process]\nadmin_port = {port + 2}\n"
+    if own:
+        source = f"kafka.bootstrap_servers in {tmp_path}/dropstream.toml"
+        ports += '[kafka]\nbootstrap_servers = "127.0.0.1:1"\n'
+    else:
+        environ["DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
+    (tmp_path / "dropstream.toml").write_text(ports + "[endpoints]\n")
+    async with system(environ, tmp_path, "--once") as process:
+        said = await output(process, until="\0")
+        assert await process.wait() == 1
+    assert "error: cannot reach Kafka at 127.0.0.1:1; " in said
+    assert f"{source} says to use this broker." in said
+
+
+async def test_an_incomplete_stop_says_why(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+    """A sample that is rejected is told with the reason, at once, and the exit code is 1."""
+    secret = '[{ value = "env:OLD", expires = 2020-01-01T00:00:00Z }]'
+    (tmp_path / "dropstream.toml").write_text(
+        f'[kafka]\nreplication_factor = 1\n[endpoints.old]\nprovider = "shipstream"\nsecrets = {secret}\n'
+    )
+    async with system({**environment(kafka, prefix), "OLD": "expired"}, tmp_path, "--once") as process:
+        said = await output(process, until="\0")
+        assert await process.wait() == 1
+    assert said.count("  expected dropstream.") == 2
+    assert said.count("  rejected, secret_expired: ") == 2
+
+
+async def test_taken_ports_are_one_clear_sentence(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+    """Who has ports taken reads all of them at once, with what moves them, and nothing was started."""
     environ = environment(kafka, prefix)
     async with system(environ, tmp_path) as first:
         await output(first, until="Ctrl-C ends everything")
         async with system(environ, tmp_path) as second:
             said = await output(second, until="\0")
             assert await second.wait() == 1
-    assert "ingest.port" in said
-    assert "DROPSTREAM_INGEST__PORT=" in said
+    for setting, variable in (
+        ("ingest.port", "DROPSTREAM_INGEST__PORT="),
+        ("ingest.admin_port", "DROPSTREAM_INGEST__ADMIN_PORT="),
+        ("process.admin_port", "DROPSTREAM_PROCESS__ADMIN_PORT="),
+    ):
+        assert f" for {setting}: Address already in use" in said
+        assert variable in said
     assert "Traceback" not in said
+
+
+async def test_a_taken_broker_port_is_no_hindrance(kafka_found: Runtime | Unavailable, tmp_path: Path) -> None:
+    """A broker of ours takes the next two ports that are free."""
+    if isinstance(kafka_found, Unavailable):
+        pytest.skip(kafka_found.reason)
+    port = find_free_ports(4, after=26_000 + os.getpid() % 500 * 8)
+    environ = {name: text for name, text in os.environ.items() if name != "KAFKA"}
+    with socket.create_server(("127.0.0.1", port + 1)):
+        async with any_broker(tmp_path / "data", environ=environ, progress=lambda _: None, port=port) as broker:
+            assert broker.bootstrap_servers == f"127.0.0.1:{port + 2}"

@@ -22,7 +22,7 @@ CONFIGURATION = """
 bootstrap_servers = "127.0.0.1:1"
 [ingest]
 port = 1
-admin_port = 1
+admin_port = 2
 [process]
 admin_port = 1
 [endpoints.acme]
@@ -37,6 +37,7 @@ enabled = false
 VERBS = (
     *(["up"], ["ingest"], ["process"], ["send"], ["tail"], ["gaps"], ["audit"], ["schemas", "export"], ["doctor"]),
     *(["topics", "plan"], ["topics", "apply"]),
+    *(["kafka", "start"], ["kafka", "stop"], ["kafka", "status"]),
     *(["endpoints", "list"], ["endpoints", "check"], ["endpoints", "token"]),
 )
 # What a pipe never gets: an escape sequence, or a character that draws a box.
@@ -129,6 +130,7 @@ def test_without_a_verb_it_shows_every_verb(dropstream: Dropstream) -> None:
         (["send", "shipstream-ordr-created"], "nearest: shipstream-order-created"),
         (["send", "shipstream-order-created", "--endpoint", "acne"], "nearest: acme"),
         (["send", "modern-dropship"], "no enabled endpoint has the provider modern_dropship"),
+        (["send", "shipstream-order-created", "--url", "notaurl"], "'notaurl' is no base such as"),
         (["tail", "orders", "--from", "yesterday"], "is none of: beginning, latest, a time"),
         (["tail", "orders", "--where", "status"], "is not FIELD=VALUE"),
     ],
@@ -240,7 +242,8 @@ def test_the_doctor_names_what_is_missing_and_goes_on(dropstream: Dropstream) ->
 
 
 def test_the_doctor_tells_the_faults_of_a_configuration(dropstream: Dropstream) -> None:
-    """To the doctor a faulty configuration is a finding like any other."""
+    """A configuration that cannot be used ends the doctor as it ends every verb, with the file named."""
     ended = dropstream("doctor", DROPSTREAM_KAFKA__PARTITIONS="none")
-    assert ended.code == 1
-    assert ended.stdout.startswith("configuration\tfailed\tkafka.partitions: Input should be a valid integer\n")
+    assert ended.code == 2
+    assert ended.stdout.startswith("time zones\tok\t")
+    assert ended.stderr == "error: dropstream.toml: 1 fault\n  kafka.partitions: Input should be a valid integer\n"

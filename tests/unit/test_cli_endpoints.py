@@ -11,6 +11,7 @@ from schemas.settings import Settings
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ENVIRON = {"ONE": "secret-one", "TWO": "secret-two", "SHORT": "short", "LONG": "a-token-of-more-than-22-characters"}
+ENVIRON["ODD"] = "a token/with ? and more than 22 characters"
 
 
 def settings_of(text: str) -> Settings:
@@ -51,6 +52,12 @@ def test_a_sound_endpoint_has_no_problem() -> None:
         ('secrets = ["env:ONE"]\nlanes = 2', "error", "lanes = 2 spreads its sequence over partitions; set lanes = 1"),
         ('secrets = ["env:ONE"]\nsignature = "verify-if-present"', "warning", "takes deliveries without a signature"),
         ('secrets = ["env:ONE"]\ntoken = "env:SHORT"', "warning", "token env:SHORT is short enough to guess"),
+        ('secrets = ["env:ONE"]\ntoken = "env:ODD"', "error", "token env:ODD has characters that a URL holds encoded"),
+        (
+            'secrets = ["env:ONE"]\nsignature_scheme = { format = "plain" }',
+            "warning",
+            "signature_scheme does nothing: the scheme of shipstream is fixed; remove it",
+        ),
     ],
 )
 def test_a_problem_is_named_with_what_to_do(options: str, level: str, words: str) -> None:
@@ -59,6 +66,22 @@ def test_a_problem_is_named_with_what_to_do(options: str, level: str, words: str
     assert (problem.level, problem.endpoint) == (level, "acme")
     assert problem.sentence.startswith(words)
     assert "secret-" not in problem.sentence
+
+
+@pytest.mark.parametrize(
+    ("ingest", "count"),
+    [
+        ("port = 8081", 1),
+        ('host = "127.0.0.1"\nport = 8081', 1),
+        ('host = "10.0.0.1"\nport = 8081', 0),
+        ("port = 0\nadmin_port = 0", 0),
+    ],
+)
+def test_two_listeners_on_one_port_are_an_error(ingest: str, count: int) -> None:
+    """Webhooks and the admin pages cannot share a port of one host."""
+    problems = problems_of(f'[ingest]\n{ingest}\n[endpoints.a]\nprovider = "shipstream"\nsecrets = ["env:ONE"]\n')
+    sentence = "port and admin_port are both 8081, so it cannot start; set ingest.admin_port to another"
+    assert problems == (Problem("error", "ingest", sentence),) * count
 
 
 def test_an_unconfirmed_scheme_wants_a_token() -> None:

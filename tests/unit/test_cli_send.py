@@ -76,6 +76,21 @@ def test_an_endpoint_without_secrets_gets_unsigned_deliveries() -> None:
     assert dict(outgoing.headers) == {"Content-Type": "application/json"}
 
 
+def test_the_first_secret_that_has_not_expired_signs() -> None:
+    """An expired secret in front is passed over; where all have expired the first one signs."""
+    old = '{ value = "env:DROPEA", expires = 2026-05-31T00:00:00Z }'
+    text = f'[endpoints.a]\nprovider = "shipstream"\nsecrets = [{old}, "env:SHIP"]\n'
+    text += f'[endpoints.b]\nprovider = "shipstream"\nsecrets = [{old}]\n'
+    endpoints = settings_of(text + ONE).endpoints
+    sample = discover()["shipstream"].samples[0]
+
+    def headers(name: str, day: int) -> dict[str, str]:
+        return dict(sign(BODY, endpoints[name], sample, datetime(2026, 5, day, tzinfo=UTC)).headers)
+
+    assert headers("a", 31) == headers("acme", 31)
+    assert headers("a", 30) == headers("b", 30) == headers("b", 31) != headers("acme", 31)
+
+
 def test_the_token_is_the_last_segment_of_the_path() -> None:
     """Whatever a token holds, it stays one segment."""
     endpoints = settings_of(TWO).endpoints

@@ -1,0 +1,1 @@
+"""Faults, really caused, at length: run by `make chaos`."""
