@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 
 from ops.cluster import (
     CLOSE_TIMEOUT_S,
@@ -89,7 +90,11 @@ class Reader:
 
     async def fetch(self) -> list[RawRecord]:
         """What came next, in order within a partition; empty when nothing came for half a second."""
-        batches = await self._consumer.getmany(timeout_ms=_FETCH_TIMEOUT_MS, max_records=_RECORDS_PER_FETCH_MAX)
+        try:
+            batches = await self._consumer.getmany(timeout_ms=_FETCH_TIMEOUT_MS, max_records=_RECORDS_PER_FETCH_MAX)
+        except OffsetOutOfRangeError as error:
+            await self._return_to_the_log(error.args[0])
+            return []
         return [_record(one) for batch in batches.values() for one in batch]
 
     async def is_at_end(self) -> bool:
@@ -98,6 +103,14 @@ class Reader:
             if await self._consumer.position(partition) < end:
                 return False
         return True
+
+    async def _return_to_the_log(self, positions: Mapping[TopicPartition, int]) -> None:
+        """What was deleted under us is passed over; what a new leader does not have yet is waited for."""
+        beginnings = await self._consumer.beginning_offsets(list(positions))
+        for partition, position in positions.items():
+            if position < beginnings[partition]:
+                self._consumer.seek(partition, beginnings[partition])
+        await asyncio.sleep(_FETCH_TIMEOUT_MS / 1000)
 
 
 @asynccontextmanager

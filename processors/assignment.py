@@ -73,6 +73,9 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
         """Notes the partitions; nothing is fetched from one before it is open."""
         self._told = True
         self.consumer.pause(*assigned)
+        for source in assigned:
+            # A position of some kind, or the client looks for one by itself; opening sets the real one.
+            self.consumer.seek(source, 0)
         self._noted.update(assigned)
         self._kept = {source: self._kept.get(source) or Kept(self.work.new_state()) for source in assigned}
         _log.info("partitions_assigned", group=self.work.name, count=len(assigned))
@@ -85,6 +88,14 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
             self._noted &= self.consumer.assignment()
             errors = await asyncio.gather(*map(self._open_one, sorted(self._noted)))
         return next((error for error in errors if error is not None), None)
+
+    async def reopen(self, sources: Collection[TopicPartition]) -> None:
+        """Opens these partitions anew with the next round: their position is not one that the log has now."""
+        async with self._lock:
+            for source in self._open.keys() & set(sources):
+                self._drop(source)
+                self.consumer.pause(source)
+                self._noted.add(source)
 
     async def process(self, batches: Batches) -> bool:
         """One transaction per partition, side by side; one that fails is opened anew later, and its records come again.

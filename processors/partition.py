@@ -146,14 +146,16 @@ async def open_partition(
     try:
         async with asyncio.timeout(settings.process.transaction_timeout_ms / 1000):
             await producer.start()
-            committed = await consumer.committed(source)
             # `seek_to_committed` does nothing where nothing is committed, or 0.
-            offset = committed if committed is not None else await _first_offset(consumer, source)
+            committed = await consumer.committed(source) or 0
+            offset = max(committed, await _first_offset(consumer, source))
         await catch_up(kept, work.changelog_of(source), settings)
     except BaseException:
         await _stop(producer)
         raise
     consumer.seek(source, offset)
+    if 0 < committed < offset:
+        _log.error("deliveries_deleted_unread", group=work.name, partition=source.partition, count=offset - committed)
     _log.info(
         "partition_opened", group=work.name, partition=source.partition, offset=offset, remembered=kept.state.entries
     )

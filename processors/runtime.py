@@ -15,7 +15,7 @@ from typing import Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from processors.assignment import Assignment, Batches
 from processors.state import StateT
@@ -110,7 +110,7 @@ class Group(Generic[StateT]):
         process = self.work.settings.process
         if (error := await assignment.open_noted()) is not None:
             await self._back_off("partition_not_opened", error)
-        batches = await self._fetch(consumer)
+        batches = await self._fetch(consumer, assignment)
         began = loop.time()
         if batches and not await assignment.process(batches):
             await self._back_off("round_incomplete", None)
@@ -123,7 +123,7 @@ class Group(Generic[StateT]):
             if sum(map(len, batches.values())) < process.records_per_round_max:
                 await self._pause(began + process.commit_interval_ms / 1000 - loop.time())
 
-    async def _fetch(self, consumer: AIOKafkaConsumer) -> Batches:
+    async def _fetch(self, consumer: AIOKafkaConsumer, assignment: Assignment[StateT]) -> Batches:
         """What came; nothing where the cluster is away or we are to stop.
 
         Raises:
@@ -140,6 +140,10 @@ class Group(Generic[StateT]):
             return {}
         try:
             batches: Batches = fetch.result()
+        except OffsetOutOfRangeError as error:
+            await assignment.reopen(error.args[0])
+            await self._back_off("position_out_of_range", error)
+            return {}
         except KafkaError as error:
             if not error.retriable and self._failures > _FAILURES_MAX:
                 raise DropstreamError(f"group {self.work.name} cannot fetch any more: {error!r}") from error

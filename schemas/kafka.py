@@ -8,8 +8,9 @@ from schemas.settings import KafkaSettings, ProcessSettings, Settings
 from schemas.topics import record_bytes_max
 
 _BATCH_BYTES = 262_144
-# A position of the log that was deleted under us begins again at its start, never at its end.
-_OFFSET_RESET = "earliest"
+# Never by itself: after the loss of a leader a position can be out of range for a moment, and a client that then begins
+# at the start of the log reads everything twice. Whoever reads seeks.
+_OFFSET_RESET = "none"
 _FETCH_WAIT_MS = 100
 _RESTORE_FETCH_BYTES = 16_777_216
 
