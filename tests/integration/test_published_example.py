@@ -39,7 +39,8 @@ Member = Callable[[Settings, str, asyncio.Event], Coroutine[Any, Any, None]]
 async def usual_member(settings: Settings, name: str, stopping: asyncio.Event) -> None:
     """Consume, transform, produce, as documentation and blogs show it."""
     prefix = settings.kafka.topic_prefix
-    consumer = AIOKafkaConsumer(f"{prefix}raw", **group_consumer_arguments(settings, group=f"{prefix}usual"))
+    arguments = {**group_consumer_arguments(settings, group=f"{prefix}usual"), "auto_offset_reset": "earliest"}
+    consumer = AIOKafkaConsumer(f"{prefix}raw", **arguments)
     producer = AIOKafkaProducer(**transactional_producer_arguments(settings, transactional_id=f"{prefix}{name}"))
     async with consumer, producer:
         while not stopping.is_set():
