@@ -36,7 +36,7 @@ format: env  ## puts the code in form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-chaos: env  ## 100,000 deliveries through every fault of the processors, on three nodes; about ten minutes
+chaos: env  ## 100,000 deliveries through every fault of the processors, on three nodes
 	@$(BIN)/python -m tests.chaos.processors
 
 bench: env  ## what remembering a million deliveries costs
