@@ -9,7 +9,7 @@ wait for transactions that are still being ended.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic
@@ -20,7 +20,8 @@ from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
 from processors.batch import Batch, Due
-from processors.state import Kept, StateT, catch_up
+from processors.offsets import committed_offset, first_offset
+from processors.state import Kept, StateT, catch_up, input_position
 from processors.work import Work
 from schemas.kafka import transactional_producer_arguments
 from schemas.records import Record
@@ -96,9 +97,10 @@ class Partition(Generic[StateT]):
             raise told from error
         self.kept.state.commit()
         self.kept.offset_next = max(self.kept.offset_next, changelog_next)
+        self.kept.input_next = outputs.offset_next or self.kept.input_next
         return written
 
-    async def _write(self, outputs: AsyncIterable[Record]) -> tuple[list[Record], int]:
+    async def _write(self, outputs: Batch[StateT] | Due) -> tuple[list[Record], int]:
         """Writes outputs and changes; they are at the brokers on return. Returns the changelog's next offset too."""
         written: list[Record] = []
         sent: list[asyncio.Future[RecordMetadata]] = []
@@ -108,7 +110,7 @@ class Partition(Generic[StateT]):
                 written.append(output)
                 sent.append(await self._send(output))
             changelog = self.work.changelog_of(self.source)
-            for key, value in self.kept.state.changes():
+            for key, value in (*self.kept.state.changes(), *input_position(outputs.offset_next)):
                 changed.append(await self.producer.send(changelog.topic, value, key=key, partition=changelog.partition))
             await self.producer.flush()
         except BaseException:
@@ -146,18 +148,27 @@ async def open_partition(
     try:
         async with asyncio.timeout(settings.process.transaction_timeout_ms / 1000):
             await producer.start()
-            # `seek_to_committed` does nothing where nothing is committed, or 0.
-            committed = await consumer.committed(source) or 0
-            offset = max(committed, await _first_offset(consumer, source))
+            committed = await committed_offset(producer.client, work.id, source)
+            first = await first_offset(consumer, source)
         await catch_up(kept, work.changelog_of(source), settings)
     except BaseException:
         await _stop(producer)
         raise
+    # The cluster forgets the offsets of a group that was away for a week (`offsets.retention.minutes`); the changelog
+    # does not.
+    known = kept.input_next if committed is None else committed
+    offset = max(known, first)
+    # `seek_to_committed` does nothing where nothing is committed, or 0.
     consumer.seek(source, offset)
-    if 0 < committed < offset:
-        _log.error("deliveries_deleted_unread", group=work.name, partition=source.partition, count=offset - committed)
+    if 0 < known < offset:
+        _log.error("deliveries_deleted_unread", group=work.name, partition=source.partition, count=offset - known)
     _log.info(
-        "partition_opened", group=work.name, partition=source.partition, offset=offset, remembered=kept.state.entries
+        "partition_opened",
+        group=work.name,
+        partition=source.partition,
+        offset=offset,
+        committed=committed,
+        remembered=kept.state.entries,
     )
     return Partition(source, work, kept, producer)
 
@@ -184,8 +195,3 @@ async def _stop(producer: AIOKafkaProducer) -> None:
         # It stopped half way, at what its sender died of.
         with contextlib.suppress(KafkaError):
             await producer.client.close()
-
-
-async def _first_offset(consumer: AIOKafkaConsumer, source: TopicPartition) -> int:
-    offsets: dict[TopicPartition, int] = await consumer.beginning_offsets([source])
-    return offsets[source]

@@ -18,6 +18,8 @@ from schemas.settings import Settings
 
 Change = tuple[bytes, bytes | None]
 
+# No state has such a key: theirs are of eight bytes, or JSON.
+_INPUT_KEY = b"input"
 _FETCH_WAIT_MS = 500
 _RECORDS_PER_FETCH = 5_000
 
@@ -55,10 +57,16 @@ StateT = TypeVar("StateT", bound=State)
 
 @dataclass(slots=True)
 class Kept(Generic[StateT]):
-    """A state, and up to where it has taken its changelog in."""
+    """A state, up to where it has taken its changelog in, and up to which offset of the input it stands for."""
 
     state: StateT
     offset_next: int = 0
+    input_next: int = 0
+
+
+def input_position(offset_next: int | None) -> Sequence[Change]:
+    """The changelog record that says up to which offset of the input the state stands; none where it did not move."""
+    return () if offset_next is None else ((_INPUT_KEY, str(offset_next).encode()),)
 
 
 async def catch_up(kept: Kept[StateT], changelog: TopicPartition, settings: Settings) -> None:
@@ -96,7 +104,10 @@ def _take(kept: Kept[StateT], key: bytes | None, value: bytes | None, changelog:
     try:
         if key is None:
             raise ValueError("it has no key")  # noqa: TRY301 one message for all that is wrong with a record
-        kept.state.restore(key, value)
+        if key == _INPUT_KEY:
+            kept.input_next = int(value or b"0")
+        else:
+            kept.state.restore(key, value)
     except ValueError as error:
         raise DropstreamError(
             f"changelog {changelog.topic}, partition {changelog.partition}, offset {offset} is corrupt: {error}\n"

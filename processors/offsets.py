@@ -1,0 +1,42 @@
+"""Where a group goes on in a partition, asked in a way that cannot mistake an error for "nothing committed".
+
+aiokafka 0.14 asks with version 3 of OffsetFetch, whose answer has an error of its own beside one per partition
+(KIP-88), and reads only the latter: while a coordinator moves or loads, its `committed()` gives None, and whoever then
+begins at the start processes everything twice.
+"""
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import CoordinatorNotAvailableError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
+
+_NONE_COMMITTED = -1
+
+
+async def committed_offset(client: AIOKafkaClient, group: str, source: TopicPartition) -> int | None:
+    """The group's committed offset; None only when its coordinator says that there is none.
+
+    Raises:
+        KafkaError: the coordinator is away, moving or loading, or refuses; ask again.
+    """
+    coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
+    answer = await client.send(coordinator, OffsetFetchRequest(group, [(source.topic, [source.partition])]))
+    found = [
+        (offset, error)
+        for topic, partitions in answer.topics
+        for partition, offset, _metadata, error in partitions
+        if (topic, partition) == source
+    ]
+    for error in (answer.error_code, *(error for _, error in found)):
+        if error:
+            raise for_code(error)(f"the committed offset of {source} is not to be had")
+    if not found:
+        raise CoordinatorNotAvailableError(f"the coordinator says nothing about {source}")
+    offset: int = found[0][0]
+    return None if offset == _NONE_COMMITTED else offset
+
+
+async def first_offset(consumer: AIOKafkaConsumer, source: TopicPartition) -> int:
+    """The oldest offset that the partition still has."""
+    offsets: dict[TopicPartition, int] = await consumer.beginning_offsets([source])
+    return offsets[source]
