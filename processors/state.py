@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from schemas.errors import DropstreamError
 from schemas.kafka import restore_arguments
@@ -74,10 +74,11 @@ async def catch_up(kept: Kept[StateT], changelog: TopicPartition, settings: Sett
 
     Raises:
         KafkaError, TimeoutError: the cluster is away or silent; `kept` is right as far as it came.
-        DropstreamError: a record of the changelog is corrupt. Nothing is guessed.
+        DropstreamError: a record of the changelog is corrupt, and no tombstone follows it. Nothing is guessed.
     """
     consumer = AIOKafkaConsumer(**restore_arguments(settings))
     timeout_s = settings.process.transaction_timeout_ms / 1000
+    corrupt: dict[bytes | None, str] = {}
     try:
         async with asyncio.timeout(timeout_s):
             await consumer.start()
@@ -93,24 +94,30 @@ async def catch_up(kept: Kept[StateT], changelog: TopicPartition, settings: Sett
                     break
                 batches = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=_RECORDS_PER_FETCH)
             for record in batches.get(changelog, ()):
-                _take(kept, record.key, record.value, changelog, record.offset)
+                _take(kept, record, corrupt)
     finally:
         async with asyncio.timeout(timeout_s):
             await consumer.stop()
+    for fault in corrupt.values():
+        raise DropstreamError(f"changelog {changelog.topic}, partition {changelog.partition}, {fault}")
     kept.offset_next = max(kept.offset_next, end)
 
 
-def _take(kept: Kept[StateT], key: bytes | None, value: bytes | None, changelog: TopicPartition, offset: int) -> None:
+def _take(kept: Kept[StateT], record: ConsumerRecord, corrupt: dict[bytes | None, str]) -> None:
+    """One record into memory; a fault into `corrupt` under its key, until a tombstone for that key takes it back."""
     try:
-        if key is None:
+        if record.value is None and record.key in corrupt:
+            del corrupt[record.key]
+        elif record.key == _INPUT_KEY:
+            kept.input_next = int(record.value or b"0")
+        elif record.key is None:
             raise ValueError("it has no key")  # noqa: TRY301 one message for all that is wrong with a record
-        if key == _INPUT_KEY:
-            kept.input_next = int(value or b"0")
         else:
-            kept.state.restore(key, value)
+            kept.state.restore(record.key, record.value)
     except ValueError as error:
-        raise DropstreamError(
-            f"changelog {changelog.topic}, partition {changelog.partition}, offset {offset} is corrupt: {error}\n"
+        corrupt[record.key] = (
+            f"offset {record.offset} is corrupt: {error}\n"
             "Something else wrote there. Write a tombstone for the record's key, or begin with a fresh changelog topic."
-        ) from error
-    kept.offset_next = offset + 1
+        )
+    if not corrupt:
+        kept.offset_next = record.offset + 1

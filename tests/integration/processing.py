@@ -108,21 +108,22 @@ class Processor:
             return await self.process.wait()
 
 
-async def start_processor(settings: Settings, folder: Path, name: str) -> Processor:
-    """Starts the program on the settings' broker and prefix."""
+async def start_processor(settings: Settings, folder: Path, name: str, *, dies_at: str | None = None) -> Processor:
+    """Starts the program on the settings' broker and prefix; `dies_at` is a step of `tests.integration.dying`."""
     config = folder / "dropstream.toml"
     kafka = settings.kafka
     config.write_text(
         f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\ntopic_prefix = "{kafka.topic_prefix}"\n'
         f"replication_factor = {kafka.replication_factor}\npartitions = {kafka.partitions}\n"
-        f"[sequence]\ngrace_seconds = {settings.sequence.grace_seconds}\n{PROCESS}\n{ENDPOINTS}"
+        f"[sequence]\ngrace_seconds = {settings.sequence.grace_seconds}\n"
+        f"{PROCESS}records_per_round_max = {settings.process.records_per_round_max}\n{ENDPOINTS}"
     )
     log = folder / f"{name}.log"
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "ops",
+            *(("tests.integration.dying", dies_at) if dies_at else ("ops",)),
             "process",
             "--config",
             str(config),

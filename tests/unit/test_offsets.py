@@ -1,0 +1,56 @@
+"""What a coordinator's answer about a committed offset means. The answers are as Kafka gives them (KIP-88)."""
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    CoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.protocol.commit import OffsetFetchResponse_v3
+
+from processors.offsets import committed_offset
+
+SOURCE = TopicPartition("raw", 7)
+Topics = list[tuple[str, list[tuple[int, int, str, int]]]]
+
+
+class Coordinator:
+    """A broker that gives one answer."""
+
+    def __init__(self, topics: Topics, error: int) -> None:
+        self.answer = OffsetFetchResponse_v3(0, topics, error)
+
+    async def coordinator_lookup(self, _kind: int, _group: str) -> int:
+        return 1
+
+    async def send(self, _node: int, _request: object) -> OffsetFetchResponse_v3:
+        return self.answer
+
+
+@pytest.mark.parametrize(("offset", "means"), [(0, 0), (41, 41), (-1, None)])
+async def test_an_offset_is_an_offset_and_minus_one_is_none(offset: int, means: int | None) -> None:
+    """A coordinator that knows the group is believed."""
+    client = Coordinator([("raw", [(6, 99, "", 0), (7, offset, "", 0)])], 0)
+    assert await committed_offset(client, "group", SOURCE) == means
+
+
+@pytest.mark.parametrize(
+    ("topics", "error", "raised"),
+    [
+        ([], 14, GroupLoadInProgressError),
+        ([], 16, NotCoordinatorForGroupError),
+        ([("raw", [(7, -1, "", 14)])], 0, GroupLoadInProgressError),
+        ([("raw", [(7, -1, "", 3)])], 0, UnknownTopicOrPartitionError),
+        ([], 0, CoordinatorNotAvailableError),
+        ([("raw", [(6, 99, "", 0)])], 0, CoordinatorNotAvailableError),
+    ],
+)
+async def test_an_error_is_never_taken_for_nothing_committed(
+    topics: Topics, error: int, raised: type[KafkaError]
+) -> None:
+    """Else a group would begin at the start of the log whenever its coordinator moves."""
+    with pytest.raises(raised):
+        await committed_offset(Coordinator(topics, error), "group", SOURCE)
