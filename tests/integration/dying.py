@@ -1,7 +1,7 @@
 """`dropstream` that kills itself with -9 at a named step of a transaction.
 
-Run as `python -m tests.integration.dying STEP VERB ...`. What it runs is the real program; only the calls at the borders
-of the steps are wrapped.
+Run as `python -m tests.integration.dying STEP VERB ...`. What it runs is the real program; only the calls at the
+borders of the steps are wrapped.
 """
 
 import asyncio
