@@ -16,7 +16,8 @@ _UNAVAILABLE_RETRY_AFTER_S = 5
 class Outcome(StrEnum):
     """Why a request was answered as it was."""
 
-    STORED = "stored"
+    STORED = "stored"  # On all in-sync replicas of Kafka.
+    SPOOLED = "spooled"  # On this machine's disk, and on its way to Kafka.
     CHECKED = "checked"  # GET or HEAD: somebody looks whether the URL is right.
     NOT_FOUND = "not_found"  # Path, endpoint or token; the answer never tells which.
     ADDRESS_REFUSED = "address_refused"
@@ -27,13 +28,14 @@ class Outcome(StrEnum):
     BODY_TOO_SLOW = "body_too_slow"
     CLIENT_LEFT = "client_left"  # Before its body was whole; nobody reads the answer.
     IN_FLIGHT_FULL = "in_flight_full"
-    KAFKA_UNAVAILABLE = "kafka_unavailable"
+    UNAVAILABLE = "unavailable"  # Neither Kafka nor the spool can take it.
     STOPPING = "stopping"
     FAILED = "failed"  # We are wrong: a fault of this program.
 
 
 _STATUS = {
     Outcome.STORED: 200,
+    Outcome.SPOOLED: 200,
     Outcome.CHECKED: 200,
     Outcome.NOT_FOUND: 404,
     Outcome.ADDRESS_REFUSED: 403,
@@ -44,7 +46,7 @@ _STATUS = {
     Outcome.BODY_TOO_SLOW: 408,
     Outcome.CLIENT_LEFT: 400,
     Outcome.IN_FLIGHT_FULL: 503,
-    Outcome.KAFKA_UNAVAILABLE: 503,
+    Outcome.UNAVAILABLE: 503,
     Outcome.STOPPING: 503,
     Outcome.FAILED: 503,
 }

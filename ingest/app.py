@@ -18,6 +18,8 @@ from ingest.limits import ByteBudget
 from ingest.occurrences import Occurrences
 from ingest.publisher import Publisher
 from ingest.receive import Receiver, Stamps
+from ingest.storage import Storage
+from ingest.supervisor import ProducerSupervisor
 from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.metrics_ingest import IngestMetrics
@@ -36,22 +38,29 @@ class Ingress:
     endpoints: EndpointTable
     receiver: Receiver
     publisher: Publisher
+    storage: Storage
     budget: ByteBudget
 
     def health(self) -> Health:
-        """Ready while Kafka takes deliveries and we do not stop.
+        """Ready while Kafka or the spool takes deliveries and we do not stop.
 
         Live until the background work broke. That the event loop runs is proven by the answer itself: one that hangs
         answers no probe.
         """
-        connected = self.publisher.connected
+        spool = self.storage.figures()
         return Health(
-            live=not self.publisher.broken,
-            ready=connected and not self.receiver.stopping,
+            live=not self.storage.broken,
+            ready=self.storage.usable and not self.receiver.stopping,
             facts={
-                "kafka_connected": connected,
+                "kafka_connected": self.publisher.connected,
                 "in_flight_bytes": self.budget.held_bytes,
                 "stopping": self.receiver.stopping,
+                "spool_usable": spool.usable,
+                "spool_deliveries": spool.deliveries,
+                "spool_refused": spool.refused,
+                "spool_bytes": spool.bytes_used,
+                "spool_oldest_seconds": round(spool.oldest_seconds, 1),
+                "spool_free_bytes": spool.free_bytes,
             },
         )
 
@@ -62,38 +71,45 @@ async def ingress(
 ) -> AsyncIterator[Ingress]:
     """Serves inside; on leaving stops accepting, answers what came and flushes, within `ingest.stop_grace_ms`.
 
-    Starts without Kafka, and then answers 503 until it is there. `reuse_port` lets several processes share the port.
+    Starts without Kafka, and then keeps deliveries in the spool until it is there. `reuse_port` lets several processes
+    share the port.
 
     Raises:
         DropstreamError: the port cannot be had.
     """
     metrics = IngestMetrics(registry)
     budget = ByteBudget(settings.ingest.in_flight_bytes_max)
-    publisher = Publisher(settings, metrics=metrics)
+    supervisor = ProducerSupervisor(settings, metrics=metrics)
+    publisher = Publisher(settings.ingest, supervisor=supervisor, metrics=metrics)
+    storage = Storage(settings.ingest, publisher=publisher, metrics=metrics)
     endpoints = EndpointTable(settings.endpoints, now=time.monotonic)
     receiver = Receiver(
         settings.ingest,
         endpoints=endpoints,
-        durable=publisher,
+        durable=storage,
         budget=budget,
         stamps=stamps,
         metrics=metrics,
         occurrences=Occurrences(now=time.monotonic),
     )
-    metrics.observe(in_flight_bytes=lambda: budget.held_bytes, producer_connected=lambda: publisher.connected)
+    metrics.observe(
+        in_flight_bytes=lambda: budget.held_bytes,
+        producer_connected=lambda: publisher.connected,
+        spool=storage.figures,
+    )
     runner = web.ServerRunner(ConnectionServer(receiver, count=receiver.count), shutdown_timeout=_CUT_S)
     await runner.setup()
     try:
+        await storage.start()
         site = await _listen(runner, settings.ingest, reuse_port=reuse_port)
-        publisher.start()
-        yield Ingress(site.port, endpoints, receiver, publisher, budget)
+        yield Ingress(site.port, endpoints, receiver, publisher, storage, budget)
     finally:
         grace_s = settings.ingest.stop_grace_ms / 1000
         stop_at = time.monotonic() + grace_s
         try:
             await _stop_serving(runner, receiver, within_s=grace_s)
         finally:
-            await publisher.stop(within_s=max(0.0, stop_at - time.monotonic()))
+            await storage.stop(within_s=max(0.0, stop_at - time.monotonic()))
 
 
 async def _listen(runner: web.ServerRunner, settings: IngestSettings, *, reuse_port: bool) -> web.TCPSite:

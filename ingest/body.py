@@ -10,7 +10,7 @@ from ingest.limits import Hold
 
 
 async def read_body(request: BaseRequest, hold: Hold, *, bytes_max: int, timeout_s: float) -> bytes | Outcome:
-    """The whole body, its bytes in `hold`; or the outcome that refuses it, and nothing held.
+    """The whole body, its bytes in `hold`; or the outcome that refuses it.
 
     A body that says it is too large is refused unread, any other as soon as it is; never decompressed.
     """
@@ -26,9 +26,6 @@ async def read_body(request: BaseRequest, hold: Hold, *, bytes_max: int, timeout
         body = Outcome.MALFORMED
     except ConnectionError:
         body = Outcome.CLIENT_LEFT
-    finally:
-        if isinstance(body, Outcome):
-            hold.release()
     return body
 
 

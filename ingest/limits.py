@@ -51,13 +51,14 @@ class ByteBudget:
 
 
 class Hold:
-    """What one delivery holds of the budget; it grows as bytes arrive and is released whole, once or often."""
+    """What one delivery holds of the budget; it grows as bytes arrive, and is free when every share is released."""
 
-    __slots__ = ("_budget", "_bytes")
+    __slots__ = ("_budget", "_bytes", "_shares")
 
     def __init__(self, budget: ByteBudget) -> None:
         self._budget = budget
         self._bytes = 0
+        self._shares = 1
 
     def grow(self, count: int) -> bool:
         """Whether `count` bytes more are held now."""
@@ -66,7 +67,14 @@ class Hold:
         self._bytes += count
         return True
 
+    def share(self) -> "Hold":
+        """The same hold, for one more who needs the bytes and will release it."""
+        self._shares += 1
+        return self
+
     def release(self) -> None:
-        """Nothing is held any more."""
-        self._budget.give_back(self._bytes)
-        self._bytes = 0
+        """One share less; with the last one nothing is held any more."""
+        self._shares -= 1
+        if not self._shares:
+            self._budget.give_back(self._bytes)
+            self._bytes = 0

@@ -18,16 +18,18 @@ from ingest.body import read_body
 from ingest.endpoints import Endpoint, EndpointTable
 from ingest.limits import ByteBudget, Hold
 from ingest.occurrences import Occurrences
-from schemas.delivery import Delivery, kept_headers
+from schemas.delivery import Delivery, PendingRecord, kept_headers, pending_record
 from schemas.metrics_ingest import IngestMetrics
 from schemas.settings import IngestSettings
+
+_UNREMARKABLE = frozenset({Outcome.STORED, Outcome.SPOOLED, Outcome.CHECKED})
 
 
 class Durable(Protocol):
     """Where deliveries are made durable."""
 
-    async def publish(self, delivery: Delivery, hold: Hold, *, lanes: int) -> bool:
-        """Whether the delivery is durable; releases `hold` when its bytes are no longer needed, be it later."""
+    async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:
+        """Where the record is durable now, or that it is not; shares `hold` with whoever needs its bytes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Receiver:
     def count(self, answer: Answer) -> None:
         """The one place where an answer reaches metrics and log."""
         self._metrics.requests.labels(answer.endpoint, answer.outcome.value).inc()
-        if answer.outcome not in {Outcome.STORED, Outcome.CHECKED}:
+        if answer.outcome not in _UNREMARKABLE:
             self._occurrences.note(answer.outcome, answer.endpoint)
 
     async def stop(self, *, within_s: float) -> None:
@@ -113,17 +115,23 @@ class Receiver:
 
     async def _take(self, request: web.BaseRequest, endpoint: Endpoint) -> Answer:
         hold = Hold(self._budget)
-        if not hold.grow(sum(len(name) + len(value) for name, value in request.raw_headers)):
-            return Answer(Outcome.IN_FLIGHT_FULL, endpoint.name)
-        body = await read_body(
-            request,
-            hold,
-            bytes_max=self._settings.body_bytes_max,
-            timeout_s=self._settings.body_timeout_ms / 1000,
-        )
-        if isinstance(body, Outcome):
-            return Answer(body, endpoint.name)
-        delivery = Delivery(
+        try:
+            if not hold.grow(sum(len(name) + len(value) for name, value in request.raw_headers)):
+                return Answer(Outcome.IN_FLIGHT_FULL, endpoint.name)
+            body = await read_body(
+                request,
+                hold,
+                bytes_max=self._settings.body_bytes_max,
+                timeout_s=self._settings.body_timeout_ms / 1000,
+            )
+            if isinstance(body, Outcome):
+                return Answer(body, endpoint.name)
+            return await self._keep(self._delivery(request, endpoint, body), hold, endpoint)
+        finally:
+            hold.release()
+
+    def _delivery(self, request: web.BaseRequest, endpoint: Endpoint, body: bytes) -> Delivery:
+        return Delivery(
             id=str(self._stamps.new_id()),
             provider=endpoint.provider,
             endpoint=endpoint.name,
@@ -132,11 +140,10 @@ class Receiver:
             headers=kept_headers(request.raw_headers),
             body=body,
         )
-        return await self._store(delivery, hold, endpoint)
 
-    async def _store(self, delivery: Delivery, hold: Hold, endpoint: Endpoint) -> Answer:
-        """The spool will step in here when Kafka does not take it."""
-        if not await self._durable.publish(delivery, hold, lanes=endpoint.lanes):
-            return Answer(Outcome.KAFKA_UNAVAILABLE, endpoint.name)
+    async def _keep(self, delivery: Delivery, hold: Hold, endpoint: Endpoint) -> Answer:
+        outcome = await self._durable.keep(pending_record(delivery, endpoint.lanes), hold)
+        if outcome is Outcome.UNAVAILABLE:
+            return Answer(outcome, endpoint.name)
         self._metrics.body_bytes.labels(endpoint.name).inc(len(delivery.body))
-        return Answer(Outcome.STORED, endpoint.name, delivery_id=delivery.id)
+        return Answer(outcome, endpoint.name, delivery_id=delivery.id)

@@ -39,7 +39,8 @@ def local_configuration(providers: Iterable[Provider]) -> str:
     """The configuration's text before a broker is known; secrets are made where they were missing."""
     folder = local_file().parent / "secrets"
     folder.mkdir(parents=True, exist_ok=True)
-    return _BASE + "".join(_endpoint(provider, folder) for provider in providers)
+    spool = local_file().parent / "spool"
+    return _BASE + f"spool_dir = {_toml(str(spool))}\n" + "".join(_endpoint(provider, folder) for provider in providers)
 
 
 def write_local_configuration(settings: Settings) -> Path:

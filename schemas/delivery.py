@@ -52,6 +52,28 @@ class Delivery:
         return tuple(value for header, value in self.headers if header == name)
 
 
+@dataclass(frozen=True, slots=True)
+class PendingRecord:
+    """A delivery as the record of `raw` that it is to become; `key` decides the partition (Kafka's murmur2)."""
+
+    endpoint: str
+    key: bytes
+    value: bytes
+    headers: Headers
+    timestamp_ms: int
+
+
+def pending_record(delivery: Delivery, lanes: int) -> PendingRecord:
+    """The record of a delivery of an endpoint with so many lanes."""
+    return PendingRecord(
+        endpoint=delivery.endpoint,
+        key=raw_key(delivery.endpoint, lanes, delivery.body),
+        value=delivery.body,
+        headers=record_headers(delivery),
+        timestamp_ms=timestamp_ms(delivery.received_at),
+    )
+
+
 def kept_headers(received: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The HTTP headers that `raw` keeps: all but hop-by-hop ones, credentials, and names that pretend to be ours."""
     return tuple(
@@ -66,16 +88,16 @@ def raw_key(endpoint: str, lanes: int, body: bytes) -> bytes:
     return f"{endpoint}#{zlib.crc32(body) % lanes}".encode() if lanes > 1 else endpoint.encode()
 
 
-def record_headers(delivery: Delivery) -> list[tuple[str, bytes]]:
+def record_headers(delivery: Delivery) -> Headers:
     """The headers of the delivery's record in `raw`: the HTTP headers, then ours."""
-    return [
+    return (
         *delivery.headers,
         ("dropstream-delivery", delivery.id.encode()),
         ("dropstream-provider", delivery.provider.encode()),
         ("dropstream-endpoint", delivery.endpoint.encode()),
         ("dropstream-received-at", rfc3339(delivery.received_at).encode()),
         ("dropstream-remote", delivery.remote.encode()),
-    ]
+    )
 
 
 def read_record(raw: RawRecord) -> Delivery:

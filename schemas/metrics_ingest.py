@@ -3,13 +3,50 @@
 Labels are bounded: `endpoint` is a configured name or "", `outcome` one of the closed set of answers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 # Around the deadline for Kafka (1.5 s by default) and the 5 s in which ShipStream wants its answer:
 # https://docs.shipstream.io/merchant-api/webhook
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 40.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolFigures:
+    """How the spool stands: deliveries that wait for Kafka, those that Kafka refused, the oldest one's age."""
+
+    deliveries: int = 0
+    refused: int = 0
+    bytes_used: int = 0
+    oldest_seconds: float = 0.0
+    free_bytes: int = 0
+    usable: bool = False
+
+
+class SpoolGauges(Collector):
+    """The spool, looked at when somebody scrapes."""
+
+    def __init__(self, figures: Callable[[], SpoolFigures]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """A gauge for each figure."""
+        now = self._figures()
+        for name, meaning, value in (
+            ("deliveries", "Deliveries on this machine's disk that wait for Kafka.", now.deliveries),
+            ("refused", "Deliveries on disk that Kafka refuses; a person must look.", now.refused),
+            ("bytes", "What they take of the disk.", now.bytes_used),
+            ("oldest_seconds", "Age of the oldest one.", now.oldest_seconds),
+            ("free_bytes", "Free on the spool's disk.", now.free_bytes),
+            ("usable", "1 while the disk takes deliveries.", float(now.usable)),
+        ):
+            gauge = GaugeMetricFamily(f"dropstream_ingest_spool_{name}", meaning)
+            gauge.add_metric([], value)
+            yield gauge
 
 
 class IngestMetrics:
@@ -40,6 +77,16 @@ class IngestMetrics:
             ("error",),
             registry=registry,
         )
+        self.producers_replaced = Counter(
+            "dropstream_ingest_producers_replaced",
+            "Kafka producers given up, by reason: one that refused a batch, or one that hung.",
+            ("reason",),
+            registry=registry,
+        )
+        self.drained = Counter(
+            "dropstream_ingest_drained", "Deliveries brought from the spool to Kafka.", registry=registry
+        )
+        self._registry = registry
         self._in_flight_bytes = Gauge(
             "dropstream_ingest_in_flight_bytes", "Bytes held for deliveries not yet settled.", registry=registry
         )
@@ -49,7 +96,14 @@ class IngestMetrics:
             registry=registry,
         )
 
-    def observe(self, *, in_flight_bytes: Callable[[], int], producer_connected: Callable[[], bool]) -> None:
-        """Reads these two whenever the registry is scraped."""
+    def observe(
+        self,
+        *,
+        in_flight_bytes: Callable[[], int],
+        producer_connected: Callable[[], bool],
+        spool: Callable[[], SpoolFigures],
+    ) -> None:
+        """Reads these whenever the registry is scraped."""
         self._in_flight_bytes.set_function(in_flight_bytes)
         self._producer_connected.set_function(producer_connected)
+        self._registry.register(SpoolGauges(spool))

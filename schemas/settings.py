@@ -115,9 +115,11 @@ class IngestSettings(Section):
     body_timeout_ms: Annotated[int, Field(ge=100)] = 20_000
     in_flight_bytes_max: Annotated[int, Field(ge=1)] = 67_108_864
     kafka_deadline_ms: Annotated[int, Field(ge=1)] = 1500
+    # A producer with overdue records that had no acknowledgement for so long is replaced.
+    producer_hung_ms: Annotated[int, Field(ge=1_000)] = 10_000
     stop_grace_ms: Annotated[int, Field(ge=0)] = 10_000
     spool_dir: str = "./spool"
-    spool_bytes_max: Annotated[int, Field(ge=0)] = 10_737_418_240
+    spool_bytes_max: Annotated[int, Field(ge=0)] = 10_737_418_240  # per worker; 0 for no spool
 
 
 class ProcessSettings(Section):

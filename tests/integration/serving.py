@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -95,10 +96,13 @@ class Serving:
         return self.registry.get_sample_value("dropstream_ingest_requests_total", labels) or 0.0
 
 
-def serving_settings(make: SettingsFactory, ingest: str = "", *, bootstrap_servers: str | None = None) -> Settings:
-    """The test's endpoints, with more lines for `[ingest]`."""
+def serving_settings(
+    make: SettingsFactory, ingest: str = "", *, bootstrap_servers: str | None = None, spool: Path | None = None
+) -> Settings:
+    """The test's endpoints, with more lines for `[ingest]`; without a spool unless a folder is given for it."""
+    place = f'spool_dir = "{spool}"' if spool else "spool_bytes_max = 0"
     return make(
-        _CONFIGURATION.format(ingest=ingest),
+        _CONFIGURATION.format(ingest=f"{place}\n{ingest}"),
         environ={"SECRET": "a-secret", "TOKEN": "a-token"},
         bootstrap_servers=bootstrap_servers,
     )

@@ -20,6 +20,7 @@ _ACME = """
 [ingest]
 host = "127.0.0.1"
 port = 0
+spool_bytes_max = 0
 
 [endpoints.acme]
 provider = "shipstream"

@@ -33,7 +33,7 @@ async def test_without_kafka_it_starts_and_refuses(settings: SettingsFactory) ->
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert (health.live, health.ready) == (True, False)
     assert time.monotonic() - began_at < 3
-    assert running.requests("acme", "kafka_unavailable") == 1
+    assert running.requests("acme", "unavailable") == 1
 
 
 async def test_it_connects_when_kafka_comes(settings: SettingsFactory) -> None:
@@ -74,7 +74,7 @@ async def test_bytes_in_flight_are_bounded(settings: SettingsFactory) -> None:
         for body in (bytes(600), bytes(600), bytes(100)):
             answer = await running.ask(post("/webhooks/acme", body))
             assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-        assert running.requests("acme", "kafka_unavailable") == 2
+        assert running.requests("acme", "unavailable") == 2
         assert running.requests("acme", "in_flight_full") == 1
         await create_raw(mine)
         await until(lambda: running.ingress.budget.held_bytes == 0)
@@ -151,7 +151,8 @@ async def test_the_admin_port_tells_how_it_is(settings: SettingsFactory) -> None
         ):
             facts = {"live": True, "ready": False, "kafka_connected": False, "in_flight_bytes": 0, "stopping": False}
             async with client.get("/livez") as livez, client.get("/readyz") as readyz:
-                assert (livez.status, readyz.status, await readyz.json()) == (200, 503, facts)
+                assert (livez.status, readyz.status) == (200, 503)
+                assert facts.items() <= (await readyz.json()).items()
             await create_raw(mine)
             await until(lambda: running.ingress.health().ready)
             await running.ask(post("/webhooks/acme", b"body"))

@@ -24,7 +24,7 @@ from tests.integration.serving import serving
 
 PATIENCE_S = 15
 ENVIRON = {"SECRET": "a-made-up-secret", "TOKEN": "a token/with ?"}
-TABLES = '[ingest]\nhost = "127.0.0.1"\nport = 0\n' + "".join(
+TABLES = '[ingest]\nhost = "127.0.0.1"\nport = 0\nspool_bytes_max = 0\n' + "".join(
     f'[endpoints.{name}]\nprovider = "{name}"\nsecrets = ["env:SECRET"]\ntoken = "env:TOKEN"\n' for name in discover()
 )
 

@@ -37,7 +37,7 @@ def _record(headers: Headers, value: bytes | None = b"body", timestamp: int = 1_
 
 def test_what_is_written_is_literal() -> None:
     """The record's headers are the HTTP headers in their order, then ours."""
-    assert record_headers(_DELIVERY) == list(_RECORD_HEADERS)
+    assert record_headers(_DELIVERY) == tuple(_RECORD_HEADERS)
 
 
 def test_what_is_written_is_read_back() -> None:

@@ -8,6 +8,7 @@ from ingest.occurrences import Occurrences
 
 _TABLE = {
     Outcome.STORED: (200, {}),
+    Outcome.SPOOLED: (200, {}),
     Outcome.CHECKED: (200, {}),
     Outcome.NOT_FOUND: (404, {}),
     Outcome.ADDRESS_REFUSED: (403, {}),
@@ -18,7 +19,7 @@ _TABLE = {
     Outcome.BODY_TOO_SLOW: (408, {}),
     Outcome.CLIENT_LEFT: (400, {}),
     Outcome.IN_FLIGHT_FULL: (503, {"Retry-After": "5"}),
-    Outcome.KAFKA_UNAVAILABLE: (503, {"Retry-After": "5"}),
+    Outcome.UNAVAILABLE: (503, {"Retry-After": "5"}),
     Outcome.STOPPING: (503, {"Retry-After": "5"}),
     Outcome.FAILED: (503, {"Retry-After": "5"}),
 }
@@ -49,10 +50,10 @@ def test_a_flood_of_one_kind_is_two_lines() -> None:
             occurrences.note(Outcome.MALFORMED, "")
         clock[0] += 10.0
         occurrences.note(Outcome.MALFORMED, "")
-        occurrences.note(Outcome.KAFKA_UNAVAILABLE, "acme")
+        occurrences.note(Outcome.UNAVAILABLE, "acme")
     event = {"event": "requests_refused"}
     assert lines == [
         {**event, "log_level": "info", "outcome": "malformed", "endpoint": "", "count": 1},
         {**event, "log_level": "info", "outcome": "malformed", "endpoint": "", "count": 1000},
-        {**event, "log_level": "warning", "outcome": "kafka_unavailable", "endpoint": "acme", "count": 1},
+        {**event, "log_level": "warning", "outcome": "unavailable", "endpoint": "acme", "count": 1},
     ]

@@ -1,0 +1,222 @@
+"""Deliveries that Kafka cannot take now, kept on this machine's disk until it can.
+
+One thread owns the file; all that waits for the disk at one moment is written with one commit. Kafka is not known here.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from asyncio import Future
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import TypeVar
+
+import structlog
+
+from ingest.spool_file import Spooled, SpoolFile
+from schemas.delivery import PendingRecord
+
+_log = structlog.get_logger("ingest")
+
+# Longer than any disk that works takes, and inside the 5 s in which ShipStream wants its answer:
+# https://docs.shipstream.io/merchant-api/webhook
+_WRITE_TIMEOUT_S = 3.0
+_COMMIT_RECORDS_MAX = 1_000
+_FILES_MAX = 1_000
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Append:
+    records: Sequence[PendingRecord]
+    done: "Sequence[Future[bool]]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Close:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    call: Callable[[SpoolFile], object]
+    done: "Future[object]"
+
+
+class Spool:
+    """An open spool file and its thread, used from one event loop. `close` it."""
+
+    def __init__(self, file: SpoolFile) -> None:
+        content = file.content()
+        self._file = file
+        self._waiting = Counter(content.waiting)
+        self._loop = asyncio.get_running_loop()
+        # What came while a commit runs goes with the next one.
+        self._unwritten: list[tuple[PendingRecord, Future[bool]]] = []
+        self._writing = False
+        self._jobs: SimpleQueue[_Append | _Call | _Close] = SimpleQueue()
+        self._thread = Thread(target=self._work, name=f"spool {file.path.name}", daemon=True)
+        self.path = file.path
+        self.refused = content.refused
+        self.oldest_ms = content.oldest_ms
+        self.bytes_used = file.bytes_used
+        self.usable = True
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many records wait for Kafka, without the refused ones."""
+        return self._waiting.total()
+
+    @property
+    def broken(self) -> bool:
+        """Whether the thread died of a fault of ours; only a restart helps."""
+        return not self._thread.is_alive()
+
+    def holds(self, endpoint: str) -> bool:
+        """Whether records of this endpoint wait, or are on their way here: what comes now must go behind them."""
+        return self._waiting[endpoint] > 0
+
+    async def put(self, record: PendingRecord) -> bool:
+        """Whether the record is on the disk; behind all others of its endpoint that were put before.
+
+        After False it may still be written, where the disk was only slow.
+        """
+        self._waiting[record.endpoint] += 1
+        done: Future[bool] = self._loop.create_future()
+        done.add_done_callback(partial(self._settle, record.endpoint))
+        self._unwritten.append((record, done))
+        if not self._writing:
+            self._writing = True
+            self._loop.call_soon(self._write)
+        await asyncio.wait((done,), timeout=_WRITE_TIMEOUT_S)
+        if not done.done():
+            self._tell_unusable(f"it took longer than {_WRITE_TIMEOUT_S:.0f} s")
+        return done.done() and done.result()
+
+    async def oldest(self, *, count_max: int, bytes_max: int) -> list[Spooled]:
+        """As `SpoolFile.oldest`.
+
+        Raises:
+            sqlite3.Error: the file cannot be read.
+        """
+        return await self._ask(lambda file: file.oldest(count_max=count_max, bytes_max=bytes_max))
+
+    async def remove(self, spooled: Sequence[Spooled]) -> None:
+        """These are in Kafka.
+
+        Raises:
+            sqlite3.Error: the disk refuses; they are still here.
+        """
+        ids = [one.id for one in spooled]
+        await self._ask(lambda file: file.remove(ids))
+        self._forget([one.record.endpoint for one in spooled])
+
+    async def refuse(self, spooled: Spooled, reason: str) -> None:
+        """Kafka will not have this one: it stays, blocks nobody, and is tried again after the next start.
+
+        Raises:
+            sqlite3.Error: the disk refuses.
+        """
+        await self._ask(lambda file: file.refuse(spooled.id, reason))
+        self.refused += 1
+        self._forget([spooled.record.endpoint])
+
+    async def check(self) -> None:
+        """Looks whether the disk takes writes, how old the oldest record is, and gives room back."""
+
+        def look(file: SpoolFile) -> int | None:
+            if not self.usable:
+                file.probe()
+            if not self._waiting:
+                file.shrink()
+            return file.oldest_ms()
+
+        try:
+            self.oldest_ms = await self._ask(look)
+            self.usable = True
+        except sqlite3.Error as error:
+            self._tell_unusable(str(error))
+
+    async def close(self) -> None:
+        """Lets the file go; call it when no `put` waits any more."""
+        self._jobs.put(_Close())
+        await asyncio.to_thread(self._thread.join, _WRITE_TIMEOUT_S)
+
+    def _write(self) -> None:
+        """Hands what has gathered to the thread, as one commit; called again when that is done."""
+        now, self._unwritten = self._unwritten[:_COMMIT_RECORDS_MAX], self._unwritten[_COMMIT_RECORDS_MAX:]
+        self._writing = bool(now)
+        if now:
+            self._jobs.put(_Append([record for record, _ in now], [done for _, done in now]))
+
+    def _settle(self, endpoint: str, done: "Future[bool]") -> None:
+        if not done.result():
+            self._forget([endpoint])
+
+    def _forget(self, endpoints: Sequence[str]) -> None:
+        self._waiting.subtract(endpoints)
+        for endpoint in set(endpoints):
+            if not self._waiting[endpoint]:
+                del self._waiting[endpoint]
+
+    def _tell_unusable(self, error: str) -> None:
+        """Once, until it works again."""
+        if self.usable:
+            _log.error("spool_unusable", path=str(self.path), error=error)
+        self.usable = False
+
+    async def _ask(self, call: Callable[[SpoolFile], Answer]) -> Answer:
+        done: Future[Answer] = self._loop.create_future()
+        self._jobs.put(_Call(call, done))  # type: ignore[arg-type] # futures are invariant
+        return await done
+
+    def _work(self) -> None:
+        """The thread."""
+        while not isinstance(job := self._jobs.get(), _Close):
+            if isinstance(job, _Append):
+                self._append(job)
+            else:
+                self._call(job)
+        self._file.close()
+
+    def _append(self, job: _Append) -> None:
+        try:
+            self._file.append(job.records)
+            self.bytes_used = self._file.bytes_used
+        except sqlite3.Error as error:
+            self._tell(partial(self._tell_unusable, str(error)))
+            written = False
+        else:
+            self.usable = written = True
+        self._tell(partial(_resolve, job.done, written))
+        self._tell(self._write)
+
+    def _call(self, job: _Call) -> None:
+        try:
+            answer = job.call(self._file)
+            self.bytes_used = self._file.bytes_used
+        except sqlite3.Error as error:
+            self._tell(partial(_fail, job.done, error))
+        else:
+            self._tell(partial(_resolve, [job.done], answer))
+
+    def _tell(self, what: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # The loop is gone, and nobody waits any more.
+            self._loop.call_soon_threadsafe(what)
+
+
+def _resolve(futures: "Sequence[Future[Answer]]", answer: Answer) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(answer)
+
+
+def _fail(future: "Future[object]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,161 @@
+"""Where a delivery becomes durable: in Kafka, else in the spool. What is in the spool goes on to Kafka by itself.
+
+Order: while the spool holds deliveries of an endpoint, newer ones of it go behind them.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+
+import structlog
+
+from ingest.answers import Outcome
+from ingest.drain import Drain
+from ingest.limits import Hold
+from ingest.publisher import Fate, Publisher
+from ingest.spool import Spool
+from ingest.spool_file import SpoolFile
+from ingest.spool_folder import claim, left_behind
+from schemas.delivery import PendingRecord
+from schemas.metrics_ingest import IngestMetrics, SpoolFigures
+from schemas.settings import IngestSettings
+
+_log = structlog.get_logger("ingest")
+
+_CHECK_S = 1.0
+_LOOK_AROUND_S = 30.0
+
+
+class Storage:
+    """Usable from `start` to `stop`; without a spool where `spool_bytes_max` is 0."""
+
+    def __init__(self, settings: IngestSettings, *, publisher: Publisher, metrics: IngestMetrics) -> None:
+        self._folder = Path(settings.spool_dir).absolute()
+        self._bytes_max = settings.spool_bytes_max
+        self._publisher = publisher
+        self._drain = Drain(publisher, metrics)
+        # What was left behind by others comes first, for it is older than all that comes now.
+        self._left_behind: list[Spool] = []
+        self._spool: Spool | None = None
+        self._filled = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether what comes now can be made durable."""
+        return self._publisher.connected or self.spool_usable
+
+    @property
+    def spool_usable(self) -> bool:
+        """Whether the disk takes deliveries, as far as is known."""
+        return self._spool is not None and self._spool.usable
+
+    @property
+    def broken(self) -> bool:
+        """Whether background work ended by a fault of ours; only a restart helps."""
+        ended = self._task is not None and self._task.done()
+        return ended or self._publisher.broken or any(spool.broken for spool in self._spools)
+
+    def figures(self) -> SpoolFigures:
+        """How the spool stands now."""
+        oldest = min((spool.oldest_ms for spool in self._spools if spool.oldest_ms is not None), default=None)
+        free = 0
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(self._folder).free
+        return SpoolFigures(
+            deliveries=sum(spool.waiting for spool in self._spools),
+            refused=sum(spool.refused for spool in self._spools),
+            bytes_used=sum(spool.bytes_used for spool in self._spools),
+            oldest_seconds=0.0 if oldest is None else max(0.0, time.time() - oldest / 1000),
+            free_bytes=free,
+            usable=self.spool_usable,
+        )
+
+    async def start(self) -> None:
+        """Opens the spool, so that the first delivery finds it, and begins to connect to Kafka."""
+        self._publisher.start()
+        if self._bytes_max:
+            await self._open()
+            self._task = asyncio.create_task(self._work(), name="empty the spool")
+
+    async def stop(self, *, within_s: float) -> None:
+        """Writes what was taken for up to `within_s` seconds, and lets the spool go. What is left in it is told."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+        await self._publisher.stop(within_s=within_s)
+        left = self.figures()
+        for spool in self._spools:
+            await spool.close()
+        if left.deliveries or left.refused:
+            _log.warning("spool_not_drained", deliveries=left.deliveries, refused=left.refused, path=str(self._folder))
+
+    async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:
+        """Returns once the record is durable, and says where; or that neither Kafka nor the spool can take it."""
+        behind = any(spool.holds(record.endpoint) for spool in self._spools)
+        if not behind and self._publisher.connected and await self._publisher.publish(record, hold) is Fate.WRITTEN:
+            return Outcome.STORED
+        if self._spool is not None and await self._spool.put(record):
+            self._filled.set()
+            return Outcome.SPOOLED
+        return Outcome.UNAVAILABLE
+
+    @property
+    def _spools(self) -> list[Spool]:
+        return self._left_behind if self._spool is None else [*self._left_behind, self._spool]
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._empty())
+            tasks.create_task(self._look_after())
+
+    async def _empty(self) -> None:
+        """Brings to Kafka what is in the spool, whenever something is and Kafka takes it."""
+        while True:
+            spool = next((one for one in self._spools if one.waiting), None)
+            if spool is None:
+                self._filled.clear()
+                await self._filled.wait()
+            else:
+                await self._drain.step(spool)
+
+    async def _look_after(self) -> None:
+        """Opens the spool once the disk lets us, knows how it stands, and finds what others leave behind."""
+        loop = asyncio.get_running_loop()
+        looked_at = loop.time()
+        while True:
+            await asyncio.sleep(_CHECK_S)
+            if self._spool is None:
+                await self._open()
+            for spool in self._spools:
+                await spool.check()
+                if spool is not self._spool and not spool.waiting and not spool.refused:
+                    self._left_behind.remove(spool)
+                    await spool.close()
+            if not self._left_behind and loop.time() - looked_at > _LOOK_AROUND_S:
+                looked_at = loop.time()
+                await self._look_around()
+
+    async def _open(self) -> None:
+        try:
+            self._spool = Spool(await asyncio.to_thread(claim, self._folder, bytes_max=self._bytes_max))
+        except (OSError, sqlite3.Error) as error:
+            _log.error("spool_not_opened", path=str(self._folder), error=str(error))
+            return
+        await self._look_around()
+        if waiting := self.figures().deliveries:
+            _log.info("spool_found", deliveries=waiting, path=str(self._folder))
+            self._filled.set()
+
+    async def _look_around(self) -> None:
+        def find() -> list[SpoolFile]:
+            return list(left_behind(self._folder, bytes_max=self._bytes_max))
+
+        with contextlib.suppress(OSError, sqlite3.Error):
+            found = await asyncio.to_thread(find)
+            self._left_behind += map(Spool, found)
+            if found:
+                self._filled.set()

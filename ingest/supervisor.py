@@ -1,0 +1,84 @@
+"""One idempotent producer, connected in the background for as long as it takes, and replaced when it is of no use.
+
+Kafka away at start stops nothing: until it is there, there is no producer.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from ingest.producer import close_producer, open_producer
+from schemas.kafka import producer_arguments
+from schemas.metrics_ingest import IngestMetrics
+from schemas.settings import Settings
+
+_CONNECT_S = 10.0
+_BACKOFF_S = 0.2
+_BACKOFF_MAX_S = 5.0
+
+
+class ProducerSupervisor:
+    """Usable from `start` to `stop`; `jitter` gives a number from 0 to 1."""
+
+    def __init__(
+        self, settings: Settings, *, metrics: IngestMetrics, jitter: Callable[[], float] = random.random
+    ) -> None:
+        self._arguments = producer_arguments(settings)
+        self._metrics = metrics
+        self._jitter = jitter
+        self._log = structlog.get_logger("ingest")
+        self._connecting: asyncio.Task[None] | None = None
+        self.topic = settings.kafka.topic_prefix + "raw"
+        self.producer: AIOKafkaProducer | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the background task ended by a fault of ours; only a restart helps."""
+        task = self._connecting
+        return task is not None and task.done() and not task.cancelled() and task.exception() is not None
+
+    def start(self) -> None:
+        """Begins to connect, and returns at once."""
+        self._connecting = asyncio.create_task(self._connect(None), name="connect the producer")
+
+    async def stop(self, *, within_s: float) -> None:
+        """Writes what was taken for up to `within_s` seconds; what is left fails."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait((self._connecting,))
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            await close_producer(producer, flush_s=within_s)
+
+    def replace(self, reason: str) -> None:
+        """Ends this producer and begins to connect another; what this one still held fails.
+
+        A batch refused for good has used its sequence numbers, and its partition takes nothing more of the producer
+        (aio-libs/aiokafka issue 1017); one whose connections are half open may hang for ever (issues 1101 and 1013).
+        """
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            self._log.warning("producer_replaced", reason=reason)
+            self._metrics.producers_replaced.labels(reason).inc()
+            self._connecting = asyncio.create_task(self._connect(producer), name="replace the producer")
+
+    async def _connect(self, instead_of: AIOKafkaProducer | None) -> None:
+        """Tries until it has a producer."""
+        if instead_of is not None:
+            await close_producer(instead_of, flush_s=0)
+        backoff_s = _BACKOFF_S
+        while self.producer is None:
+            try:
+                self.producer = await open_producer(self._arguments, topic=self.topic, within_s=_CONNECT_S)
+            except (KafkaError, OSError) as error:
+                self._log.warning("kafka_unreachable", error=type(error).__name__, topic=self.topic)
+                await asyncio.sleep(backoff_s * (0.5 + self._jitter() / 2))
+                backoff_s = min(2 * backoff_s, _BACKOFF_MAX_S)
+            except Exception:
+                self._log.exception("connecting_failed")
+                raise
+        self._log.info("kafka_connected", topic=self.topic)

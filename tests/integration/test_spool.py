@@ -1,0 +1,176 @@
+"""The ingress while Kafka is away: it goes on answering 200, and all of it reaches `raw`, in order, by itself."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ClusterFactory, SettingsFactory
+from tests.integration.raw_http import post
+from tests.integration.serving import (
+    Serving,
+    create_raw,
+    read_raw,
+    serving,
+    serving_settings,
+    take_raw_away,
+    until,
+)
+
+pytestmark = pytest.mark.kafka
+
+NOWHERE = "127.0.0.1:1"
+
+
+async def deliver(running: Serving, *bodies: bytes, endpoint: str = "acme") -> list[int]:
+    """The answers to these deliveries, one after the other."""
+    return [(await running.ask(post(f"/webhooks/{endpoint}", body))).status for body in bodies]
+
+
+async def test_without_kafka_it_starts_and_answers_200(settings: SettingsFactory, tmp_path: Path) -> None:
+    """No broker at all: 200 from the disk at once, ready, and the figures say what waits."""
+    mine = serving_settings(settings, bootstrap_servers=NOWHERE, spool=tmp_path / "spool")
+    async with serving(mine, connected=False) as running:
+        answer = await running.ask(post("/webhooks/acme", b"body"))
+        health = running.ingress.health()
+        assert (answer.status, len(answer.headers["dropstream-delivery"])) == (200, 36)
+        assert (health.live, health.ready) == (True, True)
+        assert (health.facts["spool_deliveries"], health.facts["kafka_connected"]) == (1, False)
+        assert running.requests("acme", "spooled") == 1
+        assert running.registry.get_sample_value("dropstream_ingest_spool_deliveries") == 1.0
+        assert running.ingress.budget.held_bytes == 0
+
+
+async def test_what_waited_reaches_kafka_in_order_and_before_what_comes(
+    settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """Across a restart of the ingress too; headers and delivery ids are those of the first moment."""
+    spool = tmp_path / "spool"
+    away = serving_settings(settings, bootstrap_servers=NOWHERE, spool=spool)
+    async with serving(away, connected=False) as running:
+        first = await running.ask(post("/webhooks/acme", b"1"))
+        assert await deliver(running, b"2", b"3") == [200, 200]
+    mine = serving_settings(settings, spool=spool)
+    async with serving(mine, connected=False) as running:
+        assert running.ingress.storage.figures().deliveries == 3
+        assert await deliver(running, b"4") == [200]
+        await create_raw(mine)
+        await until(lambda: not running.ingress.storage.figures().deliveries)
+        assert await deliver(running, b"5") == [200]
+        assert running.requests("acme", "stored") == 1
+        records = await read_raw(mine, 5)
+    assert [record.value for record in records] == [b"1", b"2", b"3", b"4", b"5"]
+    assert dict(records[0].headers)["dropstream-delivery"].decode() == first.headers["dropstream-delivery"]
+
+
+async def test_what_kafka_does_not_acknowledge_in_time_is_answered_from_the_disk(
+    settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """At the deadline the delivery goes to the spool; a second copy in `raw` carries the same delivery id."""
+    mine = serving_settings(settings, "kafka_deadline_ms = 300", spool=tmp_path / "spool")
+    await create_raw(mine)
+    async with serving(mine) as running:
+        await take_raw_away(mine)
+        assert await deliver(running, b"late", b"later") == [200, 200]
+        assert running.requests("acme", "spooled") == 2
+        await create_raw(mine)
+        await until(lambda: not running.ingress.storage.figures().deliveries)
+        assert await deliver(running, b"in time") == [200]
+        records = await read_raw(mine, 3)
+    first_seen = list(dict.fromkeys(record.value for record in records))
+    assert first_seen == [b"late", b"later", b"in time"]
+    ids = {(record.value, dict(record.headers)["dropstream-delivery"]) for record in records}
+    assert len(ids) == 3
+
+
+async def test_a_frozen_broker_costs_one_deadline_and_its_producer(
+    settings: SettingsFactory, cluster: ClusterFactory, tmp_path: Path
+) -> None:
+    """Connections that answer nothing: one delivery waits for the deadline, and a fresh client is made."""
+    broker = await cluster()
+    mine = serving_settings(
+        settings,
+        "kafka_deadline_ms = 300\nproducer_hung_ms = 1_000",
+        bootstrap_servers=broker.bootstrap_servers,
+        spool=tmp_path / "spool",
+    )
+    await create_raw(mine)
+    async with serving(mine) as running:
+        assert await deliver(running, b"before") == [200]
+        broker.nodes[0].freeze()
+        assert await deliver(running, b"1", b"2", b"3") == [200, 200, 200]
+
+        def replaced() -> bool:
+            labels = {"reason": "hung"}
+            count = running.registry.get_sample_value("dropstream_ingest_producers_replaced_total", labels)
+            return bool(count)
+
+        await until(replaced)
+        broker.nodes[0].thaw()
+        await until(lambda: not running.ingress.storage.figures().deliveries)
+        assert await deliver(running, b"after") == [200]
+        records = await read_raw(mine, 5)
+    assert list(dict.fromkeys(record.value for record in records)) == [b"before", b"1", b"2", b"3", b"after"]
+
+
+async def test_a_delivery_that_kafka_refuses_blocks_nobody(settings: SettingsFactory, tmp_path: Path) -> None:
+    """Over the topic's limit: it stays on the disk, told and counted; those around it pass, and after a mend it too."""
+    spool = tmp_path / "spool"
+    mine = serving_settings(settings, spool=spool)
+    await create_raw(mine, bytes_max=200_000)
+    async with serving(mine) as running:
+        assert await deliver(running, b"before", b"x" * 300_000, b"after") == [200, 200, 200]
+        await until(lambda: running.ingress.storage.figures().refused == 1)
+        await until(lambda: not running.ingress.storage.figures().deliveries)
+        assert await deliver(running, b"fresh") == [200]
+        # What shared a producer with it may be there twice, under one delivery id.
+        passed = [record.value for record in await read_raw(mine, 3)]
+        assert list(dict.fromkeys(passed)) == [b"before", b"after", b"fresh"]
+    await take_raw_away(mine)
+    await create_raw(mine)
+    async with serving(mine) as running:
+        await until(lambda: not running.ingress.storage.figures().deliveries)
+        assert [record.value for record in await read_raw(mine, 1)] == [b"x" * 300_000]
+
+
+async def test_neither_kafka_nor_disk_is_503_and_comes_back_by_itself(
+    settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """A full spool refuses and is not ready; when Kafka has emptied it, all is well without a restart."""
+    mine = serving_settings(settings, "spool_bytes_max = 150_000", spool=tmp_path / "spool")
+    async with serving(mine, connected=False) as running:
+        assert await deliver(running, b"x" * 60_000, b"y" * 60_000, b"z" * 60_000) == [200, 200, 503]
+        assert not running.ingress.health().ready
+        await create_raw(mine)
+        await until(lambda: not running.ingress.storage.figures().deliveries)
+        await until(lambda: running.ingress.health().ready and running.ingress.storage.spool_usable)
+        assert await deliver(running, b"fresh") == [200]
+        assert len(await read_raw(mine, 3)) == 3
+
+
+async def test_a_folder_that_cannot_be_had_is_waited_for(settings: SettingsFactory, tmp_path: Path) -> None:
+    """No spool at the start: 503 without Kafka; once the folder can be made, 200."""
+    (tmp_path / "spool").write_text("a file where the folder should be")
+    mine = serving_settings(settings, bootstrap_servers=NOWHERE, spool=tmp_path / "spool")
+    async with serving(mine, connected=False) as running:
+        assert await deliver(running, b"early") == [503]
+        assert not running.ingress.health().ready
+        (tmp_path / "spool").unlink()
+        await until(lambda: running.ingress.health().ready)
+        assert await deliver(running, b"in time") == [200]
+
+
+async def test_a_long_queue_leaves_room_for_live_deliveries(settings: SettingsFactory, tmp_path: Path) -> None:
+    """While thousands are brought to Kafka, another endpoint's deliveries go straight there, each in good time."""
+    spool = tmp_path / "spool"
+    away = serving_settings(settings, bootstrap_servers=NOWHERE, spool=spool)
+    async with serving(away, connected=False) as running:
+        for _ in range(10):
+            await asyncio.gather(*(deliver(running, b"x" * 1_000) for _ in range(200)))
+    mine = serving_settings(settings, spool=spool)
+    await create_raw(mine)
+    async with serving(mine) as running:
+        assert await deliver(running, *(b"live" for _ in range(20)), endpoint="laned") == [200] * 20
+        assert running.requests("laned", "stored") == 20
+        await until(lambda: not running.ingress.storage.figures().deliveries)
+        assert len(await read_raw(mine, 2_020)) == 2_020
