@@ -7,10 +7,10 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address
 from urllib.parse import unquote_to_bytes
 
 from ingest.limits import TokenBucket
+from ingest.remote import read_address
 from schemas.settings import EndpointSettings, Network
 
 # No SHA-256 is known that is all zero, so nothing matches it.
@@ -19,26 +19,25 @@ _MATCHES_NOTHING = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One enabled endpoint as the ingress needs it; `token_digest` is the SHA-256 of its token, or of nothing."""
+    """One enabled endpoint as the ingress needs it.
+
+    `token_digests` are the SHA-256 of each of its tokens, or of nothing; then as many that match nothing as make all
+    endpoints alike.
+    """
 
     name: str
     provider: str
     lanes: int
     allow_from: tuple[Network, ...]
     bucket: TokenBucket | None
-    token_digest: bytes = field(repr=False)
+    token_digests: tuple[bytes, ...] = field(repr=False)
 
     def allows(self, remote: str) -> bool:
-        """Whether a peer of this address may deliver; without `allow_from` every one may."""
+        """Whether this address may deliver; without `allow_from` every one may, an unknown one too."""
         if not self.allow_from:
             return True
-        try:
-            address = ip_address(remote)
-        except ValueError:
-            return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        return any(address in network for network in self.allow_from)
+        address = read_address(remote)
+        return address is not None and any(address in network for network in self.allow_from)
 
 
 class EndpointTable:
@@ -47,12 +46,15 @@ class EndpointTable:
     def __init__(self, endpoints: Mapping[str, EndpointSettings], *, now: Callable[[], float]) -> None:
         self._now = now
         self._by_name: Mapping[bytes, Endpoint] = {}
+        self._none: tuple[bytes, ...] = ()
         self.replace(endpoints)
 
     def replace(self, endpoints: Mapping[str, EndpointSettings]) -> None:
         """These endpoints from now on; rates begin anew."""
+        comparisons = max((len(settings.token) for settings in endpoints.values() if settings.enabled), default=0) or 1
+        self._none = (_MATCHES_NOTHING,) * comparisons
         self._by_name = {
-            name.encode(): _endpoint(name, settings, self._now)
+            name.encode(): _endpoint(name, settings, now=self._now, comparisons=comparisons)
             for name, settings in endpoints.items()
             if settings.enabled
         }
@@ -60,27 +62,31 @@ class EndpointTable:
     def find(self, path: str) -> Endpoint | None:
         """The endpoint that `path` (raw, without query) opens; None for whatever is wrong with it.
 
-        Digests of equal length are compared, also where there is no such endpoint or no token, so that neither the
-        answer nor its time tells which it was.
+        As many digests of equal length are compared where there is no such endpoint, no token or a match already, so
+        that neither the answer nor its time tells which it was.
         """
         name, token = _split(path)
         endpoint = self._by_name.get(name)
-        expected = endpoint.token_digest if endpoint else _MATCHES_NOTHING
-        return endpoint if hmac.compare_digest(hashlib.sha256(token).digest(), expected) else None
+        digest = hashlib.sha256(token).digest()
+        known = False
+        for expected in endpoint.token_digests if endpoint else self._none:
+            known |= hmac.compare_digest(digest, expected)
+        return endpoint if known else None
 
 
-def _endpoint(name: str, settings: EndpointSettings, now: Callable[[], float]) -> Endpoint:
+def _endpoint(name: str, settings: EndpointSettings, *, now: Callable[[], float], comparisons: int) -> Endpoint:
     bucket = None
     if settings.rate_per_second is not None:
         burst = settings.burst or max(1.0, settings.rate_per_second)
         bucket = TokenBucket(rate_per_second=settings.rate_per_second, burst=burst, now=now)
+    digests = [hashlib.sha256(token.value).digest() for token in settings.token] or [hashlib.sha256(b"").digest()]
     return Endpoint(
         name=name,
         provider=settings.provider,
         lanes=settings.lanes,
         allow_from=tuple(settings.allow_from),
         bucket=bucket,
-        token_digest=hashlib.sha256(settings.token.value if settings.token else b"").digest(),
+        token_digests=(*digests, *[_MATCHES_NOTHING] * (comparisons - len(digests))),
     )
 
 

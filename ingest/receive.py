@@ -18,6 +18,7 @@ from ingest.body import read_body
 from ingest.endpoints import Endpoint, EndpointTable
 from ingest.limits import ByteBudget, Hold
 from ingest.occurrences import Occurrences
+from ingest.remote import Remotes
 from schemas.delivery import Delivery, PendingRecord, kept_headers, pending_record
 from schemas.metrics_ingest import IngestMetrics
 from schemas.settings import IngestSettings
@@ -56,6 +57,7 @@ class Receiver:
     ) -> None:
         self._settings = settings
         self._endpoints = endpoints
+        self._remotes = Remotes(settings.trusted_proxies)
         self._durable = durable
         self._budget = budget
         self._stamps = stamps
@@ -101,7 +103,8 @@ class Receiver:
         endpoint = self._endpoints.find(request.rel_url.raw_path)
         if endpoint is None:
             return Answer(Outcome.NOT_FOUND)
-        if not endpoint.allows(request.remote or ""):
+        remote = self._remotes.find(request.remote or "", request.headers.getall("X-Forwarded-For", ()))
+        if not endpoint.allows(remote):
             return Answer(Outcome.ADDRESS_REFUSED, endpoint.name)
         if request.method != "POST":
             looks = request.method in {"GET", "HEAD"}
@@ -111,9 +114,9 @@ class Receiver:
         wait_s = endpoint.bucket.take() if endpoint.bucket else 0.0
         if wait_s:
             return Answer(Outcome.RATE_EXCEEDED, endpoint.name, retry_after_s=math.ceil(wait_s))
-        return await self._take(request, endpoint)
+        return await self._take(request, endpoint, remote=remote)
 
-    async def _take(self, request: web.BaseRequest, endpoint: Endpoint) -> Answer:
+    async def _take(self, request: web.BaseRequest, endpoint: Endpoint, *, remote: str) -> Answer:
         hold = Hold(self._budget)
         try:
             if not hold.grow(sum(len(name) + len(value) for name, value in request.raw_headers)):
@@ -126,17 +129,18 @@ class Receiver:
             )
             if isinstance(body, Outcome):
                 return Answer(body, endpoint.name)
-            return await self._keep(self._delivery(request, endpoint, body), hold, endpoint)
+            delivery = self._delivery(request, endpoint, body, remote=remote)
+            return await self._keep(delivery, hold, endpoint)
         finally:
             hold.release()
 
-    def _delivery(self, request: web.BaseRequest, endpoint: Endpoint, body: bytes) -> Delivery:
+    def _delivery(self, request: web.BaseRequest, endpoint: Endpoint, body: bytes, *, remote: str) -> Delivery:
         return Delivery(
             id=str(self._stamps.new_id()),
             provider=endpoint.provider,
             endpoint=endpoint.name,
             received_at=self._stamps.now(),
-            remote=request.remote or "",
+            remote=remote,
             headers=kept_headers(request.raw_headers),
             body=body,
         )

@@ -76,17 +76,20 @@ def _secret_problems(endpoint: EndpointSettings, now: datetime) -> Iterator[tupl
 def _access_problems(endpoint: EndpointSettings, provider: Provider) -> Iterator[tuple[Level, str]]:
     if "signature_scheme" in endpoint.model_fields_set and endpoint.provider not in _UNCONFIRMED_SCHEMES:
         yield "warning", f"signature_scheme does nothing: the scheme of {endpoint.provider} is fixed; remove it"
-    locked = endpoint.token is not None or bool(endpoint.allow_from)
+    locked = bool(endpoint.token) or bool(endpoint.allow_from)
     if (endpoint.signature or provider.signature_policy) == "verify-if-present":
         rest = "its events say signature=unsigned" if locked else "set a token (dropstream endpoints token)"
         yield "warning", f"takes deliveries without a signature, which anybody can make; {rest}"
-    elif endpoint.provider in _UNCONFIRMED_SCHEMES and endpoint.token is None:
+    elif endpoint.provider in _UNCONFIRMED_SCHEMES and not endpoint.token:
         yield "warning", "the provider's signature scheme is unconfirmed; set a token (dropstream endpoints token)"
-    if endpoint.token is not None and not _TOKEN_PATTERN.fullmatch(endpoint.token.value):
-        sentence = f"token {endpoint.token} has characters that a URL holds encoded only"
-        yield "error", f"{sentence}; make one with dropstream endpoints token"
-    elif endpoint.token is not None and len(endpoint.token.value) < _TOKEN_CHARACTERS_MIN:
-        yield "warning", f"token {endpoint.token} is short enough to guess; make one with dropstream endpoints token"
+    for token in endpoint.token:
+        if not _TOKEN_PATTERN.fullmatch(token.value):
+            sentence = f"token {token} has characters that a URL holds encoded only"
+            yield "error", f"{sentence}; make one with dropstream endpoints token"
+        elif len(token.value) < _TOKEN_CHARACTERS_MIN:
+            yield "warning", f"token {token} is short enough to guess; make one with dropstream endpoints token"
+    if len({token.value for token in endpoint.token}) < len(endpoint.token):
+        yield "warning", "lists one token twice, so the old one stays; make a new one with dropstream endpoints token"
 
 
 def _sequence_problems(

@@ -48,7 +48,8 @@ def write_local_configuration(settings: Settings) -> Path:
     tables = [_table(name, getattr(settings, name)) for name in _SECTIONS]
     for name, endpoint in settings.endpoints.items():
         references = [str(one.value) for one in endpoint.secrets]
-        table = {"provider": endpoint.provider, "secrets": references, "token": str(endpoint.token)}
+        tokens = [str(one) for one in endpoint.token]
+        table = {"provider": endpoint.provider, "secrets": references, "token": tokens}
         tables.append(f"[endpoints.{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items()))
     head = "# Written by `dropstream up`, for this machine only; written anew each time.\n"
     file = local_file(settings.ingest.port)

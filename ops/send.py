@@ -76,8 +76,8 @@ def sign(body: bytes, endpoint: EndpointSettings, sample: Sample, at: datetime) 
 def delivery_url(base_url: str, endpoint_name: str, endpoint: EndpointSettings) -> URL:
     """Where deliveries for the endpoint go; holds its token, so it is for requests and never for a screen."""
     path = f"{base_url.rstrip('/')}/webhooks/{endpoint_name}"
-    # Quoted whole: a slash in a token makes no segment more.
-    return URL(f"{path}/{quote(endpoint.token.value, safe='')}" if endpoint.token else path, encoded=True)
+    # The newest; quoted whole: a slash in a token makes no segment more.
+    return URL("/".join([path, *(quote(token.value, safe="") for token in endpoint.token[:1])]), encoded=True)
 
 
 @contextlib.asynccontextmanager

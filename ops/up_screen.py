@@ -106,7 +106,7 @@ def show_invitation(settings: Settings, base_url: str, exports: Mapping[str, str
     for name, endpoint in settings.endpoints.items():
         say(f"  {base_url}/webhooks/{name}" + ("/TOKEN" if endpoint.token else ""))
         if endpoint.token:
-            say(f"    TOKEN is the text of {_place(endpoint.token)}", style="dim")
+            say(f"    TOKEN is the text of {_place(endpoint.token[0])}", style="dim")
     admin = f"http://{settings.ingest.admin_host}:{settings.ingest.admin_port}"
     say("Health and metrics", style="bold")
     say(f"  {admin}/readyz  {admin}/metrics")

@@ -35,8 +35,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Delivery:
     """One request: `headers` are the HTTP headers as kept, names lower-cased, order and repeats as received.
 
-    `id` is a UUIDv7 as text, `received_at` aware UTC with microseconds, `remote` the peer's address, `body` the exact
-    bytes.
+    `id` is a UUIDv7 as text, `received_at` aware UTC with microseconds, `remote` the address it came from ("" where a
+    trusted proxy named none), `body` the exact bytes.
     """
 
     id: str

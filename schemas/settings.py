@@ -45,6 +45,23 @@ def _resolve_signing_secret(reference: object, info: ValidationInfo) -> Secret:
     return _resolve_secret(reference, info)
 
 
+def _resolve_tokens(given: object, info: ValidationInfo) -> tuple[Secret, ...]:
+    """One reference, or a list of them while one replaces another."""
+    references = given if isinstance(given, list) else [given]
+    if not references:
+        raise ValueError("lists no token; leave it out where the path is to have none")
+    tokens: list[Secret] = []
+    faults: list[str] = []
+    for reference in references:
+        try:
+            tokens.append(_resolve_secret(reference, info))
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError("; ".join(faults))
+    return tuple(tokens)
+
+
 def _read_network(text: object) -> Network:
     if not isinstance(text, str):
         raise ValueError("a network is text such as 203.0.113.0/24")  # noqa: TRY004 pydantic collects ValueErrors
@@ -60,6 +77,9 @@ def _aware(moment: datetime) -> datetime:
 SecretReference = Annotated[Secret, PlainValidator(_resolve_secret)]
 # The ingress runs without the environment that holds these.
 SigningSecretReference = Annotated[Secret, PlainValidator(_resolve_signing_secret)]
+
+
+NetworkText = Annotated[Network, PlainValidator(_read_network)]
 
 
 class Section(BaseModel):
@@ -111,8 +131,16 @@ class IngestSettings(Section):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     admin_host: str = "127.0.0.1"
     admin_port: Annotated[int, Field(ge=0, le=65_535)] = 8081
+    # Whose word about the client's address counts: X-Forwarded-For of anybody else is not read.
+    trusted_proxies: list[NetworkText] = []
+    connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000  # per process
+    header_timeout_ms: Annotated[int, Field(ge=100)] = 10_000
     body_bytes_max: Annotated[int, Field(ge=1, le=67_108_864)] = 1_048_576
     body_timeout_ms: Annotated[int, Field(ge=100)] = 20_000
+    body_bytes_per_second_min: Annotated[int, Field(ge=0)] = 128
+    answer_timeout_ms: Annotated[int, Field(ge=100)] = 10_000
+    # Longer than the 60 s that load balancers keep an idle connection, so that they close first.
+    keep_alive_ms: Annotated[int, Field(ge=100)] = 75_000
     in_flight_bytes_max: Annotated[int, Field(ge=1)] = 67_108_864
     kafka_deadline_ms: Annotated[int, Field(ge=1)] = 1500
     # A producer with overdue records that had no acknowledgement for so long is replaced.
@@ -174,11 +202,12 @@ def _signing_secret(given: object) -> object:
 class EndpointSettings(Section):
     provider: str
     secrets: list[Annotated[SigningSecret, BeforeValidator(_signing_secret)]] = []
-    token: SecretReference | None = None
+    # Newest first; each is right. None: the path ends with the endpoint's name.
+    token: Annotated[tuple[Secret, ...], PlainValidator(_resolve_tokens)] = ()
     signature: SignaturePolicy | None = None  # None: the provider's own default
     signature_scheme: SignatureScheme = SignatureScheme()
     timestamp_tolerance_seconds: Annotated[int, Field(ge=0)] = 0
-    allow_from: list[Annotated[Network, PlainValidator(_read_network)]] = []
+    allow_from: list[NetworkText] = []
     rate_per_second: Annotated[float, Field(gt=0)] | None = None
     burst: Annotated[int, Field(ge=1)] | None = None
     lanes: Annotated[int, Field(ge=1, le=1_000)] = 1

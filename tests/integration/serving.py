@@ -43,6 +43,11 @@ provider = "modern_dropship"
 secrets = ["env:SECRET"]
 token = "env:TOKEN"
 
+[endpoints.rotating]
+provider = "modern_dropship"
+secrets = ["env:SECRET"]
+token = ["env:TOKEN", "env:OLD_TOKEN"]
+
 [endpoints.off]
 provider = "shipstream"
 secrets = ["env:SECRET"]
@@ -90,6 +95,16 @@ class Serving:
         assert (await self.ask(post("/webhooks/acme", b"the last"))).status == 200
         return [record.value for record in await read_raw(self.settings, 1) if record.key == b"acme"]
 
+    def closed(self, reason: str) -> float:
+        """How many connections ended for this reason so far."""
+        name = "dropstream_ingest_connections_closed_total"
+        return self.registry.get_sample_value(name, {"reason": reason}) or 0.0
+
+    @property
+    def open(self) -> float:
+        """How many connections are open."""
+        return self.registry.get_sample_value("dropstream_ingest_connections_open") or 0.0
+
     def requests(self, endpoint: str, outcome: str) -> float:
         """How many requests of `endpoint` had this outcome so far."""
         labels = {"endpoint": endpoint, "outcome": outcome}
@@ -103,15 +118,17 @@ def serving_settings(
     place = f'spool_dir = "{spool}"' if spool else "spool_bytes_max = 0"
     return make(
         _CONFIGURATION.format(ingest=f"{place}\n{ingest}"),
-        environ={"SECRET": "a-secret", "TOKEN": "a-token"},
+        environ={"SECRET": "a-secret", "TOKEN": "a-token", "OLD_TOKEN": "an-older-token"},
         bootstrap_servers=bootstrap_servers,
     )
 
 
 @asynccontextmanager
-async def ready(make: SettingsFactory, *, stamps: Stamps | None = None) -> AsyncIterator[Serving]:
+async def ready(
+    make: SettingsFactory, ingest: str = "body_timeout_ms = 300", *, stamps: Stamps | None = None
+) -> AsyncIterator[Serving]:
     """A running ingress with a patient Kafka, an impatient 300 ms for bodies, `raw` in place, deliveries numbered."""
-    settings = serving_settings(make, "kafka_deadline_ms = 10_000\nbody_timeout_ms = 300")
+    settings = serving_settings(make, f"kafka_deadline_ms = 10_000\n{ingest}")
     await create_raw(settings)
     numbers = count(1)
     stamps = stamps or Stamps(new_id=lambda: f"delivery-{next(numbers)}", now=lambda: datetime.now(UTC))

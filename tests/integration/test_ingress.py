@@ -98,7 +98,18 @@ async def test_what_is_no_post_writes_nothing(running: Serving, line: str, statu
 
 async def test_all_that_is_not_found_looks_the_same(running: Serving) -> None:
     """Unknown, disabled, wrong token, no token, token too many: equal bytes but for the date."""
-    paths = ["unknown", "off", "guarded", "guarded/wrong", "guarded/a-tokem", "acme/token", "", "acme/"]
+    paths = [
+        "rotating",
+        "rotating/wrong",
+        "unknown",
+        "off",
+        "guarded",
+        "guarded/wrong",
+        "guarded/a-tokem",
+        "acme/token",
+        "",
+        "acme/",
+    ]
     answers = [await running.ask(post(f"/webhooks/{path}", b"body")) for path in paths]
     heads = {answer.head.replace(answer.headers["date"].encode(), b"<date>") + answer.body for answer in answers}
     assert heads == {

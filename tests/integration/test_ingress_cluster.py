@@ -112,12 +112,15 @@ async def compared(
 
 
 async def test_every_token_is_compared_in_constant_time(settings: SettingsFactory) -> None:
-    """Known, unknown, disabled, right or wrong: one comparison of two digests, and one answer where it fails."""
+    """Known, unknown, disabled, right or wrong: two comparisons of digests, for two tokens, and one answer else."""
     mine = serving_settings(settings, bootstrap_servers=_NOWHERE)
     answers: dict[str, bytes] = {}
     async with serving(mine, connected=False) as running:
         for path, status in (
             ("/webhooks/guarded/a-token", 503),
+            ("/webhooks/rotating/a-token", 503),
+            ("/webhooks/rotating/an-older-token", 503),
+            ("/webhooks/rotating/wrong", 404),
             ("/webhooks/acme", 503),
             ("/webhooks/guarded/wrong", 404),
             ("/webhooks/guarded", 404),
@@ -129,7 +132,7 @@ async def test_every_token_is_compared_in_constant_time(settings: SettingsFactor
             ("/elsewhere", 404),
         ):
             answer, lengths = await compared(running, path, hmac.compare_digest)
-            assert (path, answer.status, lengths) == (path, status, [(32, 32)])
+            assert (path, answer.status, lengths) == (path, status, [(32, 32), (32, 32)])
             lines = answer.head.split(b"\r\n")
             answers[path] = b"\n".join(line for line in lines if not line.startswith(b"Date:"))
     assert len({head for path, head in answers.items() if head.startswith(b"HTTP/1.1 404")}) == 1

@@ -11,6 +11,7 @@ from schemas.settings import Settings
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ENVIRON = {"ONE": "secret-one", "TWO": "secret-two", "SHORT": "short", "LONG": "a-token-of-more-than-22-characters"}
+ENVIRON["ALIKE"] = ENVIRON["LONG"]
 ENVIRON["ODD"] = "a token/with ? and more than 22 characters"
 
 
@@ -52,6 +53,12 @@ def test_a_sound_endpoint_has_no_problem() -> None:
         ('secrets = ["env:ONE"]\nlanes = 2', "error", "lanes = 2 spreads its sequence over partitions; set lanes = 1"),
         ('secrets = ["env:ONE"]\nsignature = "verify-if-present"', "warning", "takes deliveries without a signature"),
         ('secrets = ["env:ONE"]\ntoken = "env:SHORT"', "warning", "token env:SHORT is short enough to guess"),
+        (
+            'secrets = ["env:ONE"]\ntoken = ["env:LONG", "env:SHORT"]',
+            "warning",
+            "token env:SHORT is short enough to guess",
+        ),
+        ('secrets = ["env:ONE"]\ntoken = ["env:LONG", "env:ALIKE"]', "warning", "lists one token twice"),
         ('secrets = ["env:ONE"]\ntoken = "env:ODD"', "error", "token env:ODD has characters that a URL holds encoded"),
         (
             'secrets = ["env:ONE"]\nsignature_scheme = { format = "plain" }',

@@ -65,7 +65,7 @@ def test_every_endpoint_option_is_read() -> None:
     assert [one.value.value for one in endpoint.secrets] == [b"tiger-lily-secret", b"path-token-secret"]
     assert endpoint.secrets[0].expires is None
     assert endpoint.secrets[1].expires == datetime(2027, 1, 1, tzinfo=UTC)
-    assert endpoint.token == Secret("env:TOKEN", b"path-token-secret")
+    assert endpoint.token == (Secret("env:TOKEN", b"path-token-secret"),)
     assert endpoint.signature_scheme.header == "X-Sign"
     assert endpoint.allow_from == [ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")]
     assert (endpoint.rate_per_second, endpoint.burst, endpoint.lanes, endpoint.enabled) == (50.0, 100, 4, False)
@@ -199,7 +199,7 @@ def test_a_secret_prints_as_its_reference() -> None:
     ):
         assert "tiger-lily-secret" not in shown
         assert "path-token-secret" not in shown
-    assert str(settings.endpoints["acme"].token) == "env:TOKEN"
+    assert [str(token) for token in settings.endpoints["acme"].token] == ["env:TOKEN"]
 
 
 def test_an_error_never_holds_a_secret() -> None:
@@ -218,7 +218,7 @@ def test_the_ingress_needs_no_signing_secret() -> None:
     """A process that may not know the signing secrets starts without them, but has tokens."""
     settings = read(SMALLEST + 'token = "env:TOKEN"', {"TOKEN": "path-token-secret"}, signing_secrets=False)
     assert settings.endpoints["acme"].secrets[0].value == Secret("env:ACME", b"")
-    assert settings.endpoints["acme"].token == Secret("env:TOKEN", b"path-token-secret")
+    assert settings.endpoints["acme"].token == (Secret("env:TOKEN", b"path-token-secret"),)
 
 
 def test_a_secret_file_is_read_without_the_white_space_at_its_ends(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""From which address a request really comes: its peer, or whom a trusted proxy names.
+
+X-Forwarded-For is what anybody wrote who wanted to; only its right-most part is by the proxies that are ours. It is
+read from there to the left, as far as trusted proxies vouch, and no further.
+"""
+
+import re
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from schemas.settings import Network
+
+Address = IPv4Address | IPv6Address
+
+# Nobody has that many proxies of their own in a row.
+_HOPS_MAX = 32
+# `1.2.3.4:port`, `[v6]` or `[v6]:port`; a bare IPv6 address has colons of its own.
+_WITH_PORT = re.compile(r"\[(?P<v6>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\](?::[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}")
+UNKNOWN = ""
+
+
+def read_address(text: str) -> Address | None:
+    """The address that `text` is, an IPv4 one also where it is written as IPv6; None for anything else, zones too."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        return None if address.scope_id else address.ipv4_mapped or address
+    return address
+
+
+class Remotes:
+    """Finds the remote address behind the proxies of `trusted` networks."""
+
+    def __init__(self, trusted: Sequence[Network]) -> None:
+        self._trusted = tuple(trusted)
+
+    def find(self, peer: str, forwarded_for: Sequence[str]) -> str:
+        """The right-most address that is not a trusted proxy, where the peer itself is one; else the peer.
+
+        `forwarded_for` are the X-Forwarded-For headers, in order. Without one it is the peer. `UNKNOWN`, which no
+        `allow_from` holds, where the list cannot be read as far as it counts; the left-most address where all are
+        trusted.
+        """
+        if not self._trusted or not forwarded_for or not self._trusts(read_address(peer)):
+            return peer
+        remote: Address | None = None
+        for hop, text in enumerate(reversed(",".join(forwarded_for).split(","))):
+            remote = _read_hop(text.strip(" \t"))
+            if remote is None or hop >= _HOPS_MAX:
+                return UNKNOWN
+            if not self._trusts(remote):
+                break
+        return str(remote)
+
+    def _trusts(self, address: Address | None) -> bool:
+        return address is not None and any(address in network for network in self._trusted)
+
+
+def _read_hop(text: str) -> Address | None:
+    with_port = _WITH_PORT.fullmatch(text)
+    return read_address((with_port["v6"] or with_port["v4"]) if with_port else text)

@@ -1,0 +1,87 @@
+"""Whom a request is believed to come from: X-Forwarded-For is worth what the one who wrote it is worth."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from ingest.remote import Remotes
+
+PROXIES = [ip_network(text) for text in ("10.0.0.0/8", "192.0.2.1/32", "2001:db8:ffff::/48")]
+PROXY = "10.0.0.1"
+CLIENT = "203.0.113.7"
+
+
+@pytest.mark.parametrize("peer", ["203.0.113.9", "2001:db8::9", "::ffff:203.0.113.9", "", "unix"])
+def test_a_stranger_is_not_believed(peer: str) -> None:
+    """Whatever a peer says that is no trusted proxy, it stays who it is."""
+    assert Remotes(PROXIES).find(peer, [CLIENT]) == peer
+
+
+def test_nobody_is_believed_by_default() -> None:
+    """Without trusted proxies the header is not read."""
+    assert Remotes([]).find(PROXY, [CLIENT]) == PROXY
+
+
+@pytest.mark.parametrize("peer", [PROXY, "::ffff:10.0.0.1", "192.0.2.1", "2001:db8:ffff::1"])
+def test_a_trusted_proxy_is_believed(peer: str) -> None:
+    """Also where it speaks IPv6, or IPv4 over an IPv6 socket."""
+    assert Remotes(PROXIES).find(peer, [CLIENT]) == CLIENT
+
+
+@pytest.mark.parametrize(
+    ("headers", "remote"),
+    [
+        ([], PROXY),
+        ([f"198.51.100.1, {CLIENT}"], CLIENT),
+        ([f"198.51.100.1, {CLIENT},\t10.9.9.9, 192.0.2.1"], CLIENT),
+        (["198.51.100.1", CLIENT, "10.9.9.9"], CLIENT),
+        ([f"garbage, , {CLIENT}"], CLIENT),
+        ([CLIENT, "10.9.9.9, 2001:db8:ffff::2"], CLIENT),
+        ([f"{CLIENT}:51234"], CLIENT),
+        (["2001:DB8:0::7"], "2001:db8::7"),
+        (["[2001:db8::7]"], "2001:db8::7"),
+        (["[2001:db8::7]:51234, 10.9.9.9:80"], "2001:db8::7"),
+        ([f"::ffff:{CLIENT}"], CLIENT),
+        ([f"[::ffff:{CLIENT}]:1"], CLIENT),
+        (["10.7.7.7, 10.8.8.8"], "10.7.7.7"),
+    ],
+)
+def test_the_right_most_stranger_is_the_remote(headers: list[str], remote: str) -> None:
+    """What stands left of it a stranger wrote; several headers are one list; a port is no part of an address."""
+    assert Remotes(PROXIES).find(PROXY, headers) == remote
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [""],
+        [f"{CLIENT},"],
+        [CLIENT, ""],
+        [f"{CLIENT}, unknown"],
+        [f"{CLIENT}, _hidden"],
+        [f"{CLIENT}, garbage, 10.9.9.9"],
+        [f"{CLIENT}, 10.9.9.9.9"],
+        [f"{CLIENT}, 010.9.9.9"],
+        [f"{CLIENT} 10.9.9.9"],
+        ["203.0.113.7:"],
+        ["203.0.113.7:port"],
+        ["203.0.113.7:123456"],
+        ["203.0.113.7:80:80"],
+        ["[203.0.113.7]:80"],
+        ["[2001:db8::7"],
+        ["2001:db8::7]"],
+        ["[2001:db8::7]x"],
+        ["fe80::1%eth0"],
+        ["for=203.0.113.7"],
+        ['"203.0.113.7"'],
+        ["203.0.113.7/32"],
+        ["203.0.113.\uff17"],
+        ["203.0.113.7\udcff"],
+        [f"{CLIENT}\x00"],
+        [", ".join([CLIENT, *["10.9.9.9"] * 40])],
+        [",".join(["10.9.9.9"] * 900)] * 100,
+    ],
+)
+def test_what_cannot_be_read_is_nobody(headers: list[str]) -> None:
+    """A list that a trusted proxy left unreadable, empty or endless names no address, and none further left."""
+    assert Remotes(PROXIES).find(PROXY, headers) == ""
