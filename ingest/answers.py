@@ -10,7 +10,7 @@ from aiohttp import web
 
 ALLOWED_METHODS = "GET, HEAD, POST"
 # How long a provider should stay away when we cannot store; short, for it is our trouble and not theirs.
-_UNAVAILABLE_RETRY_AFTER_S = 5
+UNAVAILABLE_RETRY_AFTER_S = 5
 
 
 class Outcome(StrEnum):
@@ -29,6 +29,7 @@ class Outcome(StrEnum):
     CLIENT_LEFT = "client_left"  # Before its body was whole; nobody reads the answer.
     IN_FLIGHT_FULL = "in_flight_full"
     UNAVAILABLE = "unavailable"  # Neither Kafka nor the spool can take it.
+    CONNECTIONS_FULL = "connections_full"
     STOPPING = "stopping"
     FAILED = "failed"  # We are wrong: a fault of this program.
 
@@ -47,6 +48,7 @@ _STATUS = {
     Outcome.CLIENT_LEFT: 400,
     Outcome.IN_FLIGHT_FULL: 503,
     Outcome.UNAVAILABLE: 503,
+    Outcome.CONNECTIONS_FULL: 503,
     Outcome.STOPPING: 503,
     Outcome.FAILED: 503,
 }
@@ -61,7 +63,7 @@ class Answer:
     outcome: Outcome
     endpoint: str = ""
     delivery_id: str = ""
-    retry_after_s: int = _UNAVAILABLE_RETRY_AFTER_S
+    retry_after_s: int = UNAVAILABLE_RETRY_AFTER_S
 
 
 def response(answer: Answer) -> web.Response:

@@ -16,10 +16,12 @@ from ingest.connections import ConnectionServer
 from ingest.endpoints import EndpointTable
 from ingest.limits import ByteBudget
 from ingest.occurrences import Occurrences
+from ingest.open_files import allowed_limits
 from ingest.publisher import Publisher
 from ingest.receive import Receiver, Stamps
 from ingest.storage import Storage
 from ingest.supervisor import ProducerSupervisor
+from ingest.watchdog import connection_limits
 from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.metrics_ingest import IngestMetrics
@@ -97,7 +99,9 @@ async def ingress(
         producer_connected=lambda: publisher.connected,
         spool=storage.figures,
     )
-    runner = web.ServerRunner(ConnectionServer(receiver, count=receiver.count), shutdown_timeout=_CUT_S)
+    limits = allowed_limits(connection_limits(settings.ingest))
+    server = ConnectionServer(receiver, limits=limits, count=receiver.count, metrics=metrics)
+    runner = web.ServerRunner(server, shutdown_timeout=_CUT_S)
     await runner.setup()
     try:
         await storage.start()

@@ -1,50 +1,107 @@
-"""The HTTP server under the receiver: aiohttp's low-level one, with what strangers get wrong kept quiet.
+"""The HTTP server under the receiver: aiohttp's low-level one, with strangers kept quiet and in bounds.
 
 aiohttp logs a traceback for each malformed request and shows its bytes in the answer; here it is counted and answered
-with nothing. No Application and no router: they cost more than all the rest of a request.
+with nothing. It waits for ever for who is slow; here `ingest.watchdog` says when that ends. No Application and no
+router: they cost more than all the rest of a request.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import structlog
 from aiohttp import web
 from aiohttp.http import HttpProcessingError, RawRequestMessage
 
 from ingest.answers import Answer, Outcome, response
+from ingest.refusal import Refusal
+from ingest.watchdog import Closed, ConnectionLimits, Doing, Watchdog
+from schemas.metrics_ingest import IngestMetrics
 
-# Longer than the 60 s that load balancers keep an idle connection, so that they close first.
-KEEP_ALIVE_S = 75.0
+# aiohttp's own timer for idle connections counts nothing; the watchdog is earlier.
+_NEVER_S = 86_400.0
 # For a client that still sends when it was refused: reading on lets it see the answer instead of a reset connection.
 _LINGER_S = 2.0
+# Those who are told 503 take a place too, for a moment; beyond these a connection is closed unanswered.
+_REFUSALS_MAX = 128
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Connection(web.RequestHandler):
-    """One connection; `count` is told of every request that never reached the handler whole."""
+    """One connection; its server is told of every request that never reached the handler whole, and of its end."""
 
-    __slots__ = ("_count",)
+    __slots__ = ("_heard", "_line", "_server", "_watchdog", "closed_for")
 
-    def __init__(self, server: web.Server, *, loop: asyncio.AbstractEventLoop, count: Callable[[Answer], None]) -> None:
+    def __init__(self, server: "ConnectionServer", *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
             server,
             loop=loop,
             auto_decompress=False,
-            keepalive_timeout=KEEP_ALIVE_S,
+            keepalive_timeout=_NEVER_S,
             lingering_time=_LINGER_S,
             access_log=None,  # type: ignore[arg-type] # None turns it off
         )
-        self._count = count
+        self._server = server
+        self._watchdog = Watchdog(server.limits, loop.time())
+        self._heard = False
+        self._line: asyncio.Transport | None = None  # aiohttp forgets its own when it closes, not when it is closed.
+        self.closed_for = Closed.ENDED
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """From here on it is watched."""
+        super().connection_made(transport)
+        self._line = cast(asyncio.Transport, transport)
+        self._server.opened(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Until here."""
+        super().connection_lost(exc)
+        self._server.lost(self)
 
     def data_received(self, data: bytes) -> None:
-        """Tells the request being read that its body broke; aiohttp would let it wait for bytes that never come."""
+        """Tells the request being read that its body broke; aiohttp would let it wait for bytes that never come.
+
+        Bytes that come while a request is awaited, and do not make it whole, begin the time of its headers.
+        """
+        self._heard = True
+        waiting, number = self._waiter is not None, self._request_count
         super().data_received(data)
+        if waiting and number and number == self._request_count:
+            self._watchdog.begin(Doing.HEADERS, number, self._loop.time())
         request = self._current_request
         if request is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
             return
         if not request.content.is_eof() and request.content.exception() is None:
             request.content.set_exception(web.RequestPayloadError("malformed body"))
+
+    def look(self, now: float) -> None:
+        """Ends what takes too long: the connection; or the wait for a slow body, which is answered 408."""
+        self._note(now)
+        request = self._current_request
+        if request is not None and not request.content.is_eof():
+            if self._watchdog.body_is_slow(request.content.total_bytes, now) and request.content.exception() is None:
+                request.content.set_exception(TimeoutError("slow body"))
+            return
+        overdue = self._watchdog.look(now, heard=self._heard)
+        if overdue is not None and self._line is not None:
+            self.closed_for = overdue
+            # Not close(), which waits until the client has read what is left for it.
+            self._line.abort()
+
+    def _note(self, now: float) -> None:
+        number, watchdog = self._request_count, self._watchdog
+        if self._paused or (self._line is not None and self._line.is_closing()):
+            watchdog.begin(Doing.ANSWER, number, now)
+        elif self._current_request is not None:
+            reading = not self._current_request.content.is_eof()
+            watchdog.begin(Doing.BODY if reading else Doing.HANDLED, number, now)
+        elif self._waiter is None or self._messages:
+            # A connection just made is not waiting yet either, and its time runs already.
+            if number:
+                watchdog.begin(Doing.HANDLED, number, now)
+        elif number and not watchdog.in_headers(number):
+            watchdog.begin(Doing.IDLE, number, now)
 
     def handle_error(
         self,
@@ -59,7 +116,7 @@ class Connection(web.RequestHandler):
         else:
             structlog.get_logger("ingest").error("request_failed", status=status, message=message, exc_info=exc)
             answer = Answer(Outcome.FAILED)
-        self._count(answer)
+        self._server.count(answer)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun; nothing else can be said on this connection")
         made = response(answer)
@@ -75,11 +132,55 @@ class Connection(web.RequestHandler):
 
 
 class ConnectionServer(web.Server):
-    """Makes a `Connection` for each that is accepted."""
+    """Makes a `Connection` for each that is accepted, up to `connections_max`, and looks after all of them.
 
-    def __init__(self, handler: Handler, *, count: Callable[[Answer], None]) -> None:
+    `count` is told of every request that never reached the handler whole, and of every connection too many.
+    """
+
+    def __init__(
+        self, handler: Handler, *, limits: ConnectionLimits, count: Callable[[Answer], None], metrics: IngestMetrics
+    ) -> None:
         super().__init__(handler)
-        self._count = count
+        self.limits = limits
+        self.count = count
+        self._closed = metrics.connections_closed
+        self._open: set[Connection] = set()
+        self._refused: set[Refusal] = set()
+        self._sweep: asyncio.TimerHandle | None = None
+        metrics.connections_open.set_function(lambda: len(self._open))
 
     def __call__(self) -> web.RequestHandler:
-        return Connection(self, loop=self._loop, count=self._count)
+        if len(self._open) < self.limits.connections_max:
+            return Connection(self, loop=self._loop)
+        self.count(Answer(Outcome.CONNECTIONS_FULL))
+        self._closed.labels(Closed.REFUSED.value).inc()
+        # The event loop wants a protocol; only aiohttp's types want this one.
+        return cast(web.RequestHandler, Refusal(self._refused, answered=len(self._refused) < _REFUSALS_MAX))
+
+    def opened(self, connection: Connection) -> None:
+        """Watched from now on; the first one starts the sweep."""
+        self._open.add(connection)
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(self.limits.sweep_s, self._look)
+
+    def lost(self, connection: Connection) -> None:
+        """Counted by its reason; once."""
+        if connection in self._open:
+            self._open.remove(connection)
+            self._closed.labels(connection.closed_for.value).inc()
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 aiohttp's own signature
+        """Closes what is left, within `timeout` seconds, and looks no more."""
+        await super().shutdown(timeout)
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for refusal in tuple(self._refused):
+            refusal.end()
+
+    def _look(self) -> None:
+        self._sweep = self._loop.call_later(self.limits.sweep_s, self._look)
+        now = self._loop.time()
+        for connection in tuple(self._open):
+            connection.look(now)
+        for refusal in tuple(self._refused):
+            refusal.look()

@@ -8,7 +8,7 @@ from ingest.answers import Outcome
 
 _SILENCE_S = 10.0
 # The others are the sender's business; these are ours.
-_ASKS_FOR_A_HUMAN = frozenset({Outcome.IN_FLIGHT_FULL, Outcome.UNAVAILABLE})
+_ASKS_FOR_A_HUMAN = frozenset({Outcome.CONNECTIONS_FULL, Outcome.IN_FLIGHT_FULL, Outcome.UNAVAILABLE})
 
 
 class Occurrences:

@@ -1,6 +1,6 @@
 """The ingress in figures, on the registry that is passed in.
 
-Labels are bounded: `endpoint` is a configured name or "", `outcome` one of the closed set of answers.
+Labels are bounded: `endpoint` is a configured name or "", `outcome` and `reason` are each one of a closed set.
 """
 
 from collections.abc import Callable, Iterable
@@ -87,6 +87,15 @@ class IngestMetrics:
             "dropstream_ingest_drained", "Deliveries brought from the spool to Kafka.", registry=registry
         )
         self._registry = registry
+        self.connections_open = Gauge(
+            "dropstream_ingest_connections_open", "Connections that are open now.", registry=registry
+        )
+        self.connections_closed = Counter(
+            "dropstream_ingest_connections_closed",
+            "Connections that have ended, by why.",
+            ("reason",),
+            registry=registry,
+        )
         self._in_flight_bytes = Gauge(
             "dropstream_ingest_in_flight_bytes", "Bytes held for deliveries not yet settled.", registry=registry
         )

@@ -58,6 +58,16 @@ class RawClient:
         except ConnectionResetError:
             return True
 
+    async def rest(self) -> bytes:
+        """Everything until the server closes the connection, be it by a reset."""
+        content = b""
+        try:
+            while chunk := await asyncio.wait_for(self._reader.read(65_536), _PATIENCE_S):
+                content += chunk
+        except ConnectionError:
+            return content
+        return content
+
     def reset(self) -> None:
         """Leaves at once, as a process that died does: with a reset, not with a goodbye."""
         connection: socket.socket = self._writer.get_extra_info("socket")

@@ -18,6 +18,7 @@ _TABLE = {
     Outcome.BODY_TOO_LARGE: (413, {}),
     Outcome.BODY_TOO_SLOW: (408, {}),
     Outcome.CLIENT_LEFT: (400, {}),
+    Outcome.CONNECTIONS_FULL: (503, {"Retry-After": "5"}),
     Outcome.IN_FLIGHT_FULL: (503, {"Retry-After": "5"}),
     Outcome.UNAVAILABLE: (503, {"Retry-After": "5"}),
     Outcome.STOPPING: (503, {"Retry-After": "5"}),
