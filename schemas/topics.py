@@ -14,6 +14,7 @@ _ENVELOPE_BYTES = 2_097_152
 _BODY_BYTES = 1_048_576
 # What is written of a record of `raw` may be larger than it: reason and place of a rejected one.
 _MARGIN_BYTES = 65_536
+_ANY_TIME = str(2**63 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ def _config(topic: Topic, settings: Settings) -> dict[str, str]:
         # With three replicas an acknowledged record survives the loss of one node, and one node may be away.
         "min.insync.replicas": "2" if settings.kafka.replication_factor >= 3 else "1",
         "message.timestamp.type": "CreateTime",
+        # A clock of ours that runs ahead must not make Kafka refuse what we take: its default is an hour.
+        "message.timestamp.after.max.ms": _ANY_TIME,
     }
     if topic.retention_ms is None:
         return {**config, "cleanup.policy": "compact"}

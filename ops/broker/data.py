@@ -30,6 +30,7 @@ class NodePlan:
     folder: Path
     port: int
     controller_port: int
+    advertised_port: int | None = None  # where clients are sent to instead of `port`
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ def server_properties(node: NodePlan, cluster: ClusterPlan, logs: Path) -> str:
         "node.id": node.id,
         "controller.quorum.voters": ",".join(f"{peer.id}@127.0.0.1:{peer.controller_port}" for peer in cluster.nodes),
         "listeners": f"CLIENTS://{cluster.bind_host}:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}",
-        "advertised.listeners": f"CLIENTS://127.0.0.1:{node.port}",
+        "advertised.listeners": f"CLIENTS://127.0.0.1:{node.advertised_port or node.port}",
         "listener.security.protocol.map": "CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "CLIENTS",

@@ -1,0 +1,195 @@
+"""What happens to an ingress on the open internet and to the Kafka behind it. Each is given a stage under load."""
+
+import asyncio
+import contextlib
+import random
+import signal
+from collections.abc import Awaitable, Callable
+
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
+
+from tests.chaos.obligations import Load
+from tests.chaos.stage import Stage
+from tests.chaos.strange_ingress import DEATHS
+
+Fault = Callable[[Stage, Load, random.Random], Awaitable[None]]
+
+_SHORT_S = 6.0
+_SLOW_CONNECTIONS = 1_000
+
+
+async def broker_stopped(stage: Stage, _load: Load, _chance: random.Random) -> None:
+    """The broker ends in order, and is started again."""
+    await stage.node.stop()
+    await asyncio.sleep(_SHORT_S)
+
+
+async def broker_killed(stage: Stage, _load: Load, chance: random.Random) -> None:
+    """The broker is killed with -9, twice."""
+    for _ in range(2):
+        await stage.node.kill()
+        await asyncio.sleep(chance.uniform(1, _SHORT_S))
+        await stage.cluster.restart(stage.node)
+        await asyncio.sleep(chance.uniform(0, 2))
+
+
+async def broker_frozen(stage: Stage, _load: Load, _chance: random.Random) -> None:
+    """The broker hangs longer than a producer is given: connections stay open, nothing answers."""
+    stage.node.freeze()
+    await asyncio.sleep(15)
+
+
+async def broker_long_away(stage: Stage, load: Load, _chance: random.Random) -> None:
+    """The broker is away for long; a provider that saw 503 meanwhile would have switched the webhook off."""
+    await stage.node.kill()
+    load.pause_s *= 10
+    await asyncio.sleep(stage.away_s)
+
+
+async def wire_cut(stage: Stage, _load: Load, _chance: random.Random) -> None:
+    """The network swallows everything, without a word."""
+    stage.wire.cut()
+    await asyncio.sleep(2 * _SHORT_S)
+
+
+async def wire_reset(stage: Stage, _load: Load, chance: random.Random) -> None:
+    """Connections to the broker break, again and again."""
+    for _ in range(5):
+        stage.wire.reset()
+        await asyncio.sleep(chance.uniform(0.1, 2))
+        stage.wire.mend()
+        await asyncio.sleep(chance.uniform(0.1, 1))
+
+
+async def disk_full(stage: Stage, load: Load, _chance: random.Random) -> None:
+    """Kafka is away and the disk takes nothing: 503; then the disk has room again, and it is 200."""
+    await stage.node.kill()
+    await asyncio.sleep(2)
+    stage.limit_files(1)
+    refused = load.answers["503"]
+    await stage.until(lambda: load.answers["503"] > refused + 20)
+    stage.limit_files(2**40)
+    accepted = load.count
+    await stage.until(lambda: load.count > accepted + 200)
+
+
+async def ingress_killed(stage: Stage, _load: Load, chance: random.Random) -> None:
+    """The ingress is killed with -9 ten times, with Kafka there and away."""
+    for turn in range(10):
+        if turn == 3:
+            await stage.node.kill()
+        if turn == 7:
+            await stage.cluster.restart(stage.node)
+        await asyncio.sleep(chance.uniform(1.5, 3))
+        stage.kill_ingress()
+
+
+async def ingress_stopped(stage: Stage, _load: Load, chance: random.Random) -> None:
+    """The ingress is told to stop five times, under full load."""
+    for turn in range(5):
+        await asyncio.sleep(chance.uniform(1.5, 3))
+        await stage.until(lambda: stage.alive)
+        stage.kill_ingress(signal.SIGTERM)
+        await stage.died(turn + 1)
+
+
+async def ingress_dies_at_each_step(stage: Stage, _load: Load, _chance: random.Random) -> None:
+    """Killed with -9 before and after the spool's write, and while it is emptied."""
+    for turn, step in enumerate(DEATHS):
+        await stage.until(lambda: stage.alive)
+        stage.troubles.append(step)
+        stage.kill_ingress()
+        await stage.died(2 * turn + 1)
+        await stage.node.kill()
+        await asyncio.sleep(3)
+        await stage.cluster.restart(stage.node)
+        await stage.died(2 * turn + 2)
+
+
+async def clock_jumps(stage: Stage, _load: Load, _chance: random.Random) -> None:
+    """The wall clock jumps by hours and weeks, ahead and back, with Kafka there and away."""
+    stage.troubles.append("jumping_clock")
+    stage.kill_ingress()
+    await asyncio.sleep(8)
+    await stage.node.kill()
+    await asyncio.sleep(6)
+    await stage.cluster.restart(stage.node)
+    await asyncio.sleep(6)
+
+
+async def producer_poisoned(stage: Stage, _load: Load, _chance: random.Random) -> None:
+    """Kafka refuses whole batches for a while, and with each the producer's sequence numbers."""
+    limit_raw(stage, 3_000)
+    await asyncio.sleep(_SHORT_S)
+    limit_raw(stage, 4_194_304)
+
+
+async def slow_connections(stage: Stage, _load: Load, _chance: random.Random) -> None:
+    """A thousand connections say one byte a second."""
+
+    async def dawdle() -> None:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", stage.settings.ingest.port)
+            with contextlib.closing(writer):
+                for byte in b"POST /webhooks/e0 HT":
+                    writer.write(bytes([byte]))
+                    await writer.drain()
+                    await asyncio.sleep(1)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(dawdle() for _ in range(_SLOW_CONNECTIONS)))
+
+
+async def hostile_bodies(stage: Stage, _load: Load, chance: random.Random) -> None:
+    """Oversized, endless, half and garbled requests, fifty at a time."""
+    head = b"POST /webhooks/e1 HTTP/1.1\r\nHost: x\r\n"
+    chunk = b"400\r\n" + b"x" * 1_024 + b"\r\n"
+    openings = (
+        head + b"Content-Length: 999999999\r\n\r\n",
+        head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 2_000,
+        head + b"Content-Length: 5000\r\n\r\nhalf",
+        head + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        head + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nhello",
+        head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    )
+
+    async def harm() -> None:
+        with contextlib.suppress(OSError, TimeoutError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", stage.settings.ingest.port)
+            with contextlib.closing(writer):
+                writer.write(chance.choice((*openings, chance.randbytes(2_000))))
+                await writer.drain()
+                async with asyncio.timeout(chance.uniform(0.1, 2)):
+                    await reader.read()
+
+    for _ in range(30):
+        await asyncio.gather(*(harm() for _ in range(50)))
+
+
+async def everything(stage: Stage, load: Load, chance: random.Random) -> None:
+    """Ten of the short faults in a seeded order, hostile traffic beside them all the while."""
+    hostile = asyncio.create_task(hostile_bodies(stage, load, chance))
+    for fault in chance.sample((broker_stopped, broker_killed, wire_cut, wire_reset, producer_poisoned), 5):
+        await fault(stage, load, chance)
+        stage.kill_ingress()
+        await stage.mended()
+        await asyncio.sleep(1)
+    await hostile
+
+
+def limit_raw(stage: Stage, bytes_max: int) -> None:
+    """The topic's own limit, for batches as for records."""
+    client = AdminClient({"bootstrap.servers": f"127.0.0.1:{stage.node.plan.port}"})
+    entry = ConfigEntry("max.message.bytes", str(bytes_max), incremental_operation=AlterConfigOpType.SET)
+    topic = ConfigResource(ResourceType.TOPIC, f"{stage.settings.kafka.topic_prefix}raw", incremental_configs=[entry])
+    client.incremental_alter_configs([topic])[topic].result(10)
+
+
+ALL: tuple[Fault, ...] = (
+    broker_stopped, broker_killed, broker_frozen, broker_long_away, wire_cut, wire_reset, disk_full, ingress_killed,
+    ingress_stopped, ingress_dies_at_each_step, clock_jumps, producer_poisoned, slow_connections, hostile_bodies,
+    everything,
+)  # fmt: skip

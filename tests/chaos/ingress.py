@@ -1,0 +1,111 @@
+"""The ingress under faults, at length: each fault alone under load on a real Kafka, every 200 an obligation.
+
+Prints one line a fault: how many deliveries, how they were answered, what `raw` holds of those that were answered 200,
+the longest wait for such an answer, and how long after the fault's end the spool was empty. Ends with 1 if anything was
+lost or out of order, a fresh delivery did not pass, or the ingress wrote a traceback. Bounded in time, and seeded.
+"""
+
+import argparse
+import asyncio
+import logging
+import random
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ops.broker.local import local_broker
+from ops.broker.probe import find_free_ports
+from tests.chaos import faults
+from tests.chaos.obligations import Load, Verdict, judge
+from tests.chaos.stage import Stage, staged
+from tests.chaos.wire import Wire
+
+SEED = 20_261_121
+_RECOVERY_S = 120.0
+_HEAD = (
+    ("deliveries", 11),
+    ("200", 9),
+    ("503", 7),
+    ("none", 6),
+    ("found", 9),
+    ("lost", 5),
+    ("copies", 7),
+    ("disordered", 11),
+    ("longest", 9),
+    ("recovery", 9),
+)
+
+
+async def cause(fault: faults.Fault, stage: Stage, *, seed: int) -> bool:
+    """Whether nothing was lost or out of order; prints the fault's line."""
+    chance = random.Random(seed)  # noqa: S311 a seeded schedule
+    load = Load(stage.url, chance)
+    async with asyncio.TaskGroup() as together:
+        running = together.create_task(load.run())
+        await stage.until(lambda: load.count >= 200)
+        await fault(stage, load, chance)
+        ended_at = time.perf_counter()
+        await stage.mended()
+        await stage.drained(within_s=_RECOVERY_S)
+        recovery_s = time.perf_counter() - ended_at
+        load.ending.set()
+        await running
+    fresh = await stage.fresh_delivery_passes()
+    tidy = await stage.stopped()
+    verdict = await judge(stage.settings, load)
+    print(_row(fault.__name__, load, verdict, recovery_s), flush=True)  # noqa: T201
+    for fault_found in (*tidy, *(() if fresh else ("a fresh delivery did not pass",))):
+        print(f"    {fault_found}", flush=True)  # noqa: T201
+    return fresh and not tidy and not verdict.lost and not verdict.disordered and verdict.obligations > 0
+
+
+def _row(name: str, load: Load, verdict: Verdict, recovery_s: float) -> str:
+    cells = (
+        f"{load.answers.total():,}",
+        f"{load.count:,}",
+        f"{load.answers['503']:,}",
+        f"{load.answers['none'] + load.answers['too late']:,}",
+        f"{verdict.found:,}",
+        f"{verdict.lost}",
+        f"{verdict.copies:,}",
+        f"{verdict.disordered}",
+        f"{load.longest_s:.2f} s",
+        f"{recovery_s:.1f} s",
+    )
+    return f"{name:<24}" + "".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, _HEAD, strict=True))
+
+
+async def main(names: Sequence[str], *, away_s: float, seed: int) -> int:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # The broker goes away; that is the point.
+    chosen = [fault for fault in faults.ALL if not names or fault.__name__ in names]
+    results = []
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        port = find_free_ports(2, after=27_500)
+        async with local_broker(folder / "kafka", environ={}, progress=print, port=port) as cluster:
+            node = cluster.nodes[0]
+            wire_port = find_free_ports(1, after=port + 2)
+            # Clients are sent through the wire by the broker itself.
+            node.plan = replace(node.plan, advertised_port=wire_port)
+            async with Wire(wire_port, port) as wire:
+                await node.stop()
+                await cluster.restart(node)
+                print(f"{'fault':<24}" + "".join(f"{text:>{width}}" for text, width in _HEAD), flush=True)  # noqa: T201
+                for fault in chosen:
+                    place = folder / fault.__name__
+                    place.mkdir()
+                    async with staged(fault.__name__, place, cluster=cluster, wire=wire, away_s=away_s) as stage:
+                        results.append(await cause(fault, stage, seed=seed))
+    return 0 if results and all(results) else 1
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.ingress")
+    parser.add_argument("faults", nargs="*", choices=[[], *(fault.__name__ for fault in faults.ALL)], metavar="FAULT")
+    parser.add_argument("--away", type=float, default=600.0, metavar="SECONDS", help="how long Kafka is long away")
+    parser.add_argument("--seed", type=int, default=SEED)
+    given = parser.parse_args()
+    sys.exit(asyncio.run(main(given.faults, away_s=given.away, seed=given.seed)))

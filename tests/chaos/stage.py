@@ -1,0 +1,175 @@
+"""What a fault of the ingress plays on: a topic of its own, the ingress as a real program, and the ways to harm it."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from ops.broker.cluster import BrokerCluster
+from ops.broker.node import BrokerNode
+from ops.broker.probe import find_free_ports
+from ops.topics import apply
+from processors.provider import discover
+from schemas.configuration import Context, read_configuration
+from schemas.settings import Settings
+from tests.chaos.obligations import SENDERS
+from tests.chaos.wire import Wire
+
+ENVIRON = {"SECRET": "made-up-secret"}
+_PATIENCE_S = 60.0
+_RESTART_S = 0.2
+
+
+@dataclass
+class Stage:
+    """A running ingress and its broker; a dead ingress is started again at once, as a supervisor would."""
+
+    settings: Settings
+    config: Path
+    log: Path
+    cluster: BrokerCluster
+    wire: Wire
+    away_s: float
+    # Troubles for the next starts, one each; see tests.chaos.strange_ingress.
+    troubles: list[str] = field(default_factory=list)
+    process: asyncio.subprocess.Process | None = None
+    deaths: int = 0
+    _stopping: bool = False
+
+    @property
+    def node(self) -> BrokerNode:
+        return self.cluster.nodes[0]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.ingest.port}"
+
+    async def keep_running(self) -> None:
+        """Starts the ingress, again and again."""
+        while not self._stopping:
+            trouble = self.troubles.pop(0) if self.troubles else None
+            program = ("tests.chaos.strange_ingress", trouble) if trouble else ("ops",)
+            with self.log.open("ab") as output:
+                self.process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", *program, "ingest", "--config", str(self.config),
+                    env={**os.environ, **ENVIRON}, stdout=output, stderr=output,
+                )  # fmt: skip
+            await self.process.wait()
+            self.deaths += 1
+            if not self._stopping:
+                await asyncio.sleep(_RESTART_S)
+
+    @property
+    def alive(self) -> bool:
+        """Whether an ingress runs at this moment."""
+        return self.process is not None and self.process.returncode is None
+
+    def kill_ingress(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Sends the signal to the ingress that runs now."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(number)
+
+    async def died(self, times: int) -> None:
+        """Returns when the ingress has ended so often in all."""
+        await self.until(lambda: self.deaths >= times)
+
+    def limit_files(self, bytes_max: int) -> None:
+        """From now on no file of the ingress grows past this; as on a full disk, its writes fail."""
+        if self.process is not None:
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (bytes_max, resource.RLIM_INFINITY))
+
+    async def facts(self) -> dict[str, float]:
+        """What `/readyz` tells; empty while nobody answers."""
+        address = f"http://127.0.0.1:{self.settings.ingest.admin_port}/readyz"
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with aiohttp.ClientSession() as client, client.get(address, timeout=_FACTS) as response:
+                told: dict[str, float] = await response.json()
+                return told
+        return {}
+
+    async def until(self, condition: Callable[[], bool], within_s: float = _PATIENCE_S) -> None:
+        """Returns when the condition holds."""
+        async with asyncio.timeout(within_s):
+            while not condition():  # noqa: ASYNC110 nobody tells of a condition in general
+                await asyncio.sleep(0.02)
+
+    async def mended(self) -> None:
+        """Everything that a fault did to the broker is undone."""
+        self.wire.mend()
+        self.node.thaw()
+        if not self.node.launched:
+            await self.cluster.restart(self.node)
+
+    async def drained(self, *, within_s: float) -> None:
+        """Returns when the ingress is connected and its spool is empty."""
+        async with asyncio.timeout(within_s):
+            while True:
+                facts = await self.facts()
+                if facts.get("kafka_connected") and facts.get("spool_deliveries") == 0:
+                    return
+                await asyncio.sleep(0.1)
+
+    async def fresh_delivery_passes(self) -> bool:
+        """Whether a new delivery is answered 200."""
+        async with (
+            aiohttp.ClientSession() as client,
+            client.post(f"{self.url}/webhooks/e0", data=b"fresh") as response,
+        ):
+            return response.status == 200
+
+    async def stopped(self) -> list[str]:
+        """Stops the ingress in order; what was not as it should be, in words."""
+        self._stopping = True
+        faults = []
+        if self.process is not None:
+            self.kill_ingress(signal.SIGTERM)
+            async with asyncio.timeout(_PATIENCE_S):
+                if (code := await self.process.wait()) != 0:
+                    faults.append(f"the ingress ended with {code}")
+        said = self.log.read_text(encoding="utf-8", errors="replace")
+        faults += [
+            f"its log has: {word}" for word in ("Traceback", "request_failed", "connection_failed") if word in said
+        ]
+        return faults
+
+
+_FACTS = aiohttp.ClientTimeout(total=2.0)
+
+
+@asynccontextmanager
+async def staged(name: str, folder: Path, *, cluster: BrokerCluster, wire: Wire, away_s: float) -> AsyncIterator[Stage]:
+    """A stage with a running ingress; whatever runs at the end is killed."""
+    port = find_free_ports(2, after=28_500)
+    config = folder / "dropstream.toml"
+    endpoints = "".join(
+        f'[endpoints.e{number}]\nprovider = "dreamship"\nsecrets = ["env:SECRET"]\n' for number in range(SENDERS)
+    )
+    config.write_text(
+        f'[kafka]\nbootstrap_servers = "127.0.0.1:{wire.port}"\ntopic_prefix = "{name.replace("_", "-")}."\n'
+        f"replication_factor = 1\npartitions = 3\n"
+        f'[ingest]\nhost = "127.0.0.1"\nport = {port}\nadmin_port = {port + 1}\nspool_dir = "{folder / "spool"}"\n'
+        f"{endpoints}"
+    )
+    context = Context(ENVIRON, discover())
+    settings = read_configuration(config.read_text(), source=str(config), context=context)
+    await apply(settings)
+    stage = Stage(settings, config, folder / "ingress.log", cluster, wire, away_s)
+    running = asyncio.create_task(stage.keep_running())
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            while not (await stage.facts()).get("kafka_connected"):  # noqa: ASYNC110 another process
+                await asyncio.sleep(0.1)
+        yield stage
+    finally:
+        running.cancel()
+        stage.kill_ingress()
+        if stage.process is not None:
+            await stage.process.wait()

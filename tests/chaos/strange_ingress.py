@@ -1,0 +1,69 @@
+"""`dropstream ingest` with something wrong about it.
+
+Run as `python -m tests.chaos.strange_ingress TROUBLE ingest --config FILE`. What it runs is the real program; only the
+calls at the borders of the steps are wrapped, or the clock is another one.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ingest.spool import Spool
+from ingest.spool_file import SpoolFile
+from ops import ingest_command
+from ops.cli import main
+
+# Where the process ends by kill -9: whose method, which one, before or after the call, and with which call.
+DEATHS: dict[str, tuple[type, str, str, int]] = {
+    "before_spool_write": (SpoolFile, "append", "before", 20),
+    "after_spool_write": (SpoolFile, "append", "after", 20),
+    "before_drained_are_removed": (SpoolFile, "remove", "before", 1),
+    "after_drained_are_removed": (SpoolFile, "remove", "after", 1),
+    "drain_read": (Spool, "oldest", "before", 1),
+}
+_JUMP_EVERY_S = 2.0
+_JUMPS_H = (0, 3, -3, 24 * 40, -24 * 40)
+
+
+def deadly(method: Callable[..., Any], moment: str, turn: int) -> Callable[..., Any]:
+    """`method`; its `turn`-th call is the process's last."""
+    calls = 0
+
+    def call(*args: object, **kwargs: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == turn and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = method(*args, **kwargs)
+        if calls == turn:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    return call
+
+
+class JumpingClock(datetime):
+    """A clock that jumps by hours and by weeks, ahead and back."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+        jump = _JUMPS_H[int(time.monotonic() / _JUMP_EVERY_S) % len(_JUMPS_H)]
+        return datetime.now(tz or UTC) + timedelta(hours=jump)
+
+
+def arm(trouble: str) -> None:
+    """Makes the trouble."""
+    if trouble == "jumping_clock":
+        ingest_command.datetime = JumpingClock  # type: ignore[attr-defined]
+        return
+    owner, name, moment, turn = DEATHS[trouble]
+    setattr(owner, name, deadly(getattr(owner, name), moment, turn))
+
+
+if __name__ == "__main__":
+    arm(sys.argv.pop(1))
+    main()
