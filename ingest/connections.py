@@ -55,8 +55,11 @@ class Connection(web.RequestHandler):
         self._server.opened(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Until here."""
+        """Until here; who was refused and has left is not waited for, while one whose request is handled is."""
+        lingering = None if self._request_in_progress or self._waiter is not None else self._task_handler
         super().connection_lost(exc)
+        if lingering is not None:
+            lingering.cancel()
         self._server.lost(self)
 
     def data_received(self, data: bytes) -> None:

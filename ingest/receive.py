@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 
 from ingest.answers import Answer, Outcome, response
 from ingest.body import read_body
@@ -71,15 +71,15 @@ class Receiver:
         """The response to one request, counted."""
         self.in_progress += 1
         try:
-            answer = await self._answer(request)
+            answer = await self._answer(request) if _is_sound(request) else Answer(Outcome.MALFORMED)
         finally:
             self.in_progress -= 1
             if not self.in_progress:
                 self._idle.set()
         self.count(answer)
         made = response(answer)
-        if not request.content.is_eof():
-            # The rest of the body would be read as the next request.
+        if not request.content.is_eof() or request.method == "CONNECT" or "Upgrade" in request.headers:
+            # The rest of the body, or what another protocol begins with, would be read as the next request.
             made.force_close()
         return made
 
@@ -151,3 +151,16 @@ class Receiver:
             return Answer(outcome, endpoint.name)
         self._metrics.body_bytes.labels(endpoint.name).inc(len(delivery.body))
         return Answer(outcome, endpoint.name, delivery_id=delivery.id)
+
+
+def _is_sound(request: web.BaseRequest) -> bool:
+    """Whether everybody on the way reads it alike, as far as the parser does not see to that.
+
+    It takes HTTP/0.9 and 2.0 too; chunks in HTTP/1.0, where proxies do not know them (RFC 9112, section 6.1); and
+    beside an Upgrade any coding at all, with an empty body for it.
+    """
+    coding = request.headers.get("Transfer-Encoding")
+    if coding is None:
+        return request.version in {HttpVersion11, HttpVersion10}
+    alone = len(request.headers.getall("Transfer-Encoding")) == 1 and "Content-Length" not in request.headers
+    return request.version == HttpVersion11 and coding.lower() == "chunked" and alone

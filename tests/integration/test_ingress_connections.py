@@ -112,6 +112,19 @@ async def test_who_does_not_read_is_closed(settings: SettingsFactory) -> None:
         assert (await running.ask(_GOOD)).status == 200
 
 
+async def test_who_was_refused_and_left_costs_nothing_more(settings: SettingsFactory) -> None:
+    """What lingers for the rest of a refused body ends with its client, not 2 s later."""
+    async with ready(settings) as running:
+        before = len(asyncio.all_tasks())
+        for _ in range(50):
+            async with RawClient(running.port) as client:
+                await client.send(post("/webhooks/nobody", bytes(100))[:-50])
+                assert (await client.answer()).status == 404
+        began_at = time.monotonic()
+        await until(lambda: running.open == 0 and len(asyncio.all_tasks()) <= before)
+        assert time.monotonic() - began_at < 1
+
+
 async def test_one_connection_too_many_is_told(settings: SettingsFactory) -> None:
     """It gets 503 and when to come again, asked or not, while those inside are served; then there is room again."""
     async with ready(settings, "connections_max = 2") as running, AsyncExitStack() as inside:
