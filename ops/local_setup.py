@@ -65,8 +65,8 @@ def _table(name: str, section: Section) -> str:
 
 
 def _toml(value: object) -> str:
-    """A text, number, truth or list as TOML writes it, which for these is as JSON does; a secret as its reference."""
-    return orjson.dumps(str(value) if isinstance(value, Secret) else value).decode()
+    """A text, number, truth, network or list as TOML writes it, as JSON does for these; a secret as its reference."""
+    return orjson.dumps(str(value) if isinstance(value, Secret) else value, default=str).decode()
 
 
 def _endpoint(provider: Provider, folder: Path) -> str:
