@@ -24,6 +24,8 @@ from schemas.metrics_ingest import IngestMetrics
 from schemas.settings import IngestSettings
 
 _UNREMARKABLE = frozenset({Outcome.STORED, Outcome.SPOOLED, Outcome.CHECKED})
+# Of the largest number that 64 bits hold.
+_LENGTH_DIGITS_MAX = 20
 
 
 class Durable(Protocol):
@@ -156,11 +158,13 @@ class Receiver:
 def _is_sound(request: web.BaseRequest) -> bool:
     """Whether everybody on the way reads it alike, as far as the parser does not see to that.
 
-    It takes HTTP/0.9 and 2.0 too; chunks in HTTP/1.0, where proxies do not know them (RFC 9112, section 6.1); and
-    beside an Upgrade any coding at all, with an empty body for it.
+    It takes HTTP/0.9 and 2.0 too; a length with more zeros before it than Python reads as a number; chunks in HTTP/1.0,
+    where proxies do not know them (RFC 9112, section 6.1); and beside an Upgrade any coding, with an empty body for it.
     """
-    coding = request.headers.get("Transfer-Encoding")
+    headers, version = request.headers, request.version
+    coding = headers.get("Transfer-Encoding")
     if coding is None:
-        return request.version in {HttpVersion11, HttpVersion10}
-    alone = len(request.headers.getall("Transfer-Encoding")) == 1 and "Content-Length" not in request.headers
-    return request.version == HttpVersion11 and coding.lower() == "chunked" and alone
+        known = version in {HttpVersion11, HttpVersion10}
+        return known and len(headers.get("Content-Length", "")) <= _LENGTH_DIGITS_MAX
+    alone = len(headers.getall("Transfer-Encoding")) == 1 and "Content-Length" not in headers
+    return version == HttpVersion11 and coding.lower() == "chunked" and alone

@@ -90,7 +90,7 @@ def _read_request(reader: _Reader) -> Request:
     elif lengths:
         if len(lengths) > 1 or not re.fullmatch(rb"0*[0-9]{1,18}", lengths[0]):
             raise _StopError
-        body = reader.take(int(lengths[0]))
+        body = reader.take(int(lengths[0].lstrip(b"0") or b"0"))
     else:
         body = b""
     return Request(line[1], line[2], body)

@@ -43,6 +43,7 @@ async def conversation(running: Serving, *segments: bytes) -> list[int]:
 _REFUSED = {
     "a length twice": _HEAD + b"Content-Length: 4\r\nContent-Length: 4\r\n\r\nbody",
     "two lengths": _HEAD + b"Content-Length: 4\r\nContent-Length: 0\r\n\r\nbody",
+    "a length of 5,000 digits": _HEAD + b"Content-Length: " + b"0" * 5_000 + b"4\r\n\r\nbody",
     "a list of lengths": _HEAD + b"Content-Length: 4, 4\r\n\r\nbody",
     "a signed length": _HEAD + b"Content-Length: +4\r\n\r\nbody",
     "a negative length": _HEAD + b"Content-Length: -4\r\n\r\nbody",

@@ -5,6 +5,9 @@ from ipaddress import ip_network
 import pytest
 
 from ingest.remote import Remotes
+from schemas.configuration import Context, read_configuration
+from schemas.errors import ConfigurationError
+from schemas.settings import IngestSettings
 
 PROXIES = [ip_network(text) for text in ("10.0.0.0/8", "192.0.2.1/32", "2001:db8:ffff::/48")]
 PROXY = "10.0.0.1"
@@ -85,3 +88,24 @@ def test_the_right_most_stranger_is_the_remote(headers: list[str], remote: str) 
 def test_what_cannot_be_read_is_nobody(headers: list[str]) -> None:
     """A list that a trusted proxy left unreadable, empty or endless names no address, and none further left."""
     assert Remotes(PROXIES).find(PROXY, headers) == ""
+
+
+def ingest_settings(text: str) -> IngestSettings:
+    endpoint = '[endpoints.a]\nprovider = "dropea"\nsecrets = ["env:S"]\n'
+    context = Context(environ={"S": "x"}, providers=["dropea"])
+    return read_configuration(f"[ingest]\n{text}\n{endpoint}", source="test", context=context).ingest
+
+
+def test_trusted_proxies_are_networks() -> None:
+    """None by default; a host alone is a network of one."""
+    assert ingest_settings("").trusted_proxies == []
+    read = ingest_settings('trusted_proxies = ["10.0.0.0/8", "2001:db8::1"]').trusted_proxies
+    assert read == [ip_network("10.0.0.0/8"), ip_network("2001:db8::1/128")]
+
+
+@pytest.mark.parametrize("text", ['["10.0.0.1/8"]', '["proxy.example"]', "[10]", '"10.0.0.0/8"', '["*"]'])
+def test_what_is_no_network_is_never_trusted(text: str) -> None:
+    """A name, a number, a network with bits of a host, a star: each stops the start under its key."""
+    with pytest.raises(ConfigurationError) as caught:
+        ingest_settings(f"trusted_proxies = {text}")
+    assert [fault.startswith("ingest.trusted_proxies") for fault in caught.value.faults] == [True]
