@@ -73,7 +73,13 @@ class Connection(web.RequestHandler):
         if waiting and number and number == self._request_count:
             self._watchdog.begin(Doing.HEADERS, number, self._loop.time())
         request = self._current_request
-        if request is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
+        if request is None or not self._messages:
+            return
+        if isinstance(self._messages[-1][0], RawRequestMessage):
+            # Requests behind the one that is handled are held by nobody's budget; aiohttp would take 32 of them, bodies
+            # and all. It reads on with the next one.
+            if not self._buffer_paused:
+                self._pause_reading_for_buffer()
             return
         if not request.content.is_eof() and request.content.exception() is None:
             request.content.set_exception(web.RequestPayloadError("malformed body"))

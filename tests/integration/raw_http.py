@@ -43,6 +43,11 @@ class RawClient:
         except ConnectionError:
             return  # The server may close while we still send; its answer is what counts.
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How much of what was sent the connection has not taken yet."""
+        return self._writer.transport.get_write_buffer_size()
+
     async def answer(self) -> RawAnswer:
         """The next answer; an interim one (100) counts."""
         head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), _PATIENCE_S)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import SettingsFactory
 from tests.integration.raw_http import RawClient, post
-from tests.integration.serving import Serving, ready, until
+from tests.integration.serving import Serving, create_raw, read_raw, ready, take_raw_away, until
 
 pytestmark = pytest.mark.kafka
 
@@ -123,6 +123,24 @@ async def test_who_was_refused_and_left_costs_nothing_more(settings: SettingsFac
         began_at = time.monotonic()
         await until(lambda: running.open == 0 and len(asyncio.all_tasks()) <= before)
         assert time.monotonic() - began_at < 1
+
+
+async def test_who_sends_ahead_waits(settings: SettingsFactory) -> None:
+    """While a delivery waits for Kafka, the 15 MB behind it stay with their sender; then all are stored, in order."""
+    bodies = [bytes([number]) * 500_000 for number in range(31)]
+    async with ready(settings, "body_timeout_ms = 20_000") as running, RawClient(running.port) as client:
+        await take_raw_away(running.settings)
+        await client.send(_GOOD)
+        await until(lambda: running.ingress.receiver.in_progress == 1)
+        before = client.unsent_bytes
+        async with asyncio.TaskGroup() as sending:
+            sending.create_task(client.send(b"".join(post("/webhooks/acme", body) for body in bodies)))
+            await asyncio.sleep(1)
+            assert before == 0
+            assert client.unsent_bytes > 5_000_000
+            await create_raw(running.settings)
+        assert [(await client.answer()).status for _ in range(32)] == [200] * 32
+        assert [record.value for record in await read_raw(running.settings, 32)] == [b"good", *bodies]
 
 
 async def test_one_connection_too_many_is_told(settings: SettingsFactory) -> None:
