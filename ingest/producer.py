@@ -5,6 +5,7 @@ Its own `start` and `stop` wait for the broker without bound (aio-libs/aiokafka 
 
 import asyncio
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -41,11 +42,16 @@ async def close_producer(producer: AIOKafkaProducer, *, flush_s: float) -> None:
 
 
 async def _abandon(producer: AIOKafkaProducer) -> None:
-    """What `stop` would do after its flush; it was cut off there, and a second call of it does nothing."""
-    sender = producer._sender.sender_task  # noqa: SLF001 there is no public way
-    # Resolves every pending future, and with them the flush that `stop` left running.
-    producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 there is no public way
+    """What `stop` would do after its flush; it was cut off there, and a second call of it does nothing.
+
+    There is no public way to any of it.
+    """
+    sender = producer._sender.sender_task  # noqa: SLF001
+    _fail_all(producer._message_accumulator)  # noqa: SLF001
     if sender is not None:
+        # What it does when its task fails is wrong without transactions, and told with a traceback.
+        sender.remove_done_callback(producer._sender._fail_all)  # noqa: SLF001
+        sender.add_done_callback(_be_asked)
         sender.cancel()
     try:
         async with asyncio.timeout(_CLOSE_S):
@@ -55,3 +61,16 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
                 await asyncio.wait((sender,))
     except (TimeoutError, KafkaError):
         return
+
+
+def _fail_all(accumulator: Any) -> None:
+    """Resolves every pending future, and with them the flush that `stop` left running."""
+    batches = [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]  # noqa: SLF001
+    accumulator.fail_all(ProducerClosed())
+    for batch in batches:
+        _be_asked(batch._drain_waiter)  # noqa: SLF001 nobody waits for it, and asyncio would say so
+
+
+def _be_asked(future: "asyncio.Future[Any]") -> None:
+    if future.done() and not future.cancelled():
+        future.exception()

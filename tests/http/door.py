@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
+from ingest.answers import Outcome
 from ingest.connections import ConnectionServer
 from ingest.endpoints import EndpointTable
 from ingest.limits import ByteBudget, Hold
@@ -28,7 +29,7 @@ from ingest.occurrences import Occurrences
 from ingest.receive import Receiver, Stamps
 from ingest.watchdog import connection_limits
 from schemas.configuration import Context, read_configuration
-from schemas.delivery import Delivery
+from schemas.delivery import PendingRecord
 from schemas.metrics_ingest import IngestMetrics
 from tests.http.inputs import Input, make_input
 from tests.http.reference import Request, read_requests
@@ -60,7 +61,7 @@ _READ_TURNS = 3
 _ANSWER_TURNS = 24
 _END_S = 10.0
 
-_taken: ContextVar[list[Delivery]] = ContextVar("taken")
+_taken: ContextVar[list[PendingRecord]] = ContextVar("taken")
 
 
 class Memory:
@@ -69,14 +70,13 @@ class Memory:
     def __init__(self) -> None:
         self._number = 0
 
-    async def publish(self, delivery: Delivery, hold: Hold, *, lanes: int) -> bool:  # noqa: ARG002 the protocol's own
+    async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:  # noqa: ARG002 the protocol's own
         """Durable enough for here: it is on the input's list."""
         self._number += 1
         if self._number % 3 == 0:
             await asyncio.sleep(0)
-        _taken.get().append(delivery)
-        hold.release()
-        return True
+        _taken.get().append(record)
+        return Outcome.STORED
 
 
 @dataclass(slots=True)
@@ -137,7 +137,7 @@ class Door:
 
     async def feed(self, number: int, given: Input, tally: Tally) -> None:
         """Sends the input, reads the answers, and adds both to the tally, with each law that was broken."""
-        taken: list[Delivery] = []
+        taken: list[PendingRecord] = []
         _taken.set(taken)
         answers = await self._converse(given)
         heads = list(_ANSWER.finditer(answers))
@@ -169,22 +169,22 @@ class Door:
         return answers
 
 
-def broken_laws(given: Input, taken: list[Delivery], answered_ids: list[str]) -> Iterator[str]:
+def broken_laws(given: Input, taken: list[PendingRecord], answered_ids: list[str]) -> Iterator[str]:
     """What must hold of the deliveries `taken` from an input, and of the ids in the answers 200 to it."""
-    taken_ids = [delivery.id for delivery in taken]
+    taken_ids = [dict(record.headers)["dropstream-delivery"].decode() for record in taken]
     if answered_ids != taken_ids[: len(answered_ids) if given.leaves else None]:
         yield f"took {taken_ids} and answered 200 to {answered_ids}"
     meant = iter(read_requests(given.content))
-    for delivery in taken:
-        if not any(_is_of(request, delivery) for request in meant):
-            yield f"took {delivery.body!r} for {delivery.endpoint}, which nobody sent there"
+    for record in taken:
+        if not any(_is_of(request, record) for request in meant):
+            yield f"took {record.value!r} for {record.endpoint}, which nobody sent there"
             return
-    if given.deliveries is not None and tuple(delivery.body for delivery in taken) != given.deliveries:
+    if given.deliveries is not None and tuple(record.value for record in taken) != given.deliveries:
         yield f"took {len(taken)} of {len(given.deliveries)} valid deliveries"
 
 
-def _is_of(request: Request, delivery: Delivery) -> bool:
-    return request.goes_to(delivery.endpoint) and request.body == delivery.body
+def _is_of(request: Request, record: PendingRecord) -> bool:
+    return request.goes_to(record.endpoint) and request.body == record.value
 
 
 async def _turns(number: int) -> None:

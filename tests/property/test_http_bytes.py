@@ -1,11 +1,10 @@
 """Whatever bytes come, the laws of `tests.http.door` hold; the long form of it is `tests.chaos.http_bytes`."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import pytest
 
-from schemas.delivery import Delivery
+from schemas.delivery import PendingRecord
 from tests.http.door import Door, Tally, broken_laws, quiet_logs
 from tests.http.inputs import Input, make_input
 from tests.http.reference import Request, read_requests
@@ -34,8 +33,8 @@ def test_an_input_is_made_again_from_its_number() -> None:
     assert make_input(20_261_121, 18).content == b"".join(make_input(20_261_121, 18).segments)
 
 
-def delivery(number: str, body: bytes) -> Delivery:
-    return Delivery(number, "shipstream", "acme", datetime(2026, 1, 1, tzinfo=UTC), "", (), body)
+def delivery(number: str, body: bytes) -> PendingRecord:
+    return PendingRecord("acme", b"acme", body, (("dropstream-delivery", number.encode()),), 0)
 
 
 _ONE = b"POST /webhooks/acme HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
@@ -52,7 +51,9 @@ _ONE = b"POST /webhooks/acme HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc
         (_ONE, [delivery("1", b"abc")] * 2, ["1", "1"], "took b'abc' for acme, which nobody sent there"),
     ],
 )
-def test_a_broken_law_is_noticed(content: bytes, taken: list[Delivery], answered: list[str], law: str | None) -> None:
+def test_a_broken_law_is_noticed(
+    content: bytes, taken: list[PendingRecord], answered: list[str], law: str | None
+) -> None:
     """A delivery unanswered, an answer without one, another body, one lost, one twice: each is told."""
     given = Input((content,), leaves=False, deliveries=(b"abc",) * content.count(b"POST"))
     assert next(iter(broken_laws(given, taken, answered)), None) == law
