@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 _LINE = re.compile(rb"([A-Z-]+) +([\x21-\x7e\x80-\xff]+) +HTTP/1\.([01])")
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([^\x00\r\n]*)")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\x00\r\n]*)?")
+_CHUNK = re.compile(rb"0*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\x00\r\n]*)?")
 
 
 @dataclass(frozen=True, slots=True)
