@@ -46,7 +46,7 @@ class Remotes:
         if not self._trusted or not forwarded_for or not self._trusts(read_address(peer)):
             return peer
         remote: Address | None = None
-        for hop, text in enumerate(reversed(",".join(forwarded_for).split(","))):
+        for hop, text in enumerate(reversed(",".join(forwarded_for).rsplit(",", _HOPS_MAX + 1))):
             remote = _read_hop(text.strip(" \t"))
             if remote is None or hop >= _HOPS_MAX:
                 return UNKNOWN
