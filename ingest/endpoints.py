@@ -50,11 +50,12 @@ class EndpointTable:
         self.replace(endpoints)
 
     def replace(self, endpoints: Mapping[str, EndpointSettings]) -> None:
-        """These endpoints from now on; rates begin anew."""
+        """These endpoints from now on; a rate that stays the same does not begin anew."""
+        before = self._by_name
         comparisons = max((len(settings.token) for settings in endpoints.values() if settings.enabled), default=0) or 1
         self._none = (_MATCHES_NOTHING,) * comparisons
         self._by_name = {
-            name.encode(): _endpoint(name, settings, now=self._now, comparisons=comparisons)
+            name.encode(): _endpoint(name, settings, self._bucket(settings, before.get(name.encode())), comparisons)
             for name, settings in endpoints.items()
             if settings.enabled
         }
@@ -73,12 +74,18 @@ class EndpointTable:
             known |= hmac.compare_digest(digest, expected)
         return endpoint if known else None
 
+    def _bucket(self, settings: EndpointSettings, before: Endpoint | None) -> TokenBucket | None:
+        rate = settings.rate_per_second
+        if rate is None:
+            return None
+        burst = settings.burst or max(1.0, rate)
+        kept = before.bucket if before else None
+        if kept and (kept.rate_per_second, kept.burst) == (rate, burst):
+            return kept
+        return TokenBucket(rate_per_second=rate, burst=burst, now=self._now)
 
-def _endpoint(name: str, settings: EndpointSettings, *, now: Callable[[], float], comparisons: int) -> Endpoint:
-    bucket = None
-    if settings.rate_per_second is not None:
-        burst = settings.burst or max(1.0, settings.rate_per_second)
-        bucket = TokenBucket(rate_per_second=settings.rate_per_second, burst=burst, now=now)
+
+def _endpoint(name: str, settings: EndpointSettings, bucket: TokenBucket | None, comparisons: int) -> Endpoint:
     digests = [hashlib.sha256(token.value).digest() for token in settings.token] or [hashlib.sha256(b"").digest()]
     return Endpoint(
         name=name,

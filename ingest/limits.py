@@ -9,11 +9,11 @@ from collections.abc import Callable
 class TokenBucket:
     """`rate_per_second` on average and `burst` at once; `now` is monotonic, in seconds. Starts full."""
 
-    __slots__ = ("_burst", "_now", "_rate", "_tokens", "_updated_at")
+    __slots__ = ("_now", "_tokens", "_updated_at", "burst", "rate_per_second")
 
     def __init__(self, *, rate_per_second: float, burst: float, now: Callable[[], float]) -> None:
-        self._rate = rate_per_second
-        self._burst = burst
+        self.rate_per_second = rate_per_second
+        self.burst = burst
         self._now = now
         self._tokens = burst
         self._updated_at = now()
@@ -21,12 +21,12 @@ class TokenBucket:
     def take(self) -> float:
         """0.0 when one more may pass now, else the seconds until one may; a refusal costs nothing."""
         now = self._now()
-        self._tokens = min(self._burst, self._tokens + (now - self._updated_at) * self._rate)
+        self._tokens = min(self.burst, self._tokens + (now - self._updated_at) * self.rate_per_second)
         self._updated_at = now
         if self._tokens >= 1:
             self._tokens -= 1
             return 0.0
-        return (1 - self._tokens) / self._rate
+        return (1 - self._tokens) / self.rate_per_second
 
 
 class ByteBudget:

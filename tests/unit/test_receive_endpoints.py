@@ -99,6 +99,28 @@ def test_a_table_is_replaced_whole() -> None:
     assert table.find("/webhooks/newer") is not None
 
 
+def test_a_rate_that_stays_the_same_does_not_begin_anew() -> None:
+    """A replacement gives no second burst; another rate, another burst or a new endpoint begins full."""
+    table = _table()
+    slowed = _settings().endpoints["slowed"]
+    assert [_take(table, "slowed"), _take(table, "slowed")] == [0.0, 2.0]
+    table.replace({"slowed": slowed.model_copy(update={"lanes": 2}), "newer": slowed})
+    assert [_take(table, "slowed"), _take(table, "newer")] == [2.0, 0.0]
+    table.replace({"slowed": slowed.model_copy(update={"rate_per_second": 0.25})})
+    assert [_take(table, "slowed"), _take(table, "slowed")] == [0.0, 4.0]
+    table.replace({"slowed": slowed.model_copy(update={"rate_per_second": 0.25, "burst": 2})})
+    assert [_take(table, "slowed"), _take(table, "slowed")] == [0.0, 0.0]
+    table.replace({"slowed": slowed.model_copy(update={"rate_per_second": None})})
+    assert _take(table, "slowed") is None
+
+
+def _take(table: EndpointTable, name: str) -> float | None:
+    """The seconds until the endpoint takes another; None where it has no rate."""
+    endpoint = table.find(f"/webhooks/{name}")
+    assert endpoint is not None
+    return endpoint.bucket.take() if endpoint.bucket else None
+
+
 def test_a_token_never_shows() -> None:
     """An endpoint's repr holds neither token nor digest."""
     assert "token" not in repr(_find("/webhooks/guarded/t%C3%B6k%2Fen"))
