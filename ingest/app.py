@@ -34,7 +34,10 @@ _CUT_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """A running ingress; `port` is the one really bound, `endpoints` takes a new snapshot while it runs."""
+    """A running ingress; `port` is the one really bound, `endpoints` takes a new snapshot while it runs.
+
+    `worker` is its number among those that share the port, from 0.
+    """
 
     port: int
     endpoints: EndpointTable
@@ -42,6 +45,7 @@ class Ingress:
     publisher: Publisher
     storage: Storage
     budget: ByteBudget
+    worker: int = 0
 
     def health(self) -> Health:
         """Ready while Kafka or the spool takes deliveries and we do not stop.
@@ -69,7 +73,7 @@ class Ingress:
 
 @asynccontextmanager
 async def ingress(
-    settings: Settings, *, registry: CollectorRegistry, stamps: Stamps, reuse_port: bool = False
+    settings: Settings, *, registry: CollectorRegistry, stamps: Stamps, reuse_port: bool = False, worker: int = 0
 ) -> AsyncIterator[Ingress]:
     """Serves inside; on leaving stops accepting, answers what came and flushes, within `ingest.stop_grace_ms`.
 
@@ -106,7 +110,7 @@ async def ingress(
     try:
         await storage.start()
         site = await _listen(runner, settings.ingest, reuse_port=reuse_port)
-        yield Ingress(site.port, endpoints, receiver, publisher, storage, budget)
+        yield Ingress(site.port, endpoints, receiver, publisher, storage, budget, worker)
     finally:
         grace_s = settings.ingest.stop_grace_ms / 1000
         stop_at = time.monotonic() + grace_s

@@ -1,39 +1,81 @@
 """The admin port of every long-running part: `/livez`, `/readyz` and `/metrics`.
 
-For probes and scrapers inside the fence; it has no authentication and shows no secret.
+For probes and scrapers inside the fence; it has no authentication and shows no secret. A worker serves the same on a
+socket in its parent's folder, for its parent alone.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from ops.worker import Worker
 from schemas.errors import DropstreamError
 from schemas.health import Health
 
 _SHUTDOWN_S = 1.0
 
 
+class Standing(Protocol):
+    """How a part stands: `Health`, or one of several parts together."""
+
+    @property
+    def live(self) -> bool: ...
+
+    @property
+    def ready(self) -> bool: ...
+
+    @property
+    def facts(self) -> Mapping[str, object]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What the pages show, asked for at each request; `figures` is Prometheus text."""
+
+    standing: Callable[[], Awaitable[Standing]]
+    figures: Callable[[], Awaitable[bytes]]
+
+
+def own_pages(registry: CollectorRegistry, health: Callable[[], Health]) -> Pages:
+    """The pages of this process."""
+
+    async def standing() -> Standing:
+        return health()
+
+    async def figures() -> bytes:
+        return generate_latest(registry)
+
+    return Pages(standing, figures)
+
+
+def admin(
+    *, host: str, port: int, registry: CollectorRegistry, health: Callable[[], Health], worker: Worker | None = None
+) -> AbstractAsyncContextManager[int]:
+    """Serves this process inside: at host and port, and gives the port really listened on, or for a worker's parent.
+
+    Raises:
+        DropstreamError: the port, or the worker's socket, cannot be had.
+    """
+    pages = own_pages(registry, health)
+    return admin_port(host, port, pages) if worker is None else _admin_socket(worker.socket, pages)
+
+
 @asynccontextmanager
-async def admin(
-    *, host: str, port: int, registry: CollectorRegistry, health: Callable[[], Health]
-) -> AsyncIterator[int]:
-    """Serves inside, and gives the port that it really listens on.
+async def admin_port(host: str, port: int, pages: Pages) -> AsyncIterator[int]:
+    """Serves `pages` inside, and gives the port that it really listens on.
 
     Raises:
         DropstreamError: the port cannot be had.
     """
-
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        return _answer(request, registry, health)
-
-    runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
-    site = web.TCPSite(runner, host, port)
-    try:
+    async with _runner(pages) as runner:
+        site = web.TCPSite(runner, host, port)
         try:
             await site.start()
         except OSError as error:
@@ -42,26 +84,51 @@ async def admin(
                 "Set admin_host and admin_port to an address of this machine that is free."
             ) from error
         yield site.port
+
+
+@asynccontextmanager
+async def _admin_socket(path: Path, pages: Pages) -> AsyncIterator[int]:
+    async with _runner(pages) as runner:
+        try:
+            # In the place of one that a killed worker left.
+            await web.UnixSite(runner, path).start()
+        except OSError as error:
+            raise DropstreamError(
+                f"cannot listen on {path}: {error.strerror or error}\n"
+                "Set TMPDIR to a directory with a short name that can be written."
+            ) from error
+        yield 0
+
+
+@asynccontextmanager
+async def _runner(pages: Pages) -> AsyncIterator[web.ServerRunner]:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return await _answer(request, pages)
+
+    runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        yield runner
     finally:
         await runner.cleanup()
 
 
-def _answer(request: web.BaseRequest, registry: CollectorRegistry, health: Callable[[], Health]) -> web.Response:
+async def _answer(request: web.BaseRequest, pages: Pages) -> web.Response:
     if request.method not in {"GET", "HEAD"}:
         return web.Response(status=405, headers={"Allow": "GET, HEAD"})
     match request.path:
         case "/livez":
-            now = health()
+            now = await pages.standing()
             return _state(now.live, now)
         case "/readyz":
-            now = health()
+            now = await pages.standing()
             return _state(now.ready, now)
         case "/metrics":
-            return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+            return web.Response(body=await pages.figures(), headers={"Content-Type": CONTENT_TYPE_LATEST})
         case _:
             return web.Response(status=404)
 
 
-def _state(good: bool, health: Health) -> web.Response:
-    body = {"live": health.live, "ready": health.ready, **health.facts}
+def _state(good: bool, now: Standing) -> web.Response:
+    body = {"live": now.live, "ready": now.ready, **now.facts}
     return web.Response(status=200 if good else 503, body=orjson.dumps(body), content_type="application/json")

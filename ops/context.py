@@ -60,14 +60,23 @@ def read_text(file: Path) -> str:
         raise ConfigurationError(str(file), (fault,)) from error
 
 
-def read_settings(text: str, *, source: str, environ: Mapping[str, str], signing_secrets: bool = True) -> Settings:
+def read_settings(
+    text: str,
+    *,
+    source: str,
+    environ: Mapping[str, str],
+    signing_secrets: bool = True,
+    started: str | None = None,
+) -> Settings:
     """The settings that `text` and `environ` give, their certificate files looked into.
+
+    With `started`, an older text, only the endpoints are those of `text`.
 
     Raises:
         ConfigurationError: names every fault at once.
     """
     context = Context(environ=environ, providers=discover(), signing_secrets=signing_secrets)
-    settings = read_configuration(text, source=source, context=context)
+    settings = read_configuration(text, source=source, context=context, started=started)
     checked_client_arguments(settings.kafka, source=source)
     return settings
 

@@ -1,6 +1,5 @@
 """`dropstream ingest`: the HTTP ingress, until it is told to stop."""
 
-import asyncio
 from datetime import UTC, datetime
 
 import uuid_utils
@@ -9,26 +8,82 @@ from prometheus_client import CollectorRegistry
 from ingest.app import ingress
 from ingest.receive import Stamps
 from ops.admin import admin
-from ops.context import ConfigFile, load_settings
-from ops.service import run_service
+from ops.context import ConfigFile, configuration_file
+from ops.ports import shared_port
+from ops.reloading import Reading, Source, reloading
+from ops.service import Signals, run_service
+from ops.supervision import Parent, supervise
+from ops.worker import Tie, Worker, WorkerCount, WorkerPlace
 from schemas.settings import Settings
 
+# For what an orderly end does beside answering and flushing.
+_LEAVE_S = 3.0
 
-def ingest(config: ConfigFile = None) -> None:
-    """Takes webhooks in over HTTP and keeps each in Kafka before it answers. Example: dropstream ingest"""
+
+def ingest(config: ConfigFile = None, *, workers: WorkerCount = 1, place: WorkerPlace = None) -> None:
+    """Takes webhooks in over HTTP and keeps each in Kafka before it answers. Example: dropstream ingest --workers 2"""
+    worker = Worker(place) if place else None
+    tie = Tie(worker) if worker else None
     # The ingress may not know the secrets that sign deliveries; it runs where they are not.
-    settings = load_settings(config, signing_secrets=False)
+    source = Source(configuration_file(config), signing_secrets=False, folder=worker.folder if worker else None)
+    first = source.read()
+    if workers > 1 and worker is None:
+        _share(source, first, workers)
+        return
 
-    async def main(stopping: asyncio.Event) -> None:
-        await _serve(settings, stopping)
+    async def main(signals: Signals) -> None:
+        if tie:
+            tie.attach(signals, grace_s=_grace_s(first.settings))
+        await _serve(source, first.settings, worker, signals)
 
-    run_service(main)
+    run_service(main, reloads=True)
 
 
-async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
+def _share(source: Source, first: Reading, count: int) -> None:
+    ports = first.settings.ingest
+    with shared_port(ports.host, ports.port) as port:
+        # A free port is found once, and all have the same.
+        environ = {} if ports.port else {"DROPSTREAM_INGEST__PORT": str(port)}
+        supervise(
+            Parent(
+                verb=("ingest",),
+                count=count,
+                source=source,
+                first=first,
+                ports=ports,
+                grace_s=_grace_s(first.settings),
+                environ=environ,
+            )
+        )
+
+
+async def _serve(source: Source, settings: Settings, worker: Worker | None, signals: Signals) -> None:
     registry = CollectorRegistry()
     stamps = Stamps(new_id=uuid_utils.uuid7, now=lambda: datetime.now(UTC))
-    async with ingress(settings, registry=registry, stamps=stamps) as running:
-        ports = settings.ingest
-        async with admin(host=ports.admin_host, port=ports.admin_port, registry=registry, health=running.health):
-            await stopping.wait()
+    ports = settings.ingest
+    async with ingress(
+        settings,
+        registry=registry,
+        stamps=stamps,
+        reuse_port=worker is not None,
+        worker=worker.number if worker else 0,
+    ) as running:
+
+        def apply(reading: Reading) -> None:
+            running.endpoints.replace(reading.settings.endpoints)
+
+        async with (
+            admin(
+                host=ports.admin_host,
+                port=ports.admin_port,
+                registry=registry,
+                health=running.health,
+                worker=worker,
+            ),
+            reloading(source, settings, signals.reload, registry=registry, apply=apply),
+        ):
+            await signals.stopping.wait()
+
+
+def _grace_s(settings: Settings) -> float:
+    return settings.ingest.stop_grace_ms / 1000 + _LEAVE_S

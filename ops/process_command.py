@@ -9,8 +9,11 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from ops.admin import admin
-from ops.context import ConfigFile, load_settings
-from ops.service import run_service
+from ops.context import ConfigFile, configuration_file
+from ops.reloading import Reading, Source, reloading
+from ops.service import Signals, run_service
+from ops.supervision import Parent, supervise
+from ops.worker import Tie, Worker, WorkerCount, WorkerPlace
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
 from processors.provider import discover
@@ -19,6 +22,8 @@ from schemas.health import Health
 from schemas.settings import Settings
 
 GROUPS = ("deliver", "sequence")
+# For closing partitions and leaving the group, after the transaction that runs.
+_LEAVE_S = 12.0
 
 _log = structlog.get_logger()
 
@@ -38,33 +43,65 @@ def process(
         list[str] | None, typer.Argument(help="deliver, sequence; both by default.", show_default=False)
     ] = None,
     config: ConfigFile = None,
+    *,
+    workers: WorkerCount = 1,
+    place: WorkerPlace = None,
 ) -> None:
     """Turns raw deliveries into events, exactly once, and reports gaps. Example: dropstream process deliver"""
     unknown = [name for name in groups or () if name not in GROUPS]
     if unknown:
         there_is = ", ".join(GROUPS)
         raise ConfigurationError("process", tuple(f"no such group: {name}; there is: {there_is}" for name in unknown))
-    settings = load_settings(config)
+    worker = Worker(place) if place else None
+    tie = Tie(worker) if worker else None
+    source = Source(configuration_file(config), signing_secrets=True, folder=worker.folder if worker else None)
+    first = source.read()
+    names, settings = groups or GROUPS, first.settings
+    if workers > 1 and worker is None:
+        verb = ("process", *names)
+        supervise(Parent(verb, workers, source, first, ports=settings.process, grace_s=_grace_s(settings)))
+        return
 
-    async def main(stopping: asyncio.Event) -> None:
-        await _work(settings, groups or GROUPS, stopping)
+    async def main(signals: Signals) -> None:
+        if tie:
+            tie.attach(signals, grace_s=_grace_s(settings))
+        await _work(source, settings, names, worker, signals)
 
-    run_service(main)
+    run_service(main, reloads=True)
 
 
-async def _work(settings: Settings, names: Sequence[str], stopping: asyncio.Event) -> None:
+async def _work(
+    source: Source, settings: Settings, names: Sequence[str], worker: Worker | None, signals: Signals
+) -> None:
     registry = CollectorRegistry()
     metrics = ProcessMetrics(registry)
     groups: dict[str, Runner] = {}
+    known = settings.endpoints
+
+    def apply(reading: Reading) -> None:
+        nonlocal known
+        known = reading.settings.endpoints
+
     if "deliver" in names:
-        groups["deliver"] = deliver_group(settings, discover(), metrics, stopping)
+        groups["deliver"] = deliver_group(settings, discover(), metrics, signals.stopping, endpoints=lambda: known)
     if "sequence" in names:
-        groups["sequence"] = sequence_group(settings, metrics, stopping)
+        groups["sequence"] = sequence_group(settings, metrics, signals.stopping)
     ports = settings.process
-    async with admin(
-        host=ports.admin_host, port=ports.admin_port, registry=registry, health=lambda: joint_health(groups)
+    async with (
+        admin(
+            host=ports.admin_host,
+            port=ports.admin_port,
+            registry=registry,
+            health=lambda: joint_health(groups),
+            worker=worker,
+        ),
+        reloading(source, settings, signals.reload, registry=registry, apply=apply),
     ):
-        await run_together(list(groups.values()), stopping)
+        await run_together(list(groups.values()), signals.stopping)
+
+
+def _grace_s(settings: Settings) -> float:
+    return settings.process.transaction_timeout_ms / 1000 + _LEAVE_S
 
 
 def joint_health(groups: Mapping[str, Runner]) -> Health:

@@ -1,6 +1,7 @@
 """Runs a long-lived part of the system in this process until it is told to stop.
 
-SIGTERM and SIGINT set the event that the part watches; a second one ends the process at once.
+SIGTERM and SIGINT set the event that the part watches; a second one ends the process at once. SIGHUP asks a part that
+can for its configuration again.
 """
 
 import asyncio
@@ -8,28 +9,47 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from ops.event_loop import run
 from schemas.logs import configure_logging
 
-_EXIT_AT_ONCE = 130
+EXIT_AT_ONCE = 130
 
 
-def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Runs `main(stopping)` to its end; logs go to stderr, JSON unless a person watches."""
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What the process was told: to stop, or to read its configuration again (cleared by whoever does it)."""
+
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """Asks for an orderly end; the second time it is the end."""
+        if self.stopping.is_set():
+            os._exit(EXIT_AT_ONCE)
+        self.stopping.set()
+
+
+def run_service(main: Callable[[Signals], Awaitable[None]], *, reloads: bool = False) -> None:
+    """Runs `main` to its end; logs go to stderr, JSON unless a person watches. `reloads`: it heeds `reload`."""
     configure_logging(json=not sys.stderr.isatty())
-    run(_with_signals(main))
+    run(_with_signals(main, reloads=reloads))
 
 
-async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    stopping = asyncio.Event()
+async def _with_signals(main: Callable[[Signals], Awaitable[None]], *, reloads: bool) -> None:
+    signals = Signals()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, stopping)
-    await main(stopping)
+        loop.add_signal_handler(number, signals.stop)
+    if reloads:
+        loop.add_signal_handler(signal.SIGHUP, _hang_up, signals, sys.stderr.isatty())
+    await main(signals)
 
 
-def _stop(stopping: asyncio.Event) -> None:
-    if stopping.is_set():
-        os._exit(_EXIT_AT_ONCE)
-    stopping.set()
+def _hang_up(signals: Signals, had_terminal: bool) -> None:
+    """A terminal that was closed says SIGHUP too; what nobody watches any more is not to go on in the dark."""
+    if had_terminal and not sys.stderr.isatty():
+        signals.stop()
+    else:
+        signals.reload.set()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ops.context import ConfigFile
-from ops.service import run_service
+from ops.service import Signals, run_service
 from ops.up import up as run_system
 
 _INTERRUPTED = 130
@@ -21,9 +21,9 @@ def up(
     """Runs the whole system on this machine and shows a tour of it. Example: dropstream up --once"""
     tours: list[bool] = []
 
-    async def main(stopping: asyncio.Event) -> None:
+    async def main(signals: Signals) -> None:
         system = asyncio.create_task(run_system(config, once=once, on_tour=tours.append))
-        stop = asyncio.create_task(stopping.wait())
+        stop = asyncio.create_task(signals.stopping.wait())
         await asyncio.wait({system, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         if not system.done():

@@ -41,9 +41,10 @@ class Batch(Generic[StateT]):
         began = turned = time.monotonic()
         step_s = self.work.settings.process.transaction_timeout_ms / 1000 / _STEP_SHARE
         bytes_count = 0
+        step = self.work.new_step()
         for record in self.records:
             self.taken += 1
-            for output in self.work.step(_raw_record(record), self.state):
+            for output in step(_raw_record(record), self.state):
                 bytes_count += output.bytes_count
                 yield output
             now = time.monotonic()

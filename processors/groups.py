@@ -1,7 +1,7 @@
 """The consumer groups by name: which step over which topic, and what it remembers."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from processors.dedupe import Seen
@@ -13,27 +13,37 @@ from processors.sequence import GapRules
 from processors.tracking import Tracking, observe, tick
 from processors.work import Work
 from schemas.records import RawRecord, Record
-from schemas.settings import Settings
+from schemas.settings import EndpointSettings, Settings
 from schemas.topics import record_bytes_max
 
 _HOUR_S = 3_600
 
 
 def deliver_group(
-    settings: Settings, providers: Mapping[str, Provider], metrics: ProcessMetrics, stopping: asyncio.Event
+    settings: Settings,
+    providers: Mapping[str, Provider],
+    metrics: ProcessMetrics,
+    stopping: asyncio.Event,
+    *,
+    endpoints: Callable[[], Mapping[str, EndpointSettings]] | None = None,
 ) -> Group[Seen]:
-    """Group `deliver`: `raw` to events, rejections and dropped retries, until `stopping` is set."""
-    rules = Rules(endpoints=settings.endpoints, providers=providers, record_bytes_max=record_bytes_max(settings))
+    """Group `deliver`: `raw` to events, rejections and dropped retries, until `stopping` is set.
+
+    `endpoints` is asked at the start of each transaction; without it those of the settings stay.
+    """
+    known = endpoints or (lambda: settings.endpoints)
+    bytes_max = record_bytes_max(settings)
     process = settings.process
 
-    def step(raw: RawRecord, seen: Seen) -> tuple[Record, ...]:
-        return deliver(raw, rules, seen)
+    def new_step() -> Callable[[RawRecord, Seen], tuple[Record, ...]]:
+        rules = Rules(endpoints=known(), providers=providers, record_bytes_max=bytes_max)
+        return lambda raw, seen: deliver(raw, rules, seen)
 
     work = Work(
         name="deliver",
         source="raw",
         changelog="deliver-state",
-        step=step,
+        new_step=new_step,
         new_state=lambda: Seen(window_s=process.dedupe_window_hours * _HOUR_S, keys_max=process.dedupe_keys_max),
         settings=settings,
         metrics=metrics,
@@ -57,7 +67,7 @@ def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asynci
         name="sequence",
         source="sequence",
         changelog="sequence-state",
-        step=observe,
+        new_step=lambda: observe,
         tick=tick,
         new_state=new_state,
         settings=settings,

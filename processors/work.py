@@ -21,14 +21,15 @@ def _nothing_due(_state: object, _now: datetime) -> Sequence[Record]:
 class Work(Generic[StateT]):
     """The work of one group. `source` and `changelog` are short topic names; `name` is the group's for people.
 
-    `step` gives the outputs of one input record, and changes the state that it is given. `tick` gives the outputs that
-    time alone makes due.
+    `new_step` gives the step of one transaction: the outputs of one input record, and changes to the state that it is
+    given. What it is judged by may be another from one transaction to the next, never within one. `tick` gives the
+    outputs that time alone makes due.
     """
 
     name: str
     source: str
     changelog: str
-    step: Callable[[RawRecord, StateT], Sequence[Record]]
+    new_step: Callable[[], Callable[[RawRecord, StateT], Sequence[Record]]]
     new_state: Callable[[], StateT]
     settings: Settings
     metrics: ProcessMetrics

@@ -33,16 +33,18 @@ class Context:
     signing_secrets: bool = True
 
 
-def read_configuration(text: str, *, source: str, context: Context) -> Settings:
+def read_configuration(text: str, *, source: str, context: Context, started: str | None = None) -> Settings:
     """The settings that `text` (TOML) and the environment give.
+
+    With `started`, an older text, only the endpoints are those of `text`; all other tables are the older ones.
 
     Raises:
         ConfigurationError: names every fault at once, each with its key and the nearest valid name.
     """
-    try:
-        tree: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(source, (f"not TOML: {error}",)) from error
+    tree = _parse(text, source)
+    if started is not None:
+        older = {name: table for name, table in _parse(started, source).items() if name != "endpoints"}
+        tree = {**older, **{name: table for name, table in tree.items() if name == "endpoints"}}
     faults = _apply_variables(tree, context.environ)
     settings = None
     try:
@@ -55,6 +57,13 @@ def read_configuration(text: str, *, source: str, context: Context) -> Settings:
     if faults or settings is None:
         raise ConfigurationError(source, tuple(dict.fromkeys(faults)))
     return settings
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(source, (f"not TOML: {error}",)) from error
 
 
 def _apply_variables(tree: dict[str, Any], environ: Mapping[str, str]) -> list[str]:

@@ -59,7 +59,7 @@ async def our_member(settings: Settings, _name: str, stopping: asyncio.Event) ->
         name="deliver",
         source="raw",
         changelog="deliver-state",
-        step=slow_step,
+        new_step=lambda: slow_step,
         new_state=lambda: Seen(window_s=1, keys_max=1),
         settings=settings,
         metrics=ProcessMetrics(CollectorRegistry()),

@@ -1,0 +1,144 @@
+"""Several workers as one: started by a parent, started again when they die, told to reload, stopped together.
+
+What a worker does is not known here, only how to start it. A worker ends when its parent does: `ops.worker`.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter
+
+from ops.worker import Worker, ask_for_reload
+
+# A worker that lived so long had a good start.
+_STEADY_S = 30.0
+_PAUSE_FIRST_S = 0.5
+_PAUSE_MAX_S = 30.0
+_EXIT_FAILED = 1
+_EXIT_CONFIGURATION = 2
+
+_log = structlog.get_logger()
+
+
+class WorkerFaultError(Exception):
+    """A worker could not use its configuration when all began, and has said so; nothing works with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is started: `arguments` of `dropstream` for each of `count` workers, with `environ` over our own.
+
+    `folder` is closed to others; `grace_s` is what a worker has to end in good order.
+    """
+
+    arguments: Sequence[str]
+    count: int
+    folder: Path
+    grace_s: float
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """All of them, by number."""
+        return tuple(Worker(self.folder / str(number)) for number in range(self.count))
+
+
+class Workers:
+    """The running workers of a plan."""
+
+    def __init__(self, plan: Plan, *, registry: CollectorRegistry) -> None:
+        self._plan = plan
+        self._pipes: dict[int, asyncio.StreamWriter] = {}
+        self._restarts = Counter(
+            "dropstream_worker_restarts", "Workers that died and were started again.", ["worker"], registry=registry
+        )
+        for worker in plan.workers:
+            self._restarts.labels(str(worker.number))
+
+    def reload(self) -> None:
+        """Asks every worker to read its configuration again; one that is being started reads it anyway."""
+        for pipe in self._pipes.values():
+            ask_for_reload(pipe)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Keeps the workers at work until `stopping` is set, then ends them, within the grace time.
+
+        Raises:
+            WorkerFaultError: one could not use its configuration at its first start; the others have ended.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for worker in self._plan.workers:
+                    group.create_task(self._keep(worker, stopping))
+        except* WorkerFaultError as faults:
+            raise WorkerFaultError from faults
+
+    async def _keep(self, worker: Worker, stopping: asyncio.Event) -> None:
+        """Runs one worker after the other under this number."""
+        deaths, began, first = 0, 0.0, True
+        told = asyncio.create_task(stopping.wait())
+        try:
+            while not stopping.is_set():
+                began = time.monotonic()
+                code = await self._run_one(worker, told)
+                if code is None or stopping.is_set():
+                    return
+                if first and code == _EXIT_CONFIGURATION:
+                    raise WorkerFaultError
+                first = False
+                deaths = 1 if time.monotonic() - began > _STEADY_S else deaths + 1
+                pause_s = min(_PAUSE_MAX_S, _PAUSE_FIRST_S * 2 ** min(deaths - 1, 10))
+                _log.error("worker_died", worker=worker.number, exit_code=code, deaths=deaths, restart_in_s=pause_s)
+                await asyncio.wait({told}, timeout=pause_s)
+                if not stopping.is_set():
+                    self._restarts.labels(str(worker.number)).inc()
+        finally:
+            told.cancel()
+
+    async def _run_one(self, worker: Worker, told: "asyncio.Task[bool]") -> int | None:
+        """The exit code of a worker that ended by itself (minus the signal's number); None when we ended it."""
+        try:
+            process = await self._start(worker)
+        except OSError as error:  # No memory or no process left: both come back.
+            _log.error("worker_not_started", worker=worker.number, error=str(error))
+            return _EXIT_FAILED
+        died = asyncio.create_task(process.wait())
+        try:
+            await asyncio.wait({died, told}, return_when=asyncio.FIRST_COMPLETED)
+            return died.result() if died.done() else None
+        finally:
+            await self._end(worker, process, died)
+
+    async def _start(self, worker: Worker) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "ops", *self._plan.arguments, "--as-worker", str(worker.place)),
+            env={**os.environ, **self._plan.environ},
+            stdin=asyncio.subprocess.PIPE,
+            # Ctrl-C and SIGHUP of the terminal are the parent's to pass on.
+            start_new_session=True,
+        )
+        if process.stdin is not None:
+            self._pipes[worker.number] = process.stdin
+        _log.info("worker_started", worker=worker.number, pid=process.pid)
+        return process
+
+    async def _end(self, worker: Worker, process: asyncio.subprocess.Process, died: "asyncio.Task[int]") -> None:
+        """The worker has ended on return, by itself or in the grace time or else at once."""
+        if not died.done():
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await asyncio.wait({died}, timeout=self._plan.grace_s)
+        if not died.done():
+            _log.error("worker_hung", worker=worker.number, grace_s=self._plan.grace_s)
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await died
+        # Not before: the end of its pipe tells a worker that it is alone.
+        self._pipes.pop(worker.number).close()

@@ -1,0 +1,107 @@
+"""The one admin port in front of several workers: each is asked on its own socket, and all are shown together."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+import orjson
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+from ops.admin import Pages
+from ops.worker import Worker
+
+_ANSWER_WITHIN_S = 1.0
+# What this process counts itself stands beside what the workers count.
+_OURSELVES = "parent"
+
+
+@dataclass(frozen=True, slots=True)
+class JointStanding:
+    """Live and ready when every worker is; one that does not answer is neither."""
+
+    live: bool
+    ready: bool
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Merged(Collector):
+    families: Sequence[Metric]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
+
+
+def joint_pages(workers: Sequence[Worker], registry: CollectorRegistry) -> Pages:
+    """The pages of all workers together; `registry` is the parent's own."""
+
+    async def standing() -> JointStanding:
+        return joint_standing(dict(enumerate(await _ask_all(workers, "/readyz"))))
+
+    async def figures() -> bytes:
+        return merge_metrics(registry, dict(enumerate(await _ask_all(workers, "/metrics"))))
+
+    return Pages(standing, figures)
+
+
+def joint_standing(answers: Mapping[int, bytes | None]) -> JointStanding:
+    """How all stand, by what each answered to `/readyz` (None: nothing); the facts are under `workers`, by number."""
+    each = {number: _facts(answer) for number, answer in answers.items()}
+    return JointStanding(
+        live=all(one["live"] is True for one in each.values()),
+        ready=all(one["ready"] is True for one in each.values()),
+        facts={"workers": {str(number): one for number, one in each.items()}},
+    )
+
+
+def merge_metrics(own: CollectorRegistry, answers: Mapping[int, bytes | None]) -> bytes:
+    """One Prometheus text of what each worker answered (None: nothing), every sample with the label `worker`."""
+    up = GaugeMetricFamily("dropstream_worker_up", "1 where the worker answers its parent.", labels=["worker"])
+    merged: dict[str, Metric] = {up.name: up}
+    for number, answer in answers.items():
+        up.add_metric([str(number)], float(answer is not None))
+        _add(merged, str(number), answer or b"")
+    # As text too: a registry groups its samples otherwise than a text does.
+    _add(merged, _OURSELVES, generate_latest(own))
+    together = CollectorRegistry()
+    together.register(_Merged(tuple(merged.values())))
+    return generate_latest(together)
+
+
+def _add(merged: dict[str, Metric], worker: str, text: bytes) -> None:
+    for family in text_string_to_metric_families(text.decode()):
+        known = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+        known.samples += [_labelled(sample, worker) for sample in family.samples]
+
+
+def _labelled(sample: Sample, worker: str) -> Sample:
+    # A sample that names a worker keeps its word: the parent counts each one's restarts.
+    return sample._replace(labels={"worker": worker, **sample.labels})
+
+
+async def _ask_all(workers: Sequence[Worker], path: str) -> list[bytes | None]:
+    return await asyncio.gather(*(_ask(worker, path) for worker in workers))
+
+
+async def _ask(worker: Worker, path: str) -> bytes | None:
+    """The worker's page, whatever its status; None where it does not answer in time."""
+    timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
+    connector = aiohttp.UnixConnector(str(worker.socket))
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            session.get(f"http://worker{path}") as response,
+        ):
+            return await response.read()
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return None
+
+
+def _facts(answer: bytes | None) -> Mapping[str, object]:
+    return {"live": False, "ready": False} if answer is None else orjson.loads(answer)
