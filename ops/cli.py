@@ -13,6 +13,7 @@ import typer
 from ops import (
     audit_command,
     doctor_command,
+    drain_command,
     endpoints_command,
     gaps_command,
     ingest_command,
@@ -34,6 +35,7 @@ app.add_typer(kafka_command.kafka, name="kafka")
 app.add_typer(schemas_command.app, name="schemas")
 app.add_typer(topics_command.app, name="topics")
 app.command("ingest")(ingest_command.ingest)
+app.command("drain")(drain_command.drain)
 app.command("process")(process_command.process)
 app.command("send", no_args_is_help=True)(send_command.send)
 app.command("gaps")(gaps_command.gaps)

@@ -35,7 +35,18 @@ token = "env:TOKEN"
 enabled = false
 """
 VERBS = (
-    *(["up"], ["ingest"], ["process"], ["send"], ["tail"], ["gaps"], ["audit"], ["schemas", "export"], ["doctor"]),
+    *(
+        ["up"],
+        ["ingest"],
+        ["drain"],
+        ["process"],
+        ["send"],
+        ["tail"],
+        ["gaps"],
+        ["audit"],
+        ["schemas", "export"],
+        ["doctor"],
+    ),
     *(["topics", "plan"], ["topics", "apply"]),
     *(["kafka", "start"], ["kafka", "stop"], ["kafka", "status"]),
     *(["endpoints", "list"], ["endpoints", "check"], ["endpoints", "token"]),

@@ -1,0 +1,107 @@
+"""Waits until an ingress has no spooled delivery left, by what its admin port says; changes nothing there."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+
+from schemas.errors import DropstreamError
+
+_ANSWER_WITHIN_S = 3.0
+_POLL_S = 0.5
+# A worker that starts again, or a busy moment, is no reason to give up.
+_SILENCES_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """What waits in the spools, of all workers together; `silent` workers did not say."""
+
+    deliveries: int
+    oldest_s: float
+    silent: int = 0
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing is left, as far as every worker is concerned."""
+        return not self.deliveries and not self.silent
+
+    def __str__(self) -> str:
+        told = f"{self.deliveries} spooled deliveries left, the oldest is {self.oldest_s:.0f} s old"
+        return f"{told}; {self.silent} worker(s) silent" if self.silent else told
+
+
+async def wait_drained(place: str, *, timeout_s: float, tell: Callable[[Spooled], None]) -> None:
+    """Returns when the ingress whose admin port is at `place` (HOST:PORT) has an empty spool; `tell` hears the way.
+
+    Raises:
+        DropstreamError: not within `timeout_s`; or it does not answer, or not as an ingress does.
+    """
+    deadline = time.monotonic() + timeout_s
+    silences = 0
+    spooled: Spooled | None = None
+    timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            answer = await _ask(session, place)
+            silences = silences + 1 if answer is None else 0
+            if silences >= _SILENCES_MAX:
+                raise DropstreamError(
+                    f"the ingress does not answer at {place}, so what is spooled is not known\n"
+                    "Start it with dropstream ingest, which drains the spool, or name its admin port with --admin."
+                )
+            if answer is not None:
+                spooled = read_spooled(answer, place)
+                tell(spooled)
+                if spooled.is_drained:
+                    return
+            if time.monotonic() + _POLL_S > deadline:
+                raise DropstreamError(
+                    f"not drained within {timeout_s:g} s: {spooled or 'no answer yet'}\n"
+                    "Keep the disk of ingest.spool_dir, see whether Kafka answers, and wait longer with --timeout."
+                )
+            await asyncio.sleep(_POLL_S)
+
+
+def read_spooled(answer: bytes, place: str) -> Spooled:
+    """What an answer to `/readyz` says of the spool; the sum over workers where there are several.
+
+    Raises:
+        DropstreamError: it says nothing of a spool.
+    """
+    parts = _parts(answer, place)
+    # One that its parent gets no answer from is shown without facts.
+    speaking = [part for part in parts if part.get("live") is True or "spool_deliveries" in part]
+    try:
+        counts = [int(part["spool_deliveries"]) for part in speaking]
+        ages = [float(part.get("spool_oldest_seconds") or 0) for part in speaking]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DropstreamError(
+            f"the ingress at {place} has no fact spool_deliveries, so what is spooled is not known\n"
+            "Is it an older dropstream, or the admin port of dropstream process? Name the right one with --admin."
+        ) from error
+    return Spooled(sum(counts), max(ages, default=0.0), silent=len(parts) - len(speaking))
+
+
+def _parts(answer: bytes, place: str) -> Sequence[dict[str, Any]]:
+    try:
+        body = orjson.loads(answer)
+        parts = list(body["workers"].values()) if "workers" in body else [body]
+        if all(isinstance(part, dict) for part in parts):
+            return parts
+    except (orjson.JSONDecodeError, TypeError, AttributeError):
+        pass
+    raise DropstreamError(f"what answers at {place} is no admin port of dropstream; name the right one with --admin")
+
+
+async def _ask(session: aiohttp.ClientSession, place: str) -> bytes | None:
+    """The page, whatever its status: an ingress that spools is not ready; None where nothing answers."""
+    try:
+        async with session.get(f"http://{place}/readyz") as response:
+            return await response.read()
+    except (aiohttp.ClientError, TimeoutError):
+        return None
