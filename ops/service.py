@@ -44,6 +44,8 @@ async def _with_signals(main: Callable[[Signals], Awaitable[None]], *, reloads: 
         loop.add_signal_handler(number, signals.stop)
     if reloads:
         loop.add_signal_handler(signal.SIGHUP, _hang_up, signals, sys.stderr.isatty())
+        # Held back since the process began: `ops.__main__`.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     await main(signals)
 
 

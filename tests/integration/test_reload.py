@@ -128,6 +128,28 @@ async def check_a_restart(folder: Path, ingress: Program, port: int) -> None:
     assert list((await statuses(port, "fresh", "other")).values()) == [{404}, {200}]
 
 
+async def test_a_reload_that_is_asked_for_too_early_is_not_lost(settings: SettingsFactory, tmp_path: Path) -> None:
+    """SIGHUP while the configuration is read for the first time: it is read again, and nothing ends."""
+    mine = settings()
+    port = find_free_ports(2, after=_PORTS_FROM)
+    tables = f'[ingest]\nhost = "127.0.0.1"\nport = {port}\nadmin_port = {port + 1}\n'
+    file = tmp_path / "dropstream.toml"
+    write(tmp_path, mine, tables, "acme", "fresh")
+    second = file.rename(tmp_path / "second.toml")
+    write(tmp_path, mine, tables, "acme")
+    first = file.read_bytes()
+    file.unlink()
+    os.mkfifo(file)
+    async with program(tmp_path, "ingest", admin_port=port + 1) as ingress:
+        # Opened for writing only when the other end reads.
+        with await asyncio.to_thread(file.open, "wb") as pipe:
+            ingress.signal(signal.SIGHUP)
+            second.replace(file)
+            pipe.write(first)
+        (told,) = await ingress.said("configuration_reloaded")
+        assert told["added"] == ["fresh"]
+
+
 async def test_a_stop_does_not_wait_for_a_file_that_hangs(settings: SettingsFactory, tmp_path: Path) -> None:
     """TERM while SIGHUP reads a file that never ends: the end is as orderly and as fast as ever."""
     mine = settings()
