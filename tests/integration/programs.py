@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,7 +101,17 @@ async def program(
         if process.returncode is None:
             process.kill()
         await process.wait()
-        await eventually(lambda: not any(map(runs, running.pids().values())))
+        await _buried(running.pids().values())
+
+
+async def _buried(pids: Collection[int]) -> None:
+    """The workers have ended; those that did not are ended, and the test fails."""
+    try:
+        await eventually(lambda: not any(map(runs, pids)))
+    except TimeoutError:
+        for pid in filter(runs, pids):
+            os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def runs(pid: int) -> bool:
