@@ -14,6 +14,7 @@ import aiohttp
 import orjson
 
 from ops.processes import command_line
+from tests.integration.raw_http import RawClient
 
 _PATIENCE_S = 30.0
 
@@ -123,6 +124,29 @@ async def eventually(condition: Callable[[], bool]) -> None:
     """Returns when `condition` holds; fails after 30 s."""
     async with asyncio.timeout(_PATIENCE_S):
         while not condition():  # noqa: ASYNC110 nobody tells of a condition in general
+            await asyncio.sleep(0.02)
+
+
+async def answering(port: int) -> None:
+    """Returns once the port takes connections."""
+    await _takes_connections(port, wanted=True)
+
+
+async def refusing(port: int) -> None:
+    """Returns once the port takes no connections."""
+    await _takes_connections(port, wanted=False)
+
+
+async def _takes_connections(port: int, *, wanted: bool) -> None:
+    async with asyncio.timeout(_PATIENCE_S):
+        while True:
+            try:
+                async with RawClient(port):
+                    taken = True
+            except ConnectionError:
+                taken = False
+            if taken is wanted:
+                return
             await asyncio.sleep(0.02)
 
 

@@ -17,7 +17,7 @@ from ops.broker.probe import find_free_ports
 from ops.topics import apply
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
-from tests.integration.programs import Program, eventually, load, program, runs
+from tests.integration.programs import Program, answering, eventually, load, program, refusing, runs
 from tests.integration.raw_http import RawClient, post
 from tests.integration.serving import create_raw, read_raw
 
@@ -238,26 +238,3 @@ async def test_a_closed_terminal_ends_what_it_showed(tmp_path: Path) -> None:
         await eventually(lambda: ingress.poll() is not None)
         assert ingress.returncode == 0
         await refusing(port)
-
-
-async def answering(port: int) -> None:
-    """Returns once the port takes connections."""
-    await _takes_connections(port, wanted=True)
-
-
-async def refusing(port: int) -> None:
-    """Returns once the port takes no connections."""
-    await _takes_connections(port, wanted=False)
-
-
-async def _takes_connections(port: int, *, wanted: bool) -> None:
-    async with asyncio.timeout(_PATIENCE_S):
-        while True:
-            try:
-                async with RawClient(port):
-                    taken = True
-            except ConnectionError:
-                taken = False
-            if taken is wanted:
-                return
-            await asyncio.sleep(0.02)
