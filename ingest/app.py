@@ -34,10 +34,7 @@ _CUT_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """A running ingress; `port` is the one really bound, `endpoints` takes a new snapshot while it runs.
-
-    `worker` is its number among those that share the port, from 0.
-    """
+    """A running ingress; `port` is the one really bound, `endpoints` takes a new snapshot while it runs."""
 
     port: int
     endpoints: EndpointTable
@@ -45,7 +42,6 @@ class Ingress:
     publisher: Publisher
     storage: Storage
     budget: ByteBudget
-    worker: int = 0
 
     def health(self) -> Health:
         """Ready while Kafka or the spool takes deliveries and we do not stop.
@@ -73,7 +69,7 @@ class Ingress:
 
 @asynccontextmanager
 async def ingress(
-    settings: Settings, *, registry: CollectorRegistry, stamps: Stamps, reuse_port: bool = False, worker: int = 0
+    settings: Settings, *, registry: CollectorRegistry, stamps: Stamps, reuse_port: bool = False
 ) -> AsyncIterator[Ingress]:
     """Serves inside; on leaving stops accepting, answers what came and flushes, within `ingest.stop_grace_ms`.
 
@@ -110,7 +106,7 @@ async def ingress(
     try:
         await storage.start()
         site = await _listen(runner, settings.ingest, reuse_port=reuse_port)
-        yield Ingress(site.port, endpoints, receiver, publisher, storage, budget, worker)
+        yield Ingress(site.port, endpoints, receiver, publisher, storage, budget)
     finally:
         grace_s = settings.ingest.stop_grace_ms / 1000
         stop_at = time.monotonic() + grace_s

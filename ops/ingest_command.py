@@ -66,7 +66,6 @@ async def _serve(source: Source, settings: Settings, worker: Worker | None, sign
         registry=registry,
         stamps=stamps,
         reuse_port=worker is not None,
-        worker=worker.number if worker else 0,
     ) as running:
 
         def apply(reading: Reading) -> None:

@@ -121,9 +121,9 @@ async def clock_jumps(stage: Stage, _load: Load, _chance: random.Random) -> None
 
 async def producer_poisoned(stage: Stage, _load: Load, _chance: random.Random) -> None:
     """Kafka refuses whole batches for a while, and with each the producer's sequence numbers."""
-    limit_raw(stage, 3_000)
+    await asyncio.to_thread(limit_raw, stage, 3_000)
     await asyncio.sleep(_SHORT_S)
-    limit_raw(stage, 4_194_304)
+    await asyncio.to_thread(limit_raw, stage, 4_194_304)
 
 
 async def slow_connections(stage: Stage, _load: Load, _chance: random.Random) -> None:

@@ -74,7 +74,7 @@ async def send(producer: AIOKafkaProducer, settings: Settings, batch: Sequence[D
             settings.kafka.topic_prefix + "raw",
             value=delivery.body,
             key=raw_key(delivery.endpoint, 1, delivery.body),
-            headers=record_headers(delivery),
+            headers=list(record_headers(delivery)),
             timestamp_ms=timestamp_ms(delivery.received_at),
         )
     await producer.flush()
