@@ -3,10 +3,13 @@
 import asyncio
 
 from aiohttp import HttpVersion11
-from aiohttp.web import BaseRequest, RequestPayloadError
+from aiohttp.web import BaseRequest, RequestKey, RequestPayloadError
 
 from ingest.answers import Outcome
 from ingest.limits import Hold
+
+# Under this key a request holds the deadline of its body while it is read, for who finds it too slow before.
+DEADLINE = RequestKey("body_deadline", asyncio.Timeout)
 
 
 async def read_body(request: BaseRequest, hold: Hold, *, bytes_max: int, timeout_s: float) -> bytes | Outcome:
@@ -17,7 +20,8 @@ async def read_body(request: BaseRequest, hold: Hold, *, bytes_max: int, timeout
     body: bytes | Outcome = Outcome.BODY_TOO_LARGE
     try:
         if (request.content_length or 0) <= bytes_max:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s) as deadline:
+                request[DEADLINE] = deadline
                 await _invite(request)
                 body = await _collect(request, hold, bytes_max)
     except TimeoutError:

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError, RawRequestMessage
 
 from ingest.answers import Answer, Outcome, response
+from ingest.body import DEADLINE
 from ingest.refusal import Refusal
 from ingest.watchdog import Closed, ConnectionLimits, Doing, Watchdog
 from schemas.metrics_ingest import IngestMetrics
@@ -89,8 +90,9 @@ class Connection(web.RequestHandler):
         self._note(now)
         request = self._current_request
         if request is not None and not request.content.is_eof():
-            if self._watchdog.body_is_slow(request.content.total_bytes, now) and request.content.exception() is None:
-                request.content.set_exception(TimeoutError("slow body"))
+            if self._watchdog.body_is_slow(request.content.total_bytes, now) and DEADLINE in request:
+                # Not an exception on the stream: what still comes must be read away, or the client never sees its 408.
+                request[DEADLINE].reschedule(now)
             return
         overdue = self._watchdog.look(now, heard=self._heard)
         if overdue is not None and self._line is not None:
