@@ -180,6 +180,25 @@ async def everything(stage: Stage, load: Load, chance: random.Random) -> None:
     await hostile
 
 
+async def a_short_mix(stage: Stage, load: Load, chance: random.Random) -> None:
+    """Half a minute of the above: the broker killed, the ingress killed, the disk full, the wire cut and broken."""
+    await stage.node.kill()
+    await asyncio.sleep(chance.uniform(1.6, 2))
+    stage.kill_ingress()
+    await stage.until(lambda: stage.alive)
+    accepted = load.count
+    await stage.until(lambda: load.count > accepted + 100)
+    stage.limit_files(1)
+    await asyncio.sleep(chance.uniform(0.5, 1))
+    stage.limit_files(2**40)
+    await stage.cluster.restart(stage.node)
+    stage.kill_ingress(signal.SIGTERM)
+    await asyncio.sleep(chance.uniform(2, 4))
+    stage.wire.cut()
+    await asyncio.sleep(chance.uniform(2, 3))
+    stage.wire.reset()
+
+
 def limit_raw(stage: Stage, bytes_max: int) -> None:
     """The topic's own limit, for batches as for records."""
     client = AdminClient({"bootstrap.servers": f"127.0.0.1:{stage.node.plan.port}"})

@@ -11,11 +11,13 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ops.broker.cluster import BrokerCluster
 from ops.broker.local import local_broker
 from ops.broker.probe import find_free_ports
 from tests.chaos import faults
@@ -39,8 +41,24 @@ _HEAD = (
 )
 
 
-async def cause(fault: faults.Fault, stage: Stage, *, seed: int) -> bool:
-    """Whether nothing was lost or out of order; prints the fault's line."""
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How a fault went; `untidy` says in words what else was not as it should be."""
+
+    load: Load
+    verdict: Verdict
+    recovery_s: float
+    untidy: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether every obligation was met, in order, and nothing else was wrong."""
+        verdict = self.verdict
+        return verdict.obligations > 0 and not (verdict.lost or verdict.disordered or self.untidy)
+
+
+async def play(fault: faults.Fault, stage: Stage, *, seed: int) -> Played:
+    """The fault under load, until all that was answered 200 ought to be in `raw`."""
     chance = random.Random(seed)  # noqa: S311 a seeded schedule
     load = Load(stage.url, chance)
     async with asyncio.TaskGroup() as together:
@@ -55,14 +73,24 @@ async def cause(fault: faults.Fault, stage: Stage, *, seed: int) -> bool:
         await running
     fresh = await stage.fresh_delivery_passes()
     tidy = await stage.stopped()
-    verdict = await judge(stage.settings, load)
-    print(_row(fault.__name__, load, verdict, recovery_s), flush=True)  # noqa: T201
-    for fault_found in (*tidy, *(() if fresh else ("a fresh delivery did not pass",))):
-        print(f"    {fault_found}", flush=True)  # noqa: T201
-    return fresh and not tidy and not verdict.lost and not verdict.disordered and verdict.obligations > 0
+    untidy = (*tidy, *(() if fresh else ("a fresh delivery did not pass",)))
+    return Played(load, await judge(stage.settings, load), recovery_s, untidy)
 
 
-def _row(name: str, load: Load, verdict: Verdict, recovery_s: float) -> str:
+@asynccontextmanager
+async def wired(cluster: BrokerCluster) -> AsyncIterator[Wire]:
+    """The one node of the cluster, started again so that it sends its clients through a wire."""
+    node = cluster.nodes[0]
+    port = find_free_ports(1, after=node.plan.port + 10)
+    node.plan = replace(node.plan, advertised_port=port)
+    async with Wire(port, node.plan.port) as wire:
+        await node.stop()
+        await cluster.restart(node)
+        yield wire
+
+
+def _row(name: str, played: Played) -> str:
+    load, verdict = played.load, played.verdict
     cells = (
         f"{load.answers.total():,}",
         f"{load.count:,}",
@@ -73,7 +101,7 @@ def _row(name: str, load: Load, verdict: Verdict, recovery_s: float) -> str:
         f"{verdict.copies:,}",
         f"{verdict.disordered}",
         f"{load.longest_s:.2f} s",
-        f"{recovery_s:.1f} s",
+        f"{played.recovery_s:.1f} s",
     )
     return f"{name:<24}" + "".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, _HEAD, strict=True))
 
@@ -85,20 +113,18 @@ async def main(names: Sequence[str], *, away_s: float, seed: int) -> int:
     with TemporaryDirectory() as name:
         folder = Path(name)
         port = find_free_ports(2, after=27_500)
-        async with local_broker(folder / "kafka", environ={}, progress=print, port=port) as cluster:
-            node = cluster.nodes[0]
-            wire_port = find_free_ports(1, after=port + 2)
-            # Clients are sent through the wire by the broker itself.
-            node.plan = replace(node.plan, advertised_port=wire_port)
-            async with Wire(wire_port, port) as wire:
-                await node.stop()
-                await cluster.restart(node)
-                print(f"{'fault':<24}" + "".join(f"{text:>{width}}" for text, width in _HEAD), flush=True)  # noqa: T201
-                for fault in chosen:
-                    place = folder / fault.__name__
-                    place.mkdir()
-                    async with staged(fault.__name__, place, cluster=cluster, wire=wire, away_s=away_s) as stage:
-                        results.append(await cause(fault, stage, seed=seed))
+        async with (
+            local_broker(folder / "kafka", environ={}, progress=print, port=port) as cluster,
+            wired(cluster) as wire,
+        ):
+            print(f"{'fault':<24}" + "".join(f"{text:>{width}}" for text, width in _HEAD), flush=True)  # noqa: T201
+            for fault in chosen:
+                place = folder / fault.__name__
+                place.mkdir()
+                async with staged(fault.__name__, place, cluster=cluster, wire=wire, away_s=away_s) as stage:
+                    played = await play(fault, stage, seed=seed)
+                print("\n    ".join((_row(fault.__name__, played), *played.untidy)), flush=True)  # noqa: T201
+                results.append(played.good)
     return 0 if results and all(results) else 1
 
 

@@ -1,0 +1,17 @@
+"""The short form of `make chaos`: real programs, a real broker, faults one after the other, every 200 an obligation."""
+
+from pathlib import Path
+
+from tests.chaos.faults import a_short_mix
+from tests.chaos.ingress import SEED, play, wired
+from tests.chaos.stage import staged
+from tests.conftest import ClusterFactory
+
+
+async def test_what_was_answered_200_is_in_raw_whatever_happened(cluster: ClusterFactory, tmp_path: Path) -> None:
+    """Broker and ingress killed, disk full, network cut, all under load: nothing lost, nothing out of order."""
+    broker = await cluster()
+    async with wired(broker) as wire, staged("mix", tmp_path, cluster=broker, wire=wire, away_s=0) as stage:
+        played = await play(a_short_mix, stage, seed=SEED)
+    assert played.good, (played.verdict, played.untidy, played.load.answers)
+    assert played.load.answers["200"] > 500
