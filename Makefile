@@ -6,7 +6,7 @@ BIN := .venv/bin
 ENVIRONMENT := .venv/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test chaos bench lint format schemas lock clean
+.PHONY: help env run test chaos bench lint format schemas freeze lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -42,8 +42,14 @@ chaos: env  ## 100,000 deliveries through every fault of the processors, on thre
 bench: env  ## what remembering a million deliveries costs
 	@$(BIN)/python -m tests.bench.restore
 
-schemas: env  ## writes the JSON Schemas anew from the code
-	@$(BIN)/dropstream schemas export schemas/json
+schemas: env  ## writes the JSON Schemas, the AsyncAPI document and the page of the topics anew from the code
+	@$(BIN)/dropstream schemas export schemas/json --page docs/topics.html
+
+freeze: env  ## keeps the schemas of today as those of the released version; once a release, and never changed after
+	@version=$$($(BIN)/python -c 'from importlib.metadata import version; print(version("dropstream"))'); \
+		folder=schemas/json/released/$$version; \
+		test ! -e $$folder || { echo "$$folder is released already; give pyproject.toml the new version first" >&2; exit 1; }; \
+		mkdir -p $$folder && cp schemas/json/*.v1.json $$folder/ && rm $$folder/asyncapi.v1.json && echo $$folder
 
 lock: env  ## pins every dependency anew, with hashes
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra in-memory \

@@ -1,27 +1,35 @@
 """`dropstream schemas`: the shapes of what is written, for the teams that read it."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ops.context import verb_group
+from ops.schemas_export import PAGE, exported
 from ops.screen import say
 from schemas.errors import DropstreamError
-from schemas.json_schema import schemas
 
-app = verb_group("The JSON Schemas of everything that is written.")
+app = verb_group("The JSON Schemas and the AsyncAPI document of everything that is written.")
 
 
 @app.command("export")
-def export(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made where it is missing.")]) -> None:
-    """Writes every JSON Schema to DIR. Example: dropstream schemas export ./schemas"""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, schema in schemas().items():
-            text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-            (folder / name).write_text(text, encoding="utf-8")
-            say(str(folder / name))
-    except OSError as error:
-        raise DropstreamError(f"cannot write to {folder}: {error.strerror or error}") from error
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made where it is missing.")],
+    *,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"Where the page for people goes; DIR/{PAGE} if not said.")
+    ] = None,
+) -> None:
+    """Writes the JSON Schemas, the AsyncAPI document and a page for people.
+
+    Example: dropstream schemas export ./schemas
+    """
+    for name, text in exported().items():
+        file = page if page is not None and name == PAGE else folder / name
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise DropstreamError(f"cannot write {file}: {error.strerror or error}") from error
+        say(str(file))

@@ -8,7 +8,7 @@ import orjson
 from pydantic import Field
 
 from schemas.delivery import rfc3339
-from schemas.events import Rfc3339
+from schemas.events import DeliveryId, EndpointName, RawPlace, Rfc3339
 from schemas.records import Position, Record
 
 
@@ -16,11 +16,11 @@ from schemas.records import Position, Record
 class Duplicate:
     """A delivery that added nothing."""
 
-    endpoint: str
-    delivery: Annotated[str, Field(description="Id of the dropped delivery, a UUIDv7.")]
-    recordedtime: Annotated[Rfc3339, Field(description="When it was received, UTC.")]
-    raw: Annotated[str, Field(description="topic/partition/offset of the dropped delivery.")]
-    first: Annotated[str, Field(description="topic/partition/offset of the delivery that was processed instead.")]
+    endpoint: EndpointName
+    delivery: Annotated[DeliveryId, Field(description="Id of the dropped delivery, a UUIDv7.")]
+    recordedtime: Annotated[Rfc3339, Field(description="When it was received, UTC, microseconds.")]
+    raw: Annotated[RawPlace, Field(description="topic/partition/offset of the dropped delivery.")]
+    first: Annotated[RawPlace, Field(description="topic/partition/offset of the delivery that was processed instead.")]
 
 
 def duplicate_record(

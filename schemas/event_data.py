@@ -1,7 +1,7 @@
 """What the `data` of an event holds, per domain; each field null or empty where the provider says nothing.
 
 Numbers that money or stock rest on are decimal text. `payload` always comes last: the provider's JSON that the event
-stands on, unchanged. Only new optional fields may be added to a version; anything else makes a new one.
+stands on, unchanged. What may change within a version stands in `schemas.compatibility`.
 """
 
 from dataclasses import dataclass
@@ -11,42 +11,79 @@ from pydantic import Field
 
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus
 
-DecimalText = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", examples=["2", "18.00"])]
-Payload = Annotated[object, Field(description="The provider's JSON that the event stands on, unchanged.")]
+DecimalText = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$")]
+Payload = Annotated[
+    object,
+    Field(description="The provider's JSON that the event stands on, unchanged; any JSON.", examples=[{"id": 1}]),
+]
+ProviderStatus = Annotated[
+    str | None, Field(description="The provider's word for the status, verbatim.", examples=["complete"])
+]
+ProviderPreviousStatus = Annotated[
+    str | None, Field(description="The provider's word for the status before, verbatim.", examples=["new"])
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One line of an order or of a shipment."""
 
-    item_id: Annotated[str | None, Field(description="The provider's id of the line.")] = None
-    sku: str | None = None
-    variant_id: Annotated[str | None, Field(description="The provider's id of the variant.")] = None
-    quantity: Annotated[DecimalText | None, Field(description="How many, decimal text.")] = None
+    item_id: Annotated[str | None, Field(description="The provider's id of the line.", examples=["13523"])] = None
+    sku: Annotated[
+        str | None, Field(description="Stock keeping unit, as the provider writes it.", examples=["MUG-1"])
+    ] = None
+    variant_id: Annotated[str | None, Field(description="The provider's id of the variant.", examples=["884201"])] = (
+        None
+    )
+    quantity: Annotated[
+        DecimalText | None, Field(description="How many, in pieces; decimal text.", examples=["2", "1.0000"])
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment:
     """One parcel or fulfilment of an order."""
 
-    carrier: str | None = None
-    tracking_number: str | None = None
-    tracking_url: str | None = None
-    items: tuple[Item, ...] = ()
+    carrier: Annotated[str | None, Field(description="Who carries it, in the provider's word.", examples=["fedex"])] = (
+        None
+    )
+    tracking_number: Annotated[
+        str | None, Field(description="The carrier's number of the parcel.", examples=["794657040105"])
+    ] = None
+    tracking_url: Annotated[
+        str | None,
+        Field(description="Where a person can follow the parcel.", examples=["https://carrier.example/794657040105"]),
+    ] = None
+    items: Annotated[
+        tuple[Item, ...], Field(description="What is in it; empty where the provider does not say.", examples=[[]])
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderData:
     """Data of an order event."""
 
-    order_id: Annotated[str | None, Field(description="The provider's id of the order; the event's subject.")]
-    reference: Annotated[str | None, Field(description="Your own reference of the order.")] = None
-    status: Annotated[OrderStatus | None, Field(description="One vocabulary over all providers.")] = None
-    provider_status: Annotated[str | None, Field(description="The provider's word, verbatim.")] = None
-    previous_status: OrderStatus | None = None
-    provider_previous_status: str | None = None
-    items: tuple[Item, ...] = ()
-    shipments: tuple[Shipment, ...] = ()
+    order_id: Annotated[
+        str | None, Field(description="The provider's id of the order; the event's subject.", examples=["100000015"])
+    ]
+    reference: Annotated[str | None, Field(description="Your own reference of the order.", examples=["SAMPLE-1"])] = (
+        None
+    )
+    status: Annotated[
+        OrderStatus | None,
+        Field(description="Where the order stands, in one vocabulary over all providers.", examples=["shipped"]),
+    ] = None
+    provider_status: ProviderStatus = None
+    previous_status: Annotated[
+        OrderStatus | None, Field(description="Where it stood before, in the same vocabulary.", examples=["processing"])
+    ] = None
+    provider_previous_status: ProviderPreviousStatus = None
+    items: Annotated[
+        tuple[Item, ...], Field(description="The order's lines; empty where the provider does not say.", examples=[[]])
+    ] = ()
+    shipments: Annotated[
+        tuple[Shipment, ...], Field(description="Its parcels; empty where the provider does not say.", examples=[[]])
+    ] = ()
     payload: Payload
 
 
@@ -54,15 +91,27 @@ class OrderData:
 class InventoryData:
     """Data of an inventory event: absolute figures where the provider states them; never sum adjustments over a gap."""
 
-    sku: str | None = None
-    variant_id: str | None = None
-    product_id: str | None = None
-    available: Annotated[DecimalText | None, Field(description="Units that can be sold now.")] = None
-    advertised: Annotated[DecimalText | None, Field(description="Available plus what can be built from parts.")] = None
-    adjustment: Annotated[DecimalText | None, Field(description="The signed change, where the provider states it.")] = (
+    sku: Annotated[
+        str | None, Field(description="Stock keeping unit, as the provider writes it.", examples=["MUG-1"])
+    ] = None
+    variant_id: Annotated[str | None, Field(description="The provider's id of the variant.", examples=["884201"])] = (
         None
     )
-    sellable: Annotated[bool | None, Field(description="Whether it may be offered at all.")] = None
+    product_id: Annotated[str | None, Field(description="The provider's id of the product.", examples=["7"])] = None
+    available: Annotated[
+        DecimalText | None, Field(description="Pieces that can be sold now; decimal text.", examples=["12.0000"])
+    ] = None
+    advertised: Annotated[
+        DecimalText | None,
+        Field(
+            description="Available plus what can be built from parts, in pieces; decimal text.", examples=["15.0000"]
+        ),
+    ] = None
+    adjustment: Annotated[
+        DecimalText | None,
+        Field(description="The signed change in pieces, where the provider states it; decimal text.", examples=["-2"]),
+    ] = None
+    sellable: Annotated[bool | None, Field(description="Whether it may be offered at all.", examples=[True])] = None
     payload: Payload
 
 
@@ -70,12 +119,16 @@ class InventoryData:
 class CatalogData:
     """Data of a catalog event."""
 
-    product_id: str | None = None
-    variant_id: str | None = None
-    sku: str | None = None
-    previous_sku: Annotated[str | None, Field(description="The SKU before a renaming.")] = None
-    external_id: str | None = None
-    sellable: bool | None = None
+    product_id: Annotated[str | None, Field(description="The provider's id of the product.", examples=["7"])] = None
+    variant_id: Annotated[str | None, Field(description="The provider's id of the variant.", examples=["884201"])] = (
+        None
+    )
+    sku: Annotated[
+        str | None, Field(description="Stock keeping unit, as the provider writes it.", examples=["MUG-1"])
+    ] = None
+    previous_sku: Annotated[str | None, Field(description="The SKU before a renaming.", examples=["MUG-0"])] = None
+    external_id: Annotated[str | None, Field(description="Your own id of the product.", examples=["shop-417"])] = None
+    sellable: Annotated[bool | None, Field(description="Whether it may be offered at all.", examples=[False])] = None
     payload: Payload
 
 
@@ -83,13 +136,24 @@ class CatalogData:
 class IncidentData:
     """Data of an incident event."""
 
-    incident_id: Annotated[str | None, Field(description="The provider's id of the incident, where it has one.")] = None
-    order_id: Annotated[str | None, Field(description="The order that it is about, where the provider says.")] = None
-    kind: Annotated[str | None, Field(description="The provider's kind of incident, verbatim.")] = None
-    status: Annotated[IncidentStatus | None, Field(description="One vocabulary over all providers.")] = None
-    provider_status: str | None = None
-    previous_status: IncidentStatus | None = None
-    provider_previous_status: str | None = None
+    incident_id: Annotated[
+        str | None, Field(description="The provider's id of the incident, where it has one.", examples=["5521"])
+    ] = None
+    order_id: Annotated[
+        str | None, Field(description="The order that it is about, where the provider says.", examples=["100000015"])
+    ] = None
+    kind: Annotated[
+        str | None, Field(description="The provider's kind of incident, verbatim.", examples=["tracker:exception"])
+    ] = None
+    status: Annotated[
+        IncidentStatus | None,
+        Field(description="Where the incident stands, in one vocabulary over all providers.", examples=["pending"]),
+    ] = None
+    provider_status: ProviderStatus = None
+    previous_status: Annotated[
+        IncidentStatus | None, Field(description="Where it stood before, in the same vocabulary.", examples=["info"])
+    ] = None
+    provider_previous_status: ProviderPreviousStatus = None
     payload: Payload
 
 
@@ -97,7 +161,9 @@ class IncidentData:
 class OtherData:
     """Data of everything valid that is none of the four; unknown event names included."""
 
-    entity_id: Annotated[str | None, Field(description="The id of what it is about, where one was found.")] = None
+    entity_id: Annotated[
+        str | None, Field(description="The id of what it is about, where one was found.", examples=["29"])
+    ] = None
     payload: Payload
 
 

@@ -14,7 +14,7 @@ from typing import Annotated
 import orjson
 from pydantic import Field, TypeAdapter
 
-from schemas.events import Rfc3339
+from schemas.events import EndpointName, RawPlace, Rfc3339
 from schemas.records import Record
 
 
@@ -31,14 +31,21 @@ class GapState(StrEnum):
 class Gap:
     """A run of sequence ids of one endpoint, and what became of it."""
 
-    endpoint: str
-    first: Annotated[int, Field(description="First id of the run.", ge=0)]
-    last: Annotated[int, Field(description="Last id of the run, inclusive.", ge=0)]
-    state: Annotated[GapState, Field(description="What became of these ids.")]
-    suspected_at: Annotated[Rfc3339, Field(description="When a later id came before these, UTC.")]
-    changed_at: Annotated[Rfc3339, Field(description="When this state began, UTC.")]
-    epoch: Annotated[int, Field(description="Which run of the counter; the first one is 1.", ge=1)]
-    raw: Annotated[str, Field(description="topic/partition/offset of the raw record where the jump was seen.")]
+    endpoint: EndpointName
+    first: Annotated[int, Field(description="First id of the run.", ge=0, examples=[41])]
+    last: Annotated[int, Field(description="Last id of the run, inclusive.", ge=0, examples=[43])]
+    state: Annotated[
+        GapState,
+        Field(
+            description="What became of these ids: `open`, missing for longer than the grace time; `filled`, they came "
+            "late; `lost`, given up; `reset`, the counter began anew at `first`.",
+            examples=["open"],
+        ),
+    ]
+    suspected_at: Annotated[Rfc3339, Field(description="When a later id came before these, UTC, microseconds.")]
+    changed_at: Annotated[Rfc3339, Field(description="When this state began, UTC, microseconds.")]
+    epoch: Annotated[int, Field(description="Which run of the counter; the first one is 1.", ge=1, examples=[1])]
+    raw: Annotated[RawPlace, Field(description="topic/partition/offset of the raw record where the jump was seen.")]
 
 
 def gap_record(gap: Gap) -> Record:

@@ -3,10 +3,14 @@
 The files in `schemas/json/` are this module's output (`make schemas`); a test fails when they drift.
 """
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from schemas.channels import CHANNELS
+from schemas.compatibility import MAY_GROW
 from schemas.duplicates import Duplicate
 from schemas.event_data import DATA_SCHEMA_OF, CatalogData, IncidentData, InventoryData, OrderData, OtherData
 from schemas.events import Event
@@ -34,7 +38,11 @@ def event_schema(domain: Domain) -> dict[str, Any]:
     # An absent attribute is left out, never null: CloudEvents 1.0 knows no null.
     for name in _MAY_BE_ABSENT:
         schema["properties"][name] = _without_null(schema["properties"][name])
-    schema["properties"]["dataschema"] = {"const": DATA_SCHEMA_OF[domain], "type": "string"}
+    schema["properties"]["dataschema"] = {
+        "const": DATA_SCHEMA_OF[domain],
+        "type": "string",
+        "description": "Which schema `data` follows.",
+    }
     written = [name for name in schema["properties"] if name not in _MAY_BE_ABSENT]
     return {
         "$schema": _DIALECT,
@@ -46,16 +54,22 @@ def event_schema(domain: Domain) -> dict[str, Any]:
     }
 
 
-def schemas() -> dict[str, dict[str, Any]]:
-    """Every schema by its file's name."""
+def schemas(examples: Mapping[str, Sequence[object]] = MappingProxyType({})) -> dict[str, dict[str, Any]]:
+    """Every schema by its file's name; `examples` are values by the short name of their topic."""
     events = {f"{domain}-event.v1.json": event_schema(domain) for domain in Domain}
     others = {
         f"{name}.v1.json": {"$schema": _DIALECT, "$id": f"urn:dropstream:schema:{name}:v1", **_schema_of(shape)}
         for name, shape in (("observation", Observation), ("duplicate", Duplicate), ("gap", Gap))
     }
-    return events | others
+    found = events | others
+    for channel in CHANNELS:
+        if channel.topic in examples and channel.schema is not None:
+            found[f"{channel.schema}.v1.json"]["examples"] = list(examples[channel.topic])
+    return found
 
 
+# Words may be added to these within a version; every other set of words is closed.
+_MAY_GROW = {"OrderStatus", "IncidentStatus"}
 _ATTRIBUTE_DEFINITIONS = {"TimeQuality", "SignatureMark"}
 _MAY_BE_ABSENT = ("sequence", "bodydiffers", "replay")
 
@@ -71,6 +85,8 @@ def _closed(schema: dict[str, Any]) -> dict[str, Any]:
         if "properties" in shape:
             shape["required"] = list(shape["properties"])
             shape["description"] = shape.get("description", "").partition("\n")[0]
+    for name in _MAY_GROW & schema.get("$defs", {}).keys():
+        schema["$defs"][name][MAY_GROW] = True
     return schema
 
 

@@ -11,7 +11,7 @@ import orjson
 from pydantic import Field, TypeAdapter
 
 from schemas.delivery import rfc3339
-from schemas.events import Rfc3339
+from schemas.events import EndpointName, RawPlace, Rfc3339
 from schemas.records import Position, Record
 from schemas.vocabulary import TimeQuality
 
@@ -20,13 +20,13 @@ from schemas.vocabulary import TimeQuality
 class Observation:
     """A sequence id was seen at an endpoint."""
 
-    endpoint: Annotated[str, Field(min_length=1)]
+    endpoint: Annotated[EndpointName, Field(min_length=1)]
     # What JSON's common readers take as a whole number: 64 bits.
-    sequence: Annotated[int, Field(description="The provider's sequence id.", ge=0, le=2**64 - 1)]
-    time: Annotated[Rfc3339, Field(description="When the delivery's event happened, UTC.")]
-    timequality: Annotated[TimeQuality, Field(description="How far `time` can be trusted.")]
-    recordedtime: Annotated[Rfc3339, Field(description="When the delivery was received, UTC.")]
-    raw: Annotated[str, Field(description="topic/partition/offset of the raw record.")]
+    sequence: Annotated[int, Field(description="The provider's sequence id.", ge=0, le=2**64 - 1, examples=[12])]
+    time: Annotated[Rfc3339, Field(description="When the delivery's event happened, UTC, microseconds.")]
+    timequality: Annotated[TimeQuality, Field(description="How far `time` can be trusted.", examples=["exact"])]
+    recordedtime: Annotated[Rfc3339, Field(description="When the delivery was received, UTC, microseconds.")]
+    raw: Annotated[RawPlace, Field(description="topic/partition/offset of the raw record.")]
 
 
 _READER = TypeAdapter(Observation)

@@ -31,7 +31,7 @@ _TOPIC_OF = {
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands."""
+    """Where an order stands; more words may come."""
 
     DRAFT = "draft"
     PENDING = "pending"
@@ -49,7 +49,7 @@ class OrderStatus(StrEnum):
 
 
 class IncidentStatus(StrEnum):
-    """Where an incident stands."""
+    """Where an incident stands; more words may come."""
 
     INFO = "info"
     PENDING = "pending"

@@ -1,0 +1,153 @@
+"""What the topics hold, by example: real records, made by the real steps from made-up deliveries.
+
+Every sample of every provider, and the deliveries in `ops/example_deliveries.json`, go through `processors.deliver` and
+`processors.tracking` with fixed ids and times; so the same code gives the same examples on any machine and any day.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from processors.dedupe import Seen
+from processors.deliver import Rules, deliver
+from processors.provider import Provider, Sample, discover
+from processors.sequence import GapRules
+from processors.tracking import Tracking, observe, tick
+from schemas.delivery import Delivery, kept_headers, raw_key, record_headers, timestamp_ms
+from schemas.records import Position, RawRecord, Record
+from schemas.secrets import Secret
+from schemas.settings import EndpointSettings, SigningSecret
+from schemas.topics import TOPICS
+
+_DELIVERIES = Path(__file__).with_name("example_deliveries.json")
+_SECRET = b"made-up-secret"
+_AT = datetime(2026, 5, 21, 14, 32, 11, tzinfo=UTC)
+_RECORD_BYTES_MAX = 4_194_304
+_PARTITION = 3
+_SEQUENCE = "shipstream-order-created"
+_DAY = timedelta(days=1)
+
+Examples = Mapping[str, tuple[Record, ...]]
+
+
+def examples() -> Examples:
+    """By topic's short name: one record for every kind of it, in order of kinds; the key `raw` has one a provider.
+
+    A kind is an event's type and how its time is known, a reason of rejection, or a state of a gap.
+    """
+    found: dict[str, dict[str, Record]] = {topic.name: {} for topic in TOPICS if topic.retention_ms is not None}
+    providers = discover()
+    for record in _records(providers):
+        found[record.topic].setdefault(_kind(record), record)
+    return {topic: tuple(kinds[kind] for kind in sorted(kinds)) for topic, kinds in found.items()}
+
+
+def _records(providers: Mapping[str, Provider]) -> Iterator[Record]:
+    rules = _rules(providers)
+    offset = 1041
+    for story in _stories(providers):
+        seen = Seen(window_s=432_000, keys_max=1_000)
+        for raw in _raw_records(story, first_offset=offset):
+            yield Record("raw", raw.key or b"", raw.value or b"", raw.headers)
+            yield from deliver(raw, rules, seen)
+        offset += len(story)
+    yield from _gaps(providers, rules)
+
+
+def _rules(providers: Mapping[str, Provider]) -> Rules:
+    secret = SigningSecret.model_construct(value=Secret("env:EXAMPLE_SECRET", _SECRET), expires=None)
+    endpoints = {
+        _endpoint(name): EndpointSettings.model_construct(provider=name, secrets=[secret]) for name in providers
+    }
+    return Rules(endpoints, providers, _RECORD_BYTES_MAX)
+
+
+def _endpoint(provider: str) -> str:
+    return f"{provider.replace('_', '-')}-acme"
+
+
+def _stories(providers: Mapping[str, Provider]) -> Iterator[Sequence[Delivery]]:
+    """Deliveries that know nothing of each other: each sample, each one on file, and the life of one with its retry."""
+    samples = {sample.name: (provider.name, sample) for provider in providers.values() for sample in provider.samples}
+    for provider, sample in samples.values():
+        yield (_sample(provider, sample, number=1, at=_AT),)
+    for one in json.loads(_DELIVERIES.read_text(encoding="utf-8")):
+        provider, sample = samples[one["signed_as"]]
+        yield (_signed(provider, sample, orjson.dumps(one["body"]), datetime.fromisoformat(one["received_at"])),)
+    provider, sample = samples[_SEQUENCE]
+    first = _sample(provider, sample, number=2, at=_AT)
+    changed = first.body.replace(b'"MUG-BLUE', b'"MUG-NAVY')
+    yield (
+        first,
+        replace(first, received_at=_AT + timedelta(seconds=30)),
+        _signed(provider, sample, changed, _AT + timedelta(seconds=60)),
+    )
+    yield tuple(_rejected(first, provider, sample))
+
+
+def _rejected(good: Delivery, provider: str, sample: Sample) -> Iterator[Delivery]:
+    yield replace(good, body=good.body + b" ")
+    yield replace(good, headers=())
+    yield replace(good, endpoint="nobody")
+    yield _signed(provider, sample, b"not JSON", _AT)
+    yield _signed(provider, sample, b"{}", _AT)
+
+
+def _sample(provider: str, sample: Sample, *, number: int, at: datetime) -> Delivery:
+    return _signed(provider, sample, sample.body(number, at), at)
+
+
+def _signed(provider: str, sample: Sample, body: bytes, at: datetime) -> Delivery:
+    http = {"Content-Type": "application/json", **sample.sign(body, _SECRET, at)}
+    headers = kept_headers((name.encode(), value.encode()) for name, value in http.items())
+    return Delivery("", provider, _endpoint(provider), at, "192.0.2.1", headers, body)
+
+
+def _raw_records(deliveries: Iterable[Delivery], *, first_offset: int) -> Iterator[RawRecord]:
+    """The deliveries as records of one partition of `raw`, each with an id and an offset."""
+    for offset, delivery in enumerate(deliveries, start=first_offset):
+        stamped = replace(delivery, id=_delivery_id(delivery.received_at, offset))
+        yield RawRecord(
+            position=Position("dropstream.raw", _PARTITION, offset),
+            key=raw_key(stamped.endpoint, 1, stamped.body),
+            value=stamped.body,
+            headers=tuple(record_headers(stamped)),
+            timestamp_ms=timestamp_ms(stamped.received_at),
+        )
+
+
+def _delivery_id(at: datetime, offset: int) -> str:
+    """A UUIDv7 of the time of receipt, its random part fixed."""
+    digits = f"{timestamp_ms(at):012x}"
+    return f"{digits[:8]}-{digits[8:]}-7000-8000-{offset:012x}"
+
+
+def _gaps(providers: Mapping[str, Provider], rules: Rules) -> Iterator[Record]:
+    """A hole is reported, closed in part, given up; the counter begins anew."""
+    tracking = Tracking(GapRules(grace=timedelta(seconds=90), lost_after=timedelta(hours=110)))
+    arrivals = ((5040, _AT), (5044, _AT), (5042, _AT + _DAY / 24), (5045, _AT + 5 * _DAY), (1, _AT + 6 * _DAY))
+    provider = next(one for one in providers.values() if any(sample.name == _SEQUENCE for sample in one.samples))
+    sample = next(sample for sample in provider.samples if sample.name == _SEQUENCE)
+    deliveries = (_sample(provider.name, sample, number=number, at=at) for number, at in arrivals)
+    seen = Seen(window_s=1, keys_max=10)
+    for raw in _raw_records(deliveries, first_offset=2041):
+        for record in deliver(raw, rules, seen):
+            if record.topic == "sequence":
+                yield from observe(replace(raw, value=record.value), tracking)
+    yield from tick(tracking, _AT + 7 * _DAY)
+
+
+def _kind(record: Record) -> str:
+    """What tells one kind of a topic's records from another."""
+    headers = {name: value.decode() for name, value in record.headers}
+    if record.topic == "raw":
+        return headers["dropstream-provider"]
+    if record.topic == "rejected":
+        return headers["dropstream-reason"]
+    value: dict[str, Any] = orjson.loads(record.value)
+    return " ".join(str(value[name]) for name in ("type", "timequality", "bodydiffers", "state") if name in value)
