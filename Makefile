@@ -56,6 +56,8 @@ lock: env  ## pins every dependency anew, with hashes
 		--output-file requirements.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra in-memory --group dev \
 		--constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra kafka \
+		--constraint requirements.txt --output-file examples/python/requirements.txt examples/python/pyproject.toml
 
 clean:  ## removes the environment, caches, and the local broker with its data
 	@test ! -x $(BIN)/dropstream || $(BIN)/dropstream kafka stop >/dev/null 2>&1 || true

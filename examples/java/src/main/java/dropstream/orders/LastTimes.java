@@ -1,0 +1,43 @@
+package dropstream.orders;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * When the newest event of each of the last 100,000 orders happened: tells an event that came late.
+ *
+ * <p>Events of one order come in the order in which the provider's deliveries arrived, and a late delivery tells of the
+ * past. Where either time is not known well enough to say so, the order of arrival counts.
+ */
+final class LastTimes {
+    private static final int ORDERS_MAX = 100_000;
+
+    private record Known(Instant time, Duration uncertainty) {}
+
+    private final Map<String, Known> times = new LinkedHashMap<>(16, 0.75f, true) {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Known> eldest) {
+            return size() > ORDERS_MAX;
+        }
+    };
+
+    /** Whether something newer of this order was there before, for certain. */
+    boolean isLate(String key, Event event) {
+        Optional<Duration> uncertainty = event.uncertainty();
+        if (uncertainty.isEmpty()) {
+            return false;
+        }
+        Known known = times.get(key);
+        boolean late = known != null
+                && event.time().plus(uncertainty.get()).isBefore(known.time().minus(known.uncertainty()));
+        if (!late) {
+            times.put(key, new Known(event.time(), uncertainty.get()));
+        }
+        return late;
+    }
+}

@@ -1,0 +1,58 @@
+"""What a consumer remembers: which events it has had, and when the last one of each entity happened. Both bounded."""
+
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from datetime import datetime, timedelta
+
+from dropstream_events.events import Event
+
+# About 160 bytes an id, 16 MB in all. A repeat comes soon after its first, or with a replay, which says so.
+IDS_MAX = 100_000
+ENTITIES_MAX = 100_000
+
+
+class RecentIds:
+    """The last `ids_max` event ids: drops an event that came before.
+
+    It forgets with the process. A service that must never act twice keeps the id with what the event did, in one
+    transaction of its own database.
+    """
+
+    def __init__(self, ids_max: int = IDS_MAX) -> None:
+        self._ids: set[str] = set()
+        self._order: deque[str] = deque(maxlen=ids_max)
+
+    def is_new(self, event_id: str) -> bool:
+        """Whether the id was not seen among the last ones; it is remembered from now on."""
+        if event_id in self._ids:
+            return False
+        if len(self._order) == self._order.maxlen:
+            self._ids.discard(self._order[0])  # The append below drops it.
+        self._order.append(event_id)
+        self._ids.add(event_id)
+        return True
+
+
+class LastTimes:
+    """When the newest event of each of the last `entities_max` entities happened: tells an event that came late.
+
+    Events of one entity come in the order in which the provider's deliveries arrived, and a late delivery tells of the
+    past. Where either time is not known well enough to say so, the order of arrival counts.
+    """
+
+    def __init__(self, entities_max: int = ENTITIES_MAX) -> None:
+        self._entities_max = entities_max
+        self._times: OrderedDict[Hashable, tuple[datetime, timedelta]] = OrderedDict()
+
+    def is_late(self, entity: Hashable, event: Event) -> bool:
+        """Whether something newer of this entity was there before, for certain."""
+        uncertainty = event.uncertainty
+        if uncertainty is None:
+            return False
+        known = self._times.pop(entity, None)
+        late = known is not None and event.time + uncertainty < known[0] - known[1]
+        newest = known if known is not None and late else (event.time, uncertainty)
+        self._times[entity] = newest
+        if len(self._times) > self._entities_max:
+            self._times.popitem(last=False)
+        return late
