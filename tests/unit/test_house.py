@@ -1,11 +1,14 @@
 """The house stays as it is drawn: who imports whom, what `schemas` may touch, and what no file may say."""
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from ops.broker.runtime import KAFKA_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 MAY_IMPORT = {
@@ -54,8 +57,9 @@ def test_providers_do_not_know_each_other() -> None:
 
 def test_locks_name_no_index() -> None:
     """The pinned dependencies carry name, version and hash, and no address."""
-    for lock in ROOT.glob("requirements*.txt"):
+    for lock in (*ROOT.glob("requirements*.txt"), ROOT / "examples" / "python" / "requirements.txt"):
         text = lock.read_text(encoding="utf-8")
+        assert "--hash=sha256:" in text
         assert "http" not in text.replace("aiohttp", "")
         assert "--index" not in text
         assert "--find-links" not in text
@@ -89,4 +93,24 @@ def test_readme_names_every_file_on_the_way_of_a_webhook() -> None:
 def test_every_tracked_python_file_belongs_to_a_package() -> None:
     """There is no room that the drawing does not show."""
     listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert {name.partition("/")[0] for name in listed.stdout.split()} <= set(MAY_IMPORT)
+    assert {name.partition("/")[0] for name in listed.stdout.split()} <= set(MAY_IMPORT) | {"examples"}
+
+
+def test_examples_stand_alone() -> None:
+    """Who copies an example needs nothing of ours but what lies beside it."""
+    for path in modules("examples"):
+        assert not {name.partition(".")[0] for name in imports(path)} & set(MAY_IMPORT), path
+
+
+def test_examples_use_the_versions_that_are_tested() -> None:
+    """The Python example's pins are ours, and the Java example's Kafka is the broker's."""
+    ours = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    pins = re.findall(
+        r"^\S+==\S+", (ROOT / "examples" / "python" / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert "aiokafka" in {pin.partition("==")[0] for pin in pins}
+    assert all(f"\n{pin} " in f"\n{ours}" for pin in pins)
+    pom = (ROOT / "examples" / "java" / "pom.xml").read_text(encoding="utf-8")
+    assert f"<artifactId>kafka-clients</artifactId>\n      <version>{KAFKA_VERSION}</version>" in pom
+    addresses = set(re.findall(r"https?://[^\s<\"]+", pom))
+    assert addresses == {"http://maven.apache.org/POM/4.0.0"}
