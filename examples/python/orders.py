@@ -18,7 +18,13 @@ from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CommitFailedError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    CommitFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from dropstream_events.events import Event, OrderData, read_event
 from dropstream_events.gaps import Missing, read_gap
 from dropstream_events.memory import LastTimes, RecentIds
@@ -101,11 +107,15 @@ class Placement(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Gaps from the beginning, for what is missing is the sum of them; orders where --from says, but only once."""
+        start = self._start
         for one in assigned:
             if one.topic == self._gaps:
                 await self._seek_to_beginning(one)
-            elif self._start is not None and one not in self._placed:
-                await self._place(one, self._start)
+            elif isinstance(start, tuple) and one.partition != start[0]:
+                await self._seek_to_beginning(one)
+                self._consumer.pause(one)  # One partition was asked for.
+            elif start is not None and one not in self._placed:
+                await self._place(one, start)
             elif await self._consumer.committed(one) is None:
                 await self._seek_to_beginning(one)
             self._placed.add(one)
@@ -115,12 +125,10 @@ class Placement(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
             found = await self._consumer.offsets_for_times({one: int(start.timestamp() * 1000)})
             offset = found[one].offset if found.get(one) else (await self._consumer.end_offsets([one]))[one]
             self._consumer.seek(one, offset)
-        elif isinstance(start, tuple) and one.partition == start[0]:
+        elif isinstance(start, tuple):
             self._consumer.seek(one, start[1])
         else:
             await self._seek_to_beginning(one)
-            if isinstance(start, tuple):
-                self._consumer.pause(one)  # One partition was asked for.
 
     async def _seek_to_beginning(self, one: TopicPartition) -> None:
         self._consumer.seek(one, (await self._consumer.beginning_offsets([one]))[one])
@@ -213,8 +221,12 @@ def main() -> int:
     parser.add_argument("--prefix", default="dropstream.", help="what the names of topics begin with")
     parser.add_argument("--group", default="orders-example", help="the consumer group")
     parser.add_argument("--from", dest="start", type=parse_start, metavar="beginning|TIME|P:OFFSET")
+    arguments = parser.parse_args()
     try:
-        asyncio.run(run(parser.parse_args()))
+        asyncio.run(run(arguments))
+    except KafkaConnectionError:
+        tell(f"cannot reach Kafka at {arguments.kafka}")
+        return 1
     except (CannotGoOnError, KafkaError) as error:
         tell(str(error))
         return 1

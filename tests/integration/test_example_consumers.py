@@ -3,8 +3,10 @@
 Both are held to the same lines.
 """
 
+import asyncio
 import os
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,16 +14,19 @@ from typing import Any
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from uuid_utils import uuid7
 
 from ops.audit import read_topic
+from ops.cluster import admin
+from ops.examples import examples
 from processors.provider import discover
 from schemas.delivery import Delivery, kept_headers
 from schemas.kafka import producer_arguments, transactional_producer_arguments
 from schemas.records import RawRecord
 from schemas.settings import Settings
 from tests.conftest import KafkaUnderTest, SettingsFactory
-from tests.integration.consuming import Program, consumer, java_program, python_program
+from tests.integration.consuming import Consumer, Program, consumer, java_program, python_program
 from tests.integration.processing import (
     ENDPOINTS,
     ENVIRON,
@@ -188,7 +193,7 @@ async def test_a_consumer_that_cannot_begin_says_why(
         (("--prefix", prefix, "--from", "7:0"), 1, "has no partition 7"),
         (("--prefix", prefix, "--from", "0:99"), 1, "there is nothing at"),
         (("--prefix", prefix, "--from", "yesterday"), 2, "is none of: beginning, a time such as"),
-        (("--kafka", "127.0.0.1:1"), 1, ""),
+        (("--kafka", "127.0.0.1:1"), 1, "cannot reach Kafka at 127.0.0.1:1"),
     ]
     for arguments, code, sentence in cases:
         async with consumer(program, kafka.bootstrap_servers, *arguments) as running:
@@ -196,6 +201,50 @@ async def test_a_consumer_that_cannot_begin_says_why(
             assert sentence in running.errors[-1], arguments
             assert running.lines == []
             assert "Traceback" not in "\n".join(running.errors)
+
+
+async def test_members_of_a_group_share_the_work(
+    program: Program, kafka: KafkaUnderTest, settings: SettingsFactory
+) -> None:
+    """Two show every event once between them; when one leaves, the other shows what comes then, and nothing again."""
+    mine = await prepared(settings(partitions=6))
+    found = examples()["orders"]
+    arguments = ("--prefix", mine.kafka.topic_prefix, "--group", f"{mine.kafka.topic_prefix}shared")
+    async with (
+        consumer(program, kafka.bootstrap_servers, *arguments) as one,
+        consumer(program, kafka.bootstrap_servers, *arguments) as two,
+    ):
+        await joined(mine, arguments[-1], members=2)
+        for record in found[:20]:
+            await write(mine, key=record.key, value=record.value)
+        # Who is given which partition is the group's affair; all that counts is what they show together.
+        showing = [asyncio.ensure_future(one_of.prints(lambda _: _together(one, two) >= 20)) for one_of in (one, two)]
+        await asyncio.wait(showing, return_when=asyncio.FIRST_COMPLETED)
+        for task in showing:
+            task.cancel()
+        await asyncio.gather(*showing, return_exceptions=True)
+        assert await one.stop() == program.stopped_code
+        for record in found[20:]:
+            await write(mine, key=record.key, value=record.value)
+        await two.prints(lambda _: _together(one, two) >= len(found))
+        assert await two.stop() == program.stopped_code
+    shown = Counter(line.split()[5] for line in orders_of(one.lines) + orders_of(two.lines))
+    assert shown == Counter(orjson.loads(record.value)["type"].split(".", 1)[1] for record in found)
+
+
+async def joined(settings: Settings, group: str, *, members: int) -> None:
+    """Returns once the group has so many members, and each knows its partitions."""
+    async with admin(settings) as client, asyncio.timeout(30):
+        while True:
+            with suppress(GroupCoordinatorNotAvailableError):  # A broker that is new makes its first group.
+                _, _, state, _, _, found, *_ = (await client.describe_consumer_groups([group]))[0].groups[0]
+                if state == "Stable" and len(found) == members:
+                    return
+            await asyncio.sleep(0.1)
+
+
+def _together(one: Consumer, two: Consumer) -> int:
+    return len(orders_of(one.lines)) + len(orders_of(two.lines))
 
 
 def _ms(moment: datetime) -> int:

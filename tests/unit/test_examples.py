@@ -50,6 +50,13 @@ def test_every_event_type_that_a_fixture_leads_to_has_an_example() -> None:
     assert expected <= event_types()
 
 
+def test_every_event_has_an_id_of_its_own() -> None:
+    """A consumer that is tried out with the examples drops none of them as a repeat."""
+    for topic in ("orders", "inventory", "catalog", "incidents", "other"):
+        ids = [value["id"] for value in values(topic)]
+        assert len(ids) == len(set(ids))
+
+
 def test_every_quality_of_time_has_an_example() -> None:
     """A consumer sees what each word looks like."""
     assert {value["timequality"] for value in values("orders")} == set(TimeQuality)

@@ -22,6 +22,7 @@ import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.RebalanceInProgressException;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
@@ -106,7 +107,12 @@ public final class Main {
     }
 
     private static void check(Consumer<byte[], byte[]> consumer, String kafka, String topic, String gaps, Start start) {
-        Map<String, ? extends List<?>> known = consumer.listTopics(CONNECT);
+        Map<String, ? extends List<?>> known;
+        try {
+            known = consumer.listTopics(CONNECT);
+        } catch (TimeoutException error) {
+            throw new IllegalStateException("cannot reach Kafka at " + kafka);
+        }
         Set<String> missing = new TreeSet<>(List.of(topic, gaps));
         missing.removeAll(known.keySet());
         if (!missing.isEmpty()) {

@@ -34,6 +34,9 @@ final class Placement implements ConsumerRebalanceListener {
         for (TopicPartition one : assigned) {
             if (one.topic().equals(gaps)) {
                 consumer.seekToBeginning(List.of(one));
+            } else if (start instanceof Start.Offset offset && offset.partition() != one.partition()) {
+                consumer.seekToBeginning(List.of(one));
+                consumer.pause(List.of(one)); // One partition was asked for.
             } else if (placed.add(one) && !(start instanceof Start.Group)) {
                 place(one);
             } else if (consumer.committed(Set.of(one)).get(one) == null) {
@@ -51,13 +54,10 @@ final class Placement implements ConsumerRebalanceListener {
             } else {
                 consumer.seek(one, found.offset());
             }
-        } else if (start instanceof Start.Offset offset && offset.partition() == one.partition()) {
+        } else if (start instanceof Start.Offset offset) {
             consumer.seek(one, offset.offset());
         } else {
             consumer.seekToBeginning(List.of(one));
-            if (start instanceof Start.Offset) {
-                consumer.pause(List.of(one)); // One partition was asked for.
-            }
         }
     }
 }
