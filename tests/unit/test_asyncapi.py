@@ -1,7 +1,6 @@
 """The AsyncAPI document is one by AsyncAPI's own schema, and its examples are what its messages say."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,22 +8,24 @@ from jsonschema import Draft7Validator
 
 from ops.examples import examples
 from schemas.asyncapi import asyncapi
+from tests.unit.asyncapi_specification import asyncapi_specification
 
-SPECIFICATION = json.loads((Path(__file__).parent / "asyncapi" / "3.0.0.json").read_text(encoding="utf-8"))
 DOCUMENT = asyncapi(examples())
 MESSAGES = DOCUMENT["components"]["messages"]
 
 
-def faults(document: dict[str, Any]) -> list[str]:
-    return [
-        f"{list(fault.absolute_path)}: {fault.message[:200]}"
-        for fault in Draft7Validator(SPECIFICATION).iter_errors(document)
-    ]
+@pytest.fixture(scope="module")
+def specification() -> Draft7Validator:
+    return Draft7Validator(asyncapi_specification())
 
 
-def test_it_is_an_asyncapi_document() -> None:
+def faults(specification: Draft7Validator, document: dict[str, Any]) -> list[str]:
+    return [f"{list(fault.absolute_path)}: {fault.message[:200]}" for fault in specification.iter_errors(document)]
+
+
+def test_it_is_an_asyncapi_document(specification: Draft7Validator) -> None:
     """AsyncAPI's published JSON Schema of 3.0.0 documents takes it."""
-    assert faults(DOCUMENT) == []
+    assert faults(specification, DOCUMENT) == []
 
 
 @pytest.mark.parametrize(
@@ -35,9 +36,9 @@ def test_it_is_an_asyncapi_document() -> None:
         {**DOCUMENT, "components": {"schemas": {"One": {"type": "text"}}}},
     ],
 )
-def test_the_published_schema_refuses_what_is_none(broken: dict[str, Any]) -> None:
-    """The stored copy has teeth: another version, an action of version 2, a type that does not exist."""
-    assert faults(broken)
+def test_the_published_schema_refuses_what_is_none(specification: Draft7Validator, broken: dict[str, Any]) -> None:
+    """It has teeth: another version, an action of version 2, a type that does not exist."""
+    assert faults(specification, broken)
 
 
 def test_channels_are_the_topics_by_their_default_names() -> None:
