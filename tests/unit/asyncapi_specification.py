@@ -1,4 +1,4 @@
-"""AsyncAPI's own JSON Schema of 3.0.0 documents, fetched once by the name of its package, for it is not ours to keep."""
+"""AsyncAPI's own JSON Schema of 3.0.0 documents, fetched once by the name of its package."""
 
 import hashlib
 import json
