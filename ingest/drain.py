@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import structlog
 
+from ingest.batches import Fate
 from ingest.limits import ByteBudget, Hold
-from ingest.publisher import Fate, Publisher
+from ingest.publisher import Publisher
 from ingest.spool import Spool
 from ingest.spool_file import Spooled
 from schemas.metrics_ingest import IngestMetrics

@@ -4,37 +4,21 @@ Every wait has a deadline of ours, for aiokafka's own have none while the cluste
 """
 
 import asyncio
-from asyncio import Future
-from enum import Enum, auto
-from functools import partial
 
 import structlog
-from aiokafka.errors import (
-    InvalidTimestampError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-)
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
 
+from ingest.batches import Batch, Fate, OnFate, PartitionBatches
 from ingest.limits import Hold
 from ingest.supervisor import ProducerSupervisor
 from schemas.delivery import PendingRecord
 from schemas.metrics_ingest import IngestMetrics
 from schemas.settings import IngestSettings
 
-# The record's own fault, or that of a record in its batch: another producer would not help.
-_REFUSALS = (InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError)
-# After the client did not even take a record.
-_AWAY_S = 1.0
 _WATCH_S = 0.5
-
-
-class Fate(Enum):
-    """What became of a record."""
-
-    WRITTEN = auto()
-    UNKNOWN = auto()  # Not written in time; it may be written later.
-    REFUSED = auto()  # It, or another one of its batch, is such as Kafka never takes.
+_partition_of = DefaultPartitioner()
 
 
 class Publisher:
@@ -47,16 +31,19 @@ class Publisher:
         self._metrics = metrics
         self._log = structlog.get_logger("ingest")
         self._now = asyncio.get_running_loop().time
-        self._overdue = 0  # Past the deadline, and the client still tries to write them.
+        self._overdue: set[Batch] = set()  # Past the deadline, and the client still tries to write them.
         self._overdue_since = 0.0
         self._acknowledged_at = 0.0
-        self._away_until = 0.0
+        self._producer: AIOKafkaProducer | None = None
+        # Of this producer: its partitions, and where keys belong as long as there are so many.
+        self._partitions: list[PartitionBatches] = []
+        self._of_key: dict[bytes, PartitionBatches] = {}
         self._watching: asyncio.Task[None] | None = None
 
     @property
     def connected(self) -> bool:
         """Whether Kafka takes records in time: there is a producer, and nothing given to it is overdue."""
-        return self._supervisor.producer is not None and not self._overdue and self._now() >= self._away_until
+        return self._supervisor.producer is not None and not self._overdue
 
     @property
     def broken(self) -> bool:
@@ -75,81 +62,80 @@ class Publisher:
         await self._supervisor.stop(within_s=within_s)
 
     async def publish(self, record: PendingRecord, hold: Hold) -> Fate:
-        """What became of the record, known within `ingest.kafka_deadline_ms`.
+        """What became of the record, known within `ingest.kafka_deadline_ms`; as `begin`."""
+        fate: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
+        self.begin(record, hold, lambda known: None if fate.done() else fate.set_result(known))
+        return await fate
+
+    def begin(self, record: PendingRecord, hold: Hold, on_fate: OnFate) -> None:
+        """Hands the record to Kafka; `on_fate` is called once, within `ingest.kafka_deadline_ms`.
 
         After `UNKNOWN` it may still be written: the client does not give a record back. `hold` is shared until the
         client is done with it, whenever that is.
         """
-        began_at = self._now()
-        share = hold.share()
-        written = await self._send(record, share, give_up_at=began_at + self._deadline_s)
-        if written is None:
-            return Fate.UNKNOWN
-        written.add_done_callback(partial(self._settle, share, began_at))
-        # Never cancelled: the record is on its way, and its bytes are ours until the future says otherwise.
-        await asyncio.wait((written,), timeout=began_at + self._deadline_s - self._now())
-        if not written.done():
-            self._mark_overdue(written)
-            return Fate.UNKNOWN
-        error = None if written.cancelled() else written.exception()
-        if isinstance(error, _REFUSALS):
-            return Fate.REFUSED
-        return Fate.UNKNOWN if error or written.cancelled() else Fate.WRITTEN
-
-    async def _send(self, record: PendingRecord, share: Hold, *, give_up_at: float) -> "Future[object] | None":
-        """The future of a record that the client has taken; None, and the share released, where it has not.
-
-        Cutting off the client's `send` is safe: it takes a record in its last step, and then returns without a pause.
-        """
         producer = self._supervisor.producer
-        taken: Future[object] | None = None
-        try:
-            if producer is not None:
-                async with asyncio.timeout_at(give_up_at):
-                    taken = await producer.send(
-                        self._supervisor.topic,
-                        value=record.value,
-                        key=record.key,
-                        headers=list(record.headers),
-                        timestamp_ms=record.timestamp_ms,
-                    )
-        except _REFUSALS as error:
-            taken = asyncio.get_running_loop().create_future()
-            taken.set_exception(error)
-        except (KafkaError, TimeoutError) as error:
-            self._metrics.write_failures.labels(type(error).__name__).inc()
-            self._away_until = self._now() + _AWAY_S
-        finally:
-            if taken is None:
-                share.release()
-        return taken
+        if producer is None:
+            on_fate(Fate.UNKNOWN)
+            return
+        if producer is not self._producer:
+            self._take_over(producer)
+        batches = self._of_key.get(record.key)
+        if batches is None:
+            batches = self._of_key[record.key] = _partition_of(record.key, self._partitions, self._partitions)
+        batches.append(record, hold, on_fate)
 
-    def _settle(self, share: Hold, began_at: float, written: "Future[object]") -> None:
-        share.release()
-        error = None if written.cancelled() else written.exception()
+    def _take_over(self, producer: AIOKafkaProducer) -> None:
+        """What the producer before it still had fails as that one is closed."""
+        topic = self._supervisor.topic
+        self._producer = producer
+        self._partitions = [
+            PartitionBatches(
+                producer,
+                topic,
+                number,
+                deadline_s=self._deadline_s,
+                overdue=self._mark_overdue,
+                settled=self._settle,
+            )
+            for number in sorted(_partitions(producer, topic))
+        ]
+        self._of_key = {}
+
+    def _settle(self, batch: Batch, error: BaseException | None) -> None:
+        if batch in self._overdue:
+            self._overdue.discard(batch)
+            if not self._overdue:
+                self._log.info("kafka_overdue_settled")
         if error is None:
             self._acknowledged_at = self._now()
-            self._metrics.acknowledge_seconds.observe(self._acknowledged_at - began_at)
+            self._metrics.acknowledge_seconds.observe(self._acknowledged_at - batch.began_at)
             return
         self._metrics.write_failures.labels(type(error).__name__).inc()
         if isinstance(error, KafkaError) and not error.retriable:
             self._supervisor.replace("refused")
 
-    def _mark_overdue(self, written: "Future[object]") -> None:
+    def _mark_overdue(self, batch: Batch) -> None:
         if not self._overdue:
             self._overdue_since = self._now()
             self._log.warning("kafka_overdue", deadline_s=self._deadline_s)
-        self._overdue += 1
-        written.add_done_callback(self._unmark_overdue)
-
-    def _unmark_overdue(self, _: "Future[object]") -> None:
-        self._overdue -= 1
-        if not self._overdue:
-            self._log.info("kafka_overdue_settled")
+        self._overdue.add(batch)
 
     async def _watch(self) -> None:
-        """Replaces a producer that hangs: something is overdue, and nothing was acknowledged for too long."""
+        """Replaces a producer that hangs: something is overdue, and nothing was acknowledged for too long.
+
+        And follows the topic when somebody gives it more partitions.
+        """
         while True:
             await asyncio.sleep(_WATCH_S)
             if self._overdue and self._now() - max(self._overdue_since, self._acknowledged_at) > self._hung_s:
                 self._supervisor.replace("hung")
+            producer = self._producer
+            if producer is not None and producer is self._supervisor.producer:
+                known = _partitions(producer, self._supervisor.topic)
+                if known and len(known) != len(self._partitions):
+                    self._take_over(producer)
+
+
+def _partitions(producer: AIOKafkaProducer, topic: str) -> set[int]:
+    found: set[int] = producer.client.cluster.partitions_for_topic(topic) or set()
+    return found

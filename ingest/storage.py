@@ -13,9 +13,10 @@ from pathlib import Path
 import structlog
 
 from ingest.answers import Outcome
+from ingest.batches import Fate
 from ingest.drain import Drain
 from ingest.limits import Hold
-from ingest.publisher import Fate, Publisher
+from ingest.publisher import Publisher
 from ingest.spool import Spool
 from ingest.spool_file import SpoolFile
 from ingest.spool_folder import claim, left_behind
@@ -108,9 +109,13 @@ class Storage:
         return self._left_behind if self._spool is None else [*self._left_behind, self._spool]
 
     async def _work(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._empty())
-            tasks.create_task(self._look_after())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._empty())
+                tasks.create_task(self._look_after())
+        except Exception:
+            _log.exception("spool_failed")
+            raise
 
     async def _empty(self) -> None:
         """Brings to Kafka what is in the spool, whenever something is and Kafka takes it."""
