@@ -2,13 +2,14 @@
 
 Every delivery of the range must have led to its events, to one rejected record, or to one note of a dropped retry;
 nothing twice, nothing altered, the events of an entity in the order of their deliveries. What the group has not reached
-yet is pending, not lost. The judge (`Ledger`) is pure; reading is below it.
+yet is pending, not lost. A rejected delivery that was redriven stays accounted for by its rejected record; what replays
+and redrives wrote is judged in `ops.audit_replays`. The judge (`Ledger`) is pure; reading is below it.
 """
 
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -16,8 +17,11 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
+from ops.audit_replays import Marked, Place
 from ops.cluster import admin
 from ops.reading import Start, full_name, open_reader
+from ops.replay_store import Store, read_store
+from ops.topics import existing
 from schemas.records import Position, RawRecord
 from schemas.settings import Settings
 from schemas.vocabulary import Domain
@@ -27,9 +31,6 @@ _DIGEST_BYTES = 8
 _COORDINATOR_POLL_S = 0.2
 _COORDINATOR_WITHIN_S = 15.0
 
-# A place in `raw`: partition and offset.
-Place = tuple[int, int]
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -38,6 +39,7 @@ class Verdict:
     deliveries: int
     pending: int
     outputs: Mapping[str, int]
+    replays: Mapping[str, int]
     lost: tuple[str, ...]
     doubled: tuple[str, ...]
     altered: tuple[str, ...]
@@ -65,6 +67,7 @@ class Ledger:
     _last_place: dict[tuple[str, bytes, int], int] = field(default_factory=dict)
     _altered: list[str] = field(default_factory=list)
     _disordered: list[str] = field(default_factory=list)
+    _marked: Marked = field(default_factory=Marked)
 
     def take_raw(self, record: RawRecord) -> None:
         """A delivery of the range."""
@@ -73,14 +76,19 @@ class Ledger:
         self._id_of[place] = dict(record.headers).get("dropstream-delivery", b"")
 
     def take_event(self, topic: str, record: RawRecord) -> None:
-        """A record of a domain topic; one whose delivery is outside the range does not count."""
+        """A record of a domain topic, or of a replay's own; one whose delivery is outside the range does not count."""
         event = orjson.loads(record.value or b"{}")
         place = (event["rawpartition"], int(event["rawoffset"]))
-        if event["rawtopic"] != self.raw_topic or place not in self._digest_of or "replay" in event:
+        if event["rawtopic"] != self.raw_topic:
+            return
+        if place in self._id_of and self._id_of[place] != event["delivery"].encode():
+            self._altered.append(self._name(place))
+        if "replay" in event:
+            self._marked.take(event["replay"], record.position.topic, record.key or b"", event["id"], place)
+            return
+        if place not in self._digest_of:
             return
         self._count(topic, "events", place, event["id"])
-        if self._id_of[place] != event["delivery"].encode():
-            self._altered.append(self._name(place))
         line = (topic, record.key or b"", place[0])
         if self._last_place.get(line, -1) > place[1]:
             self._disordered.append(event["id"])
@@ -95,8 +103,12 @@ class Ledger:
         if topic == "rejected" and _digest(record.value) != self._digest_of[place]:
             self._altered.append(self._name(place))
 
-    def judge(self, reached: Mapping[int, int]) -> Verdict:
-        """The verdict; `reached` is the group's next offset by partition of `raw`."""
+    def judge(self, reached: Mapping[int, int], store: Store, gone: Collection[str] = ()) -> Verdict:
+        """The verdict; `reached` is the group's next offset by partition of `raw`.
+
+        `store` knows the replays, `gone` the suffixes whose topics are deleted.
+        """
+        marked = self._marked.judge(store, self._digest_of, self._identities, gone)
         missing = [place for place in self._digest_of if place not in self._came_out_as]
         lost = [place for place in missing if place[1] < reached.get(place[0], 0)]
         # An event and a rejection, or an event and a note of a retry, from one delivery: that is twice too.
@@ -105,10 +117,11 @@ class Ledger:
             deliveries=len(self._digest_of),
             pending=len(missing) - len(lost),
             outputs=dict(self._outputs),
-            lost=tuple(map(self._name, sorted(lost))),
-            doubled=(*(identity for identity, count in self._identities.items() if count > 1), *mixed),
+            replays=marked.counts,
+            lost=(*map(self._name, sorted(lost)), *marked.lost),
+            doubled=(*(one for one, count in self._identities.items() if count > 1), *mixed, *marked.doubled),
             altered=tuple(self._altered),
-            disordered=tuple(self._disordered),
+            disordered=(*self._disordered, *marked.disordered),
         )
 
     def _count(self, topic: str, kind: str, place: Place, identity: str) -> None:
@@ -134,17 +147,33 @@ async def audit(settings: Settings, start: Start = "beginning", end_ms: int | No
     """
     ledger = Ledger(full_name("raw", settings))
     # Asked first: what is committed before the outputs are read must be in them.
-    reached = await _reached(settings)
-    for record in await read_topic(settings, "raw", start):
+    reached, store = await _reached(settings), await read_store(settings)
+    async for record in _written(settings, "raw", start):
         if end_ms is None or record.timestamp_ms < end_ms:
             ledger.take_raw(record)
     for topic in EVENT_TOPICS:
-        for record in await read_topic(settings, topic):
+        async for record in _written(settings, topic):
             ledger.take_event(topic, record)
     for topic in ("rejected", "duplicates"):
-        for record in await read_topic(settings, topic):
+        async for record in _written(settings, topic):
             ledger.take_other(topic, record)
-    return ledger.judge(reached)
+    return ledger.judge(reached, store, await _take_copies(settings, store, ledger))
+
+
+async def _take_copies(settings: Settings, store: Store, ledger: Ledger) -> set[str]:
+    """Takes the events that replays have written to topics of their own; the suffixes of which there is none left."""
+    gone: set[str] = set()
+    for choice in (plan.choice for plan in store.plans.values()):
+        if choice.into is None:
+            continue
+        names = [full_name(f"{topic}.{choice.into}", settings) for topic in choice.topics or EVENT_TOPICS]
+        there = await existing(settings, names)
+        if not there:
+            gone.add(choice.into)
+        for topic in there:
+            async for record in _written(settings, topic):
+                ledger.take_event(topic, record)
+    return gone
 
 
 async def read_topic(settings: Settings, topic: str, start: Start = "beginning") -> list[RawRecord]:
@@ -154,6 +183,14 @@ async def read_topic(settings: Settings, topic: str, start: Start = "beginning")
         while not await reader.is_at_end():
             records += await reader.fetch()
         return records
+
+
+async def _written(settings: Settings, topic: str, start: Start = "beginning") -> AsyncIterator[RawRecord]:
+    """Every record of `topic` that is committed now, those behind another's open transaction included."""
+    async with open_reader(settings, [full_name(topic, settings)], start, settled=True) as reader:
+        while not await reader.is_at_end():
+            for record in await reader.fetch():
+                yield record
 
 
 async def _reached(settings: Settings) -> dict[int, int]:

@@ -39,7 +39,7 @@ def _show(verdict: Verdict) -> None:
         "altered": verdict.altered,
         "disordered": verdict.disordered,
     }
-    counts = {"deliveries": verdict.deliveries, "pending": verdict.pending, **verdict.outputs}
+    counts = {"deliveries": verdict.deliveries, "pending": verdict.pending, **verdict.outputs, **verdict.replays}
     rows = [(name, str(count), "") for name, count in counts.items()]
     rows += [(name, str(len(found)), "failed" if found else "ok") for name, found in exceptions.items()]
     show_table(("what", "count", "verdict"), rows)

@@ -19,6 +19,8 @@ from ops import (
     ingest_command,
     kafka_command,
     process_command,
+    redrive_command,
+    replay_command,
     schemas_command,
     screen,
     send_command,
@@ -27,7 +29,7 @@ from ops import (
     up_command,
 )
 from ops.context import verb_group
-from schemas.errors import ConfigurationError, DropstreamError
+from schemas.errors import ConfigurationError, DropstreamError, UsageError
 
 app = verb_group("Dropship webhooks in, kept, and turned exactly once into events other services can trust.")
 app.command("up")(up_command.up)
@@ -40,6 +42,8 @@ app.command("process")(process_command.process)
 app.command("send", no_args_is_help=True)(send_command.send)
 app.command("gaps")(gaps_command.gaps)
 app.command("audit")(audit_command.audit_topics)
+app.command("replay", no_args_is_help=True)(replay_command.replay)
+app.command("redrive")(redrive_command.redrive)
 app.command("tail", no_args_is_help=True)(tail_command.tail)
 app.add_typer(endpoints_command.app, name="endpoints")
 app.command("doctor")(doctor_command.doctor)
@@ -64,7 +68,7 @@ def main() -> None:
         app(prog_name="dropstream")
     except screen.ReaderGoneError:
         sys.exit(0)
-    except ConfigurationError as error:
+    except (ConfigurationError, UsageError) as error:
         screen.complain(str(error))
         sys.exit(2)
     except DropstreamError as error:

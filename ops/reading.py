@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import difflib
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -42,8 +43,15 @@ class AtOffset:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class AtOffsets:
+    """These partitions, each from an offset on; the other partitions are not read."""
+
+    offsets: Mapping[int, int]
+
+
 # A datetime (aware) is the first record of each partition that is not older.
-Start = Literal["beginning", "latest"] | datetime | AtOffset
+Start = Literal["beginning", "latest"] | datetime | AtOffset | AtOffsets
 
 
 def parse_start(text: str) -> Start:
@@ -77,8 +85,15 @@ def parse_time(text: str) -> datetime:
 
 
 def full_name(topic: str, settings: Settings) -> str:
-    """The topic's name on the cluster: the prefix goes before a short name of the table, any other stays as it is."""
-    return settings.kafka.topic_prefix + topic if topic in {one.name for one in TOPICS} else topic
+    """The topic's name on the cluster: the prefix goes before a short name of the table, and before that of a copy
+    (`orders.SUFFIX`); any other stays as it is.
+    """
+    return settings.kafka.topic_prefix + topic if base_name(topic) in {one.name for one in TOPICS} else topic
+
+
+def base_name(topic: str) -> str:
+    """The short name without the suffix of a replay: `orders` for `orders.SUFFIX`."""
+    return topic.partition(".")[0]
 
 
 class Reader:
@@ -104,6 +119,10 @@ class Reader:
                 return False
         return True
 
+    def end_at(self, ends: Mapping[TopicPartition, int]) -> None:
+        """From now on these offsets are the end."""
+        self._ends = ends
+
     async def _return_to_the_log(self, positions: Mapping[TopicPartition, int]) -> None:
         """What was deleted under us is passed over; what a new leader does not have yet is waited for."""
         beginnings = await self._consumer.beginning_offsets(list(positions))
@@ -114,8 +133,13 @@ class Reader:
 
 
 @asynccontextmanager
-async def open_reader(settings: Settings, topics: Sequence[str], start: Start) -> AsyncIterator[Reader]:
+async def open_reader(
+    settings: Settings, topics: Sequence[str], start: Start, *, settled: bool = False
+) -> AsyncIterator[Reader]:
     """A reader of `topics` (full names), positioned at `start`.
+
+    Its end is what can be read now. `settled`: it is all that is written now; committed records that lie behind
+    another's open transaction come when that has ended.
 
     Raises:
         DropstreamError: when the cluster is not reachable, or a topic or partition does not exist.
@@ -130,23 +154,50 @@ async def open_reader(settings: Settings, topics: Sequence[str], start: Start) -
             consumer.assign(partitions)
             async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
                 ends = await _seek(consumer, partitions, start)
-            yield Reader(consumer, ends)
+            yield Reader(consumer, await _written(settings, partitions) if settled else ends)
         finally:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await consumer.stop()
 
 
-async def _partitions(settings: Settings, topics: Sequence[str], start: Start) -> list[TopicPartition]:
+async def _written(settings: Settings, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where each partition ends, open transactions included."""
+    consumer = AIOKafkaConsumer(**{**reader_arguments(settings), "isolation_level": "read_uncommitted"})
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S + REQUEST_TIMEOUT_MS / 1000):
+            await consumer.start()
+            consumer.assign(partitions)
+            ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    finally:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await consumer.stop()
+    return ends
+
+
+async def partitions_of(settings: Settings, topics: Sequence[str]) -> list[TopicPartition]:
+    """Every partition of `topics` (full names).
+
+    Raises:
+        DropstreamError: a topic does not exist; names the nearest.
+    """
     async with admin(settings) as client:
         described = {one["topic"]: one["partitions"] for one in await client.describe_topics()}
     missing = [topic for topic in topics if not described.get(topic)]
     if missing:
-        raise DropstreamError(f"no such topic: {', '.join(missing)}; dropstream topics plan shows what there is")
-    found = [TopicPartition(topic, one["partition"]) for topic in topics for one in described[topic]]
+        near = difflib.get_close_matches(missing[0], [one for one in described if not one.startswith("__")], n=1)
+        hint = f"; nearest: {near[0].removeprefix(settings.kafka.topic_prefix)}" if near else ""
+        raise DropstreamError(f"no such topic: {', '.join(missing)}{hint}; dropstream topics plan shows what there is")
+    return [TopicPartition(topic, one["partition"]) for topic in topics for one in described[topic]]
+
+
+async def _partitions(settings: Settings, topics: Sequence[str], start: Start) -> list[TopicPartition]:
+    found = await partitions_of(settings, topics)
     if isinstance(start, AtOffset):
         found = [one for one in found if one.partition == start.partition]
         if not found:
             raise DropstreamError(f"{', '.join(topics)}: no partition {start.partition}")
+    elif isinstance(start, AtOffsets):
+        found = [one for one in found if one.partition in start.offsets]
     return found
 
 
@@ -160,9 +211,10 @@ async def _seek(
     if isinstance(start, datetime):
         by_time = await consumer.offsets_for_times(dict.fromkeys(partitions, timestamp_ms(start)))
     for one in partitions:
-        if isinstance(start, AtOffset):
+        if isinstance(start, AtOffset | AtOffsets):
+            wanted = start.offset if isinstance(start, AtOffset) else start.offsets[one.partition]
             # Outside the log there is nothing to read; the nearest offset that exists is what a person means.
-            offset = min(max(start.offset, beginnings[one]), ends[one])
+            offset = min(max(wanted, beginnings[one]), ends[one])
         elif isinstance(start, datetime):
             offset = by_time[one].offset if by_time.get(one) else ends[one]
         else:

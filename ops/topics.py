@@ -4,7 +4,7 @@ Partitions are never added: a key would move to another partition, and its order
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -116,6 +116,25 @@ async def apply(settings: Settings) -> Applied:
             await _alter(client, altered)
         now = await _settled(client, plan(settings), lambda one: not one.config) if altered else made
     return Applied(created=tuple(one.name for one in missing), altered=tuple(one.plan.name for one in altered), now=now)
+
+
+async def existing(settings: Settings, names: Collection[str]) -> list[str]:
+    """Which of these topics (full names) there are."""
+    async with admin(settings) as client:
+        return [one["topic"] for one in await client.describe_topics() if one["topic"] in names and one["partitions"]]
+
+
+async def create(settings: Settings, plans: Sequence[TopicPlan]) -> None:
+    """Creates these topics where they are missing; they can be written to on return.
+
+    Raises:
+        DropstreamError: when the cluster is not reachable or refuses.
+    """
+    async with admin(settings) as client:
+        missing = [one.plan for one in await _comparisons(client, plans) if one.found is None]
+        if missing:
+            await _create(client, missing)
+            await _settled(client, plans, lambda one: one.found is not None)
 
 
 async def _comparisons(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> tuple[Comparison, ...]:

@@ -76,7 +76,7 @@ class Seen:
         """What the delivery is; the time is that of receipt, so that a replay judges the same."""
         received_s = min(max(received_s, 0), _SECONDS_MAX)
         self._let_pass(received_s)
-        digest = hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
+        digest = _digest(body)
         # No later than stream time: a wrong clock's key would outstay all others.
         entry = _SIGHTING.pack(digest, offset, min(received_s, self._clock_s))
         key = _hash(endpoint, natural_key)
@@ -84,7 +84,7 @@ class Seen:
         if found is not None and found[0] == digest:
             return Sighting(Kind.RETRY, natural_key, found[1], (key, entry))
         # Asked even where the plain key is unknown: its window may be over, and that of a differing body not.
-        own_key = f"{natural_key}#{digest.hex()}"
+        own_key = key_of_another_body(natural_key, body)
         own = _hash(endpoint, own_key)
         again = self._look_up(own, received_s)
         if again is not None:
@@ -188,6 +188,15 @@ class Seen:
             # A key that was remembered anew after its window belongs to a younger bucket.
             if not self._names or _offset_of(self._memory[key]) < self._names[0]:
                 del self._memory[key]
+
+
+def key_of_another_body(natural_key: str, body: bytes) -> str:
+    """The key that a delivery goes by whose natural key came before with another body."""
+    return f"{natural_key}#{_digest(body).hex()}"
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
 
 
 def _offset_of(packed: bytes) -> int:

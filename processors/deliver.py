@@ -7,14 +7,14 @@ memory, same result, on any machine and any day; nothing is lost, because every 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from processors.dedupe import Kind, Seen, Sighting
+from processors.dedupe import Kind, Seen, Sighting, key_of_another_body
 from processors.parse import parse
 from processors.provider import Fact, Interpretation, Message, Provider
 from processors.signatures import judge
 from schemas.delivery import Delivery, read_record
 from schemas.duplicates import duplicate_record
 from schemas.event_data import OtherData
-from schemas.events import build_event, event_record
+from schemas.events import build_event, event_id, event_record
 from schemas.observations import observation_record
 from schemas.records import Position, RawRecord, Record
 from schemas.rejections import Reason, Rejection, rejected_record
@@ -27,11 +27,15 @@ _FACTS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a delivery is judged by; `record_bytes_max` bounds every record that it leads to."""
+    """What a delivery is judged by.
+
+    `record_bytes_max` bounds every record that it leads to, `replay` marks its events.
+    """
 
     endpoints: Mapping[str, EndpointSettings]
     providers: Mapping[str, Provider]
     record_bytes_max: int
+    replay: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ def deliver(raw: RawRecord, rules: Rules, seen: Seen) -> tuple[Record, ...]:
     )
     if sighting.kind is Kind.RETRY:
         return (_duplicate(understood, sighting),)
-    records = _event_records(understood, sighting)
+    records = _event_records(understood, sighting, rules.replay)
     largest = max(record.bytes_count for record in records)
     if largest > rules.record_bytes_max:
         detail = f"its event would have {largest} bytes; {rules.record_bytes_max} are allowed"
@@ -67,6 +71,54 @@ def deliver(raw: RawRecord, rules: Rules, seen: Seen) -> tuple[Record, ...]:
     # Only now: a retry of what was rejected is rejected too, not called a retry.
     seen.remember(sighting)
     return records + _observation(understood)
+
+
+def possible_ids(raw: RawRecord, rules: Rules) -> frozenset[str]:
+    """Every id that the delivery's events can have: as a first try, and as one whose body differs; none if rejected."""
+    known = _understand(read_record(raw), raw.position, rules)
+    if isinstance(known, Rejection):
+        return frozenset()
+    plain = known.meaning.natural_key
+    return frozenset(
+        event_id(endpoint=known.delivery.endpoint, natural_key=key, domain=domain, entity_id=entity_id)
+        for key in (plain, key_of_another_body(plain, known.delivery.body))
+        for domain, entity_id in _placed_facts(known)
+    )
+
+
+def recall(raw: RawRecord, rules: Rules, seen: Seen) -> bool:
+    """`seen` remembers a delivery that was believed once, whatever today's secrets say; False if it cannot be read."""
+    delivery = read_record(raw)
+    meaning = _claimed(delivery, rules)
+    if meaning is None:
+        return False
+    sighting = seen.judge(
+        endpoint=delivery.endpoint,
+        natural_key=meaning.natural_key,
+        body=delivery.body,
+        offset=raw.position.offset,
+        received_s=int(delivery.received_at.timestamp()),
+    )
+    if sighting.kind is not Kind.RETRY:
+        seen.remember(sighting)
+    return True
+
+
+def claimed_entities(raw: RawRecord, rules: Rules) -> frozenset[str]:
+    """The ids of the entities that the delivery is about by its own words, whether they can be believed or not."""
+    meaning = _claimed(read_record(raw), rules)
+    facts = meaning.facts if meaning else ()
+    return frozenset(fact.entity_id for fact in facts if fact.entity_id is not None)
+
+
+def _claimed(delivery: Delivery, rules: Rules) -> Interpretation | None:
+    endpoint = rules.endpoints.get(delivery.endpoint)
+    provider = rules.providers.get(endpoint.provider if endpoint else delivery.provider)
+    message = parse(delivery)
+    if provider is None or isinstance(message, Rejection):
+        return None
+    meaning = provider.interpret(message)
+    return None if isinstance(meaning, Rejection) else meaning
 
 
 def _understand(delivery: Delivery, position: Position, rules: Rules) -> _Understood | Rejection:
@@ -96,10 +148,8 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> _Unders
     return _Understood(delivery, position, message, meaning, mark)
 
 
-def _event_records(known: _Understood, sighting: Sighting) -> tuple[Record, ...]:
+def _event_records(known: _Understood, sighting: Sighting, replay: str | None) -> tuple[Record, ...]:
     meaning, delivery = known.meaning, known.delivery
-    # Of two facts on one entity in one delivery the last one stands: they would share their id.
-    facts = {(fact.domain, fact.entity_id or meaning.natural_key): fact for fact in _facts(known)}
     return tuple(
         event_record(
             build_event(
@@ -119,12 +169,18 @@ def _event_records(known: _Understood, sighting: Sighting) -> tuple[Record, ...]
                 raw=known.position,
                 delivery=delivery.id,
                 body_differs=sighting.kind is Kind.BODY_DIFFERS,
+                replay=replay,
             ),
             domain=fact.domain,
             entity_id=entity_id,
         )
-        for (_, entity_id), fact in facts.items()
+        for (_, entity_id), fact in _placed_facts(known).items()
     )
+
+
+def _placed_facts(known: _Understood) -> dict[tuple[Domain, str], Fact]:
+    """The facts by domain and entity; of two on one entity the last one stands, for they would share their id."""
+    return {(fact.domain, fact.entity_id or known.meaning.natural_key): fact for fact in _facts(known)}
 
 
 def _facts(known: _Understood) -> tuple[Fact, ...]:

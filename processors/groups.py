@@ -19,6 +19,19 @@ from schemas.topics import record_bytes_max
 _HOUR_S = 3_600
 
 
+def deliver_rules(
+    endpoints: Mapping[str, EndpointSettings], settings: Settings, providers: Mapping[str, Provider]
+) -> Rules:
+    """What a delivery is judged by where these are the endpoints."""
+    return Rules(endpoints=endpoints, providers=providers, record_bytes_max=record_bytes_max(settings))
+
+
+def new_memory(settings: Settings) -> Seen:
+    """The memory of retries of one partition of `raw`, empty."""
+    process = settings.process
+    return Seen(window_s=process.dedupe_window_hours * _HOUR_S, keys_max=process.dedupe_keys_max)
+
+
 def deliver_group(
     settings: Settings,
     providers: Mapping[str, Provider],
@@ -32,11 +45,9 @@ def deliver_group(
     `endpoints` is asked at the start of each transaction; without it those of the settings stay.
     """
     known = endpoints or (lambda: settings.endpoints)
-    bytes_max = record_bytes_max(settings)
-    process = settings.process
 
     def new_step() -> Callable[[RawRecord, Seen], tuple[Record, ...]]:
-        rules = Rules(endpoints=known(), providers=providers, record_bytes_max=bytes_max)
+        rules = deliver_rules(known(), settings, providers)
         return lambda raw, seen: deliver(raw, rules, seen)
 
     work = Work(
@@ -44,7 +55,7 @@ def deliver_group(
         source="raw",
         changelog="deliver-state",
         new_step=new_step,
-        new_state=lambda: Seen(window_s=process.dedupe_window_hours * _HOUR_S, keys_max=process.dedupe_keys_max),
+        new_state=lambda: new_memory(settings),
         settings=settings,
         metrics=metrics,
     )

@@ -110,7 +110,8 @@ class Partition(Generic[StateT]):
                 written.append(output)
                 sent.append(await self._send(output))
             changelog = self.work.changelog_of(self.source)
-            for key, value in (*self.kept.state.changes(), *input_position(outputs.offset_next)):
+            position = input_position(outputs.offset_next) if self.work.keeps_position else ()
+            for key, value in (*self.kept.state.changes(), *position):
                 changed.append(await self.producer.send(changelog.topic, value, key=key, partition=changelog.partition))
             await self.producer.flush()
         except BaseException:

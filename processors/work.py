@@ -23,7 +23,7 @@ class Work(Generic[StateT]):
 
     `new_step` gives the step of one transaction: the outputs of one input record, and changes to the state that it is
     given. What it is judged by may be another from one transaction to the next, never within one. `tick` gives the
-    outputs that time alone makes due.
+    outputs that time alone makes due. `keeps_position` False where the state's own changes say how far it came.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Work(Generic[StateT]):
     settings: Settings
     metrics: ProcessMetrics
     tick: Callable[[StateT, datetime], Sequence[Record]] = _nothing_due
+    keeps_position: bool = True
 
     @property
     def id(self) -> str:

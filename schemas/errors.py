@@ -8,6 +8,10 @@ class DropstreamError(Exception):
     """The operation failed; the text is one or two lines for a person. The command line ends with 1."""
 
 
+class UsageError(DropstreamError):
+    """What was asked for cannot be meant; the text is one or two lines for a person. The command line ends with 2."""
+
+
 class ConfigurationError(DropstreamError):
     """The configuration cannot be used; `faults` names every fault, one line each. The command line ends with 2."""
 

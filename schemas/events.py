@@ -172,8 +172,9 @@ def build_event(
     raw: Position,
     delivery: str,
     body_differs: bool,
+    replay: str | None = None,
 ) -> Event:
-    """The event of one fact; `time` and `received_at` are aware."""
+    """The event of one fact; `time` and `received_at` are aware, `replay` is the replay's id where there is one."""
     return Event(
         id=event_id(endpoint=endpoint, natural_key=natural_key, domain=domain, entity_id=entity_id),
         source=f"/dropstream/{provider}/{endpoint}",
@@ -192,6 +193,7 @@ def build_event(
         rawoffset=str(raw.offset),
         delivery=delivery,
         bodydiffers=body_differs or None,
+        replay=replay,
         dataschema=DATA_SCHEMA_OF[domain],
         data=data,
     )
@@ -220,10 +222,12 @@ def _exact_number(value: object) -> orjson.Fragment:
 
 
 def _event_headers(event: Event) -> Headers:
-    headers = (
+    headers: Headers = (
         ("content-type", _CONTENT_TYPE),
         ("type", event.type.encode()),
         ("provider", event.provider.encode()),
         ("endpoint", event.endpoint.encode()),
     )
-    return (*headers, ("bodydiffers", b"true")) if event.bodydiffers else headers
+    if event.bodydiffers:
+        headers = (*headers, ("bodydiffers", b"true"))
+    return (*headers, ("replay", event.replay.encode())) if event.replay else headers

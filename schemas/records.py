@@ -24,6 +24,14 @@ class Position:
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
+def read_position(text: str) -> Position | None:
+    """The position that `str` of it gave; None for any other text."""
+    topic, _, rest = text.partition("/")
+    partition, _, offset = rest.partition("/")
+    whole = topic and all(part.isascii() and part.isdecimal() and len(part) < 19 for part in (partition, offset))
+    return Position(topic, int(partition), int(offset)) if whole else None
+
+
 @dataclass(frozen=True, slots=True)
 class RawRecord:
     """A record of `raw` as it was read; `key` and `value` are None only where another producer wrote it."""

@@ -3,10 +3,14 @@
 A rejected delivery is kept whole: the raw record, unchanged, with the reason added. It can be redriven any day.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from schemas.records import RawRecord, Record
+from schemas.delivery import read_record, timestamp_ms
+from schemas.records import RawRecord, Record, read_position
+
+# The headers that `rejected_record` adds, in its order.
+_OURS = ("dropstream-reason", "dropstream-detail", "dropstream-raw")
 
 
 class Reason(StrEnum):
@@ -42,3 +46,17 @@ def rejected_record(raw: RawRecord, why: Rejection, bytes_max: int) -> Record:
     )
     whole = Record("rejected", raw.key or b"", raw.value or b"", (*raw.headers, *ours))
     return whole if whole.bytes_count <= bytes_max else Record("rejected", b"", b"", ours)
+
+
+def read_rejected(record: RawRecord) -> tuple[RawRecord, str] | None:
+    """The raw record that a record of `rejected` holds, as it lay in `raw`, and the reason.
+
+    None for what another producer wrote there, and for the reason and place alone of one that was too large.
+    """
+    added = dict(record.headers[-len(_OURS) :])
+    place = read_position((added.get("dropstream-raw") or b"").decode("utf-8", "replace"))
+    if tuple(added) != _OURS or place is None or len(record.headers) == len(_OURS):
+        return None
+    raw = replace(record, position=place, headers=record.headers[: -len(_OURS)])
+    reason = (added["dropstream-reason"] or b"").decode("utf-8", "replace")
+    return replace(raw, timestamp_ms=timestamp_ms(read_record(raw).received_at)), reason

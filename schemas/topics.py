@@ -3,7 +3,8 @@
 `dropstream topics plan/apply` makes the cluster agree with this table; nothing else creates a topic.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from schemas.settings import Settings
 
@@ -41,6 +42,7 @@ TOPICS: tuple[Topic, ...] = (
     # Changelogs: as many partitions as the input, for state lives in the partition of its input's number.
     Topic("deliver-state", "raw offset", "the keys of one transaction", None),
     Topic("sequence-state", "endpoint, or a hole of it", "what the gap tracker remembers", None),
+    Topic("replay-state", "replay's id, with the partition", "a replay's plan; how far it is in a partition", None),
 )
 
 
@@ -66,6 +68,12 @@ def plan(settings: Settings) -> tuple[TopicPlan, ...]:
         )
         for topic in TOPICS
     )
+
+
+def copy_plan(settings: Settings, names: Collection[str], suffix: str) -> tuple[TopicPlan, ...]:
+    """Topics made like those of these short names, `orders.SUFFIX` and so on."""
+    originals = {settings.kafka.topic_prefix + name for name in names}
+    return tuple(replace(one, name=f"{one.name}.{suffix}") for one in plan(settings) if one.name in originals)
 
 
 def raw_bytes_max(settings: Settings) -> int:

@@ -44,6 +44,8 @@ VERBS = (
         ["tail"],
         ["gaps"],
         ["audit"],
+        ["replay"],
+        ["redrive"],
         ["schemas", "export"],
         ["doctor"],
     ),

@@ -32,6 +32,7 @@ KEPT = {
     "dropstream.gaps": ("delete", "2592000000"),
     "dropstream.deliver-state": ("compact", None),
     "dropstream.sequence-state": ("compact", None),
+    "dropstream.replay-state": ("compact", None),
 }
 
 

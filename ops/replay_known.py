@@ -1,0 +1,176 @@
+"""What the topics say before a replay or a redrive writes: what was rejected at first, and what is an event already.
+
+A redrive asks this fenced, when nobody else can redrive; so what it finds in the topics is the whole truth, and it
+needs no memory of what earlier ones did.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from ops.ranges import offsets_at, read_ranges
+from ops.reading import full_name, open_reader
+from processors.deliver import Rules, possible_ids, recall
+from processors.groups import new_memory
+from processors.replay import EVENT_TOPICS, Known, Replaying, Task, endless_memory, warm_up
+from schemas.delivery import read_record
+from schemas.records import Position, RawRecord, read_position
+from schemas.rejections import read_rejected
+from schemas.replays import Plan, Progress, Range
+from schemas.settings import Settings
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a run stands on.
+
+    `since` is when its first delivery was received, less the difference of two clocks. `before` is what of `raw` is to
+    be remembered first, by partition; or `seeds` are.
+    """
+
+    known: Known = field(default_factory=Known)
+    since: datetime = _EPOCH
+    before: Sequence[Range] = ()
+    seeds: Sequence[RawRecord] = ()
+
+
+async def ground_of(settings: Settings, plan: Plan, rules: Rules, left: Sequence[Range]) -> Ground:
+    """The ground of a plan of which the ranges `left` are still to do."""
+    if not left:
+        return Ground()
+    if plan.source == "raw":
+        return await _ground_in_raw(settings, left)
+    return await _ground_in_rejected(settings, Task(plan, rules, Known()), left)
+
+
+async def _ground_in_raw(settings: Settings, left: Sequence[Range]) -> Ground:
+    """A retry in the range must meet its first try before it, so the window before is read; so are its rejections."""
+    raw = full_name("raw", settings)
+    window_ms = settings.process.dedupe_window_hours * _HOUR_MS
+    first_ms: dict[int, int] = {}
+    for one in left:
+        async for records in read_ranges(settings, raw, [replace(one, end=min(one.end, one.first + 1))]):
+            first_ms.update((record.position.partition, record.timestamp_ms) for record in records)
+    if not first_ms:
+        return Ground()
+    begins = await offsets_at(settings, raw, {partition: ms - window_ms for partition, ms in first_ms.items()})
+    before = [Range(one.partition, min(begins.get(one.partition, one.first), one.first), one.first) for one in left]
+    rejected = {
+        place
+        async for record in written_since(settings, "rejected", _moment(min(first_ms.values()) - window_ms))
+        if (place := raw_place(record)) is not None
+    }
+    return Ground(Known(rejected=rejected), since=_moment(min(first_ms.values()) - _HOUR_MS), before=before)
+
+
+async def open_state(settings: Settings, task: Task, ground: Ground, one: Range, progress: Progress) -> Replaying:
+    """The state at the beginning of `one`, its memory as it was then."""
+    progress = replace(progress, next=one.first)
+    if task.plan.source == "rejected":
+        seen = endless_memory(settings.process.dedupe_keys_max)
+        for seed in ground.seeds:
+            recall(seed, task.rules, seen)
+        seen.commit()
+        return Replaying(task.plan.id, one.partition, seen, progress)
+    state = Replaying(task.plan.id, one.partition, new_memory(settings), progress)
+    before = [other for other in ground.before if other.partition == one.partition]
+    async for records in read_ranges(settings, full_name("raw", settings), before):
+        for record in records:
+            warm_up(record, state, task)
+        state.seen.commit()
+    return state
+
+
+async def _ground_in_rejected(settings: Settings, task: Task, left: Sequence[Range]) -> Ground:
+    candidates = await _candidates(settings, task, left)
+    if not candidates.places:
+        return Ground()
+    oldest = candidates.oldest - timedelta(hours=settings.process.dedupe_window_hours)
+    events: defaultdict[Position, set[str]] = defaultdict(set)
+    others: defaultdict[Position, set[str]] = defaultdict(set)
+    for topic in EVENT_TOPICS:
+        async for place, event_id in _events_since(settings, topic, oldest):
+            if place in candidates.places:
+                events[place].add(event_id)
+            elif event_id in candidates.ids:
+                others[place].add(event_id)
+    seeds, gone = await _seeds(settings, task.rules, others.keys())
+    gone_ids = {event_id for place in gone for event_id in others[place]}
+    return Ground(Known(events=dict(events), gone=gone_ids), seeds=seeds)
+
+
+@dataclass(slots=True)
+class _Candidates:
+    """The rejected deliveries of the ranges that are good today: their places, and every id that they could have."""
+
+    places: set[Position] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
+    oldest: datetime = _NEVER
+
+
+async def _candidates(settings: Settings, task: Task, left: Sequence[Range]) -> _Candidates:
+    found = _Candidates()
+    async for records in read_ranges(settings, full_name("rejected", settings), left):
+        for rejected in map(read_rejected, records):
+            if rejected is None or not task.wants(*rejected):
+                continue
+            raw = rejected[0]
+            if ids := possible_ids(raw, task.rules):
+                found.places.add(raw.position)
+                found.ids |= ids
+                found.oldest = min(found.oldest, read_record(raw).received_at)
+    return found
+
+
+async def _events_since(settings: Settings, topic: str, start: datetime) -> AsyncIterator[tuple[Position, str]]:
+    """The place in `raw` and the id of every event written since."""
+    async for record in written_since(settings, topic, start):
+        try:
+            event = orjson.loads(record.value or b"")
+            yield Position(event["rawtopic"], event["rawpartition"], int(event["rawoffset"])), event["id"]
+        except (ValueError, KeyError, TypeError):
+            continue  # Another producer's; it is no event of ours.
+
+
+async def _seeds(
+    settings: Settings, rules: Rules, places: Collection[Position]
+) -> tuple[list[RawRecord], set[Position]]:
+    """The raw records of these places in order, and the places of which there is none that can be read any more."""
+    raw = full_name("raw", settings)
+    offsets: defaultdict[int, list[int]] = defaultdict(list)
+    for place in places:
+        if place.topic == raw:
+            offsets[place.partition].append(place.offset)
+    ranges = [Range(partition, min(found), max(found) + 1) for partition, found in offsets.items()]
+    seeds = [
+        record
+        async for records in read_ranges(settings, raw, ranges)
+        for record in records
+        if record.position in places and recall(record, rules, new_memory(settings))
+    ]
+    return seeds, set(places) - {seed.position for seed in seeds}
+
+
+async def written_since(settings: Settings, topic: str, start: datetime) -> AsyncIterator[RawRecord]:
+    """All that is committed in the topic (short name) now, of those written at `start` or later."""
+    async with open_reader(settings, [full_name(topic, settings)], max(start, _EPOCH), settled=True) as reader:
+        while not await reader.is_at_end():
+            for record in await reader.fetch():
+                yield record
+
+
+def raw_place(record: RawRecord) -> Position | None:
+    """The place in `raw` that a rejected record names."""
+    named = [value for name, value in record.headers if name == "dropstream-raw"]
+    return read_position((named[-1] or b"").decode("utf-8", "replace")) if named else None
+
+
+def _moment(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)

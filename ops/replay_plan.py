@@ -1,0 +1,87 @@
+"""A replay or a redrive before it begins: the records that it means, by endpoint, and topics of its own."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ops.ranges import Span, read_ranges, resolve
+from ops.reading import full_name, open_reader
+from ops.replay_store import Store, check_unused_suffix
+from ops.topics import create, existing
+from processors.deliver import Rules
+from processors.replay import EVENT_TOPICS, Known, Task, endpoint_of
+from schemas.errors import DropstreamError
+from schemas.rejections import read_rejected
+from schemas.replays import Choice, Plan, Range
+from schemas.settings import Settings
+from schemas.topics import TopicPlan, copy_plan
+
+
+@dataclass(slots=True)
+class Survey:
+    """How many records of the ranges are chosen: by endpoint, and by reason where they are rejected ones."""
+
+    chosen: Counter[tuple[str, str]] = field(default_factory=Counter)
+    left_out: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many records are chosen."""
+        return self.chosen.total()
+
+
+async def make_plan(settings: Settings, replay: str, source: str, choice: Choice, span: Span) -> Plan:
+    """The plan of what is there now; writes nothing.
+
+    Raises:
+        DropstreamError: a part of the span is deleted already.
+    """
+    ranges = await resolve(settings, full_name(source, settings), span)
+    return Plan(id=replay, source="raw" if source == "raw" else "rejected", choice=choice, ranges=ranges)
+
+
+async def survey(settings: Settings, plan: Plan, rules: Rules) -> Survey:
+    """Reads the ranges through and counts."""
+    found, task = Survey(), Task(plan, rules, Known())
+    async for records in read_ranges(settings, full_name(plan.source, settings), plan.ranges):
+        for record in records:
+            raw, reason = (record, "") if plan.source == "raw" else read_rejected(record) or (None, "")
+            if raw is not None and task.wants(raw, reason or None):
+                found.chosen[endpoint_of(raw), reason] += 1
+            else:
+                found.left_out += 1
+    return found
+
+
+def own_topics(settings: Settings, choice: Choice) -> tuple[TopicPlan, ...]:
+    """The topics that a replay into a suffix writes: those chosen, and what tells of the rest."""
+    if choice.into is None:
+        return ()
+    names = (*(choice.topics or EVENT_TOPICS), "rejected", "duplicates")
+    return copy_plan(settings, names, choice.into)
+
+
+async def check_free(settings: Settings, choice: Choice, store: Store) -> None:
+    """Nothing where the suffix is free.
+
+    Raises:
+        DropstreamError: a topic of it holds records, or another replay has it.
+    """
+    if choice.into is None:
+        return
+    check_unused_suffix(store, choice.into)
+    for name in await existing(settings, [one.name for one in own_topics(settings, choice)]):
+        async with open_reader(settings, [name], "beginning", settled=True) as reader:
+            while not await reader.is_at_end():
+                if await reader.fetch():
+                    raise DropstreamError(f"topic {name} holds other data; choose another suffix than {choice.into!r}")
+
+
+async def make_topics(settings: Settings, choice: Choice) -> None:
+    """Creates the topics of the suffix, like their originals."""
+    await create(settings, own_topics(settings, choice))
+
+
+def spread(ranges: Sequence[Range]) -> str:
+    """The ranges for a person: `0:17-4090 1:0-388`, the last offset included."""
+    return " ".join(f"{one.partition}:{one.first}-{one.end - 1}" for one in ranges)

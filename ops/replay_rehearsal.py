@@ -1,0 +1,27 @@
+"""What a redrive would do, without doing it."""
+
+from collections.abc import Sequence
+
+from ops.ranges import read_ranges
+from ops.reading import full_name
+from ops.replay_known import ground_of, open_state
+from processors.deliver import Rules
+from processors.replay import Task, redrive_step
+from schemas.replays import Plan, Progress, Range
+from schemas.settings import Settings
+
+
+async def rehearse(settings: Settings, plan: Plan, rules: Rules) -> Progress:
+    """The counts that the redrive would end with; writes nothing."""
+    ranges: Sequence[Range] = plan.ranges
+    ground = await ground_of(settings, plan, rules, ranges)
+    task = Task(plan, rules, ground.known)
+    total = Progress()
+    for one in ranges:
+        state = await open_state(settings, task, ground, one, Progress())
+        async for records in read_ranges(settings, full_name(plan.source, settings), [one]):
+            for record in records:
+                redrive_step(record, state, task)
+            state.commit()
+        total = total.plus(state.progress)
+    return total

@@ -1,0 +1,187 @@
+"""Runs a plan: each partition of the source in transactions of its own, until the ends of its ranges.
+
+A transaction holds the events, and how far the partition is then; so whatever ends the process, whoever goes on reads
+the truth. Every producer is started first, which fences whoever runs the same plan (for redrives: any) and ends what
+they left open; only then is anything read. That order is the proof that nothing is doubled.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+from prometheus_client import CollectorRegistry
+
+from ops.cluster import CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_MS, checked_client_arguments
+from ops.reading import full_name
+from ops.replay_known import Ground, ground_of, open_state
+from ops.replay_store import Store, read_store
+from processors.deliver import Rules
+from processors.metrics import ProcessMetrics
+from processors.partition import Partition
+from processors.replay import Replaying, Task, redrive_step, replay_step
+from processors.state import Kept
+from processors.work import Work
+from schemas.errors import DropstreamError
+from schemas.kafka import reader_arguments, transactional_producer_arguments
+from schemas.records import RawRecord, Record
+from schemas.replays import Plan, Progress, Range
+from schemas.settings import Settings
+
+_RECORDS_PER_TRANSACTION = 500
+_FETCH_WAIT_MS = 500
+_PARTITIONS_AT_ONCE = 4
+# Failures of the cluster one after the other, without a record in between, after which a person must look.
+_FAILURES_MAX = 5
+_BACKOFF_S = 1.0
+
+
+@dataclass(slots=True)
+class Pace:
+    """At most `rate` records a second over all partitions; None is no limit."""
+
+    rate: float | None = None
+    _free_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def records_max(self) -> int:
+        """How many records a transaction takes: few where they are slow, for a wait has no transaction open."""
+        return (
+            _RECORDS_PER_TRANSACTION if self.rate is None else max(1, min(_RECORDS_PER_TRANSACTION, int(self.rate / 4)))
+        )
+
+    async def spend(self, count: int) -> None:
+        """Waits until `count` more are due."""
+        if self.rate is None:
+            return
+        self._free_at = max(self._free_at, time.monotonic()) + count / self.rate
+        await asyncio.sleep(self._free_at - time.monotonic())
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of a plan; `on_records` is told how many records more are done, for good."""
+
+    settings: Settings
+    plan: Plan
+    rules: Rules
+    pace: Pace
+    on_records: Callable[[int], None]
+    _failures: int = 0
+
+    async def run(self) -> Progress:
+        """The counts of the whole plan, runs before this one included, once all is done.
+
+        Raises:
+            DropstreamError: another process has taken the plan over, or the cluster fails; says how to go on.
+        """
+        checked_client_arguments(self.settings.kafka)
+        while True:
+            try:
+                return await self._attempt()
+            except ProducerFenced as error:
+                raise DropstreamError(
+                    f"{self.plan.id}: another process goes on with it, or this one was frozen too long; this one ends"
+                ) from error
+            except (KafkaError, TimeoutError) as error:
+                self._failures += 1
+                if self._failures > _FAILURES_MAX:
+                    raise DropstreamError(
+                        f"Kafka fails again and again: {type(error).__name__} {error}".rstrip()
+                    ) from error
+                await asyncio.sleep(_BACKOFF_S * self._failures)
+
+    async def _attempt(self) -> Progress:
+        async with AsyncExitStack() as stack:
+            producers = [await stack.enter_async_context(self._producer(one)) for one in self.plan.ranges]
+            store = await read_store(self.settings)
+            left = [replace(one, first=store.progress_in(self.plan, one).next) for one in self.plan.ranges]
+            ground = await ground_of(self.settings, self.plan, self.rules, [one for one in left if one.count])
+            places = asyncio.Semaphore(_PARTITIONS_AT_ONCE)
+            try:
+                async with asyncio.TaskGroup() as together:
+                    for one, producer in zip(left, producers, strict=True):
+                        if one.count:
+                            together.create_task(self._partition(one, producer, store, ground, places))
+            except ExceptionGroup as group:
+                fenced = [error for error in group.exceptions if isinstance(error, ProducerFenced)]
+                raise (fenced or group.exceptions)[0] from group  # One reason to end is enough.
+        return (await read_store(self.settings)).sum_of(self.plan)
+
+    async def _partition(
+        self, one: Range, producer: AIOKafkaProducer, store: Store, ground: Ground, places: asyncio.Semaphore
+    ) -> None:
+        async with places:
+            source = TopicPartition(full_name(self.plan.source, self.settings), one.partition)
+            task = Task(self.plan, replace(self.rules, replay=self.plan.id), ground.known)
+            state = await open_state(self.settings, task, ground, one, store.progress_in(self.plan, one))
+            partition = Partition(source, self._work(task), Kept(state), producer)
+            async for records in self._records(source, one):
+                await self._write(partition, records)
+
+    async def _write(self, partition: Partition[Replaying], records: Sequence[ConsumerRecord]) -> None:
+        while records:
+            await self.pace.spend(len(records))
+            done = await partition.transact(records)
+            self._failures = 0
+            self.on_records(done.taken)
+            records = records[done.taken :]
+
+    def _work(self, task: Task) -> Work[Replaying]:
+        judge = replay_step if self.plan.source == "raw" else redrive_step
+
+        def step(raw: RawRecord, state: Replaying) -> Sequence[Record]:
+            return judge(raw, state, task)
+
+        def new_state() -> Replaying:
+            raise NotImplementedError("a state is made with its partition")
+
+        return Work(
+            name=self.plan.id,
+            source=self.plan.source,
+            changelog="replay-state",
+            step=step,
+            new_state=new_state,
+            settings=self.settings,
+            metrics=ProcessMetrics(CollectorRegistry()),
+            keeps_position=False,
+        )
+
+    async def _records(self, source: TopicPartition, one: Range) -> AsyncIterator[list[ConsumerRecord]]:
+        """The records of the range, as many at a time as one transaction takes."""
+        consumer = AIOKafkaConsumer(**reader_arguments(self.settings), request_timeout_ms=REQUEST_TIMEOUT_MS)
+        try:
+            await consumer.start()
+            consumer.assign([source])
+            consumer.seek(source, one.first)
+            while await consumer.position(source) < one.end:
+                found = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=self.pace.records_max)
+                yield [record for batch in found.values() for record in batch if record.offset < one.end]
+        finally:
+            await _within(consumer.stop())
+
+    @asynccontextmanager
+    async def _producer(self, one: Range) -> AsyncIterator[AIOKafkaProducer]:
+        """A started producer: whoever had it before is fenced, and their transaction ended."""
+        prefix = self.settings.kafka.topic_prefix
+        # One redrive at a time may write: what is an event already must not change under it.
+        owner = self.plan.id if self.plan.source == "raw" else "redrive"
+        name = f"{prefix}{owner}-{full_name(self.plan.source, self.settings)}-{one.partition}"
+        producer = AIOKafkaProducer(**transactional_producer_arguments(self.settings, transactional_id=name))
+        try:
+            async with asyncio.timeout(self.settings.process.transaction_timeout_ms / 1000):
+                await producer.start()
+            yield producer
+        finally:
+            await _within(producer.stop())
+
+
+async def _within(stopping: Awaitable[None]) -> None:
+    """A client that does not stop in time, or stumbles over what ended it, is left behind: the cluster outlives it."""
+    with contextlib.suppress(KafkaError, TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await stopping

@@ -1,0 +1,114 @@
+"""What `replay-state` keeps: the plans of replays and redrives, and how far each is."""
+
+import difflib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from aiokafka import AIOKafkaProducer
+
+from ops.cluster import checked_client_arguments, failures_told
+from ops.reading import full_name, open_reader
+from schemas.errors import DropstreamError, UsageError
+from schemas.kafka import producer_arguments
+from schemas.replays import Choice, Plan, Progress, Range, progress_key, read_plan, read_progress, write
+from schemas.settings import Settings
+
+_PLANS_PARTITION = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What is kept, read at one moment."""
+
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    progress: Mapping[bytes, Progress] = field(default_factory=dict)
+
+    def progress_in(self, plan: Plan, one: Range) -> Progress:
+        """How far the plan is in one of its ranges."""
+        return self.progress.get(progress_key(plan.id, one.partition)) or Progress(next=one.first)
+
+    def sum_of(self, plan: Plan) -> Progress:
+        """The counts over all partitions."""
+        total = Progress()
+        for one in plan.ranges:
+            total = total.plus(self.progress_in(plan, one))
+        return total
+
+    def find(self, replay: str) -> Plan:
+        """The plan of this id.
+
+        Raises:
+            UsageError: there is none; names the nearest.
+        """
+        if replay in self.plans:
+            return self.plans[replay]
+        near = difflib.get_close_matches(replay, list(self.plans), n=1, cutoff=0.4)
+        raise UsageError(f"nothing of the id {replay} was begun" + (f"; nearest: {near[0]}" if near else ""))
+
+
+def new_id(kind: Literal["replay", "redrive"], now: datetime) -> str:
+    """An id that no other has: `replay-20260521T140000Z-3fa9c1`."""
+    return f"{kind}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+async def read_store(settings: Settings) -> Store:
+    """Everything that is kept, committed before this was called.
+
+    Raises:
+        DropstreamError: the topic is missing or the cluster away.
+    """
+    plans: dict[str, Plan] = {}
+    progress: dict[bytes, Progress] = {}
+    # Settled: another replay's open transaction in the same partition must not hide what we have committed.
+    async with open_reader(settings, [full_name("replay-state", settings)], "beginning", settled=True) as reader:
+        while not await reader.is_at_end():
+            for record in await reader.fetch():
+                if b"/" in (record.key or b""):
+                    if (counted := read_progress(record.value)) is not None:
+                        progress[record.key or b""] = counted
+                elif (plan := read_plan(record.value)) is not None:
+                    plans[plan.id] = plan
+    return Store(plans, progress)
+
+
+async def keep_plan(settings: Settings, plan: Plan) -> None:
+    """Writes the plan; it is on all in-sync replicas on return."""
+    checked_client_arguments(settings.kafka)
+    with failures_told(settings.kafka):
+        async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
+            topic = full_name("replay-state", settings)
+            await producer.send_and_wait(topic, write(plan), key=plan.id.encode(), partition=_PLANS_PARTITION)
+
+
+def check_same_choice(plan: Plan, asked: Choice) -> None:
+    """Nothing where what was asked for with --resume is what was begun, or nothing.
+
+    Raises:
+        UsageError: names what differs.
+    """
+    options = {"begin": "--from", "until": "--to", "into": "--into", "reason": "--reason", "topics": "--topics"}
+    for name in Choice.__dataclass_fields__:
+        wanted, begun = getattr(asked, name), getattr(plan.choice, name)
+        if wanted and wanted != begun:
+            shown = ",".join(begun) if isinstance(begun, tuple) else begun
+            raise UsageError(
+                f"{plan.id} was begun with {options.get(name, f'--{name}')} {shown or 'not given'}; "
+                "--resume needs no other option, or the same ones"
+            )
+
+
+def check_unused_suffix(store: Store, suffix: str) -> None:
+    """Nothing where no replay has written to topics of this suffix.
+
+    Raises:
+        DropstreamError: names the replay.
+    """
+    for plan in store.plans.values():
+        if plan.choice.into == suffix:
+            raise DropstreamError(
+                f"the topics of suffix {suffix!r} hold the data of {plan.id}; choose another suffix"
+                + ("" if plan.finished else f", or finish that one: --resume {plan.id}")
+            )

@@ -1,0 +1,163 @@
+"""One record of `raw` or `rejected` is judged again by today's rules: what is written of it, and how it is counted.
+
+Pure. A replay writes the events of its range, each marked; into topics of its own it writes rejections and notes of
+retries too, so that those tell all. A redrive writes the events of what was rejected and is good today.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import orjson
+
+from processors.dedupe import Seen
+from processors.deliver import Rules, deliver, recall
+from processors.state import Change
+from schemas.records import Position, RawRecord, Record
+from schemas.rejections import read_rejected
+from schemas.replays import Plan, Progress, progress_key, write
+from schemas.vocabulary import Domain
+
+EVENT_TOPICS = tuple(domain.topic for domain in Domain)
+_FOREVER_S = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the topics said before the first record was written.
+
+    `rejected`: places in `raw` of which there is a rejected record. `events`: the ids of the events of places that have
+    any. `gone`: ids of events whose delivery is deleted.
+    """
+
+    rejected: Collection[Position] = frozenset()
+    events: Mapping[Position, Collection[str]] = field(default_factory=dict)
+    gone: Collection[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Replaying:
+    """Memory of retries, and the progress in one partition of the source; a `State`, restored by whoever opens it."""
+
+    replay: str
+    partition: int
+    seen: Seen
+    progress: Progress
+    _running: Progress | None = None
+
+    @property
+    def entries(self) -> int:
+        """How many keys are remembered."""
+        return self.seen.entries
+
+    @property
+    def evicted(self) -> int:
+        """How many keys were forgotten for want of room."""
+        return self.seen.evicted
+
+    def count(self, one: Progress) -> None:
+        """Adds what became of one record."""
+        self._running = (self._running or self.progress).plus(one)
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """There is nothing to restore: progress is read, and memory made anew, before this is."""
+
+    def changes(self) -> Sequence[Change]:
+        """The progress."""
+        if self._running is None:
+            return ()
+        return [(progress_key(self.replay, self.partition), write(self._running))]
+
+    def commit(self) -> None:
+        """The running transaction's progress and memory count for good."""
+        self.seen.commit()
+        self.progress, self._running = self._running or self.progress, None
+
+    def roll_back(self) -> None:
+        """The running transaction is forgotten."""
+        self.seen.roll_back()
+        self._running = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A plan with the rules of today; `providers` of the endpoints are those configured."""
+
+    plan: Plan
+    rules: Rules
+    known: Known
+
+    def wants(self, raw: RawRecord, reason: str | None = None) -> bool:
+        """Whether the delivery is of the choice."""
+        choice = self.plan.choice
+        endpoint = endpoint_of(raw)
+        configured = self.rules.endpoints.get(endpoint)
+        return (
+            choice.endpoint in {None, endpoint}
+            and (choice.provider is None or (configured is not None and configured.provider == choice.provider))
+            and choice.reason in {None, reason}
+        )
+
+
+def endpoint_of(raw: RawRecord) -> str:
+    """The endpoint that a raw record says it came to; empty where it does not."""
+    return next((value.decode("utf-8", "replace") for name, value in raw.headers if name == "dropstream-endpoint"), "")
+
+
+def replay_step(raw: RawRecord, state: Replaying, task: Task) -> Sequence[Record]:
+    """What a replay writes of one record of `raw`; counts it."""
+    place = raw.position.offset + 1
+    if not task.wants(raw):
+        state.count(Progress(next=place, left_out=1))
+        return ()
+    outputs = deliver(raw, task.rules, state.seen)
+    first = outputs[0].topic
+    if first in {"rejected", "duplicates"}:
+        state.count(Progress(next=place, rejected=first == "rejected", retries=first == "duplicates"))
+        return _copied(outputs, task.plan) if task.plan.choice.into else ()
+    topics = task.plan.choice.topics or EVENT_TOPICS
+    events = [record for record in outputs if record.topic in topics]
+    became = 1 if events else 0
+    state.count(Progress(next=place, became=became, left_out=1 - became, events=len(events)))
+    if task.plan.choice.into:
+        return _copied(events, task.plan)
+    # One that was rejected at first has told the gap tracker nothing yet.
+    observed = raw.position in task.known.rejected
+    return [*events, *(record for record in outputs if observed and record.topic == "sequence")]
+
+
+def warm_up(raw: RawRecord, state: Replaying, task: Task) -> None:
+    """Remembers a delivery before the range as the live group did: one that was rejected then was never remembered."""
+    if task.wants(raw) and raw.position not in task.known.rejected:
+        recall(raw, task.rules, state.seen)
+
+
+def redrive_step(record: RawRecord, state: Replaying, task: Task) -> Sequence[Record]:
+    """What a redrive writes of one record of `rejected`; counts it. What is an event already adds nothing."""
+    place = record.position.offset + 1
+    found = read_rejected(record)
+    if found is None or not task.wants(*found):
+        state.count(Progress(next=place, left_out=1))
+        return ()
+    raw = found[0]
+    outputs = deliver(raw, task.rules, state.seen)
+    if outputs[0].topic == "rejected":
+        state.count(Progress(next=place, rejected=1))
+        return ()
+    events = [one for one in outputs if one.topic in EVENT_TOPICS]
+    there = {*task.known.events.get(raw.position, ()), *task.known.gone}
+    new = [one for one in events if not there or orjson.loads(one.value)["id"] not in there]
+    if not new:
+        state.count(Progress(next=place, retries=1))
+        return ()
+    state.count(Progress(next=place, became=1, events=len(new)))
+    return [*new, *(one for one in outputs if one.topic == "sequence")]
+
+
+def endless_memory(keys_max: int) -> Seen:
+    """A memory that no time outdates: a redrive must not add what is an event already, however old."""
+    return Seen(window_s=_FOREVER_S, keys_max=keys_max)
+
+
+def _copied(records: Sequence[Record], plan: Plan) -> list[Record]:
+    """The records as they go into the replay's own topics."""
+    return [replace(one, topic=f"{one.topic}.{plan.choice.into}") for one in records]

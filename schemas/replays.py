@@ -1,0 +1,109 @@
+"""A replay or a redrive as it is kept: what was asked for, and how far it is in each partition.
+
+Both lie in the compacted `replay-state`: the plan under the replay's id, in partition 0; the progress under
+`id/partition`, in the partition of that number, written in the transaction of the outputs that it counts.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import Field, TypeAdapter
+
+_ID_PATTERN = r"^(replay|redrive)-[0-9TZ]{1,32}-[0-9a-f]{1,16}$"
+
+Count = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Offsets `first` to `end`, `end` not included, of one partition."""
+
+    partition: Count
+    first: Count
+    end: Count
+
+    @property
+    def count(self) -> int:
+        """How many offsets it has; not every offset is a record."""
+        return max(0, self.end - self.first)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which deliveries, and where their events go; None is no restriction. `begin` and `until` are a person's words."""
+
+    begin: str | None = None
+    until: str | None = None
+    endpoint: str | None = None
+    provider: str | None = None
+    reason: str | None = None
+    topics: tuple[str, ...] = ()
+    into: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was asked for, resolved: `source` is the short name of the topic that is read."""
+
+    id: Annotated[str, Field(pattern=_ID_PATTERN)]
+    source: Literal["raw", "rejected"]
+    choice: Choice
+    ranges: tuple[Range, ...]
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What has become of the records before offset `next`.
+
+    Each record is counted once: `became` events; `rejected`, still or now; `retries`, of what is an event; `left_out`
+    of the choice. `events` are the event records written.
+    """
+
+    next: Count = 0
+    became: Count = 0
+    rejected: Count = 0
+    retries: Count = 0
+    left_out: Count = 0
+    events: Count = 0
+
+    @property
+    def records(self) -> int:
+        """How many records it stands for."""
+        return self.became + self.rejected + self.retries + self.left_out
+
+    def plus(self, other: "Progress") -> "Progress":
+        """The sum, `next` being the other's."""
+        sums = {one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)}
+        return Progress(**{**sums, "next": other.next})
+
+
+_PLAN = TypeAdapter(Plan)
+_PROGRESS = TypeAdapter(Progress)
+
+
+def write(kept: Plan | Progress) -> bytes:
+    """The value that `read_plan` or `read_progress` gives back."""
+    return orjson.dumps(kept)
+
+
+def progress_key(replay: str, partition: int) -> bytes:
+    """The key of a partition's progress."""
+    return f"{replay}/{partition}".encode()
+
+
+def read_plan(value: bytes | None) -> Plan | None:
+    """The plan that a record holds; None for whatever else another producer wrote there."""
+    try:
+        return _PLAN.validate_json(value or b"")
+    except ValueError:
+        return None
+
+
+def read_progress(value: bytes | None) -> Progress | None:
+    """The progress that a record holds; None for whatever else another producer wrote there."""
+    try:
+        return _PROGRESS.validate_json(value or b"")
+    except ValueError:
+        return None

@@ -1,0 +1,105 @@
+"""`dropstream` as a program in a pipe, for the verbs of replay; and what is in the topics afterwards."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ops.audit import EVENT_TOPICS, read_topic
+from schemas.settings import Settings
+from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS
+
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run of the program: its exit code and what it wrote."""
+
+    code: int | None
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """`dropstream` with the settings' cluster; `environ` holds the secrets of today."""
+
+    settings: Settings
+    folder: Path
+    environ: Mapping[str, str]
+
+    async def start(self, *arguments: str) -> Process:
+        """Starts it with these arguments."""
+        kafka = self.settings.kafka
+        config = self.folder / "program.toml"
+        config.write_text(
+            f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\ntopic_prefix = "{kafka.topic_prefix}"\n'
+            f"replication_factor = {kafka.replication_factor}\npartitions = {kafka.partitions}\n{PROCESS}\n{ENDPOINTS}"
+        )
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "ops", *arguments, "--config", str(config)),
+            env={**os.environ, **self.environ},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+
+    async def run(self, *arguments: str) -> Ended:
+        """Runs it to its end."""
+        return await ended(await self.start(*arguments))
+
+
+def program(settings: Settings, folder: Path, environ: Mapping[str, str] = ENVIRON) -> Program:
+    """The program with the secret that the deliveries are signed with, or with others."""
+    return Program(settings, folder, environ)
+
+
+async def ended(process: Process) -> Ended:
+    """The process at its end."""
+    async with asyncio.timeout(PATIENCE_S):
+        out, err = await process.communicate()
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+async def says(process: Process, text: str) -> str:
+    """The first line on its standard output that holds `text`; what came before is passed over."""
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE_S):
+        while text not in (line := (await process.stdout.readline()).decode()):
+            assert line, "it ended without saying so"
+    return line
+
+
+def replay_id(out: str) -> str:
+    """The id that a run printed."""
+    return next(line.split("\t")[1] for line in out.splitlines() if line.startswith("id\t"))
+
+
+async def kill(process: Process) -> None:
+    """kill -9."""
+    if process.returncode is None:
+        process.send_signal(signal.SIGKILL)
+    await process.wait()
+
+
+async def events(settings: Settings, *topics: str) -> list[dict[str, Any]]:
+    """Every event of these topics, of the five by default; those of a partition in order."""
+    return [
+        orjson.loads(record.value or b"")
+        for topic in topics or EVENT_TOPICS
+        for record in await read_topic(settings, topic)
+    ]
+
+
+def counts(out: str) -> dict[str, int]:
+    """The two-column lines of a run, those with a number."""
+    cells = [line.split("\t") for line in out.splitlines()]
+    return {one[0]: int(one[1]) for one in cells if len(one) >= 2 and one[1].isdecimal()}
