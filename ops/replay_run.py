@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
@@ -80,6 +81,7 @@ class Run:
             DropstreamError: another process has taken the plan over, or the cluster fails; says how to go on.
         """
         checked_client_arguments(self.settings.kafka)
+        asyncio.get_running_loop().set_exception_handler(_pass_over_unasked)
         while True:
             try:
                 return await self._attempt()
@@ -178,6 +180,12 @@ class Run:
             yield producer
         finally:
             await _within(producer.stop())
+
+
+def _pass_over_unasked(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A fenced producer of aiokafka leaves futures that nobody can ask; the failure itself is told by ours."""
+    if not isinstance(context.get("exception"), KafkaError):
+        loop.default_exception_handler(context)
 
 
 async def _within(stopping: Awaitable[None]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -108,8 +108,18 @@ class Processor:
             return await self.process.wait()
 
 
-async def start_processor(settings: Settings, folder: Path, name: str, *, dies_at: str | None = None) -> Processor:
-    """Starts the program on the settings' broker and prefix; `dies_at` is a step of `tests.integration.dying`."""
+async def start_processor(
+    settings: Settings,
+    folder: Path,
+    name: str,
+    environ: Mapping[str, str] = ENVIRON,
+    *,
+    dies_at: str | None = None,
+) -> Processor:
+    """Starts the program on the settings' broker and prefix.
+
+    `environ` holds the secrets that it knows, `dies_at` is a step of `tests.integration.dying`.
+    """
     config = folder / "dropstream.toml"
     kafka = settings.kafka
     config.write_text(
@@ -127,7 +137,7 @@ async def start_processor(settings: Settings, folder: Path, name: str, *, dies_a
             "process",
             "--config",
             str(config),
-            env={**os.environ, **ENVIRON},
+            env={**os.environ, **environ},
             stdout=output,
             stderr=output,
         )
@@ -135,12 +145,14 @@ async def start_processor(settings: Settings, folder: Path, name: str, *, dies_a
 
 
 @asynccontextmanager
-async def processors(settings: Settings, folder: Path) -> AsyncIterator[Callable[[str], "asyncio.Future[Processor]"]]:
+async def processors(
+    settings: Settings, folder: Path, environ: Mapping[str, str] = ENVIRON
+) -> AsyncIterator[Callable[[str], "asyncio.Future[Processor]"]]:
     """Gives a way to start programs; whatever still runs at the end is killed."""
     started: list[Processor] = []
 
     async def start(name: str) -> Processor:
-        started.append(await start_processor(settings, folder, name))
+        started.append(await start_processor(settings, folder, name, environ))
         return started[-1]
 
     try:

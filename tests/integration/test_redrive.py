@@ -1,0 +1,137 @@
+"""`dropstream redrive` on real Kafka: what was rejected and is good today is an event, once."""
+
+import asyncio
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import orjson
+import pytest
+
+from ops.audit import Verdict, audit, read_topic
+from ops.replay_store import read_store
+from processors.provider import discover
+from schemas.delivery import Delivery, read_record
+from schemas.settings import Settings
+from tests.conftest import SettingsFactory
+from tests.integration.processing import (
+    ENDPOINTS,
+    ENVIRON,
+    PROCESS,
+    audited,
+    deliveries,
+    prepared,
+    processors,
+    put,
+    signed,
+)
+from tests.integration.replaying import counts, events, kill, program, replay_id
+
+pytestmark = pytest.mark.kafka
+
+WRONG = {"SECRET": "monday-s-wrong-secret"}
+
+
+async def processed(
+    settings: Settings, folder: Path, batch: Sequence[Delivery], *, total: int, secret: Mapping[str, str] = ENVIRON
+) -> Verdict:
+    """Puts the deliveries in and processes them with this secret; the verdict on all `total` there are."""
+    await put(settings, batch)
+    async with processors(settings, folder, secret) as start:
+        processor = await start("processor")
+        verdict = await audited(settings, total)
+        # In good order, so that the next one need not wait for its session to end.
+        processor.signal(signal.SIGTERM)
+        await processor.ended()
+    return verdict
+
+
+def orders(*numbers: int) -> list[Delivery]:
+    """ShipStream's orders of these sequence ids, rightly signed."""
+    sample = next(one for one in discover()["shipstream"].samples if one.name == "shipstream-order-created")
+    return [signed(sample, "shipstream", "shipstream", number) for number in numbers]
+
+
+async def test_a_wrong_secret_on_monday_is_mended_on_tuesday(settings: SettingsFactory, tmp_path: Path) -> None:
+    """After the fix one redrive makes every rejected delivery an event, in order, nothing twice; the audit is clean."""
+    mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
+    monday = deliveries(400)
+    retried = monday[50:60]
+    assert (await processed(mine, tmp_path, [*monday, *retried], total=410, secret=WRONG)).clean
+    rejected = await read_topic(mine, "rejected")
+    assert len(rejected) >= 300
+    tuesday = deliveries(100, first=401)
+    assert (await processed(mine, tmp_path, tuesday, total=510)).clean
+    dropstream = program(mine, tmp_path)
+    looked = await dropstream.run("redrive", "--endpoint", "shipstream", "--reason", "signature_invalid", "--dry-run")
+    before = await events(mine)
+    done = await dropstream.run("redrive", "--endpoint", "shipstream", "--reason", "signature_invalid", "--yes")
+    assert (looked.code, done.code) == (0, 0), (looked, done)
+    assert {**counts(looked.out)} == {**counts(done.out)}
+    name = replay_id(done.out)
+    redriven = [one for one in await events(mine) if one.get("replay") == name]
+    wanted = {read_record(one).id for one in rejected if read_record(one).endpoint == "shipstream"}
+    again = {one.id for one in retried}
+    first_tries = {one.id for one in monday if one.endpoint == "shipstream"}
+    assert {one["delivery"] for one in redriven} == wanted - (again - first_tries)
+    ids = [one["id"] for one in await events(mine)]
+    assert len(ids) == len(set(ids)) == len(before) + len(redriven)
+    verdict = await audit(mine)
+    assert verdict.clean, verdict
+    assert verdict.outputs["rejected"] == len(rejected)
+    second = await dropstream.run("redrive", "--endpoint", "shipstream", "--yes")
+    assert counts(second.out)["became events"] == 0
+    assert len(await events(mine)) == len(ids)
+
+
+async def test_a_redriven_delivery_fills_its_gap(settings: SettingsFactory, tmp_path: Path) -> None:
+    """What was rejected left a gap in ShipStream's numbers; its redrive fills that, id by id."""
+    mine = await prepared(settings(ENDPOINTS + PROCESS + "[sequence]\ngrace_seconds = 1\n", environ=ENVIRON))
+    await processed(mine, tmp_path, orders(1, 2), total=2)
+    await processed(mine, tmp_path, orders(3, 4, 5), total=5, secret=WRONG)
+    await put(mine, orders(6))
+    async with processors(mine, tmp_path) as start:
+        await start("tuesday")
+        assert await gaps(mine, 1) == [("open", 3, 5)]
+        done = await program(mine, tmp_path).run("redrive", "--yes")
+        assert done.code == 0, done
+        assert (await gaps(mine, 4))[1:] == [("filled", 3, 3), ("filled", 4, 4), ("filled", 5, 5)]
+
+
+async def gaps(settings: Settings, count: int) -> list[tuple[str, int, int]]:
+    """State, first and last id of the records of `gaps`, once there are so many."""
+    async with asyncio.timeout(60):
+        while len(found := await read_topic(settings, "gaps")) < count:  # noqa: ASYNC110 the log is elsewhere
+            await asyncio.sleep(0.1)
+    told = [orjson.loads(record.value or b"") for record in found]
+    return [(one["state"], one["first"], one["last"]) for one in told]
+
+
+async def test_killed_three_times_a_redrive_doubles_nothing(settings: SettingsFactory, tmp_path: Path) -> None:
+    """kill -9 in the middle, three times, resumed or begun anew: every rejected delivery is one event."""
+    count = 2_000
+    mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
+    await processed(mine, tmp_path, orders(*range(1, count + 1)), total=count, secret=WRONG)
+    dropstream = program(mine, tmp_path)
+    arguments: tuple[str, ...] = ("--yes",)
+    for turn in range(3):
+        running = await dropstream.start("redrive", *arguments, "--rate", "1500")
+        await more_events(mine, 300 * (turn + 1))
+        await kill(running)
+        name = max((await read_store(mine)).plans)
+        # Once by its id, and once as another that knows nothing of it.
+        arguments = ("--resume", name) if turn % 2 else ("--yes",)
+    done = await dropstream.run("redrive", *arguments)
+    assert done.code == 0, done
+    found = await events(mine)
+    # An order, and what it does to the stock of its two products.
+    assert len(found) == len({one["id"] for one in found}) == 3 * count
+    assert {int(one["rawoffset"]) for one in found} == set(range(count))
+    assert (await audit(mine)).clean
+
+
+async def more_events(settings: Settings, least: int) -> None:
+    """Returns once there are so many orders."""
+    async with asyncio.timeout(60):
+        while len(await events(settings, "orders")) < least:  # noqa: ASYNC110 the log is elsewhere
+            await asyncio.sleep(0.05)
