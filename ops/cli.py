@@ -18,6 +18,7 @@ from ops import (
     gaps_command,
     ingest_command,
     kafka_command,
+    offsets_command,
     process_command,
     redrive_command,
     replay_command,
@@ -26,6 +27,7 @@ from ops import (
     send_command,
     tail_command,
     topics_command,
+    trace_command,
     up_command,
 )
 from ops.context import verb_group
@@ -44,7 +46,9 @@ app.command("gaps")(gaps_command.gaps)
 app.command("audit")(audit_command.audit_topics)
 app.command("replay", no_args_is_help=True)(replay_command.replay)
 app.command("redrive")(redrive_command.redrive)
+app.command("trace", no_args_is_help=True)(trace_command.trace_entity)
 app.command("tail", no_args_is_help=True)(tail_command.tail)
+app.add_typer(offsets_command.app, name="offsets")
 app.add_typer(endpoints_command.app, name="endpoints")
 app.command("doctor")(doctor_command.doctor)
 

@@ -163,6 +163,25 @@ async def processors(
             await one.ended()
 
 
+async def processed(
+    settings: Settings,
+    folder: Path,
+    batch: Sequence[Delivery],
+    *,
+    total: int | None = None,
+    environ: Mapping[str, str] = ENVIRON,
+) -> Verdict:
+    """Puts the deliveries in and processes them with these secrets; the verdict on all `total` that are there then."""
+    await put(settings, batch)
+    async with processors(settings, folder, environ) as start:
+        processor = await start("processor")
+        verdict = await audited(settings, total or len(batch))
+        # In good order, so that the next one need not wait for its session to end.
+        processor.signal(signal.SIGTERM)
+        await processor.ended()
+    return verdict
+
+
 async def audited(settings: Settings, count: int) -> Verdict:
     """The verdict once every one of `count` deliveries has an output, or patience is over."""
     loop = asyncio.get_running_loop()

@@ -1,14 +1,12 @@
 """`dropstream redrive` on real Kafka: what was rejected and is good today is an event, once."""
 
 import asyncio
-import signal
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import orjson
 import pytest
 
-from ops.audit import Verdict, audit, read_topic
+from ops.audit import audit, read_topic
 from ops.replay_store import read_store
 from processors.provider import discover
 from schemas.delivery import Delivery, read_record
@@ -18,9 +16,9 @@ from tests.integration.processing import (
     ENDPOINTS,
     ENVIRON,
     PROCESS,
-    audited,
     deliveries,
     prepared,
+    processed,
     processors,
     put,
     signed,
@@ -30,20 +28,6 @@ from tests.integration.replaying import counts, events, kill, program, replay_id
 pytestmark = pytest.mark.kafka
 
 WRONG = {"SECRET": "monday-s-wrong-secret"}
-
-
-async def processed(
-    settings: Settings, folder: Path, batch: Sequence[Delivery], *, total: int, secret: Mapping[str, str] = ENVIRON
-) -> Verdict:
-    """Puts the deliveries in and processes them with this secret; the verdict on all `total` there are."""
-    await put(settings, batch)
-    async with processors(settings, folder, secret) as start:
-        processor = await start("processor")
-        verdict = await audited(settings, total)
-        # In good order, so that the next one need not wait for its session to end.
-        processor.signal(signal.SIGTERM)
-        await processor.ended()
-    return verdict
 
 
 def orders(*numbers: int) -> list[Delivery]:
@@ -57,7 +41,7 @@ async def test_a_wrong_secret_on_monday_is_mended_on_tuesday(settings: SettingsF
     mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
     monday = deliveries(400)
     retried = monday[50:60]
-    assert (await processed(mine, tmp_path, [*monday, *retried], total=410, secret=WRONG)).clean
+    assert (await processed(mine, tmp_path, [*monday, *retried], total=410, environ=WRONG)).clean
     rejected = await read_topic(mine, "rejected")
     assert len(rejected) >= 300
     tuesday = deliveries(100, first=401)
@@ -88,7 +72,7 @@ async def test_a_redriven_delivery_fills_its_gap(settings: SettingsFactory, tmp_
     """What was rejected left a gap in ShipStream's numbers; its redrive fills that, id by id."""
     mine = await prepared(settings(ENDPOINTS + PROCESS + "[sequence]\ngrace_seconds = 1\n", environ=ENVIRON))
     await processed(mine, tmp_path, orders(1, 2), total=2)
-    await processed(mine, tmp_path, orders(3, 4, 5), total=5, secret=WRONG)
+    await processed(mine, tmp_path, orders(3, 4, 5), total=5, environ=WRONG)
     await put(mine, orders(6))
     async with processors(mine, tmp_path) as start:
         await start("tuesday")
@@ -111,7 +95,7 @@ async def test_killed_three_times_a_redrive_doubles_nothing(settings: SettingsFa
     """kill -9 in the middle, three times, resumed or begun anew: every rejected delivery is one event."""
     count = 2_000
     mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
-    await processed(mine, tmp_path, orders(*range(1, count + 1)), total=count, secret=WRONG)
+    await processed(mine, tmp_path, orders(*range(1, count + 1)), total=count, environ=WRONG)
     dropstream = program(mine, tmp_path)
     arguments: tuple[str, ...] = ("--yes",)
     for turn in range(3):

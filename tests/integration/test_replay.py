@@ -36,20 +36,12 @@ from tests.integration.processing import (
     audited,
     deliveries,
     prepared,
-    processors,
+    processed,
     put,
 )
 from tests.integration.replaying import Ended, counts, ended, events, kill, program, replay_id, says
 
 pytestmark = pytest.mark.kafka
-
-
-async def processed(settings: Settings, folder: Path, batch: Sequence[Delivery]) -> None:
-    """Puts the deliveries into an empty `raw` and processes them."""
-    await put(settings, batch)
-    async with processors(settings, folder) as start:
-        await start("once")
-        assert (await audited(settings, len(batch))).clean
 
 
 async def test_in_place_every_event_comes_again_marked(settings: SettingsFactory, tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ VERBS = (
     ),
     *(["topics", "plan"], ["topics", "apply"]),
     *(["kafka", "start"], ["kafka", "stop"], ["kafka", "status"]),
+    *(["trace"], ["offsets", "show"], ["offsets", "set"]),
     *(["endpoints", "list"], ["endpoints", "check"], ["endpoints", "token"]),
 )
 # What a pipe never gets: an escape sequence, or a character that draws a box.

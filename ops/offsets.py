@@ -1,0 +1,212 @@
+"""Where consumer groups stand, how far they are behind, and where a person wants them to stand instead.
+
+A group that has members is never moved under them: they would commit over it, and nobody would know what was read.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import CoordinatorNotAvailableError, GroupCoordinatorNotAvailableError, GroupLoadInProgressError
+
+from ops.cluster import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, failures_told
+from ops.reading import parse_time, partitions_of
+from processors.offsets import committed_offset
+from schemas.delivery import timestamp_ms
+from schemas.errors import DropstreamError, UsageError
+from schemas.kafka import reader_arguments
+from schemas.settings import Settings
+
+_YOUNG = (CoordinatorNotAvailableError, GroupCoordinatorNotAvailableError, GroupLoadInProgressError)
+_YOUNG_WITHIN_S = 15.0
+_POLL_S = 0.2
+
+Place = Literal["earliest", "latest"] | datetime | int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A group in one partition; `committed` None where it has committed nothing."""
+
+    group: str
+    partition: TopicPartition
+    committed: int | None
+    first: int
+    end: int
+
+    @property
+    def lag(self) -> int | None:
+        """How many offsets are still to read; None where nobody can say."""
+        return None if self.committed is None else max(0, self.end - max(self.committed, self.first))
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A group's offset in one partition, as it is and as it is to be."""
+
+    standing: Standing
+    to: int
+
+
+def parse_place(text: str) -> Place:
+    """The place that `earliest`, `latest`, a time or an offset names.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if text == "earliest":
+        return "earliest"
+    if text == "latest":
+        return "latest"
+    if text.isascii() and text.isdecimal() and len(text) < 19:
+        return int(text)
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--to {text!r} is none of: earliest, latest, an offset, a time such as 2026-05-21T14:00:00Z"
+        ) from error
+
+
+def full_group(group: str, known: Sequence[str], prefix: str) -> str:
+    """The group's id on the cluster: the prefix may be left out."""
+    return prefix + group if group not in known and prefix + group in known else group
+
+
+async def groups(settings: Settings) -> list[str]:
+    """Every group that the cluster knows."""
+    async with admin(settings) as client:
+        return sorted(name for name, _ in await client.list_consumer_groups())
+
+
+async def members(settings: Settings, group: str) -> int:
+    """How many members the group has now."""
+    async with admin(settings) as client:
+        answers = await _patiently(client, group)
+    return sum(len(one["members"]) for answer in answers for one in answer["groups"])
+
+
+async def refuse_members(settings: Settings, group: str) -> None:
+    """Nothing where the group has no members.
+
+    Raises:
+        DropstreamError: it has; says how many.
+    """
+    if count := await members(settings, group):
+        noun = "member" if count == 1 else "members"
+        raise DropstreamError(f"group {group} has {count} {noun}; stop what consumes as this group, then try again")
+
+
+async def standings(settings: Settings, group: str, topics: Sequence[str] | None) -> list[Standing]:
+    """How the group stands in these topics (full names); None is all where it has committed anything.
+
+    Raises:
+        DropstreamError: a topic does not exist, or the cluster is away.
+    """
+    if topics is None:
+        async with admin(settings) as client:
+            found = await client.list_consumer_group_offsets(group)
+        partitions = sorted(found)
+    else:
+        partitions = await partitions_of(settings, topics)
+    async with _consumer(settings) as consumer, _client(settings) as client:
+        firsts = await consumer.beginning_offsets(partitions) if partitions else {}
+        ends = await consumer.end_offsets(partitions) if partitions else {}
+        return [
+            Standing(group, one, await _committed(client, group, one), firsts[one], ends[one]) for one in partitions
+        ]
+
+
+async def plan_moves(settings: Settings, found: Sequence[Standing], place: Place) -> list[Move]:
+    """Where each partition's offset goes; those that stand there already are left out.
+
+    Raises:
+        DropstreamError: the offset is not in the log; says what is.
+    """
+    by_time: Mapping[TopicPartition, int] = {}
+    if isinstance(place, datetime):
+        async with _consumer(settings) as consumer:
+            asked = {one.partition: max(0, timestamp_ms(place)) for one in found}
+            told = await consumer.offsets_for_times(asked)
+            by_time = {one: at.offset for one, at in told.items() if at is not None}
+    moves = [Move(one, _target(one, place, by_time)) for one in found]
+    return [move for move in moves if move.to != move.standing.committed]
+
+
+async def move(settings: Settings, group: str, moves: Sequence[Move]) -> None:
+    """Commits the new offsets.
+
+    Raises:
+        DropstreamError: the group has members, or the cluster refuses.
+    """
+    await refuse_members(settings, group)
+    checked_client_arguments(settings.kafka)
+    consumer = AIOKafkaConsumer(**reader_arguments(settings), group_id=group, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    with failures_told(settings.kafka):
+        try:
+            await consumer.start()
+            consumer.assign([one.standing.partition for one in moves])
+            await consumer.commit({one.standing.partition: one.to for one in moves})
+        finally:
+            await consumer.stop()
+
+
+def _target(one: Standing, place: Place, by_time: Mapping[TopicPartition, int]) -> int:
+    if place == "earliest":
+        return one.first
+    if place == "latest":
+        return one.end
+    if isinstance(place, int):
+        if not one.first <= place <= one.end:
+            raise DropstreamError(
+                f"offset {place} is not there: partition {one.partition.partition} of {one.partition.topic} "
+                f"has {one.first} to {one.end}"
+            )
+        return place
+    return by_time.get(one.partition, one.end)
+
+
+async def _committed(client: AIOKafkaClient, group: str, partition: TopicPartition) -> int | None:
+    async with asyncio.timeout(_YOUNG_WITHIN_S):
+        while True:
+            try:
+                return await committed_offset(client, group, partition)
+            except _YOUNG:
+                await asyncio.sleep(_POLL_S)  # A young cluster has no coordinator yet.
+
+
+async def _patiently(client: AIOKafkaAdminClient, group: str) -> list[Mapping[str, list[Mapping[str, list[object]]]]]:
+    async with asyncio.timeout(_YOUNG_WITHIN_S):
+        while True:
+            try:
+                return [answer.to_object() for answer in await client.describe_consumer_groups([group])]
+            except _YOUNG:
+                await asyncio.sleep(_POLL_S)
+
+
+@asynccontextmanager
+async def _client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
+    client = AIOKafkaClient(**checked_client_arguments(settings.kafka), request_timeout_ms=REQUEST_TIMEOUT_MS)
+    with failures_told(settings.kafka):
+        try:
+            await client.bootstrap()
+            yield client
+        finally:
+            await client.close()
+
+
+@asynccontextmanager
+async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(**reader_arguments(settings), request_timeout_ms=REQUEST_TIMEOUT_MS)
+    with failures_told(settings.kafka):
+        try:
+            await consumer.start()
+            yield consumer
+        finally:
+            await consumer.stop()

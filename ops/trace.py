@@ -1,0 +1,178 @@
+"""One entity's life, from the topics: its deliveries, what became of each, their retries, rejections and replays.
+
+The key says the partition (Kafka's murmur2), so one partition of each topic is read, not all. `Life` is pure; reading
+is below it.
+"""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from aiokafka.partitioner import DefaultPartitioner
+
+from ops.reading import AtOffsets, full_name, open_reader, partitions_of
+from processors.deliver import Rules, claimed_entities
+from processors.replay import EVENT_TOPICS
+from schemas.delivery import read_record, rfc3339
+from schemas.records import RawRecord
+from schemas.rejections import read_rejected
+from schemas.settings import Settings
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Of one moment: a delivery comes before what became of it.
+_RANKS = ("delivery", "rejected", "event", "retry", "replay")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One thing that happened, at `at` (aware): a delivery, its event, a retry, a rejection, or a replayed event.
+
+    `what` is the event's type or the rejection's reason; `raw` and `delivery` say of which request it tells; `event` is
+    the whole event where there is one.
+    """
+
+    at: datetime
+    kind: str
+    endpoint: str
+    what: str
+    delivery: str
+    raw: str
+    replay: str | None = None
+    event: RawRecord | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The moment for a program; an event with its exact value."""
+        shown = {
+            "at": rfc3339(self.at),
+            "kind": self.kind,
+            "endpoint": self.endpoint,
+            "what": self.what,
+            "delivery": self.delivery,
+            "raw": self.raw,
+            "replay": self.replay,
+            "event": orjson.Fragment(self.event.value or b"null") if self.event else None,
+        }
+        return {name: value for name, value in shown.items() if value is not None}
+
+
+@dataclass(slots=True)
+class Life:
+    """Takes events, then the rest; tells it in order."""
+
+    _moments: list[Moment] = field(default_factory=list)
+    _deliveries: dict[str, Moment] = field(default_factory=dict)
+
+    def take_event(self, record: RawRecord) -> None:
+        """An event of the entity, and the delivery that it stands on; what is no event is passed over."""
+        try:
+            event = orjson.loads(record.value or b"")
+            received_at = datetime.fromisoformat(event["recordedtime"])
+            raw = f"{event['rawtopic']}/{event['rawpartition']}/{event['rawoffset']}"
+            told = {"endpoint": event["endpoint"], "delivery": event["delivery"], "raw": raw}
+            what, replay = event["type"], event.get("replay")
+        except (ValueError, KeyError, TypeError):
+            return
+        delivered = Moment(at=received_at, kind="delivery", what=event["providerevent"], **told)
+        self._deliveries.setdefault(raw, delivered)
+        # A replayed event happened when it was written; a first one with its delivery, whose order it keeps.
+        at = max(received_at, _EPOCH + timedelta(milliseconds=record.timestamp_ms)) if replay else received_at
+        kind = "replay" if replay else "event"
+        self._moments.append(Moment(at=at, kind=kind, what=what, replay=replay, event=record, **told))
+
+    def take_duplicate(self, record: RawRecord) -> None:
+        """A note of a retry, where it is one of a delivery of this life."""
+        try:
+            note = orjson.loads(record.value or b"")
+            at, first = datetime.fromisoformat(note["recordedtime"]), self._deliveries.get(note["first"])
+            told = {"endpoint": note["endpoint"], "delivery": note["delivery"], "raw": note["raw"]}
+        except (ValueError, KeyError, TypeError):
+            return
+        if first is not None:
+            self._moments.append(Moment(at=at, kind="retry", what=f"of {first.delivery}", **told))
+
+    def take_rejected(self, record: RawRecord, entity: str, rules: Rules) -> None:
+        """A rejected delivery, where it is of this life or claims to be."""
+        found = read_rejected(record)
+        if found is None:
+            return
+        raw, reason = found
+        delivery = read_record(raw)
+        if str(raw.position) in self._deliveries or entity in claimed_entities(raw, rules):
+            place = str(raw.position)
+            told = Moment(
+                at=delivery.received_at,
+                kind="rejected",
+                endpoint=delivery.endpoint,
+                what=reason,
+                delivery=delivery.id,
+                raw=place,
+            )
+            self._deliveries.setdefault(
+                place,
+                Moment(
+                    at=delivery.received_at,
+                    kind="delivery",
+                    endpoint=delivery.endpoint,
+                    what="-",
+                    delivery=delivery.id,
+                    raw=place,
+                ),
+            )
+            self._moments.append(told)
+
+    def told(self) -> list[Moment]:
+        """All of it, in order."""
+        everything = [*self._deliveries.values(), *self._moments]
+        return sorted(everything, key=lambda one: (one.at, one.raw.rpartition("/")[0], _offset(one), _rank(one)))
+
+
+def partition_of(key: bytes, count: int) -> int:
+    """The partition of `count` that Kafka's default partitioner gives the key, in Java as here."""
+    chosen: int = DefaultPartitioner()(key, list(range(count)), list(range(count)))
+    return chosen
+
+
+async def trace(settings: Settings, rules: Rules, entity: str, endpoint: str | None) -> list[Moment]:
+    """The entity's life at one endpoint, or at all that are configured.
+
+    Raises:
+        DropstreamError: the cluster or a topic cannot be read.
+    """
+    endpoints = {name: one.provider for name, one in settings.endpoints.items() if endpoint in {None, name}}
+    keys = {f"{provider}:{name}:{entity}".encode() for name, provider in endpoints.items()}
+    life = Life()
+    for topic in EVENT_TOPICS:
+        async for record in _records_of(settings, topic, keys):
+            life.take_event(record)
+    async for record in _records_of(settings, "duplicates", {name.encode() for name in endpoints}):
+        life.take_duplicate(record)
+    async for record in _records_of(settings, "rejected", _raw_keys(settings, endpoints)):
+        life.take_rejected(record, entity, rules)
+    return life.told()
+
+
+async def _records_of(settings: Settings, topic: str, keys: Collection[bytes]) -> AsyncIterator[RawRecord]:
+    """The records of these keys; only the partitions that they can be in are read."""
+    name = full_name(topic, settings)
+    count = len(await partitions_of(settings, [name]))
+    start = AtOffsets(dict.fromkeys((partition_of(key, count) for key in keys), 0))
+    async with open_reader(settings, [name], start, settled=True) as reader:
+        while keys and not await reader.is_at_end():
+            for record in await reader.fetch():
+                if record.key in keys:
+                    yield record
+
+
+def _raw_keys(settings: Settings, endpoints: Mapping[str, str]) -> set[bytes]:
+    lanes: Iterable[tuple[str, int]] = ((name, settings.endpoints[name].lanes) for name in endpoints)
+    return {key.encode() for name, count in lanes for key in (name, *(f"{name}#{lane}" for lane in range(count)))}
+
+
+def _offset(one: Moment) -> int:
+    return int(one.raw.rpartition("/")[2])
+
+
+def _rank(one: Moment) -> int:
+    return _RANKS.index(one.kind)

@@ -1,0 +1,54 @@
+"""`dropstream trace`: one entity's life in order."""
+
+from typing import Annotated
+
+import orjson
+import typer
+
+from ops import screen
+from ops.context import ConfigFile, load_settings
+from ops.event_loop import run
+from ops.names import check_name
+from ops.tail import View
+from ops.trace import Moment, trace
+from processors.groups import deliver_rules
+from processors.provider import discover
+from schemas.errors import DropstreamError
+
+
+def trace_entity(
+    entity: Annotated[str, typer.Argument(metavar="ENTITY", help="An order's id, a SKU: an event's subject.")],
+    *,
+    endpoint: Annotated[str | None, typer.Option(metavar="E", help="Only at this endpoint.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as always in a pipe.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Tells one entity's life: deliveries, events, retries, rejections, replays.
+
+    A rejected delivery is told by what it says of itself; nobody has proven it. Example: dropstream trace SO-100071
+    """
+    settings = load_settings(config, signing_secrets=False)
+    check_name("endpoint", endpoint, settings.endpoints)
+    moments = run(trace(settings, deliver_rules(settings, discover()), entity, endpoint))
+    if not moments:
+        where = f"at endpoint {endpoint}" if endpoint else "at any configured endpoint"
+        raise DropstreamError(
+            f"nothing is known of {screen.printable(entity)} {where}; dropstream tail orders shows what ids look like"
+        )
+    if as_json or not screen.is_terminal():
+        for moment in moments:
+            screen.write_line(orjson.dumps(moment.as_json()).decode())
+    else:
+        screen.show_table(
+            ("time", "kind", "endpoint", "what", "glance", "raw"), map(_row, moments), spare=("raw", "endpoint")
+        )
+
+
+def _row(moment: Moment) -> tuple[str, ...]:
+    place = "/".join(moment.raw.split("/")[-2:])
+    at = f"{moment.at.astimezone():%Y-%m-%d %H:%M:%S}"
+    if moment.event is None:
+        return at, moment.kind, moment.endpoint, moment.what, moment.delivery, place
+    glance = View("orders", [], with_bodies=False).line(moment.event, None).glance
+    what = moment.what.removeprefix("dropstream.")
+    return at, moment.kind, moment.endpoint, what, glance + (f" ({moment.replay})" if moment.replay else ""), place
