@@ -146,7 +146,7 @@ async def compare(settings: Settings, plan: Plan, rules: Rules) -> Differences:
     differences = Differences()
     task = Task(plan, rules, ground.known)
     for one in plan.ranges:
-        state = await open_state(settings, task, ground, one, Progress())
+        state = await open_state(settings, task, ground, one, Progress(next=0))
         async for records in read_ranges(settings, found.raw_topic, [one]):
             for raw in filter(task.wants, records):
                 then = outcome_of(deliver(raw, rules, state.seen), topics)

@@ -16,9 +16,9 @@ async def rehearse(settings: Settings, plan: Plan, rules: Rules) -> Progress:
     ranges: Sequence[Range] = plan.ranges
     ground = await ground_of(settings, plan, rules, ranges)
     task = Task(plan, rules, ground.known)
-    total = Progress()
+    total = Progress(next=0)
     for one in ranges:
-        state = await open_state(settings, task, ground, one, Progress())
+        state = await open_state(settings, task, ground, one, Progress(next=0))
         async for records in read_ranges(settings, full_name(plan.source, settings), [one]):
             for record in records:
                 redrive_step(record, state, task)

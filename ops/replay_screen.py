@@ -1,5 +1,6 @@
 """What a person sees of a replay or a redrive: the plan, the question, the way it goes, and what became of it."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,12 +27,12 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed or 0:,.0f}/s")
 
 
-def show_plan(settings: Settings, plan: Plan, survey: Survey) -> None:
+def show_plan(settings: Settings, plan: Plan, survey: Survey, *, dry_run: bool) -> None:
     """What is going to be read, and where it goes."""
     choice = plan.choice
     noun = "deliveries" if plan.source == "raw" else "rejected"
     rows = [
-        ("id", plan.id),
+        ("id", plan.id if not dry_run else "none, for this is a dry run"),
         ("from", choice.begin or "the beginning"),
         ("to", choice.until or "the present end"),
         ("offsets", spread(plan.ranges) or "none"),
@@ -65,7 +66,11 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not (screen.is_terminal() and screen.is_answered()):
         raise UsageError("nobody can be asked here; say --yes, or look first with --dry-run")
-    if not typer.confirm(question):
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort:
+        raise typer.Exit(130) from None
+    if not agreed:
         raise typer.Exit(1)
 
 
@@ -105,7 +110,9 @@ class _Lines:
         self._told_at = now
         rate = (self._done - self._before) / (now - self._began_at)
         left_s = (self._total - self._done) / rate if rate else 0
-        screen.write_line(f"{self._name}\t{self._done}\t{self._total}\t{rate:.0f}/s\t{left_s:.0f} s left")
+        # Whoever stops listening does not stop the replay.
+        with contextlib.suppress(screen.ReaderGoneError):
+            screen.write_line(f"{self._name}\t{self._done}\t{self._total}\t{rate:.0f}/s\t{left_s:.0f} s left")
 
 
 def show_counts(plan: Plan, counts: Counts) -> None:

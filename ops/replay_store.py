@@ -32,7 +32,7 @@ class Store:
 
     def sum_of(self, plan: Plan) -> Progress:
         """The counts over all partitions."""
-        total = Progress()
+        total = Progress(next=0)
         for one in plan.ranges:
             total = total.plus(self.progress_in(plan, one))
         return total

@@ -53,7 +53,7 @@ class Verb:
             return plan, await survey(self.settings, plan, self.rules)
 
         plan, found = run(plan_it())
-        show_plan(self.settings, plan, found)
+        show_plan(self.settings, plan, found, dry_run=dry_run)
         if dry_run:
             self._look(plan)
         elif not found.count:

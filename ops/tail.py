@@ -51,7 +51,7 @@ class Line:
 
 
 class View:
-    """How the records of one topic are looked at; `topic` is its short name where it has one."""
+    """How the records of one topic are looked at; `topic` is its short name where it has one, without a suffix."""
 
     def __init__(self, topic: str, conditions: Sequence[Condition], *, with_bodies: bool) -> None:
         self._is_event = topic in _EVENT_TOPICS
@@ -98,12 +98,13 @@ class View:
 
 def _event_line(event: dict[str, Any], record: RawRecord, zone: tzinfo | None) -> Line:
     data = event.get("data")
+    glance = _glance(data if isinstance(data, dict) else {}) or str(event.get("providerevent", ""))
     return Line(
         time=_clock(_event_time(event) or _record_time(record), zone),
         what=str(event.get("type", "")).removeprefix("dropstream."),
         subject=str(event.get("subject", "")),
         origin=f"{event.get('provider', '')}/{event.get('endpoint', '')}",
-        glance=_glance(data if isinstance(data, dict) else {}) or str(event.get("providerevent", "")),
+        glance=f"replayed: {glance}" if event.get("replay") else glance,
     )
 
 

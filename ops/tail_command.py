@@ -10,7 +10,7 @@ from rich.text import Text
 from ops import screen
 from ops.context import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.reading import Start, full_name, open_reader, parse_start
+from ops.reading import Start, base_name, full_name, open_reader, parse_start
 from ops.tail import View, parse_condition
 from schemas.records import RawRecord
 from schemas.settings import Settings
@@ -49,7 +49,7 @@ def tail(
     start = _parsed(parse_start, begin, "--from")
     conditions = [_parsed(parse_condition, text, "--where") for text in where or []]
     settings = load_settings(config)
-    view = View(topic.removeprefix(settings.kafka.topic_prefix), conditions, with_bodies=bodies)
+    view = View(base_name(topic.removeprefix(settings.kafka.topic_prefix)), conditions, with_bodies=bodies)
     show = _json_printer(view) if as_json or not screen.is_terminal() else _line_printer(view)
     name = full_name(topic, settings)
     run(_read(settings, name, start, view=view, show=show, follow=follow, records_max=records_max))

@@ -49,6 +49,6 @@ def _row(moment: Moment) -> tuple[str, ...]:
     at = f"{moment.at.astimezone():%Y-%m-%d %H:%M:%S}"
     if moment.event is None:
         return at, moment.kind, moment.endpoint, moment.what, moment.delivery, place
-    glance = View("orders", [], with_bodies=False).line(moment.event, None).glance
+    glance = View("orders", [], with_bodies=False).line(moment.event, None).glance.removeprefix("replayed: ")
     what = moment.what.removeprefix("dropstream.")
-    return at, moment.kind, moment.endpoint, what, glance + (f" ({moment.replay})" if moment.replay else ""), place
+    return at, moment.kind, moment.endpoint, what, f"{glance} {moment.replay or ''}".rstrip(), place

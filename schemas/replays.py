@@ -61,7 +61,7 @@ class Progress:
     of the choice. `events` are the event records written.
     """
 
-    next: Count = 0
+    next: Count
     became: Count = 0
     rejected: Count = 0
     retries: Count = 0

@@ -182,10 +182,10 @@ async def processed(
     return verdict
 
 
-async def audited(settings: Settings, count: int) -> Verdict:
+async def audited(settings: Settings, count: int, *, patience_s: float = _PATIENCE_S) -> Verdict:
     """The verdict once every one of `count` deliveries has an output, or patience is over."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + _PATIENCE_S
+    deadline = loop.time() + patience_s
     while True:
         verdict = await audit(settings)
         if (verdict.deliveries == count and not verdict.pending) or loop.time() > deadline:

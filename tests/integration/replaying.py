@@ -62,9 +62,9 @@ def program(settings: Settings, folder: Path, environ: Mapping[str, str] = ENVIR
     return Program(settings, folder, environ)
 
 
-async def ended(process: Process) -> Ended:
+async def ended(process: Process, *, patience_s: float = PATIENCE_S) -> Ended:
     """The process at its end."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(patience_s):
         out, err = await process.communicate()
     return Ended(process.returncode, out.decode(), err.decode())
 

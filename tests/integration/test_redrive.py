@@ -93,14 +93,14 @@ async def gaps(settings: Settings, count: int) -> list[tuple[str, int, int]]:
 
 async def test_killed_three_times_a_redrive_doubles_nothing(settings: SettingsFactory, tmp_path: Path) -> None:
     """kill -9 in the middle, three times, resumed or begun anew: every rejected delivery is one event."""
-    count = 2_000
+    count = 1_000
     mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
     await processed(mine, tmp_path, orders(*range(1, count + 1)), total=count, environ=WRONG)
     dropstream = program(mine, tmp_path)
     arguments: tuple[str, ...] = ("--yes",)
     for turn in range(3):
-        running = await dropstream.start("redrive", *arguments, "--rate", "1500")
-        await more_events(mine, 300 * (turn + 1))
+        running = await dropstream.start("redrive", *arguments, "--rate", "800")
+        await more_events(mine, 150 * (turn + 1))
         await kill(running)
         name = max((await read_store(mine)).plans)
         # Once by its id, and once as another that knows nothing of it.

@@ -39,7 +39,7 @@ from tests.integration.processing import (
     processed,
     put,
 )
-from tests.integration.replaying import Ended, counts, ended, events, kill, program, replay_id, says
+from tests.integration.replaying import counts, ended, events, kill, program, replay_id, says
 
 pytestmark = pytest.mark.kafka
 
@@ -260,39 +260,3 @@ async def test_what_retention_has_eaten_is_not_replayed_quietly(settings: Settin
     assert by_time.err.endswith(f"is deleted already; {raw.topic} is whole from {left} on\n")
     done = await dropstream.run("replay", "--from", "0:60", "--in-place", "--yes")
     assert (done.code, counts(done.out)["became events"]) == (0, 40)
-
-
-async def test_what_makes_no_sense_is_one_line(settings: SettingsFactory, tmp_path: Path) -> None:
-    """Each fault of the command line is told in a line or two with what is valid; nothing is written."""
-    mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
-    dropstream = program(mine, tmp_path)
-    asked = {
-        ("replay", "--endpoint", "shipstraem", "--dry-run"): "no such endpoint: shipstraem; nearest: shipstream",
-        ("replay", "--provider", "dropia", "--dry-run"): "no such provider: dropia; nearest: dropea",
-        ("replay", "--topics", "order", "--dry-run"): "no such topic of events: order; nearest: orders",
-        ("replay", "--in-place", "--into", "x", "--yes"): "--into and --in-place exclude each other",
-        ("replay", "--into", "a.b", "--yes"): "--into 'a.b' is no suffix: letters, digits, - and _, at most 60",
-        ("replay", "--from", "2026-05-02T00:00:00Z", "--to", "2026-05-01T00:00:00Z", "--dry-run"): (
-            "--from 2026-05-02T00:00:00Z is not before --to 2026-05-01T00:00:00Z; nothing lies between them"
-        ),
-        ("replay", "--from", "0:9", "--to", "0:9", "--dry-run"): (
-            "--from 0:9 is not before --to 0:9; nothing lies between them"
-        ),
-        ("redrive", "--reason", "signature_wrong", "--dry-run"): (
-            "no such reason: signature_wrong; nearest: signature_missing"
-        ),
-        ("redrive", "--resume", "replay-20260521T140000Z-3fa9c1"): (
-            "replay-20260521T140000Z-3fa9c1 is no id of a redrive; one begins with redrive-"
-        ),
-        ("replay", "--resume", "replay-20260521T140000Z-3fa9c1"): (
-            "nothing of the id replay-20260521T140000Z-3fa9c1 was begun"
-        ),
-    }
-    for arguments, sentence in asked.items():
-        assert await dropstream.run(*arguments) == Ended(2, "", f"error: {sentence}\n")
-    await put(mine, deliveries(1))
-    unasked = await dropstream.run("replay", "--in-place")
-    assert (unasked.code, unasked.err) == (
-        2, "error: nobody can be asked here; say --yes, or look first with --dry-run\n"
-    )  # fmt: skip
-    assert await events(mine) == []
