@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced
 from prometheus_client import CollectorRegistry
 
 from ops.cluster import CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_MS, checked_client_arguments
 from ops.reading import full_name
 from ops.replay_known import Ground, ground_of, open_state
 from ops.replay_store import Store, read_store
+from processors.assignment import Batches
 from processors.deliver import Rules
 from processors.metrics import ProcessMetrics
 from processors.partition import Partition
@@ -39,6 +40,10 @@ _PARTITIONS_AT_ONCE = 4
 # Failures of the cluster one after the other, without a record in between, after which a person must look.
 _FAILURES_MAX = 5
 _BACKOFF_S = 1.0
+
+
+class DeletedError(DropstreamError):
+    """Retention was faster than the replay: what is left of it cannot be what was asked for."""
 
 
 @dataclass(slots=True)
@@ -161,10 +166,23 @@ class Run:
             consumer.assign([source])
             consumer.seek(source, one.first)
             while await consumer.position(source) < one.end:
-                found = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=self.pace.records_max)
+                found = await self._fetch(consumer, source)
                 yield [record for batch in found.values() for record in batch if record.offset < one.end]
         finally:
             await _within(consumer.stop())
+
+    async def _fetch(self, consumer: AIOKafkaConsumer, source: TopicPartition) -> Batches:
+        try:
+            found: Batches = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=self.pace.records_max)
+        except OffsetOutOfRangeError:
+            position, first = await consumer.position(source), (await consumer.beginning_offsets([source]))[source]
+            if position >= first:
+                raise  # A new leader does not have it yet.
+            raise DeletedError(
+                f"{source.topic}, partition {source.partition}: offsets {position} to {first - 1} were deleted "
+                f"before they were read; begin anew with --from {source.partition}:{first}"
+            ) from None
+        return found
 
     @asynccontextmanager
     async def _producer(self, one: Range) -> AsyncIterator[AIOKafkaProducer]:

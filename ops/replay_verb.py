@@ -13,7 +13,7 @@ from ops.ranges import parse_span
 from ops.replay_compare import Differences, compare
 from ops.replay_plan import Survey, check_free, make_plan, make_topics, survey
 from ops.replay_rehearsal import rehearse
-from ops.replay_run import Pace, Run
+from ops.replay_run import DeletedError, Pace, Run
 from ops.replay_screen import confirm, progress_shown, show_counts, show_differences, show_plan
 from ops.replay_store import Store, check_same_choice, keep_plan, new_id, read_store
 from processors.deliver import Rules
@@ -109,6 +109,8 @@ class Verb:
         except KeyboardInterrupt:
             screen.complain(f"interrupted; nothing is lost, go on with: {self._resume_line(plan)}")
             raise typer.Exit(130) from None
+        except DeletedError:
+            raise
         except DropstreamError as error:
             raise DropstreamError(f"{error}\ngo on with: {self._resume_line(plan)}") from error
 

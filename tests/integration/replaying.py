@@ -1,20 +1,24 @@
 """`dropstream` as a program in a pipe, for the verbs of replay; and what is in the topics afterwards."""
 
 import asyncio
+import base64
+import hmac
 import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
+from uuid_utils import uuid7
 
 from ops.audit import EVENT_TOPICS, read_topic
+from schemas.delivery import Delivery
 from schemas.settings import Settings
-from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS
+from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS, SECRET
 
 PATIENCE_S = 60.0
 
@@ -103,3 +107,17 @@ def counts(out: str) -> dict[str, int]:
     """The two-column lines of a run, those with a number."""
     cells = [line.split("\t") for line in out.splitlines()]
     return {one[0]: int(one[1]) for one in cells if len(one) >= 2 and one[1].isdecimal()}
+
+
+async def more_events(settings: Settings, least: int, *, marked: bool = False) -> int:
+    """How many events there are (`marked`: of replays), once there are at least so many."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (found := len([one for one in await events(settings) if "replay" in one or not marked])) < least:  # noqa: ASYNC110 the log is elsewhere
+            await asyncio.sleep(0.05)
+    return found
+
+
+def resigned(delivery: Delivery, body: bytes) -> Delivery:
+    """The delivery with another body, rightly signed by ShipStream's rule."""
+    signature = base64.b64encode(hmac.digest(SECRET, body, "sha256"))
+    return replace(delivery, id=str(uuid7()), body=body, headers=(("x-plugin-hmac-sha256", signature),))

@@ -101,6 +101,28 @@ async def test_only_committed_records_are_read(settings: SettingsFactory, prefix
         assert await read(mine, topic, "beginning") == ["SO-1", "SO-2", "SO-3"]
 
 
+async def test_a_settled_reader_waits_for_what_lies_behind_an_open_transaction(
+    settings: SettingsFactory, prefix: str
+) -> None:
+    """What is committed is read, though another's transaction before it is open: once that has ended."""
+    mine, topic = settings(), f"{prefix}orders"
+    await apply(mine)
+    name = f"{prefix}other"
+    async with (
+        AIOKafkaProducer(**transactional_producer_arguments(mine, transactional_id=name)) as other,
+        producing(mine) as producer,
+    ):
+        await other.begin_transaction()
+        await other.send_and_wait(topic, b'{"subject":"open"}', key=b"k", partition=0)
+        await write(producer, topic, 1)
+        assert await read(mine, topic, "beginning") == []
+        async with open_reader(mine, [topic], "beginning", settled=True) as reader:
+            assert await reader.fetch() == []
+            assert not await reader.is_at_end()
+            await other.abort_transaction()
+            assert subjects(await read_to_end(reader)) == ["SO-1"]
+
+
 async def test_a_reader_begins_where_it_is_told(settings: SettingsFactory, prefix: str) -> None:
     """The end, a time, an offset: each begins at its record, and only there."""
     mine, topic = settings(), f"{prefix}orders"
