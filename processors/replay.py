@@ -97,6 +97,11 @@ class Task:
             and choice.reason in {None, reason}
         )
 
+    def has_in_range(self, raw: RawRecord) -> bool:
+        """Whether the delivery is one of the plan's ranges, chosen or not."""
+        place = raw.position
+        return any(one.partition == place.partition and one.first <= place.offset < one.end for one in self.plan.ranges)
+
 
 def endpoint_of(raw: RawRecord) -> str:
     """The endpoint that a raw record says it came to; empty where it does not."""
@@ -126,8 +131,16 @@ def replay_step(raw: RawRecord, state: Replaying, task: Task) -> Sequence[Record
 
 
 def warm_up(raw: RawRecord, state: Replaying, task: Task) -> None:
-    """Remembers a delivery before the range as the live group did: one that was rejected then was never remembered."""
-    if task.wants(raw) and raw.position not in task.known.rejected:
+    """Remembers a delivery before the place where a run begins, as whoever judged it did.
+
+    Before the plan's range that was the live group: what it rejected was never remembered, whatever today's rules say.
+    In the range it was an earlier run of this plan, by today's rules.
+    """
+    if not task.wants(raw):
+        return
+    if task.has_in_range(raw):
+        deliver(raw, task.rules, state.seen)
+    elif raw.position not in task.known.rejected:
         recall(raw, task.rules, state.seen)
 
 

@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
-from ops.reading import AtOffset, parse_start
+from ops.reading import AtOffset, base_name, full_name, parse_start
 from ops.tail import Condition, Line, View, parse_condition
+from schemas.configuration import Context, read_configuration
 from schemas.records import Headers, Position, RawRecord
 
 EVENT = (
@@ -155,3 +156,20 @@ def test_what_is_no_place_is_refused(text: str) -> None:
     """Anything else is told with what is allowed."""
     with pytest.raises(ValueError, match="is none of: beginning, latest, a time such as"):
         parse_start(text)
+
+
+def test_a_replay_s_own_topic_is_named_and_shown_like_its_original() -> None:
+    """`orders.SUFFIX` gets the prefix, and bodies stay hidden in `rejected.SUFFIX`; another's topic keeps its name."""
+    settings = read_configuration("[endpoints]", source="test", context=Context({}, ()))
+    assert full_name("orders.fixed", settings) == "dropstream.orders.fixed"
+    assert full_name("dropstream.orders.fixed", settings) == "dropstream.orders.fixed"
+    assert full_name("billing.orders", settings) == "billing.orders"
+    assert base_name("rejected.fixed") == "rejected"
+
+
+def test_a_replayed_event_says_so_at_a_glance() -> None:
+    """Nobody takes what was replayed for news."""
+    replayed = EVENT.replace(b'"data":', b'"replay":"replay-1","data":')
+    assert View("orders", [], with_bodies=False).line(record(replayed), UTC).glance == (
+        "replayed: pending -> shipped, 1Z9"
+    )

@@ -12,7 +12,7 @@ from processors.deliver import Rules, claimed_entities, deliver, possible_ids
 from processors.replay import Known, Replaying, Task, endless_memory, redrive_step, replay_step, warm_up
 from schemas.records import Position, RawRecord, Record, read_position
 from schemas.rejections import read_rejected
-from schemas.replays import Choice, Plan, Progress, read_plan, read_progress, write
+from schemas.replays import Choice, Plan, Progress, Range, read_plan, read_progress, write
 from schemas.settings import EndpointSettings
 from tests.providers.fixtures import RECORD_BYTES_MAX, providers
 
@@ -123,6 +123,16 @@ def test_before_the_range_what_was_rejected_is_not_remembered() -> None:
     other = state()
     warm_up(raw(39), other, task(Known(rejected={replace(PLACE, offset=39)})))
     assert set(topics(replay_step(raw(), other, task()))) == {"orders", "inventory"}
+
+
+def test_a_resumed_run_remembers_what_the_run_before_it_judged() -> None:
+    """What was rejected at first and became an event in this replay makes its retry none, after a resume too."""
+    known = Known(rejected={replace(PLACE, offset=39)})
+    plan = replace(task().plan, ranges=(Range(0, 39, 41),))
+    one, resumed = state(), Task(plan, rules(), known)
+    warm_up(raw(39), one, resumed)
+    assert replay_step(raw(), one, resumed) == ()
+    assert counted(one) == Progress(next=41, retries=1)
 
 
 def test_a_redrive_writes_what_is_good_today_once() -> None:
