@@ -151,7 +151,7 @@ class Run:
             name=self.plan.id,
             source=self.plan.source,
             changelog="replay-state",
-            step=step,
+            new_step=lambda: step,
             new_state=new_state,
             settings=self.settings,
             metrics=ProcessMetrics(CollectorRegistry()),

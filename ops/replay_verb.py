@@ -39,7 +39,7 @@ class Verb:
     @property
     def rules(self) -> Rules:
         """Today's."""
-        return deliver_rules(self.settings, discover())
+        return deliver_rules(self.settings.endpoints, self.settings, discover())
 
     def begin(self, choice: Choice, *, dry_run: bool) -> None:
         """Plans; then looks, or asks and runs."""

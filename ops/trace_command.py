@@ -29,7 +29,7 @@ def trace_entity(
     """
     settings = load_settings(config, signing_secrets=False)
     check_name("endpoint", endpoint, settings.endpoints)
-    moments = run(trace(settings, deliver_rules(settings, discover()), entity, endpoint))
+    moments = run(trace(settings, deliver_rules(settings.endpoints, settings, discover()), entity, endpoint))
     if not moments:
         where = f"at endpoint {endpoint}" if endpoint else "at any configured endpoint"
         raise DropstreamError(
