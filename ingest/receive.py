@@ -6,6 +6,7 @@ durable, never earlier.
 
 import asyncio
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,10 +23,12 @@ from ingest.remote import Remotes
 from schemas.delivery import Delivery, PendingRecord, kept_headers, pending_record
 from schemas.metrics_ingest import IngestMetrics
 from schemas.settings import IngestSettings
+from schemas.trace import TRACEPARENT, begun_traceparent, read_traceparent
 
 _UNREMARKABLE = frozenset({Outcome.STORED, Outcome.SPOOLED, Outcome.CHECKED})
 # Of the largest number that 64 bits hold.
 _LENGTH_DIGITS_MAX = 20
+_TRACEPARENT = TRACEPARENT.encode()
 
 
 class Durable(Protocol):
@@ -37,10 +40,11 @@ class Durable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stamps:
-    """Where ids and times come from: `str(new_id())` is a UUIDv7, `now()` is aware UTC."""
+    """Where ids and times come from: `str(new_id())` is a UUIDv7, `now()` aware UTC, `random` gives so many bytes."""
 
     new_id: Callable[[], object]
     now: Callable[[], datetime]
+    random: Callable[[int], bytes] = os.urandom
 
 
 class Receiver:
@@ -137,6 +141,7 @@ class Receiver:
             hold.release()
 
     def _delivery(self, request: web.BaseRequest, endpoint: Endpoint, body: bytes, *, remote: str) -> Delivery:
+        given = [value for name, value in request.raw_headers if name.lower() == _TRACEPARENT]
         return Delivery(
             id=str(self._stamps.new_id()),
             provider=endpoint.provider,
@@ -145,6 +150,8 @@ class Receiver:
             remote=remote,
             headers=kept_headers(request.raw_headers),
             body=body,
+            # One that is no traceparent is nobody's fault here: a new trace begins.
+            traceparent=read_traceparent(given) or begun_traceparent(self._stamps.random(24)),
         )
 
     async def _keep(self, delivery: Delivery, hold: Hold, endpoint: Endpoint) -> Answer:

@@ -170,6 +170,7 @@ def _event_records(known: _Understood, sighting: Sighting, replay: str | None) -
                 delivery=delivery.id,
                 body_differs=sighting.kind is Kind.BODY_DIFFERS,
                 replay=replay,
+                traceparent=delivery.traceparent,
             ),
             domain=fact.domain,
             entity_id=entity_id,

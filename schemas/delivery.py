@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from schemas.records import Headers, RawRecord
+from schemas.trace import TRACEPARENT, read_traceparent
 
 OWN_PREFIX = "dropstream-"
 
@@ -28,6 +29,7 @@ _HOP_BY_HOP = frozenset(
     }
 )
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
+_LEFT_OUT = _HOP_BY_HOP | _CREDENTIALS | {TRACEPARENT.encode()}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -36,7 +38,8 @@ class Delivery:
     """One request: `headers` are the HTTP headers as kept, names lower-cased, order and repeats as received.
 
     `id` is a UUIDv7 as text, `received_at` aware UTC with microseconds, `remote` the address it came from ("" where a
-    trusted proxy named none), `body` the exact bytes.
+    trusted proxy named none), `body` the exact bytes. `traceparent` is the W3C trace that it belongs to ("" for none);
+    nothing is decided by it, and `headers` do not repeat it.
     """
 
     id: str
@@ -46,6 +49,7 @@ class Delivery:
     remote: str
     headers: Headers
     body: bytes
+    traceparent: str = ""
 
     def values_of(self, name: str) -> tuple[bytes, ...]:
         """Every value of the HTTP header `name` (lower case), in order."""
@@ -75,11 +79,14 @@ def pending_record(delivery: Delivery, lanes: int) -> PendingRecord:
 
 
 def kept_headers(received: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The HTTP headers that `raw` keeps: all but hop-by-hop ones, credentials, and names that pretend to be ours."""
+    """The HTTP headers that `raw` keeps: all but hop-by-hop ones, credentials, and names that pretend to be ours.
+
+    `traceparent` is a header of ours: the delivery's own, or that of a trace begun for it.
+    """
     return tuple(
         (name.decode("latin-1"), value)
         for name, value in ((name.lower(), value) for name, value in received)
-        if name not in _HOP_BY_HOP and name not in _CREDENTIALS and not name.startswith(OWN_PREFIX.encode())
+        if name not in _LEFT_OUT and not name.startswith(OWN_PREFIX.encode())
     )
 
 
@@ -90,8 +97,10 @@ def raw_key(endpoint: str, lanes: int, body: bytes) -> bytes:
 
 def record_headers(delivery: Delivery) -> Headers:
     """The headers of the delivery's record in `raw`: the HTTP headers, then ours."""
+    trace = ((TRACEPARENT, delivery.traceparent.encode()),) if delivery.traceparent else ()
     return (
         *delivery.headers,
+        *trace,
         ("dropstream-delivery", delivery.id.encode()),
         ("dropstream-provider", delivery.provider.encode()),
         ("dropstream-endpoint", delivery.endpoint.encode()),
@@ -108,9 +117,12 @@ def read_record(raw: RawRecord) -> Delivery:
     """
     own: dict[str, str] = {}
     http: list[tuple[str, bytes]] = []
+    traces: list[bytes] = []
     for name, content in raw.headers:
         if name.startswith(OWN_PREFIX):
             own[name.removeprefix(OWN_PREFIX)] = (content or b"").decode("utf-8", "replace")
+        elif name == TRACEPARENT:
+            traces.append(content or b"")
         else:
             http.append((name, content or b""))
     return Delivery(
@@ -121,6 +133,7 @@ def read_record(raw: RawRecord) -> Delivery:
         remote=own.get("remote", ""),
         headers=tuple(http),
         body=raw.value or b"",
+        traceparent=read_traceparent(traces),
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import Field
 from schemas.delivery import rfc3339
 from schemas.event_data import DATA_SCHEMA_OF, Data
 from schemas.records import Headers, Position, Record
+from schemas.trace import TRACEPARENT, TRACEPARENT_PATTERN
 from schemas.vocabulary import Domain, SignatureMark, TimeQuality
 
 # Ours, made once. It must never change: event ids rest on it.
@@ -127,6 +128,14 @@ class Event:
             examples=["019e4b02-a578-7000-8000-00000000000f"],
         ),
     ] = None
+    traceparent: Annotated[
+        str | None,
+        Field(
+            pattern=TRACEPARENT_PATTERN,
+            description="W3C trace of the delivery; absent where it was received without one being kept.",
+            examples=["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
+        ),
+    ] = None
     datacontenttype: Annotated[Literal["application/json"], Field(description="Media type of `data`.")] = (
         "application/json"
     )
@@ -172,9 +181,13 @@ def build_event(
     raw: Position,
     delivery: str,
     body_differs: bool,
+    traceparent: str,
     replay: str | None = None,
 ) -> Event:
-    """The event of one fact; `time` and `received_at` are aware, `replay` is the replay's id where there is one."""
+    """The event of one fact; `time` and `received_at` are aware, `traceparent` is valid or "".
+
+    `replay` is the replay's id where there is one.
+    """
     return Event(
         id=event_id(endpoint=endpoint, natural_key=natural_key, domain=domain, entity_id=entity_id),
         source=f"/dropstream/{provider}/{endpoint}",
@@ -194,6 +207,7 @@ def build_event(
         delivery=delivery,
         bodydiffers=body_differs or None,
         replay=replay,
+        traceparent=traceparent or None,
         dataschema=DATA_SCHEMA_OF[domain],
         data=data,
     )
@@ -228,6 +242,7 @@ def _event_headers(event: Event) -> Headers:
         ("provider", event.provider.encode()),
         ("endpoint", event.endpoint.encode()),
     )
-    if event.bodydiffers:
-        headers = (*headers, ("bodydiffers", b"true"))
-    return (*headers, ("replay", event.replay.encode())) if event.replay else headers
+    differs = (("bodydiffers", b"true"),) if event.bodydiffers else ()
+    replay = (("replay", event.replay.encode()),) if event.replay else ()
+    trace = ((TRACEPARENT, event.traceparent.encode()),) if event.traceparent else ()
+    return (*headers, *differs, *replay, *trace)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest.receive import Stamps
+from schemas.trace import read_traceparent
 from tests.conftest import SettingsFactory
 from tests.integration.raw_http import post
 from tests.integration.serving import Serving, read_raw, ready
@@ -37,7 +38,7 @@ async def test_a_delivery_is_in_raw_as_it_was_received(settings: SettingsFactory
         b"Connection: X-Signature",
         b"Dropstream-Endpoint: somebody-else",
     )
-    stamps = Stamps(lambda: "0195df5b-5d2b-7000-8000-000000000001", lambda: received_at)
+    stamps = Stamps(lambda: "0195df5b-5d2b-7000-8000-000000000001", lambda: received_at, lambda count: b"\x01" * count)
     async with ready(settings, stamps=stamps) as running:
         answer = await running.ask(request)
         # Read while the answer is a moment old: 200 is never earlier than the record.
@@ -53,12 +54,27 @@ async def test_a_delivery_is_in_raw_as_it_was_received(settings: SettingsFactory
         ("content-encoding", b"gzip"),
         ("x-signature", b"two"),
         ("x-name", b"caf\xe9 \xff"),
+        ("traceparent", b"00-01010101010101010101010101010101-0101010101010101-01"),
         ("dropstream-delivery", b"0195df5b-5d2b-7000-8000-000000000001"),
         ("dropstream-provider", b"modern_dropship"),
         ("dropstream-endpoint", b"guarded"),
         ("dropstream-received-at", received_at.strftime("%Y-%m-%dT%H:%M:%S.120456Z").encode()),
         ("dropstream-remote", b"127.0.0.1"),
     ]
+
+
+async def test_a_trace_goes_on(running: Serving) -> None:
+    """A `traceparent` that is one is kept as it is; another is replaced, and refused nobody."""
+    given = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+    for lines in ([given], [b"nonsense"], [given, given], [b"x" * 4_000]):
+        request = post("/webhooks/acme", b"{}", *(b"traceparent: " + line for line in lines))
+        assert (await running.ask(request)).status == 200
+    kept = await read_raw(running.settings, 4)
+    found = [[value for name, value in one.headers if name == "traceparent"] for one in kept]
+    assert found[0] == [given]
+    begun = [value for values in found[1:] for value in values]
+    assert len({given, *begun}) == 4
+    assert all(read_traceparent([value]) == value.decode() for value in begun)
 
 
 async def test_a_lane_follows_from_the_body(running: Serving) -> None:

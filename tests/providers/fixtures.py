@@ -39,6 +39,7 @@ class Fixture:
     endpoint_name: str = ENDPOINT
     delivery_id: str = "0197a3f0-0000-7000-8000-000000000001"
     offset: int = 7
+    traceparent: str = ""
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.name}"
@@ -53,6 +54,7 @@ class Fixture:
             remote="192.0.2.1",
             headers=self.headers,
             body=self.body,
+            traceparent=self.traceparent,
         )
         return RawRecord(
             position=Position("dropstream.raw", 3, self.offset),
