@@ -5,7 +5,7 @@ Everything is put together here and nowhere else; signals and the admin port are
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.connections import ConnectionServer
 from ingest.endpoints import EndpointTable
+from ingest.failures import Failures
 from ingest.limits import ByteBudget
 from ingest.occurrences import Occurrences
 from ingest.open_files import allowed_limits
@@ -25,7 +26,8 @@ from ingest.watchdog import connection_limits
 from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.metrics_ingest import IngestMetrics
-from schemas.settings import IngestSettings, Settings
+from schemas.patience import Patience
+from schemas.settings import EndpointSettings, IngestSettings, Settings
 
 _BACKLOG = 1024
 # For connections that are still busy when the grace time is over.
@@ -42,6 +44,11 @@ class Ingress:
     publisher: Publisher
     storage: Storage
     budget: ByteBudget
+
+    def replace_endpoints(self, endpoints: Mapping[str, EndpointSettings]) -> None:
+        """These endpoints from now on."""
+        self.endpoints.replace(endpoints)
+        self.receiver.expect(self.endpoints.providers())
 
     def health(self) -> Health:
         """Ready while Kafka or the spool takes deliveries and we do not stop.
@@ -69,12 +76,17 @@ class Ingress:
 
 @asynccontextmanager
 async def ingress(
-    settings: Settings, *, registry: CollectorRegistry, stamps: Stamps, reuse_port: bool = False
+    settings: Settings,
+    *,
+    registry: CollectorRegistry,
+    stamps: Stamps,
+    reuse_port: bool = False,
+    patience: Mapping[str, Patience] | None = None,
 ) -> AsyncIterator[Ingress]:
     """Serves inside; on leaving stops accepting, answers what came and flushes, within `ingest.stop_grace_ms`.
 
     Starts without Kafka, and then keeps deliveries in the spool until it is there. `reuse_port` lets several processes
-    share the port.
+    share the port. `patience` is each provider's, by name; of one that is not there no budget is known.
 
     Raises:
         DropstreamError: the port cannot be had.
@@ -85,6 +97,7 @@ async def ingress(
     publisher = Publisher(settings.ingest, supervisor=supervisor, metrics=metrics)
     storage = Storage(settings.ingest, publisher=publisher, metrics=metrics)
     endpoints = EndpointTable(settings.endpoints, now=time.monotonic)
+    failures = Failures(patience or {}, providers=endpoints.providers, now=time.time)
     receiver = Receiver(
         settings.ingest,
         endpoints=endpoints,
@@ -93,12 +106,16 @@ async def ingress(
         stamps=stamps,
         metrics=metrics,
         occurrences=Occurrences(now=time.monotonic),
+        failures=failures,
     )
     metrics.observe(
         in_flight_bytes=lambda: budget.held_bytes,
         producer_connected=lambda: publisher.connected,
         spool=storage.figures,
+        answers=failures.figures,
+        clock=time.time,
     )
+    receiver.expect(endpoints.providers())
     limits = allowed_limits(connection_limits(settings.ingest))
     server = ConnectionServer(receiver, limits=limits, count=receiver.count, metrics=metrics)
     runner = web.ServerRunner(server, shutdown_timeout=_CUT_S)

@@ -155,6 +155,8 @@ class ConnectionServer(web.Server):
         self.limits = limits
         self.count = count
         self._closed = metrics.connections_closed
+        for reason in Closed:
+            self._closed.labels(reason.value)
         self._open: set[Connection] = set()
         self._refused: set[Refusal] = set()
         self._sweep: asyncio.TimerHandle | None = None

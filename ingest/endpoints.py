@@ -46,6 +46,7 @@ class EndpointTable:
     def __init__(self, endpoints: Mapping[str, EndpointSettings], *, now: Callable[[], float]) -> None:
         self._now = now
         self._by_name: Mapping[bytes, Endpoint] = {}
+        self._providers: Mapping[str, str] = {}
         self._none: tuple[bytes, ...] = ()
         self.replace(endpoints)
 
@@ -59,6 +60,11 @@ class EndpointTable:
             for name, settings in endpoints.items()
             if settings.enabled
         }
+        self._providers = {endpoint.name: endpoint.provider for endpoint in self._by_name.values()}
+
+    def providers(self) -> Mapping[str, str]:
+        """The provider of each enabled endpoint, by the endpoint's name; not to be changed."""
+        return self._providers
 
     def find(self, path: str) -> Endpoint | None:
         """The endpoint that `path` (raw, without query) opens; None for whatever is wrong with it.

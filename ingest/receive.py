@@ -7,7 +7,8 @@ durable, never earlier.
 import asyncio
 import math
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -17,6 +18,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from ingest.answers import Answer, Outcome, response
 from ingest.body import read_body
 from ingest.endpoints import Endpoint, EndpointTable
+from ingest.failures import Failures
 from ingest.limits import ByteBudget, Hold
 from ingest.occurrences import Occurrences
 from ingest.remote import Remotes
@@ -26,6 +28,8 @@ from schemas.settings import IngestSettings
 from schemas.trace import TRACEPARENT, begun_traceparent, read_traceparent
 
 _UNREMARKABLE = frozenset({Outcome.STORED, Outcome.SPOOLED, Outcome.CHECKED})
+# Seen before an endpoint is found, or where none is.
+_OF_NO_ENDPOINT = frozenset({Outcome.NOT_FOUND, Outcome.MALFORMED, Outcome.CONNECTIONS_FULL, Outcome.FAILED})
 # Of the largest number that 64 bits hold.
 _LENGTH_DIGITS_MAX = 20
 _TRACEPARENT = TRACEPARENT.encode()
@@ -60,6 +64,7 @@ class Receiver:
         stamps: Stamps,
         metrics: IngestMetrics,
         occurrences: Occurrences,
+        failures: Failures,
     ) -> None:
         self._settings = settings
         self._endpoints = endpoints
@@ -69,6 +74,7 @@ class Receiver:
         self._stamps = stamps
         self._metrics = metrics
         self._occurrences = occurrences
+        self._failures = failures
         self.in_progress = 0
         self._idle = asyncio.Event()
         self.stopping = False
@@ -76,24 +82,38 @@ class Receiver:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response to one request, counted."""
         self.in_progress += 1
+        began_at = time.perf_counter()
         try:
             answer = await self._answer(request) if _is_sound(request) else Answer(Outcome.MALFORMED)
         finally:
             self.in_progress -= 1
             if not self.in_progress:
                 self._idle.set()
-        self.count(answer)
+        self.count(answer, took_s=time.perf_counter() - began_at)
         made = response(answer)
         if not request.content.is_eof() or request.method == "CONNECT" or "Upgrade" in request.headers:
             # The rest of the body, or what another protocol begins with, would be read as the next request.
             made.force_close()
         return made
 
-    def count(self, answer: Answer) -> None:
-        """The one place where an answer reaches metrics and log."""
+    def count(self, answer: Answer, *, took_s: float | None = None) -> None:
+        """The one place where an answer reaches metrics and log; `took_s` where the request was read whole."""
         self._metrics.requests.labels(answer.endpoint, answer.outcome.value).inc()
+        if self._failures.note(answer.endpoint, answer.outcome, took_s=took_s or 0.0):
+            self._metrics.answered_late.labels(answer.endpoint).inc()
+        if took_s is not None and answer.endpoint:
+            self._metrics.answer_seconds.observe(took_s)
         if answer.outcome not in _UNREMARKABLE:
             self._occurrences.note(answer.outcome, answer.endpoint)
+
+    def expect(self, endpoints: Iterable[str]) -> None:
+        """Their requests are counted from 0: what has no sample before its first event has no rate at it."""
+        for endpoint in endpoints:
+            for outcome in set(Outcome) - (_OF_NO_ENDPOINT - {Outcome.MALFORMED}):
+                self._metrics.requests.labels(endpoint, outcome.value)
+            self._metrics.answered_late.labels(endpoint)
+        for outcome in _OF_NO_ENDPOINT:
+            self._metrics.requests.labels("", outcome.value)
 
     async def stop(self, *, within_s: float) -> None:
         """New deliveries are refused from now on; returns when those that came are answered, or time is up."""

@@ -73,6 +73,7 @@ class Storage:
             oldest_seconds=0.0 if oldest is None else max(0.0, time.time() - oldest / 1000),
             free_bytes=free,
             usable=self.spool_usable,
+            bytes_max=self._bytes_max,
         )
 
     async def start(self) -> None:

@@ -29,6 +29,8 @@ class ProducerSupervisor:
     ) -> None:
         self._arguments = producer_arguments(settings)
         self._metrics = metrics
+        for reason in ("refused", "hung"):
+            metrics.producers_replaced.labels(reason)
         self._jitter = jitter
         self._log = structlog.get_logger("ingest")
         self._connecting: asyncio.Task[None] | None = None

@@ -14,6 +14,7 @@ from ops.reloading import Reading, Source, reloading
 from ops.service import Signals, run_service
 from ops.supervision import Parent, supervise
 from ops.worker import Tie, Worker, WorkerCount, WorkerPlace
+from processors.provider import discover
 from schemas.settings import Settings
 
 # For what an orderly end does beside answering and flushing.
@@ -66,10 +67,11 @@ async def _serve(source: Source, settings: Settings, worker: Worker | None, sign
         registry=registry,
         stamps=stamps,
         reuse_port=worker is not None,
+        patience={name: provider.patience for name, provider in discover().items()},
     ) as running:
 
         def apply(reading: Reading) -> None:
-            running.endpoints.replace(reading.settings.endpoints)
+            running.replace_endpoints(reading.settings.endpoints)
 
         async with (
             admin(

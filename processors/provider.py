@@ -16,6 +16,7 @@ from processors.signatures import Claim
 from processors.times import Occurred
 from schemas.delivery import Delivery
 from schemas.event_data import Data
+from schemas.patience import Patience
 from schemas.rejections import Rejection
 from schemas.settings import EndpointSettings, SignaturePolicy
 from schemas.vocabulary import Domain
@@ -82,13 +83,15 @@ class Provider:
     """One platform.
 
     `claim` reads what a delivery says of its signature: None when it carries none, a rejection when it is malformed.
-    `interpret` is total: any JSON object gives an interpretation or a rejection, never an error.
+    `interpret` is total: any JSON object gives an interpretation or a rejection, never an error. `patience` is what it
+    does to an endpoint that fails.
     """
 
     name: str
     signature_policy: SignaturePolicy
     claim: Callable[[Delivery, EndpointSettings], Claim | Rejection | None]
     interpret: Callable[[Message], Interpretation | Rejection]
+    patience: Patience
     samples: tuple[Sample, ...]
 
 

@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from schemas.metrics_answers import AnswerFigures, AnswerGauges
+
 # Around the deadline for Kafka (1.5 s by default) and the 5 s in which ShipStream wants its answer:
 # https://docs.shipstream.io/merchant-api/webhook
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 40.0)
@@ -25,6 +27,7 @@ class SpoolFigures:
     oldest_seconds: float = 0.0
     free_bytes: int = 0
     usable: bool = False
+    bytes_max: int = 0
 
 
 class SpoolGauges(Collector):
@@ -39,8 +42,9 @@ class SpoolGauges(Collector):
         for name, meaning, value in (
             ("deliveries", "Deliveries on this machine's disk that wait for Kafka.", now.deliveries),
             ("refused", "Deliveries on disk that Kafka refuses; a person must look.", now.refused),
-            ("bytes", "What they take of the disk.", now.bytes_used),
-            ("oldest_seconds", "Age of the oldest one.", now.oldest_seconds),
+            ("bytes", "What spooled deliveries take of the disk.", now.bytes_used),
+            ("bytes_max", "What they may take of it: `ingest.spool_bytes_max`, 0 for no spool.", now.bytes_max),
+            ("oldest_seconds", "Age of the oldest spooled delivery; 0 without one.", now.oldest_seconds),
             ("free_bytes", "Free on the spool's disk.", now.free_bytes),
             ("usable", "1 while the disk takes deliveries.", float(now.usable)),
         ):
@@ -63,6 +67,18 @@ class IngestMetrics:
             "dropstream_ingest_body_bytes",
             "Bytes of the bodies that were answered 200.",
             ("endpoint",),
+            registry=registry,
+        )
+        self.answered_late = Counter(
+            "dropstream_ingest_answered_late",
+            "Deliveries answered 200 later than the provider waits; it takes them for failed and sends them again.",
+            ("endpoint",),
+            registry=registry,
+        )
+        self.answer_seconds = Histogram(
+            "dropstream_ingest_answer_seconds",
+            "From a request's headers to its answer, requests of configured endpoints, whatever the answer.",
+            buckets=_SECONDS,
             registry=registry,
         )
         self.acknowledge_seconds = Histogram(
@@ -105,14 +121,24 @@ class IngestMetrics:
             registry=registry,
         )
 
+        self._clock = Gauge(
+            "dropstream_ingest_clock_timestamp_seconds",
+            "This machine's time; against the scraper's own it shows a clock that is wrong.",
+            registry=registry,
+        )
+
     def observe(
         self,
         *,
         in_flight_bytes: Callable[[], int],
         producer_connected: Callable[[], bool],
         spool: Callable[[], SpoolFigures],
+        answers: Callable[[], Iterable[AnswerFigures]],
+        clock: Callable[[], float],
     ) -> None:
         """Reads these whenever the registry is scraped."""
         self._in_flight_bytes.set_function(in_flight_bytes)
         self._producer_connected.set_function(producer_connected)
+        self._clock.set_function(clock)
         self._registry.register(SpoolGauges(spool))
+        self._registry.register(AnswerGauges(answers))

@@ -17,6 +17,7 @@ from processors.signatures import Claim, hex_text, mac, segments, single_header
 from processors.times import Occurred, occurred_at
 from schemas.delivery import Delivery, rfc3339
 from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
+from schemas.patience import Loss, Patience
 from schemas.rejections import Reason, Rejection
 from schemas.settings import EndpointSettings
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus, TimeQuality
@@ -242,6 +243,14 @@ PROVIDER = Provider(
     signature_policy="require",
     claim=_claim,
     interpret=_interpret,
+    # Ten tries in 72 hours, then the delivery is lost; "continued" failures may disable webhooks for the whole account.
+    # How many it does not say, so the 72 hours are the limit: https://docs.dreamship.com/reference/webhooks
+    patience=Patience(
+        loss=Loss.ACCOUNT,
+        source="https://docs.dreamship.com/reference/webhooks",
+        failing_s_max=72 * 3_600,
+        answer_within_s=30,
+    ),
     samples=(
         Sample("dreamship-advanced", "Dreamship advanced", _advanced_sample, _sign, _CHANGED),
         Sample("dreamship-basic", "Dreamship basic", _basic_sample, _sign, _CHANGED),

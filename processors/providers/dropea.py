@@ -21,6 +21,7 @@ from processors.signatures import Claim, base64_text, hex_text, mac, single_head
 from processors.times import occurred_at, occurred_at_wall_time
 from schemas.delivery import Delivery, rfc3339, timestamp_ms
 from schemas.event_data import IncidentData, Item, OrderData, OtherData, Shipment
+from schemas.patience import Loss, Patience
 from schemas.rejections import Reason, Rejection
 from schemas.settings import EndpointSettings
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus
@@ -277,6 +278,14 @@ PROVIDER = Provider(
     signature_policy="verify-if-present",
     claim=_claim,
     interpret=_interpret,
+    # v2: three consecutive failures switch a subscription off; an answer within 5 s. v1 says nothing of either, and is
+    # held to the same: https://public-api.dropea.com/dropshipper/openapi.json
+    patience=Patience(
+        loss=Loss.SUBSCRIPTION,
+        source="https://public-api.dropea.com/dropshipper/openapi.json",
+        failures_max=3,
+        answer_within_s=5,
+    ),
     samples=(
         Sample("dropea-v1-order", "Dropea v1", _ORDER_V1, _sign_v1, ("dropstream.order.status_changed",)),
         Sample("dropea-v1-incident", "Dropea v1", _INCIDENT_V1, _sign_v1, ("dropstream.incident.status_changed",)),

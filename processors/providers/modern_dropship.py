@@ -19,6 +19,7 @@ from processors.signatures import Claim, base64_text, hex_text, mac, segments, s
 from processors.times import Occurred, occurred_at, read_instant
 from schemas.delivery import Delivery, rfc3339
 from schemas.event_data import CatalogData, InventoryData, Item, OrderData, OtherData, Shipment
+from schemas.patience import Loss, Patience
 from schemas.rejections import Reason, Rejection
 from schemas.settings import EndpointSettings, SignatureScheme
 from schemas.vocabulary import Domain, OrderStatus
@@ -221,6 +222,12 @@ PROVIDER = Provider(
     signature_policy="require",
     claim=_claim,
     interpret=_interpret,
+    # Three days without an accepted request: "FAILED", and deactivated. How fast we must answer is not said.
+    patience=Patience(
+        loss=Loss.SUBSCRIPTION,
+        source="https://moderndropship.frontkb.com/en/articles/8868929",
+        failing_s_max=72 * 3_600,
+    ),
     samples=(
         Sample("modern-dropship", "Modern Dropship", _sample, _sign, ("dropstream.inventory.quantity_changed",) * 2),
     ),

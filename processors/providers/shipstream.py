@@ -17,6 +17,7 @@ from processors.signatures import Claim, base64_text, mac, single_header
 from processors.times import occurred_at
 from schemas.delivery import Delivery, rfc3339, timestamp_ms
 from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
+from schemas.patience import Loss, Patience
 from schemas.rejections import Reason, Rejection
 from schemas.settings import EndpointSettings
 from schemas.vocabulary import Domain, OrderStatus
@@ -323,6 +324,14 @@ PROVIDER = Provider(
     signature_policy="require",
     claim=_claim,
     interpret=_interpret,
+    # 14 retries, the last 104 hours after the first try; then that delivery is "failed" for good. Nothing is said of
+    # switching a webhook off. An answer within 5 s: https://docs.shipstream.io/merchant-api/webhook
+    patience=Patience(
+        loss=Loss.DELIVERY,
+        source="https://docs.shipstream.io/merchant-api/webhook",
+        failing_s_max=104 * 3_600,
+        answer_within_s=5,
+    ),
     samples=(
         Sample("shipstream-order-created", "ShipStream", _sample_order, _sign, _CREATED),
         Sample("shipstream-inventory-adjusted", "ShipStream", _sample_adjustment, _sign, (_ADJUSTED,)),

@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry
 from ingest.answers import Outcome
 from ingest.connections import ConnectionServer
 from ingest.endpoints import EndpointTable
+from ingest.failures import Failures
 from ingest.limits import ByteBudget, Hold
 from ingest.occurrences import Occurrences
 from ingest.receive import Receiver, Stamps
@@ -111,6 +112,7 @@ class Door:
             stamps=Stamps(new_id=lambda: next(numbers), now=lambda: datetime.now(UTC)),
             metrics=metrics,
             occurrences=Occurrences(now=time.monotonic),
+            failures=Failures({}, providers=dict, now=time.time),
         )
         self.server = ConnectionServer(
             self.receiver, limits=connection_limits(settings.ingest), count=self.receiver.count, metrics=metrics

@@ -1,0 +1,82 @@
+"""How an endpoint's provider sees us: how often we failed it in a row, since when, and when we last did not.
+
+It decides which answers a provider takes for failures. It knows this process alone; what several see is put together by
+whoever scrapes them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ingest.answers import Outcome
+from schemas.metrics_answers import AnswerFigures
+from schemas.patience import Patience
+
+_SUCCESSES = frozenset({Outcome.STORED, Outcome.SPOOLED})
+# What no provider's delivery is answered: providers POST, and to a path that is right.
+_NO_DELIVERY = frozenset({Outcome.CHECKED, Outcome.METHOD_REFUSED, Outcome.NOT_FOUND})
+
+
+@dataclass(slots=True)
+class _Record:
+    in_a_row: int = 0
+    failing_since: float = 0.0
+    succeeded_at: float | None = None
+    failed_at: float | None = None
+
+
+class Failures:
+    """`providers` gives the provider of each endpoint as configured now; `now` is in seconds since 1970."""
+
+    def __init__(
+        self,
+        patience: Mapping[str, Patience],
+        *,
+        providers: Callable[[], Mapping[str, str]],
+        now: Callable[[], float],
+    ) -> None:
+        self._patience = patience
+        self._providers = providers
+        self._now = now
+        self._records: dict[str, _Record] = {}
+
+    def note(self, endpoint: str, outcome: Outcome, *, took_s: float) -> bool:
+        """One more answer of a configured endpoint ("" for none); whether it is a success that came too late."""
+        if not endpoint or outcome in _NO_DELIVERY:
+            return False
+        late = outcome in _SUCCESSES and self._is_late(endpoint, took_s)
+        record = self._records.setdefault(endpoint, _Record())
+        now = self._now()
+        if outcome in _SUCCESSES and not late:
+            record.in_a_row, record.succeeded_at = 0, now
+            return False
+        if not record.in_a_row:
+            record.failing_since = now
+        record.in_a_row += 1
+        record.failed_at = now
+        return late
+
+    def figures(self) -> list[AnswerFigures]:
+        """How every endpoint that is configured now stands; what is known of others is forgotten."""
+        providers = self._providers()
+        self._records = {name: record for name, record in self._records.items() if name in providers}
+        return [self._figure(name, provider) for name, provider in providers.items()]
+
+    def _figure(self, name: str, provider: str) -> AnswerFigures:
+        record, patience = self._records.get(name, _Record()), self._patience.get(provider)
+        # A clock that was set back must not make it less than nothing.
+        failing_s = max(0.0, self._now() - record.failing_since) if record.in_a_row else 0.0
+        used = patience.used_ratio(failures=record.in_a_row, failing_s=failing_s) if patience else 0.0
+        return AnswerFigures(
+            endpoint=name,
+            failures_in_a_row=record.in_a_row,
+            failing_seconds=failing_s,
+            budget_used_ratio=used,
+            failures_allowed=patience.failures_max if patience else None,
+            failing_seconds_allowed=patience.failing_s_max if patience else None,
+            succeeded_at=record.succeeded_at,
+            failed_at=record.failed_at,
+        )
+
+    def _is_late(self, endpoint: str, took_s: float) -> bool:
+        patience = self._patience.get(self._providers().get(endpoint, ""))
+        return patience is not None and patience.answer_within_s is not None and took_s > patience.answer_within_s

@@ -1,0 +1,37 @@
+"""How long a provider bears with an endpoint that fails, and what it does then.
+
+Each provider's own is in its file `processors/providers/<name>.py`, with the page that says so. The ingress measures
+what has been used of it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Loss(StrEnum):
+    """What is gone when a provider's patience is."""
+
+    DELIVERY = "delivery"  # It is given up; the webhook stays on.
+    SUBSCRIPTION = "subscription"  # Off until a person switches it on again.
+    ACCOUNT = "account"  # Every webhook of the account, those that work too.
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """The limits that a provider names; None where it names none.
+
+    `failures_max` counts answers that are no success, one after the other. `failing_s_max` is the time since the first
+    of them. A 200 later than `answer_within_s` is a failure to the provider. `source` is the vendor's page.
+    """
+
+    loss: Loss
+    source: str
+    failures_max: int | None = None
+    failing_s_max: int | None = None
+    answer_within_s: float | None = None
+
+    def used_ratio(self, *, failures: int, failing_s: float) -> float:
+        """How much of the patience is used, from 0 to 1: of the limit that is nearer."""
+        by_count = failures / self.failures_max if self.failures_max else 0.0
+        by_time = failing_s / self.failing_s_max if self.failing_s_max else 0.0
+        return max(0.0, min(1.0, max(by_count, by_time)))
