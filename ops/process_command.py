@@ -81,6 +81,8 @@ async def _work(
     def apply(reading: Reading) -> None:
         nonlocal known
         known = reading.settings.endpoints
+        for name in groups:
+            metrics.expect_endpoints(name, known)
 
     if "deliver" in names:
         groups["deliver"] = deliver_group(settings, discover(), metrics, signals.stopping, endpoints=lambda: known)

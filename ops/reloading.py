@@ -81,6 +81,38 @@ def texts(folder: Path) -> tuple[Path, ...]:
     return _started(folder), _current(folder), _next(folder)
 
 
+class ReloadMetrics:
+    """What is told of readings of the configuration; the first one, at the start, was good."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._reloads = Counter(
+            "dropstream_config_reloads", "The configuration read again, by result.", ["result"], registry=registry
+        )
+        for result in ("ok", "failed"):
+            self._reloads.labels(result)
+        self._sound = Gauge(
+            "dropstream_config_reload_sound",
+            "0 where the configuration was refused when it was last read; the one before is in use.",
+            registry=registry,
+        )
+        self._sound.set(1)
+        self._loaded_at = Gauge(
+            "dropstream_config_loaded_timestamp_seconds", "When the configuration in use was read.", registry=registry
+        )
+        self._loaded_at.set_to_current_time()
+
+    def taken(self) -> None:
+        """A reading is in use."""
+        self._reloads.labels("ok").inc()
+        self._sound.set(1)
+        self._loaded_at.set_to_current_time()
+
+    def refused(self) -> None:
+        """A reading was not usable."""
+        self._reloads.labels("failed").inc()
+        self._sound.set(0)
+
+
 @asynccontextmanager
 async def reloading(
     source: Source,
@@ -91,15 +123,7 @@ async def reloading(
     apply: Callable[[Reading], None],
 ) -> AsyncIterator[None]:
     """Inside, `apply` is given what `source` says each time that `asked` is set, unless it has a fault."""
-    reloads = Counter(
-        "dropstream_config_reloads", "The configuration read again, by result.", ["result"], registry=registry
-    )
-    for result in ("ok", "failed"):
-        reloads.labels(result)
-    loaded_at = Gauge(
-        "dropstream_config_loaded_timestamp_seconds", "When the configuration in use was read.", registry=registry
-    )
-    loaded_at.set_to_current_time()
+    metrics = ReloadMetrics(registry)
 
     async def follow() -> None:
         known = first
@@ -111,12 +135,11 @@ async def reloading(
                     reading = await _beside(source.read)
                 apply(reading)
             except Exception as error:  # noqa: BLE001 a reload that fails, however, changes nothing
-                reloads.labels("failed").inc()
+                metrics.refused()
                 faults = _faults(error)
                 _log.error("configuration_refused", file=str(source.file), faults=faults, in_use="the one before")
                 continue
-            reloads.labels("ok").inc()
-            loaded_at.set_to_current_time()
+            metrics.taken()
             _tell(source, known, first, reading.settings)
             known = reading.settings
 

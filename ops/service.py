@@ -11,6 +11,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from prometheus_client import disable_created_metrics
+
 from ops.event_loop import run
 from schemas.logs import configure_logging
 
@@ -34,6 +36,8 @@ class Signals:
 def run_service(main: Callable[[Signals], Awaitable[None]], *, reloads: bool = False) -> None:
     """Runs `main` to its end; logs go to stderr, JSON unless a person watches. `reloads`: it heeds `reload`."""
     configure_logging(json=not sys.stderr.isatty())
+    # When each counter began is known from when its process did; it would be one more series for each.
+    disable_created_metrics()  # type: ignore[no-untyped-call] # it ships without
     run(_with_signals(main, reloads=reloads))
 
 

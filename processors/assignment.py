@@ -67,17 +67,21 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
             self._noted.clear()
             for source in list(self._open):
                 self._drop(source)
+            self._show()
         _log.info("partitions_revoked", group=self.work.name, count=len(revoked))
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Notes the partitions; nothing is fetched from one before it is open."""
         self._told = True
+        for source in self._kept.keys() - set(assigned):
+            self.work.metrics.hide_partition(self.work.name, source.partition)
         self.consumer.pause(*assigned)
         for source in assigned:
             # A position of some kind, or the client looks for one by itself; opening sets the real one.
             self.consumer.seek(source, 0)
         self._noted.update(assigned)
         self._kept = {source: self._kept.get(source) or Kept(self.work.new_state()) for source in assigned}
+        self._show()
         _log.info("partitions_assigned", group=self.work.name, count=len(assigned))
 
     async def open_noted(self) -> Exception | None:
@@ -86,6 +90,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
             return None
         async with self._lock:
             self._noted &= self.consumer.assignment()
+            self._show()
             errors = await asyncio.gather(*map(self._open_one, sorted(self._noted)))
         return next((error for error in errors if error is not None), None)
 
@@ -96,6 +101,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
                 self._drop(source)
                 self.consumer.pause(source)
                 self._noted.add(source)
+            self._show()
 
     async def process(self, batches: Batches) -> bool:
         """One transaction per partition, side by side; one that fails is opened anew later, and its records come again.
@@ -143,7 +149,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
             return error
         self._noted.discard(source)
         self.consumer.resume(source)
-        work.metrics.partitions_open.labels(work.name).set(len(self._open))
+        self._show()
         return None
 
     async def _transact(self, partition: Partition[StateT], records: Sequence[ConsumerRecord]) -> None:
@@ -175,6 +181,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
             self._drop(source)
             self.consumer.pause(source)
             self._noted.add(source)
+            self._show()
             return None
 
     async def _is_caught_up(self, source: TopicPartition) -> bool:
@@ -185,4 +192,10 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
         task = asyncio.create_task(self._open.pop(source).close())
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
-        self.work.metrics.partitions_open.labels(self.work.name).set(len(self._open))
+        self._show()
+
+    def _show(self) -> None:
+        """Whatever changed `_open` or `_noted` calls it."""
+        metrics, name = self.work.metrics, self.work.name
+        metrics.partitions_open.labels(name).set(len(self._open))
+        metrics.partitions_opening.labels(name).set(len(self._noted))

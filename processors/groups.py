@@ -45,6 +45,9 @@ def deliver_group(
     `endpoints` is asked at the start of each transaction; without it those of the settings stay.
     """
     known = endpoints or (lambda: settings.endpoints)
+    metrics.secrets.watch(known)
+    metrics.expect_group("deliver")
+    metrics.expect_endpoints("deliver", known())
 
     def new_step() -> Callable[[RawRecord, Seen], tuple[Record, ...]]:
         rules = deliver_rules(known(), settings, providers)
@@ -64,6 +67,8 @@ def deliver_group(
 
 def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asyncio.Event) -> Group[Tracking]:
     """Group `sequence`: observations to gaps, until `stopping` is set."""
+    metrics.expect_group("sequence")
+    metrics.expect_endpoints("sequence", settings.endpoints)
     rules = GapRules(
         grace=timedelta(seconds=settings.sequence.grace_seconds),
         lost_after=timedelta(hours=settings.sequence.lost_after_hours),

@@ -160,6 +160,7 @@ class Group(Generic[StateT]):
     async def _back_off(self, event: str, error: BaseException | None) -> None:
         delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1)  # noqa: S311 jitter
         self._failures += 1
+        self.work.metrics.rounds_failed.labels(self.work.name, event).inc()
         _log.warning(event, group=self.work.name, error=repr(error), retry_in_s=round(delay_s, 1))
         await self._pause(delay_s)
 

@@ -169,8 +169,10 @@ def check_figures(figures: str) -> None:
         'records_total{group="deliver"} 36.0',
         'outputs_total{group="deliver",topic="rejected"} 2.0',
         'outputs_total{group="deliver",topic="duplicates"} 4.0',
-        'rejected_total{group="deliver",reason="endpoint_unknown"} 1.0',
-        'rejected_total{group="deliver",reason="signature_invalid"} 1.0',
+        'rejected_total{endpoint="",group="deliver",reason="endpoint_unknown"} 1.0',
+        'rejected_total{endpoint="dropea",group="deliver",reason="signature_invalid"} 1.0',
+        'rejected_total{endpoint="dropea",group="deliver",reason="secret_expired"} 0.0',
+        'partitions_opening{group="deliver"} 0.0',
         'partitions_open{group="deliver"} 3.0',
     ):
         assert f"dropstream_process_{sample}" in lines, sample
