@@ -6,7 +6,7 @@ BIN := .venv/bin
 ENVIRONMENT := .venv/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test chaos bench lint format schemas freeze lock clean
+.PHONY: help env run test chaos bench lint format schemas freeze metrics promtool lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -50,6 +50,17 @@ freeze: env  ## keeps the schemas of today as those of the released version; onc
 		folder=schemas/json/released/$$version; \
 		test ! -e $$folder || { echo "$$folder is released already; give pyproject.toml the new version first" >&2; exit 1; }; \
 		mkdir -p $$folder && cp schemas/json/*.v1.json $$folder/ && rm $$folder/asyncapi.v1.json && echo $$folder
+
+metrics: env  ## writes the table of all metrics anew from the code
+	@$(BIN)/python -m ops.metrics_table docs/metrics.md
+
+promtool: .dropstream/tools/promtool  ## what tests the alerts, pinned; needs Go and some minutes, once
+
+.dropstream/tools/promtool: deploy/prometheus/promtool/go.mod deploy/prometheus/promtool/go.sum
+	@echo "Building promtool (once, about three minutes) ..."
+	@mkdir -p $(@D)
+	@cd deploy/prometheus/promtool && CGO_ENABLED=0 go build -mod=readonly -tags remove_all_sd -o $(abspath $@) \
+		github.com/prometheus/prometheus/cmd/promtool
 
 lock: env  ## pins every dependency anew, with hashes
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra in-memory \
