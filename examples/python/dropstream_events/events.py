@@ -131,6 +131,7 @@ class Event:
     delivery: str
     bodydiffers: bool
     replay: str | None
+    traceparent: str | None
     dataschema: str
     data: Data
 
@@ -177,6 +178,7 @@ def _event(fields: Fields, data: Data) -> Event:
         delivery=fields["delivery"],
         bodydiffers=fields.get("bodydiffers", False),
         replay=fields.get("replay"),
+        traceparent=fields.get("traceparent"),
         dataschema=fields["dataschema"],
         data=data,
     )
