@@ -5,6 +5,7 @@ An outcome is the reason code of response, metric and log alike. The bodies of a
 
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -52,6 +53,7 @@ _STATUS = {
     Outcome.STOPPING: 503,
     Outcome.FAILED: 503,
 }
+_STORED = "HTTP/1.1 200 OK\r\nServer: dropstream\r\n"
 # After these the connection cannot, or should not, carry another request.
 _CLOSING = frozenset({Outcome.MALFORMED, Outcome.BODY_TOO_LARGE, Outcome.BODY_TOO_SLOW, Outcome.STOPPING})
 
@@ -68,6 +70,24 @@ class Answer:
 
 def response(answer: Answer) -> web.Response:
     """A fresh HTTP response; it names no software version."""
+    made = web.Response(status=_STATUS[answer.outcome], headers=_headers(answer))
+    if answer.outcome in _CLOSING:
+        made.force_close()
+    return made
+
+
+def wire(answer: Answer, *, date: str) -> bytes:
+    """The same response as bytes of HTTP/1.1, on a connection that stays open."""
+    if answer.outcome is Outcome.STORED:
+        head = f"{_STORED}Dropstream-Delivery: {answer.delivery_id}\r\n"
+    else:
+        status = HTTPStatus(_STATUS[answer.outcome])
+        fields = "".join(f"{name}: {value}\r\n" for name, value in _headers(answer).items())
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\n{fields}"
+    return f"{head}Content-Length: 0\r\nDate: {date}\r\n\r\n".encode("latin-1")
+
+
+def _headers(answer: Answer) -> dict[str, str]:
     status = _STATUS[answer.outcome]
     headers = {"Server": "dropstream"}
     if answer.delivery_id:
@@ -76,7 +96,4 @@ def response(answer: Answer) -> web.Response:
         headers["Allow"] = ALLOWED_METHODS
     if status in {429, 503}:
         headers["Retry-After"] = str(answer.retry_after_s)
-    made = web.Response(status=status, headers=headers)
-    if answer.outcome in _CLOSING:
-        made.force_close()
-    return made
+    return headers

@@ -1,5 +1,7 @@
 """The HTTP server under the receiver: aiohttp's low-level one, with strangers kept quiet and in bounds.
 
+A connection begins as a lean one (`ingest.lean`) and becomes a full one, here, with the first request that needs it.
+
 aiohttp logs a traceback for each malformed request and shows its bytes in the answer; here it is counted and answered
 with nothing. It waits for ever for who is slow; here `ingest.watchdog` says when that ends. No Application and no
 router: they cost more than all the rest of a request.
@@ -15,6 +17,7 @@ from aiohttp.http import HttpProcessingError, RawRequestMessage
 
 from ingest.answers import Answer, Outcome, response
 from ingest.body import DEADLINE
+from ingest.lean import Begins, LeanConnection
 from ingest.refusal import Refusal
 from ingest.watchdog import Closed, ConnectionLimits, Doing, Watchdog
 from schemas.metrics_ingest import IngestMetrics
@@ -149,34 +152,55 @@ class ConnectionServer(web.Server):
     """
 
     def __init__(
-        self, handler: Handler, *, limits: ConnectionLimits, count: Callable[[Answer], None], metrics: IngestMetrics
+        self,
+        handler: Handler,
+        *,
+        begins: Begins,
+        limits: ConnectionLimits,
+        count: Callable[[Answer], None],
+        metrics: IngestMetrics,
     ) -> None:
         super().__init__(handler)
+        self._begins = begins
         self.limits = limits
         self.count = count
+        self.closing = False
         self._closed = metrics.connections_closed
         for reason in Closed:
             self._closed.labels(reason.value)
-        self._open: set[Connection] = set()
+        self._open: set[Connection | LeanConnection] = set()
         self._refused: set[Refusal] = set()
         self._sweep: asyncio.TimerHandle | None = None
         metrics.connections_open.set_function(lambda: len(self._open))
 
     def __call__(self) -> web.RequestHandler:
+        # The event loop wants a protocol; only aiohttp's types want this one.
         if len(self._open) < self.limits.connections_max:
-            return Connection(self, loop=self._loop)
+            return cast(web.RequestHandler, LeanConnection(self, self._begins, loop=self._loop))
         self.count(Answer(Outcome.CONNECTIONS_FULL))
         self._closed.labels(Closed.REFUSED.value).inc()
-        # The event loop wants a protocol; only aiohttp's types want this one.
         return cast(web.RequestHandler, Refusal(self._refused, answered=len(self._refused) < _REFUSALS_MAX))
 
-    def opened(self, connection: Connection) -> None:
+    @property
+    def open_count(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
+    def full_connection(self) -> Connection:
+        """One that knows all of HTTP, to go on where a lean one ends."""
+        return Connection(self, loop=self._loop)
+
+    def replaced(self, connection: LeanConnection) -> None:
+        """Its place is taken by a full one; nothing has ended."""
+        self._open.discard(connection)
+
+    def opened(self, connection: Connection | LeanConnection) -> None:
         """Watched from now on; the first one starts the sweep."""
         self._open.add(connection)
         if self._sweep is None:
             self._sweep = self._loop.call_later(self.limits.sweep_s, self._look)
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: Connection | LeanConnection) -> None:
         """Counted by its reason; once."""
         if connection in self._open:
             self._open.remove(connection)
@@ -184,6 +208,10 @@ class ConnectionServer(web.Server):
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 aiohttp's own signature
         """Closes what is left, within `timeout` seconds, and looks no more."""
+        self.closing = True
+        for connection in tuple(self._open):
+            if isinstance(connection, LeanConnection):
+                connection.close_when_idle()
         await super().shutdown(timeout)
         if self._sweep is not None:
             self._sweep.cancel()

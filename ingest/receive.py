@@ -8,12 +8,14 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp.http import RawRequestMessage
+from prometheus_client import Counter
 
 from ingest.answers import Answer, Outcome, response
 from ingest.body import read_body
@@ -35,11 +37,17 @@ _LENGTH_DIGITS_MAX = 20
 _TRACEPARENT = TRACEPARENT.encode()
 
 
+RawHeaders = Sequence[tuple[bytes, bytes]]
+
+
 class Durable(Protocol):
     """Where deliveries are made durable."""
 
     async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:
         """Where the record is durable now, or that it is not; shares `hold` with whoever needs its bytes longer."""
+
+    def begin(self, record: PendingRecord, hold: Hold, on_outcome: Callable[[Outcome], None]) -> None:
+        """As `keep`, and tells when it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,9 @@ class Receiver:
         self._metrics = metrics
         self._occurrences = occurrences
         self._failures = failures
+        # The children of their metrics; to look one up each time costs as much as to parse a header.
+        self._requests: dict[tuple[str, Outcome], Counter] = {}
+        self._body_bytes: dict[str, Counter] = {}
         self.in_progress = 0
         self._idle = asyncio.Event()
         self.stopping = False
@@ -86,9 +97,7 @@ class Receiver:
         try:
             answer = await self._answer(request) if _is_sound(request) else Answer(Outcome.MALFORMED)
         finally:
-            self.in_progress -= 1
-            if not self.in_progress:
-                self._idle.set()
+            self._end_one()
         self.count(answer, took_s=time.perf_counter() - began_at)
         made = response(answer)
         if not request.content.is_eof() or request.method == "CONNECT" or "Upgrade" in request.headers:
@@ -96,9 +105,39 @@ class Receiver:
             made.force_close()
         return made
 
+    def begin(self, message: RawRequestMessage, body: bytes, *, peer: str, on_answer: Callable[[Answer], None]) -> bool:
+        """Whether a whole POST was taken; then `on_answer` is called once. Else it needs the long way, from its start.
+
+        The order is that of `_answer`: endpoint and token, address, then what bounds us.
+        """
+        began_at = time.perf_counter()
+        endpoint = None if self.stopping else self._endpoints.find(message.url.raw_path)
+        if endpoint is None or endpoint.bucket is not None or len(body) > self._settings.body_bytes_max:
+            return False
+        remote = self._remotes.find(peer, message.headers.getall("X-Forwarded-For", ()))
+        hold = Hold(self._budget)
+        if not endpoint.allows(remote) or not hold.grow(_bytes_count(message.raw_headers) + len(body)):
+            return False
+        delivery = self._delivery(message.raw_headers, endpoint, body, remote=remote)
+
+        def finish(outcome: Outcome) -> None:
+            hold.release()
+            self._end_one()
+            answer = self._kept(delivery, outcome)
+            self.count(answer, took_s=time.perf_counter() - began_at)
+            on_answer(answer)
+
+        self.in_progress += 1
+        self._durable.begin(pending_record(delivery, endpoint.lanes), hold, finish)
+        return True
+
     def count(self, answer: Answer, *, took_s: float | None = None) -> None:
         """The one place where an answer reaches metrics and log; `took_s` where the request was read whole."""
-        self._metrics.requests.labels(answer.endpoint, answer.outcome.value).inc()
+        counter = self._requests.get((answer.endpoint, answer.outcome))
+        if counter is None:
+            counter = self._metrics.requests.labels(answer.endpoint, answer.outcome.value)
+            self._requests[answer.endpoint, answer.outcome] = counter
+        counter.inc()
         if self._failures.note(answer.endpoint, answer.outcome, took_s=took_s or 0.0):
             self._metrics.answered_late.labels(answer.endpoint).inc()
         if took_s is not None and answer.endpoint:
@@ -145,7 +184,7 @@ class Receiver:
     async def _take(self, request: web.BaseRequest, endpoint: Endpoint, *, remote: str) -> Answer:
         hold = Hold(self._budget)
         try:
-            if not hold.grow(sum(len(name) + len(value) for name, value in request.raw_headers)):
+            if not hold.grow(_bytes_count(request.raw_headers)):
                 return Answer(Outcome.IN_FLIGHT_FULL, endpoint.name)
             body = await read_body(
                 request,
@@ -155,31 +194,42 @@ class Receiver:
             )
             if isinstance(body, Outcome):
                 return Answer(body, endpoint.name)
-            delivery = self._delivery(request, endpoint, body, remote=remote)
-            return await self._keep(delivery, hold, endpoint)
+            delivery = self._delivery(request.raw_headers, endpoint, body, remote=remote)
+            return self._kept(delivery, await self._durable.keep(pending_record(delivery, endpoint.lanes), hold))
         finally:
             hold.release()
 
-    def _delivery(self, request: web.BaseRequest, endpoint: Endpoint, body: bytes, *, remote: str) -> Delivery:
-        given = [value for name, value in request.raw_headers if name.lower() == _TRACEPARENT]
+    def _delivery(self, received: RawHeaders, endpoint: Endpoint, body: bytes, *, remote: str) -> Delivery:
+        given = [value for name, value in received if len(name) == len(_TRACEPARENT) and name.lower() == _TRACEPARENT]
         return Delivery(
             id=str(self._stamps.new_id()),
             provider=endpoint.provider,
             endpoint=endpoint.name,
             received_at=self._stamps.now(),
             remote=remote,
-            headers=kept_headers(request.raw_headers),
+            headers=kept_headers(received),
             body=body,
             # One that is no traceparent is nobody's fault here: a new trace begins.
             traceparent=read_traceparent(given) or begun_traceparent(self._stamps.random(24)),
         )
 
-    async def _keep(self, delivery: Delivery, hold: Hold, endpoint: Endpoint) -> Answer:
-        outcome = await self._durable.keep(pending_record(delivery, endpoint.lanes), hold)
+    def _kept(self, delivery: Delivery, outcome: Outcome) -> Answer:
         if outcome is Outcome.UNAVAILABLE:
-            return Answer(outcome, endpoint.name)
-        self._metrics.body_bytes.labels(endpoint.name).inc(len(delivery.body))
-        return Answer(outcome, endpoint.name, delivery_id=delivery.id)
+            return Answer(outcome, delivery.endpoint)
+        counter = self._body_bytes.get(delivery.endpoint)
+        if counter is None:
+            counter = self._body_bytes[delivery.endpoint] = self._metrics.body_bytes.labels(delivery.endpoint)
+        counter.inc(len(delivery.body))
+        return Answer(outcome, delivery.endpoint, delivery_id=delivery.id)
+
+    def _end_one(self) -> None:
+        self.in_progress -= 1
+        if not self.in_progress:
+            self._idle.set()
+
+
+def _bytes_count(received: RawHeaders) -> int:
+    return sum([len(name) + len(value) for name, value in received])
 
 
 def _is_sound(request: web.BaseRequest) -> bool:

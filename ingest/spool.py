@@ -80,13 +80,17 @@ class Spool:
 
     def holds(self, endpoint: str) -> bool:
         """Whether records of this endpoint wait, or are on their way here: what comes now must go behind them."""
-        return self._waiting[endpoint] > 0
+        return self._waiting.get(endpoint, 0) > 0
 
     async def put(self, record: PendingRecord) -> bool:
         """Whether the record is on the disk; behind all others of its endpoint that were put before.
 
         After False it may still be written, where the disk was only slow.
         """
+        return await self.written(self.enqueue(record))
+
+    def enqueue(self, record: PendingRecord) -> "Future[bool]":
+        """The future of a record that is on its way to the disk from now on; await it by `written`."""
         self._waiting[record.endpoint] += 1
         done: Future[bool] = self._loop.create_future()
         done.add_done_callback(partial(self._settle, record.endpoint))
@@ -94,6 +98,10 @@ class Spool:
         if not self._writing:
             self._writing = True
             self._loop.call_soon(self._write)
+        return done
+
+    async def written(self, done: "Future[bool]") -> bool:
+        """As `put`, for what was enqueued."""
         await asyncio.wait((done,), timeout=_WRITE_TIMEOUT_S)
         if not done.done():
             self._tell_unusable(f"it took longer than {_WRITE_TIMEOUT_S:.0f} s")

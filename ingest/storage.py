@@ -8,6 +8,7 @@ import contextlib
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -43,6 +44,7 @@ class Storage:
         self._spool: Spool | None = None
         self._filled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._putting: set[asyncio.Task[None]] = set()
 
     @property
     def usable(self) -> bool:
@@ -97,17 +99,54 @@ class Storage:
 
     async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:
         """Returns once the record is durable, and says where; or that neither Kafka nor the spool can take it."""
-        behind = any(spool.holds(record.endpoint) for spool in self._spools)
-        if not behind and self._publisher.connected and await self._publisher.publish(record, hold) is Fate.WRITTEN:
-            return Outcome.STORED
-        if self._spool is not None and await self._spool.put(record):
-            self._filled.set()
-            return Outcome.SPOOLED
-        return Outcome.UNAVAILABLE
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.begin(record, hold, lambda known: None if outcome.done() else outcome.set_result(known))
+        return await outcome
+
+    def begin(self, record: PendingRecord, hold: Hold, on_outcome: Callable[[Outcome], None]) -> None:
+        """As `keep`, and tells when it is known."""
+
+        def go_on(fate: Fate) -> None:
+            if fate is Fate.WRITTEN:
+                on_outcome(Outcome.STORED)
+            else:
+                hold.share()
+                self._put(record, hold, on_outcome)
+
+        if self._publisher.connected and not self._holds(record.endpoint):
+            self._publisher.begin(record, hold, go_on)
+        else:
+            go_on(Fate.UNKNOWN)
+
+    def _put(self, record: PendingRecord, hold: Hold, on_outcome: Callable[[Outcome], None]) -> None:
+        """Into the spool, behind all that was put there before."""
+
+        spool = self._spool
+        if spool is None:
+            hold.release()
+            on_outcome(Outcome.UNAVAILABLE)
+            return
+        done = spool.enqueue(record)
+
+        async def put() -> None:
+            kept = await spool.written(done)
+            hold.release()
+            if kept:
+                self._filled.set()
+            on_outcome(Outcome.SPOOLED if kept else Outcome.UNAVAILABLE)
+
+        task = asyncio.get_running_loop().create_task(put())
+        self._putting.add(task)
+        task.add_done_callback(self._putting.discard)
 
     @property
     def _spools(self) -> list[Spool]:
         return self._left_behind if self._spool is None else [*self._left_behind, self._spool]
+
+    def _holds(self, endpoint: str) -> bool:
+        """Whether deliveries of the endpoint wait somewhere, and newer ones must go behind them."""
+        own = self._spool is not None and self._spool.holds(endpoint)
+        return own or any(spool.holds(endpoint) for spool in self._left_behind)
 
     async def _work(self) -> None:
         try:

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from schemas.records import Headers, RawRecord
 from schemas.trace import TRACEPARENT, read_traceparent
@@ -30,6 +31,7 @@ _HOP_BY_HOP = frozenset(
 )
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
 _LEFT_OUT = _HOP_BY_HOP | _CREDENTIALS | {TRACEPARENT.encode()}
+_NAMES_MAX = 1_024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -83,11 +85,15 @@ def kept_headers(received: Iterable[tuple[bytes, bytes]]) -> Headers:
 
     `traceparent` is a header of ours: the delivery's own, or that of a trace begun for it.
     """
-    return tuple(
-        (name.decode("latin-1"), value)
-        for name, value in ((name.lower(), value) for name, value in received)
-        if name not in _LEFT_OUT and not name.startswith(OWN_PREFIX.encode())
-    )
+    kept = [(_kept_name(name), value) for name, value in received]
+    return tuple([(name, value) for name, value in kept if name is not None])
+
+
+@lru_cache(maxsize=_NAMES_MAX)
+def _kept_name(name: bytes) -> str | None:
+    """The name as it is kept, None where it is left out; senders have few names, and say them with every request."""
+    lower = name.lower()
+    return None if lower in _LEFT_OUT or lower.startswith(OWN_PREFIX.encode()) else lower.decode("latin-1")
 
 
 def raw_key(endpoint: str, lanes: int, body: bytes) -> bytes:
@@ -139,7 +145,8 @@ def read_record(raw: RawRecord) -> Delivery:
 
 def rfc3339(moment: datetime) -> str:
     """`moment` (aware) as RFC 3339 in UTC with microseconds and `Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def timestamp_ms(moment: datetime) -> int:

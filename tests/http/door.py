@@ -10,7 +10,7 @@ import re
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -71,6 +71,16 @@ class Memory:
     def __init__(self) -> None:
         self._number = 0
 
+    def begin(self, record: PendingRecord, hold: Hold, on_outcome: Callable[[Outcome], None]) -> None:
+        """As `keep`, at once or a turn of the loop later."""
+        self._number += 1
+        _taken.get().append(record)
+        if self._number % 3 == 0:
+            asyncio.get_running_loop().call_soon(on_outcome, Outcome.STORED)
+        else:
+            on_outcome(Outcome.STORED)
+        del hold
+
     async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:  # noqa: ARG002 the protocol's own
         """Durable enough for here: it is on the input's list."""
         self._number += 1
@@ -115,7 +125,11 @@ class Door:
             failures=Failures({}, providers=dict, now=time.time),
         )
         self.server = ConnectionServer(
-            self.receiver, limits=connection_limits(settings.ingest), count=self.receiver.count, metrics=metrics
+            self.receiver,
+            begins=self.receiver,
+            limits=connection_limits(settings.ingest),
+            count=self.receiver.count,
+            metrics=metrics,
         )
 
     async def feed_all(self, numbers: Iterable[int], *, seed: int, tally: Tally, together: int = 32) -> None:
@@ -130,7 +144,7 @@ class Door:
             for _ in range(together):
                 clients.create_task(feed_some())
         async with asyncio.timeout(_END_S):
-            while self.server.connections or self.receiver.in_progress or self.budget.held_bytes:  # noqa: ASYNC110
+            while self.server.open_count or self.receiver.in_progress or self.budget.held_bytes:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
     async def close(self) -> None:

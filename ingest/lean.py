@@ -1,0 +1,164 @@
+"""The short way through the server, for what providers send: one whole POST in one read, on a connection kept open.
+
+It parses with aiohttp's own parser and answers without a task, a request object or a response object, which cost more
+than all the rest. Whatever is not that simple - a body in parts, pipelining, another method, anything malformed - goes
+to aiohttp's full connection with its bytes untouched, and so does the rest of that connection.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from aiohttp import HttpVersion11
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import HttpProcessingError, HttpRequestParser, RawRequestMessage
+
+from ingest.answers import Answer, wire
+from ingest.watchdog import Closed
+
+if TYPE_CHECKING:
+    from ingest.connections import ConnectionServer
+
+# aiohttp's own limits for a line and for a field: https://docs.aiohttp.org/en/stable/web_reference.html
+_FIELD_BYTES_MAX = 8_190
+_FIELDS_MAX = 128
+# A read that is longer is not read twice; it begins on the full connection.
+_READ_BYTES_MAX = 65_536
+_LENGTH_DIGITS_MAX = 20
+_POST = b"POST "
+_END_OF_HEAD = b"\r\n\r\n"
+
+OnAnswer = Callable[[Answer], None]
+
+
+class Begins(Protocol):
+    """Who takes whole requests."""
+
+    def begin(self, message: RawRequestMessage, body: bytes, *, peer: str, on_answer: OnAnswer) -> bool:
+        """Whether the request is taken; then `on_answer` is called once. Else nothing has happened."""
+
+
+class LeanConnection(BaseProtocol):
+    """One connection, as long as what it brings is simple."""
+
+    __slots__ = ("_busy", "_held", "_peer", "_receiver", "_requests", "_server", "_since", "closed_for", "heard")
+
+    def __init__(self, server: "ConnectionServer", receiver: Begins, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._server = server
+        self._receiver = receiver
+        self._requests = HttpRequestParser(
+            self,
+            loop,
+            _READ_BYTES_MAX,
+            max_line_size=_FIELD_BYTES_MAX,
+            max_field_size=_FIELD_BYTES_MAX,
+            max_headers=_FIELDS_MAX,
+            auto_decompress=False,
+        )
+        self._peer = ""
+        self._busy = False
+        self._held = b""
+        self._since = loop.time()
+        self.heard = False
+        self.closed_for = Closed.ENDED
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """From here on it is watched."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._server.opened(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """What was taken goes on; nobody reads its answer."""
+        super().connection_lost(exc)
+        self._server.lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        """One read; while a request is handled, what comes is for later, and not much of it is read."""
+        self.heard = True
+        if self._busy:
+            self._held += data
+            # What is left unread when a connection is closed would take its last answer away.
+            if len(self._held) > _READ_BYTES_MAX:
+                self._pause_transport_reading()
+            return
+        whole = self._whole(data)
+        self._busy = True
+        if whole is None or not self._receiver.begin(*whole, peer=self._peer, on_answer=self._answered):
+            self._busy = False
+            self._hand_over(data)
+
+    def pause_reading(self) -> None:
+        """All of a request is here before its body is looked at; its size needs no brake."""
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """As above."""
+
+    def look(self, now: float) -> None:
+        """Ends what is silent, idle, or does not read its answers."""
+        if self._busy or self.transport is None:
+            return  # Ours to end: what it waits for has its own deadline.
+        limits, took_s = self._server.limits, now - self._since
+        overdue: Closed | None = None
+        if self.transport.get_write_buffer_size():
+            overdue = Closed.ANSWER_UNREAD if took_s > limits.answer_s else None
+        elif not self.heard:
+            overdue = Closed.SILENT if took_s > limits.headers_s else None
+        elif took_s > limits.idle_s:
+            overdue = Closed.IDLE
+        if overdue is not None:
+            self.closed_for = overdue
+            self.transport.abort()
+
+    def close_when_idle(self) -> None:
+        """No request more; one that is handled is answered first."""
+        if not self._busy and self.transport is not None:
+            self.transport.close()
+
+    def _whole(self, data: bytes) -> tuple[RawRequestMessage, bytes] | None:
+        """The request that `data` is, where it is exactly one, whole, and read alike by everybody."""
+        if not data.startswith(_POST) or len(data) > _READ_BYTES_MAX:
+            return None
+        try:
+            messages, upgraded, tail = self._requests.feed_data(data)
+        except HttpProcessingError:
+            return None
+        if len(messages) != 1 or upgraded or tail:
+            return None
+        message, payload = messages[0]
+        if not payload.is_eof() or message.should_close or message.chunked or message.upgrade:
+            return None
+        if message.version != HttpVersion11 or len(message.headers.get("Content-Length", "")) > _LENGTH_DIGITS_MAX:
+            return None
+        body = payload.read_nowait()
+        # The parser keeps the beginning of a next request to itself.
+        return (message, body) if data.find(_END_OF_HEAD) + len(_END_OF_HEAD) + len(body) == len(data) else None
+
+    def _answered(self, answer: Answer) -> None:
+        self._busy = False
+        self._since = self._loop.time()
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        transport.write(wire(answer, date=rfc822_formatted_time()))
+        if self._held:
+            held, self._held = self._held, b""
+            self._resume_transport_reading()
+            self.data_received(held)
+        elif self._server.closing:
+            transport.close()
+
+    def _hand_over(self, data: bytes) -> None:
+        """The full connection takes the place of this one, and begins with these bytes."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        full = self._server.full_connection()
+        self.transport = None
+        self._server.replaced(self)
+        transport.set_protocol(full)
+        full.connection_made(transport)
+        full.data_received(data)
