@@ -1,7 +1,7 @@
 """A running ingress under test: its settings, its topic and what is in it. Every wait has a deadline."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from uuid_utils import uuid7
 from ingest.app import Ingress, ingress
 from ingest.receive import Stamps
 from schemas.kafka import client_arguments, reader_arguments
+from schemas.patience import Patience
 from schemas.settings import Settings
 from schemas.topics import record_bytes_max
 from tests.conftest import SettingsFactory
@@ -138,12 +139,16 @@ async def ready(
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, *, stamps: Stamps | None = None, connected: bool = True
+    settings: Settings,
+    *,
+    stamps: Stamps | None = None,
+    connected: bool = True,
+    patience: Mapping[str, Patience] | None = None,
 ) -> AsyncIterator[Serving]:
     """A running ingress; `connected` waits until it takes deliveries."""
     registry = CollectorRegistry()
     stamps = stamps or Stamps(new_id=uuid7, now=lambda: datetime.now(UTC))
-    async with ingress(settings, registry=registry, stamps=stamps) as running:
+    async with ingress(settings, registry=registry, stamps=stamps, patience=patience) as running:
         if connected:
             await until(lambda: running.publisher.connected)
         yield Serving(running, settings, registry)
