@@ -54,7 +54,7 @@ freeze: env  ## keeps the schemas of today as those of the released version; onc
 metrics: env  ## writes the table of all metrics anew from the code
 	@$(BIN)/python -m ops.metrics_table docs/metrics.md
 
-promtool: .dropstream/tools/promtool  ## what tests the alerts, pinned; needs Go and some minutes, once
+promtool: .dropstream/tools/promtool  ## what tests the alerts, pinned; once, with Go, 1.5 GB and some minutes
 
 .dropstream/tools/promtool: deploy/prometheus/promtool/go.mod deploy/prometheus/promtool/go.sum
 	@echo "Building promtool (once, about three minutes) ..."
