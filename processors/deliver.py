@@ -1,7 +1,7 @@
 """One record of `raw` becomes its events, a rejected record, or a note of a retry: the middle of the system, and pure.
 
-verify the exact bytes -> parse -> interpret (times in UTC) -> drop a retry -> route and key. Same record, rules and
-memory, same result, on any machine and any day; nothing is lost, because every path ends in at least one record.
+verify the exact bytes -> parse -> interpret (times in UTC) -> drop a retry -> redact -> route and key. Same record,
+rules and memory, same result, on any machine and any day; nothing is lost: every path ends in at least one record.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 
 from processors.dedupe import Kind, Seen, Sighting, key_of_another_body
 from processors.parse import parse
+from processors.personal import PersonalFields
 from processors.provider import Fact, Interpretation, Message, Provider
+from processors.redaction import redacted_data
 from processors.signatures import judge
 from schemas.delivery import Delivery, read_record
 from schemas.duplicates import duplicate_record
@@ -30,23 +32,26 @@ class Rules:
     """What a delivery is judged by.
 
     `record_bytes_max` bounds every record that it leads to, `replay` marks its events.
+    `redact_personal_data` is for the endpoints that do not say themselves.
     """
 
     endpoints: Mapping[str, EndpointSettings]
     providers: Mapping[str, Provider]
     record_bytes_max: int
     replay: str | None = None
+    redact_personal_data: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Understood:
-    """A delivery that is believed and read, not yet known to be new."""
+    """A delivery that is believed and read, not yet known to be new; `personal` None where nothing is redacted."""
 
     delivery: Delivery
     position: Position
     message: Message
     meaning: Interpretation
     mark: SignatureMark
+    personal: PersonalFields | None
 
 
 def deliver(raw: RawRecord, rules: Rules, seen: Seen) -> tuple[Record, ...]:
@@ -145,7 +150,9 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> _Unders
         return meaning
     if len(meaning.facts) > _FACTS_MAX:
         return Rejection(Reason.BODY_UNRECOGNISED, f"it says {len(meaning.facts)} things; {_FACTS_MAX} are allowed")
-    return _Understood(delivery, position, message, meaning, mark)
+    redacts = endpoint.redact_personal_data
+    redacts = rules.redact_personal_data if redacts is None else redacts
+    return _Understood(delivery, position, message, meaning, mark, provider.personal if redacts else None)
 
 
 def _event_records(known: _Understood, sighting: Sighting, replay: str | None) -> tuple[Record, ...]:
@@ -153,7 +160,7 @@ def _event_records(known: _Understood, sighting: Sighting, replay: str | None) -
     return tuple(
         event_record(
             build_event(
-                data=fact.data,
+                data=redacted_data(fact, known.message, known.personal) if known.personal else fact.data,
                 domain=fact.domain,
                 what=fact.what,
                 entity_id=entity_id,

@@ -23,7 +23,12 @@ def deliver_rules(
     endpoints: Mapping[str, EndpointSettings], settings: Settings, providers: Mapping[str, Provider]
 ) -> Rules:
     """What a delivery is judged by where these are the endpoints."""
-    return Rules(endpoints=endpoints, providers=providers, record_bytes_max=record_bytes_max(settings))
+    return Rules(
+        endpoints=endpoints,
+        providers=providers,
+        record_bytes_max=record_bytes_max(settings),
+        redact_personal_data=settings.process.redact_personal_data,
+    )
 
 
 def new_memory(settings: Settings) -> Seen:

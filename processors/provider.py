@@ -6,12 +6,13 @@ A provider file fills one `Provider` and knows nothing of Kafka, clocks or other
 
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from typing import Any
 
 from processors import providers
+from processors.personal import PersonalFields
 from processors.signatures import Claim
 from processors.times import Occurred
 from schemas.delivery import Delivery
@@ -84,7 +85,7 @@ class Provider:
 
     `claim` reads what a delivery says of its signature: None when it carries none, a rejection when it is malformed.
     `interpret` is total: any JSON object gives an interpretation or a rejection, never an error. `patience` is what it
-    does to an endpoint that fails.
+    does to an endpoint that fails, `personal` names what redaction would not know by its name alone.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Provider:
     interpret: Callable[[Message], Interpretation | Rejection]
     patience: Patience
     samples: tuple[Sample, ...]
+    personal: PersonalFields = field(default_factory=PersonalFields)
 
 
 def discover() -> dict[str, Provider]:

@@ -1,7 +1,7 @@
 """What the `data` of an event holds, per domain; each field null or empty where the provider says nothing.
 
 Numbers that money or stock rest on are decimal text. `payload` always comes last: the provider's JSON that the event
-stands on, unchanged. What may change within a version stands in `schemas.compatibility`.
+stands on, unchanged but for what was redacted. What may change within a version stands in `schemas.compatibility`.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,10 @@ from schemas.vocabulary import Domain, IncidentStatus, OrderStatus
 DecimalText = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$")]
 Payload = Annotated[
     object,
-    Field(description="The provider's JSON that the event stands on, unchanged; any JSON.", examples=[{"id": 1}]),
+    Field(
+        description="The provider's JSON that the event stands on; any JSON, unchanged but for `[redacted]` where set.",
+        examples=[{"id": 1}],
+    ),
 ]
 ProviderStatus = Annotated[
     str | None, Field(description="The provider's word for the status, verbatim.", examples=["complete"])

@@ -160,6 +160,8 @@ class ProcessSettings(Section):
     records_per_round_max: Annotated[int, Field(ge=1)] = 2_000
     dedupe_window_hours: Annotated[int, Field(ge=1)] = 120
     dedupe_keys_max: Annotated[int, Field(ge=1)] = 1_000_000  # per partition
+    # Addresses, names, e-mails and phones in the events' payload; an endpoint can say otherwise.
+    redact_personal_data: bool = False
 
     @model_validator(mode="after")
     def _transaction_ends_first(self) -> "ProcessSettings":
@@ -211,6 +213,7 @@ class EndpointSettings(Section):
     rate_per_second: Annotated[float, Field(gt=0)] | None = None
     burst: Annotated[int, Field(ge=1)] | None = None
     lanes: Annotated[int, Field(ge=1, le=1_000)] = 1
+    redact_personal_data: bool | None = None  # None: as in the table `process`
     enabled: bool = True
 
     @model_validator(mode="after")

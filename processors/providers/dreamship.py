@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from processors.fields import decimal_text, first_id, mapping, objects, text, text_id, truth
+from processors.personal import PersonalFields
 from processors.provider import Fact, Interpretation, Message, Provider, Sample
 from processors.signatures import Claim, hex_text, mac, segments, single_header
 from processors.times import Occurred, occurred_at
@@ -237,6 +238,9 @@ def _sign(body: bytes, secret: bytes, _: datetime) -> dict[str, str]:
 
 
 _CHANGED = ("dropstream.order.status_changed",)
+# Who did it, and a sentence about it; `address` of an order is on the vendor's page, with a person's name and phone.
+_ACTOR = ("event.user", "event.message")
+_PERSONAL = PersonalFields(dict.fromkeys(Domain, (*_ACTOR, "data.address")))
 
 PROVIDER = Provider(
     name="dreamship",
@@ -255,4 +259,5 @@ PROVIDER = Provider(
         Sample("dreamship-advanced", "Dreamship advanced", _advanced_sample, _sign, _CHANGED),
         Sample("dreamship-basic", "Dreamship basic", _basic_sample, _sign, _CHANGED),
     ),
+    personal=_PERSONAL,
 )

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from processors.fields import decimal_text, first_id, mapping, objects, text, text_id
+from processors.personal import PersonalFields
 from processors.provider import Fact, Interpretation, Message, Provider, Sample
 from processors.signatures import Claim, base64_text, hex_text, mac, single_header
 from processors.times import occurred_at, occurred_at_wall_time
@@ -273,6 +274,18 @@ _INCIDENT_V1 = partial(_sample_v1, "incidence:status_update", "incidence_id", "c
 _ORDER_V2 = partial(_sample_v2, "order.created", _SAMPLE_ORDER)
 _ISSUE_V2 = partial(_sample_v2, "issue.created", _SAMPLE_ISSUE)
 
+# The vendor writes English, and now and then the languages of its markets: Spanish, Portuguese, Italian.
+_WORDS = (
+    "direccion domicilio endereco morada indirizzo calle rua ciudad cidade citta provincia distrito codigo_postal",
+    "cep cap",
+    "cliente destinatario comprador apellido apellidos apelido sobrenome cognome",
+    "nombre_cliente nombre_completo nome_cliente nome_completo",
+    "telefono telefone telemovel movil celular cellulare correo correo_electronico",
+    "observaciones observacoes notas comentario comentarios",
+)
+_OWN_FIELDS = ("resource.shipping_address", *" ".join(_WORDS).split())
+_PERSONAL = PersonalFields({Domain.ORDER: _OWN_FIELDS, Domain.INCIDENT: _OWN_FIELDS})
+
 PROVIDER = Provider(
     name="dropea",
     signature_policy="verify-if-present",
@@ -292,4 +305,5 @@ PROVIDER = Provider(
         Sample("dropea-v2-order", "Dropea v2", _ORDER_V2, _sign_v2, ("dropstream.order.created",)),
         Sample("dropea-v2-issue", "Dropea v2", _ISSUE_V2, _sign_v2, ("dropstream.incident.created",)),
     ),
+    personal=_PERSONAL,
 )

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from processors.fields import decimal_text, first_id, mapping, objects, text, text_id, truth
+from processors.personal import PersonalFields
 from processors.provider import Fact, Interpretation, Message, Provider, Sample
 from processors.signatures import Claim, base64_text, hex_text, mac, segments, single_header
 from processors.times import Occurred, occurred_at, read_instant
@@ -217,6 +218,9 @@ def _sign(body: bytes, secret: bytes, at: datetime) -> dict[str, str]:
     return {SignatureScheme().header: f"{timestamp},{mac(secret, timestamp.encode() + b'.' + body).hex()}"}
 
 
+# A packing slip is a page with the address on it, for whoever has its link.
+_PERSONAL = PersonalFields(dict.fromkeys(Domain, ("data.address", "packingSlipUrl", "retailer")))
+
 PROVIDER = Provider(
     name="modern_dropship",
     signature_policy="require",
@@ -231,4 +235,5 @@ PROVIDER = Provider(
     samples=(
         Sample("modern-dropship", "Modern Dropship", _sample, _sign, ("dropstream.inventory.quantity_changed",) * 2),
     ),
+    personal=_PERSONAL,
 )

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from processors.fields import decimal_text, first_id, mapping, objects, text, text_id, whole_number
+from processors.personal import PersonalFields
 from processors.provider import Fact, Interpretation, Message, Provider, Sample
 from processors.signatures import Claim, base64_text, mac, single_header
 from processors.times import occurred_at
@@ -316,6 +317,18 @@ def _sample_adjustment(number: int, at: datetime) -> bytes:
     return _sample_body("inventory:adjusted", number, at, fields)
 
 
+_ADDRESSES = ("message.address", "message.old_address")
+# A carrier's words on a parcel's way, down to the town and the neighbour; `signed_by` and `gift_message` tell by name.
+_TRACKED = ("new_details.location", "new_details.message", "new_details.description")
+_PERSONAL = PersonalFields(
+    {
+        _ORDER: (*_ADDRESSES, *_TRACKED),
+        _INCIDENT: (*_TRACKED, "message.sender_name"),
+        _OTHER: ("message.sender_name",),
+    },
+    maps=("stock_adjustments",),
+)
+
 _ADJUSTED = "dropstream.inventory.adjusted"
 _CREATED = ("dropstream.order.created", _ADJUSTED, _ADJUSTED)
 
@@ -336,4 +349,5 @@ PROVIDER = Provider(
         Sample("shipstream-order-created", "ShipStream", _sample_order, _sign, _CREATED),
         Sample("shipstream-inventory-adjusted", "ShipStream", _sample_adjustment, _sign, (_ADJUSTED,)),
     ),
+    personal=_PERSONAL,
 )
