@@ -75,6 +75,7 @@ async def _work(
 ) -> None:
     registry = CollectorRegistry()
     metrics = ProcessMetrics(registry)
+    mine = settings if worker is None else worker_settings(settings, worker.number)
     groups: dict[str, Runner] = {}
     known = settings.endpoints
 
@@ -85,9 +86,9 @@ async def _work(
             metrics.expect_endpoints(name, known)
 
     if "deliver" in names:
-        groups["deliver"] = deliver_group(settings, discover(), metrics, signals.stopping, endpoints=lambda: known)
+        groups["deliver"] = deliver_group(mine, discover(), metrics, signals.stopping, endpoints=lambda: known)
     if "sequence" in names:
-        groups["sequence"] = sequence_group(settings, metrics, signals.stopping)
+        groups["sequence"] = sequence_group(mine, metrics, signals.stopping)
     ports = settings.process
     async with (
         admin(
@@ -100,6 +101,14 @@ async def _work(
         reloading(source, settings, signals.reload, registry=registry, apply=apply),
     ):
         await run_together(list(groups.values()), signals.stopping)
+
+
+def worker_settings(settings: Settings, number: int) -> Settings:
+    """The settings of one worker of several: each is a member of the groups under a name of its own."""
+    if settings.process.instance_id is None:
+        return settings
+    own = settings.process.model_copy(update={"instance_id": f"{settings.process.instance_id}-{number}"})
+    return settings.model_copy(update={"process": own})
 
 
 def _grace_s(settings: Settings) -> float:

@@ -62,6 +62,8 @@ def group_consumer_arguments(settings: Settings, *, group: str) -> dict[str, Any
     return {
         **reader_arguments(settings),
         "group_id": group,
+        # Static membership (KIP-345): leaving at the end would cause the rebalance that it is to spare.
+        "group_instance_id": process.instance_id,
         "session_timeout_ms": process.session_timeout_ms,
         "heartbeat_interval_ms": process.session_timeout_ms // 3,
         # A member has this long to finish its round when the group rebalances.

@@ -29,6 +29,8 @@ Network = IPv4Network | IPv6Network
 _PREFIX_PATTERN = r"^[A-Za-z0-9._-]{0,128}$"
 # A name, an IPv4 address or an IPv6 address in brackets; then a port.
 _SERVER_PATTERN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
+# Kafka's rule for an instance's name, with room for a worker's number.
+_INSTANCE_PATTERN = r"^[A-Za-z0-9._-]{1,200}$"
 # Part of a URL, of record keys (`provider:endpoint:id`) and of lanes (`endpoint#lane`), so none of their separators.
 ENDPOINT_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
@@ -157,6 +159,8 @@ class ProcessSettings(Section):
     # A transaction must end before the session does: then a frozen owner is fenced before it is replaced.
     session_timeout_ms: Annotated[int, Field(ge=6_000)] = 10_000
     transaction_timeout_ms: Annotated[int, Field(ge=1_000)] = 9_000
+    # A member of this name that comes back within its session has its partitions still: no rebalance. One process each.
+    instance_id: Annotated[str, Field(pattern=_INSTANCE_PATTERN)] | None = None
     records_per_round_max: Annotated[int, Field(ge=1)] = 2_000
     dedupe_window_hours: Annotated[int, Field(ge=1)] = 120
     dedupe_keys_max: Annotated[int, Field(ge=1)] = 1_000_000  # per partition
