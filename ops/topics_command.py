@@ -15,7 +15,7 @@ def show_plan(config: ConfigFile = None) -> None:
 
     Example: dropstream topics plan
     """
-    comparisons = run(read_comparisons(load_settings(config)))
+    comparisons = run(read_comparisons(load_settings(config, signing_secrets=False)))
     _show(comparisons, {})
     if screen.is_terminal() and any(one.verdict != "agrees" for one in comparisons):
         screen.say("dropstream topics apply creates what is missing and alters settings that differ.")
@@ -27,7 +27,7 @@ def apply_plan(config: ConfigFile = None) -> None:
 
     Example: dropstream topics apply --config dropstream.toml
     """
-    applied = run(apply(load_settings(config)))
+    applied = run(apply(load_settings(config, signing_secrets=False)))
     done = {**dict.fromkeys(applied.altered, "altered"), **dict.fromkeys(applied.created, "created")}
     _show(applied.now, done)
     left = [one for one in applied.now if one.verdict != "agrees"]
