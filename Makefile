@@ -6,7 +6,7 @@ BIN := .venv/bin
 ENVIRONMENT := .venv/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test chaos bench lint format schemas freeze metrics promtool lock clean
+.PHONY: help env run test tools chaos bench lint format schemas freeze metrics promtool lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -26,6 +26,12 @@ run: env  ## the whole system on a local Kafka, with one signed delivery per con
 
 test: env  ## every test, on a real local Kafka; REQUIRE_KAFKA=1 makes its absence a failure
 	@$(BIN)/pytest tests/unit tests/providers tests/property tests/integration
+
+tools:  ## what the tests of deploy/ use: Helm (by Go), parsers and schemas, in .dropstream/tools; they skip what is not there
+	@$(PYTHON) -m venv .dropstream/tools/python
+	@.dropstream/tools/python/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/tools/requirements.txt
+	@if command -v go >/dev/null; then GOBIN=$$PWD/.dropstream/tools GOFLAGS=-modcacherw go install helm.sh/helm/v3/cmd/helm@v3.18.6; \
+		else echo "Go is not here, so Helm is not built; the tests of the chart are skipped"; fi
 
 lint: env  ## ruff and mypy
 	@$(BIN)/ruff check .

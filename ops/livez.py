@@ -1,0 +1,41 @@
+"""`python -m ops.livez`: asks the ports of this machine whether what listens there lives; the image's health check.
+
+With the standard library alone, for it runs every few seconds. One image serves every verb, so it asks at each usual
+place; where nothing listens, nothing lives.
+"""
+
+import http.client
+import sys
+from collections.abc import Mapping
+
+# The ingress, the processors, the console.
+_USUAL_PLACES = {8081: "/livez", 8082: "/livez", 8083: "/readyz"}
+_ANSWER_WITHIN_S = 3.0
+
+
+def lives(places: Mapping[int, str]) -> bool:
+    """Whether something listens at one of the ports at least, and all that listens says at its path that it lives."""
+    answers = [status for port, path in places.items() if (status := _ask(port, path)) is not None]
+    return bool(answers) and all(status == http.client.OK for status in answers)
+
+
+def _ask(port: int, path: str) -> int | None:
+    """The status of the page; None where nobody listens, 0 where somebody does and does not answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_WITHIN_S)
+    try:
+        connection.connect()
+    except ConnectionRefusedError:
+        return None
+    except OSError:
+        return 0
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(not lives(_USUAL_PLACES))
