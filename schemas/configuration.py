@@ -7,7 +7,7 @@ import difflib
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -85,7 +85,7 @@ def _apply_variables(tree: dict[str, Any], environ: Mapping[str, str]) -> list[s
 
 def _typed(text: str, annotation: Any) -> object:
     """`text` as TOML would type it, or as it is where the setting is text."""
-    if annotation is str or str in get_args(annotation):
+    if annotation is str or (get_origin(annotation) is not list and str in get_args(annotation)):
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]

@@ -23,7 +23,7 @@ from tests.integration.deployment import (
 MANAGED = ("--values", CHART / "values-managed-kafka.yaml")
 ENDPOINT = '{"shop":{"provider":"shipstream","secrets":["file:/run/secrets/dropstream/signing/shop"]}}'
 SMALL = ("--set-json", f"settings.endpoints={ENDPOINT}", "--set", "secrets.signing=signing")
-CONSOLE = ("--set", "console.enabled=true,console.tokenSecret.name=console")
+CONSOLE = ("--set", "console.enabled=true,console.tokenSecret.name=console,console.names={ops.example.com}")
 RULES = "groups:\n  - name: dropstream\n    rules:\n      - {alert: Silent, expr: up == 0}\n"
 VARIANTS = [SMALL, (*SMALL, *CONSOLE), MANAGED, (*MANAGED, *CONSOLE, "--set", "ingest.workers=4")]
 # Of operators that a cluster may have or not; their shape is theirs.
