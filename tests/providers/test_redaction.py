@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examined
 from hypothesis import strategies as st
 
 from processors.deliver import deliver
+from processors.groups import deliver_rules
 from processors.provider import Provider
 from processors.redaction import MARKER
 from schemas.records import Record
+from tests.conftest import SettingsFactory
 from tests.providers.fixtures import Fixture, load_fixtures, providers
 from tests.providers.outcomes import AT, check_events, endpoint_fixture, events, nothing_seen, records
 from tests.providers.strange_json import json_object, mutations, strange_json, walk
@@ -85,7 +88,7 @@ def test_no_value_of_a_marked_field_is_left_anywhere(provider: Provider) -> None
     """Wherever a personal field stands and however it is spelt, no byte of an event, key or header has its value."""
     bodies = [body for one in ACCEPTED if one.provider == provider.name and (body := json_object(one.body))]
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @examined(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def holds(data: st.DataObject) -> None:
         fixture = signed(provider, data.draw(with_a_person(data.draw(st.sampled_from(bodies)), provider.name)))
@@ -107,7 +110,7 @@ def test_no_json_of_a_stranger_is_an_error_to_redaction(provider: Provider) -> N
     """Whatever a body holds where, what is known of an event is the same with and without, and it keeps its schema."""
     bodies = [body for one in ACCEPTED if one.provider == provider.name and (body := json_object(one.body))]
 
-    @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+    @examined(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def holds(data: st.DataObject) -> None:
         body = data.draw(mutations(data.draw(st.sampled_from(bodies))))
@@ -207,6 +210,13 @@ def test_an_endpoint_can_say_otherwise(everywhere: bool, here: bool, expected: s
     rules = replace(fixture.rules(), redact_personal_data=everywhere)
     (event,) = events(deliver(fixture.record(), rules, nothing_seen()))
     assert event["data"]["payload"]["resource"]["shipping_address"] == {"city": expected}
+
+
+def test_every_way_to_the_events_heeds_the_setting(settings: SettingsFactory) -> None:
+    """The group and a replay are judged by the same rules: what was redacted does not come back by a replay."""
+    asked = settings("[process]\nredact_personal_data = true", bootstrap_servers="127.0.0.1:1")
+    silent = settings(bootstrap_servers="127.0.0.1:1")
+    assert [deliver_rules({}, one, {}).redact_personal_data for one in (asked, silent)] == [True, False]
 
 
 def test_a_rejected_delivery_keeps_its_body() -> None:
