@@ -35,15 +35,23 @@ def configuration_file(given: Path | None) -> Path:
     return given or Path(os.environ.get(CONFIG_VARIABLE) or _DEFAULT_FILE)
 
 
-def load_settings(given: Path | None, *, signing_secrets: bool = True) -> Settings:
+def load_settings(given: Path | None, *, signing_secrets: bool = True, endpoints_required: bool = True) -> Settings:
     """The settings of this run; `signing_secrets` False for a process that may not know them.
+
+    `endpoints_required` False for a verb that may be the first to make one.
 
     Raises:
         ConfigurationError: names every fault at once.
     """
     file = configuration_file(given)
     text = read_text(file)
-    return read_settings(text, source=str(file), environ=os.environ, signing_secrets=signing_secrets)
+    return read_settings(
+        text,
+        source=str(file),
+        environ=os.environ,
+        signing_secrets=signing_secrets,
+        endpoints_required=endpoints_required,
+    )
 
 
 def read_text(file: Path) -> str:
@@ -66,6 +74,7 @@ def read_settings(
     source: str,
     environ: Mapping[str, str],
     signing_secrets: bool = True,
+    endpoints_required: bool = True,
     started: str | None = None,
 ) -> Settings:
     """The settings that `text` and `environ` give, their certificate files looked into.
@@ -75,7 +84,12 @@ def read_settings(
     Raises:
         ConfigurationError: names every fault at once.
     """
-    context = Context(environ=environ, providers=discover(), signing_secrets=signing_secrets)
+    context = Context(
+        environ=environ,
+        providers=discover(),
+        signing_secrets=signing_secrets,
+        endpoints_required=endpoints_required,
+    )
     settings = read_configuration(text, source=source, context=context, started=started)
     checked_client_arguments(settings.kafka, source=source)
     return settings

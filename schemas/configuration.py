@@ -13,11 +13,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.errors import ConfigurationError
-from schemas.settings import ENDPOINT_NAME_PATTERN, EndpointSettings, Settings
+from schemas.settings import ENDPOINT_NAME_PATTERN, EndpointSettings, Settings, ShipstreamSettings
 
 _VARIABLE_PREFIX = "DROPSTREAM_"
 # Named like settings, but not settings: where the file is.
 _NOT_SETTINGS = frozenset({"DROPSTREAM_CONFIG"})
+# Tables of tables, each with a name of the user's own.
+_NAMED_TABLES: Mapping[int | str, type[BaseModel]] = {"endpoints": EndpointSettings, "shipstream": ShipstreamSettings}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,13 @@ class Context:
     """What a configuration is read against.
 
     `providers` are the names that `provider` may have; `signing_secrets` says whether this process may know them (the
-    ingress may not, and then they are not looked for).
+    ingress may not, and then they are not looked for); `endpoints_required` is False where the first is still to come.
     """
 
     environ: Mapping[str, str]
     providers: Collection[str]
     signing_secrets: bool = True
+    endpoints_required: bool = True
 
 
 def read_configuration(text: str, *, source: str, context: Context, started: str | None = None) -> Settings:
@@ -45,6 +48,8 @@ def read_configuration(text: str, *, source: str, context: Context, started: str
     if started is not None:
         older = {name: table for name, table in _parse(started, source).items() if name != "endpoints"}
         tree = {**older, **{name: table for name, table in tree.items() if name == "endpoints"}}
+    if not context.endpoints_required:
+        tree.setdefault("endpoints", {})
     faults = _apply_variables(tree, context.environ)
     settings = None
     try:
@@ -114,7 +119,8 @@ def _describe(detail: ErrorDetails) -> str:
     if detail["type"] == "extra_forbidden":
         return f"{key}: no such setting{_nearest(str(location[-1]), _siblings(location))}"
     if "[key]" in detail["loc"]:
-        return f"{key}: an endpoint's name must match {ENDPOINT_NAME_PATTERN}"
+        named = "an endpoint's" if location[0] == "endpoints" else "an account's"
+        return f"{key}: {named} name must match {ENDPOINT_NAME_PATTERN}"
     if detail["type"] == "missing" and location == ("endpoints",):
         return "endpoints: is missing; add a table [endpoints.NAME] with provider and secrets"
     if detail["type"] == "missing":
@@ -133,8 +139,8 @@ def _siblings(location: tuple[int | str, ...]) -> Collection[str]:
     """The valid names beside the last part of `location`."""
     model: type[BaseModel] = Settings
     for part in location[:-1]:
-        if model is Settings and part == "endpoints":
-            model = EndpointSettings
+        if model is Settings and part in _NAMED_TABLES:
+            model = _NAMED_TABLES[part]
             continue
         field = model.model_fields.get(str(part))
         inner = field.annotation if field else None

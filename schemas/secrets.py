@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _FILE_BYTES_MAX = 65_536
+_NO_REFERENCE = "a secret is a reference: env:NAME or file:PATH, never the secret itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,22 @@ def resolve(reference: str, environ: Mapping[str, str]) -> Secret:
     elif kind == "file" and name:
         value = _read_file(Path(name))
     else:
-        raise ValueError("a secret is a reference: env:NAME or file:PATH, never the secret itself")
+        raise ValueError(_NO_REFERENCE)
     if not value:
         raise ValueError(f"{reference} is empty")
     return Secret(reference, value)
+
+
+def unresolved(reference: str) -> Secret:
+    """The secret that `reference` names, for a process that has no need of its value.
+
+    Raises:
+        ValueError: it is no reference; the sentence does not repeat it, for it may be the secret itself.
+    """
+    kind, _, name = reference.partition(":")
+    if kind not in {"env", "file"} or not name:
+        raise ValueError(_NO_REFERENCE)
+    return Secret(reference, b"")
 
 
 def _read_file(path: Path) -> bytes:

@@ -20,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.secrets import Secret, resolve
+from schemas.secrets import Secret, resolve, unresolved
+from schemas.shipstream_api import api_url
 
 SignaturePolicy = Literal["require", "verify-if-present"]
 Network = IPv4Network | IPv6Network
@@ -62,6 +63,12 @@ def _resolve_tokens(given: object, info: ValidationInfo) -> tuple[Secret, ...]:
     if faults:
         raise ValueError("; ".join(faults))
     return tuple(tokens)
+
+
+def _unresolved_secret(reference: object) -> Secret:
+    if not isinstance(reference, str):
+        raise ValueError("a secret is a reference: env:NAME or file:PATH")  # noqa: TRY004 pydantic collects ValueErrors
+    return unresolved(reference)
 
 
 def _read_network(text: object) -> Network:
@@ -229,9 +236,22 @@ class EndpointSettings(Section):
         return self
 
 
+class ShipstreamSettings(Section):
+    """An account at ShipStream's management API. Only the verbs that call it resolve its key."""
+
+    url: Annotated[str, AfterValidator(api_url)]
+    # A colon would end it early in HTTP Basic: RFC 7617, section 2.
+    username: Annotated[str, Field(pattern=r"^[^:\x00-\x1f\x7f]+$")]
+    api_key: Annotated[Secret, PlainValidator(_unresolved_secret)]
+    # The vendor prefers `basic`; `session` logs in once a run: https://docs.shipstream.io/merchant-api/authentication
+    authentication: Literal["basic", "session"] = "basic"
+    answer_timeout_ms: Annotated[int, Field(ge=100, le=600_000)] = 30_000
+
+
 class Settings(Section):
     kafka: KafkaSettings = KafkaSettings()
     ingest: IngestSettings = IngestSettings()
     process: ProcessSettings = ProcessSettings()
     sequence: SequenceSettings = SequenceSettings()
+    shipstream: dict[Annotated[str, Field(pattern=ENDPOINT_NAME_PATTERN)], ShipstreamSettings] = {}
     endpoints: dict[Annotated[str, Field(pattern=ENDPOINT_NAME_PATTERN)], EndpointSettings]
