@@ -1,6 +1,5 @@
 """`dropstream send`: which body, signed how, to which endpoint, and how the answers are shown."""
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from yarl import URL
 from ops import screen
 from ops.context import ConfigFile, load_settings
 from ops.event_loop import run
+from ops.nearest import nearest
 from ops.send import Answer, Outgoing, Tally, deliver_many, sign
 from processors.provider import Provider, Sample, discover
 from schemas.errors import DropstreamError
@@ -112,11 +112,11 @@ def choose(
         return Target(name, _endpoint(name, settings), sample, None)
     file = Path(what)
     if not file.is_file():
-        raise typer.BadParameter(f"no sample and no file of this name{_nearest(what, samples)}", param_hint="WHAT")
+        raise typer.BadParameter(f"no sample and no file of this name{nearest(what, samples)}", param_hint="WHAT")
     name = endpoint_name or _only_endpoint(settings)
     endpoint = _endpoint(name, settings)
     if sign_as is not None and sign_as not in samples:
-        raise typer.BadParameter(f"no such sample{_nearest(sign_as, samples)}", param_hint="--as")
+        raise typer.BadParameter(f"no such sample{nearest(sign_as, samples)}", param_hint="--as")
     sample = samples[sign_as][1] if sign_as else providers[endpoint.provider].samples[0]
     return Target(name, endpoint, sample, file.read_bytes())
 
@@ -131,7 +131,7 @@ def _is_base_url(text: str) -> bool:
 
 def _endpoint(name: str, settings: Settings) -> EndpointSettings:
     if name not in settings.endpoints:
-        raise typer.BadParameter(f"no such endpoint{_nearest(name, settings.endpoints)}", param_hint="--endpoint")
+        raise typer.BadParameter(f"no such endpoint{nearest(name, settings.endpoints)}", param_hint="--endpoint")
     return settings.endpoints[name]
 
 
@@ -147,11 +147,6 @@ def _only_endpoint(settings: Settings) -> str:
         names = ", ".join(settings.endpoints)
         raise typer.BadParameter(f"a file needs one of: {names}", param_hint="--endpoint")
     return next(iter(settings.endpoints))
-
-
-def _nearest(name: str, valid: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.4)
-    return f"; nearest: {near[0]}" if near else f"; there are: {', '.join(sorted(valid))}"
 
 
 def _show_samples(providers: Mapping[str, Provider]) -> None:

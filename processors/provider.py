@@ -80,6 +80,19 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Setup:
+    """How a person makes the platform send to us: `page` is where our URL goes, in the platform's own words.
+
+    `signed_with` names what signs, where the platform hands it out; None where it takes what we think up.
+    `topics` are those that can be subscribed to by name, as far as they are known.
+    """
+
+    page: str = "the webhook settings of the platform"
+    signed_with: str | None = None
+    topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """One platform.
 
@@ -95,6 +108,7 @@ class Provider:
     patience: Patience
     samples: tuple[Sample, ...]
     personal: PersonalFields = field(default_factory=PersonalFields)
+    setup: Setup = Setup()
 
 
 def discover() -> dict[str, Provider]:

@@ -13,7 +13,7 @@ import orjson
 
 from processors.fields import decimal_text, first_id, mapping, objects, text, text_id, truth
 from processors.personal import PersonalFields
-from processors.provider import Fact, Interpretation, Message, Provider, Sample
+from processors.provider import Fact, Interpretation, Message, Provider, Sample, Setup
 from processors.signatures import Claim, hex_text, mac, segments, single_header
 from processors.times import Occurred, occurred_at
 from schemas.delivery import Delivery, rfc3339
@@ -260,4 +260,6 @@ PROVIDER = Provider(
         Sample("dreamship-basic", "Dreamship basic", _basic_sample, _sign, _CHANGED),
     ),
     personal=_PERSONAL,
+    # https://docs.dreamship.com/reference/webhooks: an API key signs, and every key of the account does.
+    setup=Setup(page="API settings, as the global webhook url", signed_with="an API key of the account"),
 )

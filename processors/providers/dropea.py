@@ -17,7 +17,7 @@ import orjson
 
 from processors.fields import decimal_text, first_id, mapping, objects, text, text_id
 from processors.personal import PersonalFields
-from processors.provider import Fact, Interpretation, Message, Provider, Sample
+from processors.provider import Fact, Interpretation, Message, Provider, Sample, Setup
 from processors.signatures import Claim, base64_text, hex_text, mac, single_header
 from processors.times import occurred_at, occurred_at_wall_time
 from schemas.delivery import Delivery, rfc3339, timestamp_ms
@@ -306,4 +306,10 @@ PROVIDER = Provider(
         Sample("dropea-v2-issue", "Dropea v2", _ISSUE_V2, _sign_v2, ("dropstream.incident.created",)),
     ),
     personal=_PERSONAL,
+    # Version 1: https://support.dropea.com/portal/en/kb/articles/user-guide-webhooks. Version 2 shows its secret once,
+    # with the key: https://public-api.dropea.com/dropshipper/openapi.json
+    setup=Setup(
+        page="My Account > Access Token, for orders and for incidents",
+        signed_with="the API key (version 1) or its signing secret (version 2)",
+    ),
 )

@@ -15,7 +15,7 @@ import orjson
 
 from processors.fields import decimal_text, first_id, mapping, objects, text, text_id, truth
 from processors.personal import PersonalFields
-from processors.provider import Fact, Interpretation, Message, Provider, Sample
+from processors.provider import Fact, Interpretation, Message, Provider, Sample, Setup
 from processors.signatures import Claim, base64_text, hex_text, mac, segments, single_header
 from processors.times import Occurred, occurred_at, read_instant
 from schemas.delivery import Delivery, rfc3339
@@ -236,4 +236,6 @@ PROVIDER = Provider(
         Sample("modern-dropship", "Modern Dropship", _sample, _sign, ("dropstream.inventory.quantity_changed",) * 2),
     ),
     personal=_PERSONAL,
+    # https://moderndropship.frontkb.com/en/articles/8868929: the person who sets it up thinks up the secret.
+    setup=Setup(page="Settings > Webhooks, as the target URL of a new configuration"),
 )

@@ -13,7 +13,7 @@ import orjson
 
 from processors.fields import decimal_text, first_id, mapping, objects, text, text_id, whole_number
 from processors.personal import PersonalFields
-from processors.provider import Fact, Interpretation, Message, Provider, Sample
+from processors.provider import Fact, Interpretation, Message, Provider, Sample, Setup
 from processors.signatures import Claim, base64_text, mac, single_header
 from processors.times import occurred_at
 from schemas.delivery import Delivery, rfc3339, timestamp_ms
@@ -350,4 +350,5 @@ PROVIDER = Provider(
         Sample("shipstream-inventory-adjusted", "ShipStream", _sample_adjustment, _sign, (_ADJUSTED,)),
     ),
     personal=_PERSONAL,
+    setup=Setup(page="its webhooks", topics=tuple(name for name in _TOPICS if name != "test:ping")),
 )
