@@ -14,6 +14,7 @@ from ops import (
     audit_command,
     doctor_command,
     drain_command,
+    endpoints_add,
     endpoints_command,
     gaps_command,
     ingest_command,
@@ -25,6 +26,7 @@ from ops import (
     schemas_command,
     screen,
     send_command,
+    shipstream_command,
     tail_command,
     topics_command,
     trace_command,
@@ -50,6 +52,8 @@ app.command("trace", no_args_is_help=True)(trace_command.trace_entity)
 app.command("tail", no_args_is_help=True)(tail_command.tail)
 app.add_typer(offsets_command.app, name="offsets")
 app.add_typer(endpoints_command.app, name="endpoints")
+endpoints_command.app.command("add", no_args_is_help=True)(endpoints_add.add_endpoint)
+app.add_typer(shipstream_command.app, name="shipstream")
 app.command("doctor")(doctor_command.doctor)
 
 

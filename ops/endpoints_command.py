@@ -12,7 +12,7 @@ from schemas.settings import EndpointSettings
 
 _TOKEN_BYTES = 32
 
-app = verb_group("Shows and checks the configured endpoints; makes a path token.")
+app = verb_group("Shows and checks the configured endpoints; makes new ones.")
 
 
 @app.command("list")

@@ -129,6 +129,17 @@ def complain(sentence: str) -> None:
         sys.stderr.write(f"error: {sentence}\n")
 
 
+def note(line: str) -> None:
+    """One line for the person beside standard output, which may be going into a file."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def can_ask() -> bool:
+    """Whether a person is there to answer a question."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def is_reader_gone() -> bool:
     """Whether whoever read our pipe has closed it; found out without writing."""
     if not hasattr(select, "poll"):

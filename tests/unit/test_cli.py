@@ -52,7 +52,8 @@ VERBS = (
     *(["topics", "plan"], ["topics", "apply"]),
     *(["kafka", "start"], ["kafka", "stop"], ["kafka", "status"]),
     *(["trace"], ["offsets", "show"], ["offsets", "set"]),
-    *(["endpoints", "list"], ["endpoints", "check"], ["endpoints", "token"]),
+    *(["endpoints", "list"], ["endpoints", "check"], ["endpoints", "token"], ["endpoints", "add"]),
+    *(["shipstream", "webhooks", verb] for verb in ("list", "create", "enable", "disable", "delete")),
 )
 # What a pipe never gets: an escape sequence, or a character that draws a box.
 FOR_TERMINALS = re.compile("[\x1b\u2500-\u257f]")

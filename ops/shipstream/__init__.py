@@ -1,0 +1,1 @@
+"""ShipStream's management API: its webhooks listed, made, switched and deleted over JSON-RPC."""

@@ -1,0 +1,34 @@
+"""Which topics a webhook is to have, from what a person wrote."""
+
+import difflib
+from collections.abc import Collection, Sequence
+
+import typer
+
+from ops import screen
+from ops.shipstream.webhooks import TOPIC_PATTERN
+
+
+def chosen_topics(given: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    """The topics that `given` names, each once; `all` for every one that is known here.
+
+    One that is not known here is taken, with a word about it: ShipStream may have new ones.
+
+    Raises:
+        typer.BadParameter: one is no topic, or there is none.
+    """
+    names = [name.strip() for text in given for name in text.split(",") if name.strip()]
+    if not names:
+        raise typer.BadParameter("names none; write order:created,inventory:adjusted or all", param_hint="--topics")
+    if names == ["all"]:
+        return tuple(known)
+    for name in names:
+        if "*" in name:
+            sentence = f"{name!r}: ShipStream took wildcards away; name each topic, or write all"
+            raise typer.BadParameter(sentence, param_hint="--topics")
+        if not TOPIC_PATTERN.fullmatch(name):
+            raise typer.BadParameter(f"{name!r} is no topic such as order:created", param_hint="--topics")
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known), n=1)
+            screen.note(f"warning: topic {name} is not known here" + (f"; nearest: {near[0]}" if near else ""))
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,216 @@
+"""`dropstream shipstream webhooks`: lists, makes, switches and deletes webhooks over ShipStream's API."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from ops import screen
+from ops.context import ConfigFile, configuration_file, load_settings, verb_group
+from ops.endpoints_add import (
+    AccountName,
+    BaseUrl,
+    Folder,
+    ShowSecret,
+    Topics,
+    Verbose,
+    add_endpoint,
+    configured_webhook,
+)
+from ops.new_endpoint import checked_base_url
+from ops.shipstream.account import choose_account
+from ops.shipstream.client import Account
+from ops.shipstream.operations import delete, listed, switch
+from ops.shipstream.session import perform, register
+from ops.shipstream.topics import chosen_topics
+from ops.shipstream.webhooks import Webhook
+from processors.provider import discover
+from schemas.errors import DropstreamError
+from schemas.settings import Settings
+
+app = verb_group("ShipStream's management API.")
+webhooks = verb_group("Lists, makes, switches and deletes webhooks.")
+app.add_typer(webhooks, name="webhooks")
+
+WebhookId = Annotated[int, typer.Argument(metavar="ID", min=0, help="As dropstream shipstream webhooks list shows it.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, as always in a pipe.")]
+
+
+@webhooks.command("list")
+def list_webhooks(
+    *, account: AccountName = None, as_json: AsJson = False, verbose: Verbose = False, config: ConfigFile = None
+) -> None:
+    """Shows every webhook of the account; secrets and tokens are masked.
+
+    Example: dropstream shipstream webhooks list --account acme
+    """
+    found = perform(_account(config, account), listed, verbose=verbose)
+    if as_json or not screen.is_terminal():
+        for one in found:
+            screen.write_line(_json(one))
+    elif not found:
+        screen.say("There is no webhook.")
+    else:
+        screen.show_table(
+            ("id", "active", "url", "secret", "last", "headers", "topics"),
+            (_cells(one) for one in found),
+            spare=("headers", "last", "secret"),
+        )
+
+
+@webhooks.command("create", no_args_is_help=True)
+def create_webhook(
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="A new endpoint's name, or one configured.")],
+    *,
+    url: BaseUrl,
+    topics: Topics = None,
+    account: AccountName = None,
+    secrets_dir: Folder = Path("secrets"),
+    show_secret: ShowSecret = False,
+    verbose: Verbose = False,
+    config: ConfigFile = None,
+) -> None:
+    """Registers a webhook for an endpoint; makes a new endpoint's files and prints its lines.
+
+    Example: dropstream shipstream webhooks create acme --url https://hooks.example --topics all
+    """
+    chosen = chosen_topics(topics or [], discover()["shipstream"].setup.topics)
+    settings = _settings(config)
+    if endpoint not in settings.endpoints:
+        add_endpoint(
+            endpoint,
+            provider="shipstream",
+            url=url,
+            topics=list(chosen),
+            account=account,
+            secrets_dir=secrets_dir,
+            show_secret=show_secret,
+            verbose=verbose,
+            config=config,
+        )
+        return
+    configured = settings.endpoints[endpoint]
+    if configured.provider != "shipstream":
+        raise typer.BadParameter(f"endpoint {endpoint} is one of {configured.provider}", param_hint="ENDPOINT")
+    try:
+        new = configured_webhook(endpoint, configured, base_url=checked_base_url(url), topics=chosen)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    made = register(_account(config, account), new, verbose=verbose)
+    _show_changed(made, f"Registered webhook {made.webhook_id} for endpoint {endpoint}, which is configured already.")
+
+
+@webhooks.command("enable", no_args_is_help=True)
+def enable_webhook(
+    webhook_id: WebhookId, *, account: AccountName = None, verbose: Verbose = False, config: ConfigFile = None
+) -> None:
+    """Switches a webhook on, and looks whether it is.
+
+    Example: dropstream shipstream webhooks enable 3
+    """
+    _switch(_account(config, account), webhook_id, is_active=True, agreed=lambda _: True, verbose=verbose)
+
+
+@webhooks.command("disable", no_args_is_help=True)
+def disable_webhook(
+    webhook_id: WebhookId,
+    *,
+    yes: Yes = False,
+    account: AccountName = None,
+    verbose: Verbose = False,
+    config: ConfigFile = None,
+) -> None:
+    """Switches a webhook off after a question, and looks whether it is.
+
+    Example: dropstream shipstream webhooks disable 3 --yes
+    """
+    agreed = _question("Disable webhook {0} ({1})? What happens meanwhile is not sent later.", yes=yes)
+    _switch(_account(config, account), webhook_id, is_active=False, agreed=agreed, verbose=verbose)
+
+
+@webhooks.command("delete", no_args_is_help=True)
+def delete_webhook(
+    webhook_id: WebhookId,
+    *,
+    yes: Yes = False,
+    account: AccountName = None,
+    verbose: Verbose = False,
+    config: ConfigFile = None,
+) -> None:
+    """Deletes a webhook after a question, and looks whether it is gone.
+
+    Example: dropstream shipstream webhooks delete 3 --yes
+    """
+    agreed = _question("Delete webhook {0} ({1})? A new one begins a new sequence.", yes=yes)
+    gone = perform(_account(config, account), lambda api: delete(api, webhook_id, agreed=agreed), verbose=verbose)
+    if gone is None:
+        raise DropstreamError("nothing was changed")
+    _show_changed(gone, f"Deleted webhook {webhook_id}; its endpoint stays in the configuration.")
+
+
+def _switch(
+    account: Account, webhook_id: int, *, is_active: bool, agreed: Callable[[Webhook], bool], verbose: bool
+) -> None:
+    now = perform(account, lambda api: switch(api, webhook_id, is_active=is_active, agreed=agreed), verbose=verbose)
+    if now is None:
+        raise DropstreamError("nothing was changed")
+    _show_changed(now, f"Webhook {webhook_id} is {'active' if is_active else 'inactive'}.")
+
+
+def _question(text: str, *, yes: bool) -> Callable[[Webhook], bool]:
+    """What asks before a change; `yes` answers beforehand.
+
+    Raises:
+        typer.BadParameter: nobody is there to be asked.
+    """
+    if not yes and not screen.can_ask():
+        raise typer.BadParameter("is needed where nobody can be asked", param_hint="--yes")
+
+    def agreed(webhook: Webhook) -> bool:
+        return yes or typer.confirm(text.format(webhook.webhook_id, webhook.place), err=True)
+
+    return agreed
+
+
+def _settings(config: Path | None) -> Settings:
+    return load_settings(config, signing_secrets=False, endpoints_required=False)
+
+
+def _account(config: Path | None, name: str | None) -> Account:
+    return choose_account(_settings(config), name, source=str(configuration_file(config)), environ=os.environ)
+
+
+def _show_changed(webhook: Webhook, sentence: str) -> None:
+    if screen.is_terminal():
+        screen.say(sentence, style="green")
+    else:
+        screen.write_line(_json(webhook))
+
+
+def _json(webhook: Webhook) -> str:
+    facts = {
+        "webhook_id": webhook.webhook_id,
+        "is_active": webhook.is_active,
+        "url": webhook.place,
+        "topics": webhook.topics,
+        "header_names": webhook.header_names,
+        "has_secret": webhook.has_secret,
+        "increment_id": webhook.last_number,
+    }
+    return orjson.dumps(facts).decode()
+
+
+def _cells(webhook: Webhook) -> tuple[str, ...]:
+    return (
+        str(webhook.webhook_id),
+        "yes" if webhook.is_active else "no",
+        webhook.place,
+        "yes" if webhook.has_secret else "no",
+        "-" if webhook.last_number is None else str(webhook.last_number),
+        ", ".join(webhook.header_names) or "-",
+        ", ".join(webhook.topics) or "-",
+    )
