@@ -16,6 +16,7 @@ from ops import screen
 from ops.context import ConfigFile, configuration_file, load_settings
 from ops.nearest import nearest
 from ops.new_endpoint import NewEndpoint, checked_base_url, plan, remove_files, write_files
+from ops.send import delivery_url
 from ops.shipstream.account import choose_account
 from ops.shipstream.errors import ShipstreamError
 from ops.shipstream.session import register
@@ -159,7 +160,7 @@ def _planned(
         raise typer.BadParameter(str(error), param_hint="--url") from error
     try:
         if secret is not None:
-            resolve(secret, os.environ)
+            _text_of(secret)
         return plan(
             name,
             discover()[provider],
@@ -175,7 +176,15 @@ def _planned(
 
 def _signing_text(new: NewEndpoint) -> str:
     own = [file.value for file in new.files if file.reference == new.secret_reference]
-    return own[0] if own else resolve(new.secret_reference, os.environ).value.decode()
+    return own[0] if own else _text_of(new.secret_reference)
+
+
+def _text_of(reference: str) -> str:
+    """The secret as JSON can hold it; the sentence of a fault holds nothing of it."""
+    try:
+        return resolve(reference, os.environ).value.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"{reference} is not UTF-8 text") from None
 
 
 def configured_webhook(name: str, endpoint: EndpointSettings, *, base_url: str, topics: tuple[str, ...]) -> NewWebhook:
@@ -186,6 +195,5 @@ def configured_webhook(name: str, endpoint: EndpointSettings, *, base_url: str, 
     """
     if not endpoint.secrets:
         raise ValueError(f"endpoint {name} has no secret to sign with")
-    secret = resolve(endpoint.secrets[0].value.reference, os.environ).value.decode()
-    token = "".join(f"/{one.value.decode()}" for one in endpoint.token[:1])
-    return NewWebhook(f"{base_url}/webhooks/{name}{token}", topics, secret)
+    secret = _text_of(endpoint.secrets[0].value.reference)
+    return NewWebhook(str(delivery_url(base_url, name, endpoint)), topics, secret)

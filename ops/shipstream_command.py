@@ -1,7 +1,6 @@
 """`dropstream shipstream webhooks`: lists, makes, switches and deletes webhooks over ShipStream's API."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +22,7 @@ from ops.endpoints_add import (
 from ops.new_endpoint import checked_base_url
 from ops.shipstream.account import choose_account
 from ops.shipstream.client import Account
-from ops.shipstream.operations import delete, listed, switch
+from ops.shipstream.operations import delete, find, listed, switch
 from ops.shipstream.session import perform, register
 from ops.shipstream.topics import chosen_topics
 from ops.shipstream.webhooks import Webhook
@@ -78,14 +77,13 @@ def create_webhook(
 
     Example: dropstream shipstream webhooks create acme --url https://hooks.example --topics all
     """
-    chosen = chosen_topics(topics or [], discover()["shipstream"].setup.topics)
     settings = _settings(config)
     if endpoint not in settings.endpoints:
         add_endpoint(
             endpoint,
             provider="shipstream",
             url=url,
-            topics=list(chosen),
+            topics=topics or [""],
             account=account,
             secrets_dir=secrets_dir,
             show_secret=show_secret,
@@ -96,6 +94,7 @@ def create_webhook(
     configured = settings.endpoints[endpoint]
     if configured.provider != "shipstream":
         raise typer.BadParameter(f"endpoint {endpoint} is one of {configured.provider}", param_hint="ENDPOINT")
+    chosen = chosen_topics(topics or [], discover()["shipstream"].setup.topics)
     try:
         new = configured_webhook(endpoint, configured, base_url=checked_base_url(url), topics=chosen)
     except ValueError as error:
@@ -112,7 +111,7 @@ def enable_webhook(
 
     Example: dropstream shipstream webhooks enable 3
     """
-    _switch(_account(config, account), webhook_id, is_active=True, agreed=lambda _: True, verbose=verbose)
+    _switch(_account(config, account), webhook_id, is_active=True, verbose=verbose)
 
 
 @webhooks.command("disable", no_args_is_help=True)
@@ -128,8 +127,12 @@ def disable_webhook(
 
     Example: dropstream shipstream webhooks disable 3 --yes
     """
-    agreed = _question("Disable webhook {0} ({1})? What happens meanwhile is not sent later.", yes=yes)
-    _switch(_account(config, account), webhook_id, is_active=False, agreed=agreed, verbose=verbose)
+    _refuse_without_answer(yes=yes)
+    chosen = _account(config, account)
+    if not yes:
+        later = "Whether ShipStream sends later what happens meanwhile is not documented."
+        _ask(chosen, webhook_id, "Disable", later, verbose=verbose)
+    _switch(chosen, webhook_id, is_active=False, verbose=verbose)
 
 
 @webhooks.command("delete", no_args_is_help=True)
@@ -145,35 +148,37 @@ def delete_webhook(
 
     Example: dropstream shipstream webhooks delete 3 --yes
     """
-    agreed = _question("Delete webhook {0} ({1})? A new one begins a new sequence.", yes=yes)
-    gone = perform(_account(config, account), lambda api: delete(api, webhook_id, agreed=agreed), verbose=verbose)
-    if gone is None:
-        raise DropstreamError("nothing was changed")
+    _refuse_without_answer(yes=yes)
+    chosen = _account(config, account)
+    if not yes:
+        _ask(chosen, webhook_id, "Delete", "A new one may begin a new sequence.", verbose=verbose)
+    gone = perform(chosen, lambda api: delete(api, webhook_id), verbose=verbose)
     _show_changed(gone, f"Deleted webhook {webhook_id}; its endpoint stays in the configuration.")
 
 
-def _switch(
-    account: Account, webhook_id: int, *, is_active: bool, agreed: Callable[[Webhook], bool], verbose: bool
-) -> None:
-    now = perform(account, lambda api: switch(api, webhook_id, is_active=is_active, agreed=agreed), verbose=verbose)
-    if now is None:
-        raise DropstreamError("nothing was changed")
+def _switch(account: Account, webhook_id: int, *, is_active: bool, verbose: bool) -> None:
+    now = perform(account, lambda api: switch(api, webhook_id, is_active=is_active), verbose=verbose)
     _show_changed(now, f"Webhook {webhook_id} is {'active' if is_active else 'inactive'}.")
 
 
-def _question(text: str, *, yes: bool) -> Callable[[Webhook], bool]:
-    """What asks before a change; `yes` answers beforehand.
-
-    Raises:
-        typer.BadParameter: nobody is there to be asked.
-    """
+def _refuse_without_answer(*, yes: bool) -> None:
     if not yes and not screen.can_ask():
         raise typer.BadParameter("is needed where nobody can be asked", param_hint="--yes")
 
-    def agreed(webhook: Webhook) -> bool:
-        return yes or typer.confirm(text.format(webhook.webhook_id, webhook.place), err=True)
 
-    return agreed
+def _ask(account: Account, webhook_id: int, verb: str, remark: str, *, verbose: bool) -> None:
+    """Returns if the person agrees; asked between two connections, for nobody knows how long they think.
+
+    Raises:
+        DropstreamError: they do not.
+    """
+    target = perform(account, lambda api: find(api, webhook_id), verbose=verbose)
+    try:
+        agreed = typer.confirm(f"{verb} webhook {webhook_id} ({target.place})? {remark}", err=True)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    if not agreed:
+        raise DropstreamError("nothing was changed")
 
 
 def _settings(config: Path | None) -> Settings:

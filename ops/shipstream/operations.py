@@ -4,7 +4,7 @@ ShipStream answers `true` where something was done, and not what. So the list ha
 in the middle says what is known and how to go on.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -58,15 +58,22 @@ async def create(api: Caller, new: NewWebhook) -> Webhook:
     raise ShipstreamError(f"{told}\nIts list does not show {masked_url(new.url)} (yet): {_LOOK}.", outcome="unknown")
 
 
-async def delete(api: Caller, webhook_id: int, *, agreed: Callable[[Webhook], bool]) -> Webhook | None:
-    """The webhook that was deleted; None where `agreed` said no.
+async def find(api: Caller, webhook_id: int) -> Webhook:
+    """The webhook of this id.
+
+    Raises:
+        ShipstreamError: there is none.
+    """
+    return _find(await listed(api), webhook_id)
+
+
+async def delete(api: Caller, webhook_id: int) -> Webhook:
+    """The webhook that was deleted.
 
     Raises:
         ShipstreamError: there is none of this id, or it is there still.
     """
-    target = _find(await listed(api), webhook_id)
-    if not agreed(target):
-        return None
+    target = await find(api, webhook_id)
     failure = await _failure_of(api, delete_call(webhook_id))
     if any(one.webhook_id == webhook_id for one in await _seen_after(api, failure, "webhook.delete")):
         told = failure or "ShipStream answered webhook.delete with true"
@@ -74,8 +81,8 @@ async def delete(api: Caller, webhook_id: int, *, agreed: Callable[[Webhook], bo
     return target
 
 
-async def switch(api: Caller, webhook_id: int, *, is_active: bool, agreed: Callable[[Webhook], bool]) -> Webhook | None:
-    """The webhook as it is listed once it is switched (or was so before); None where `agreed` said no.
+async def switch(api: Caller, webhook_id: int, *, is_active: bool) -> Webhook:
+    """The webhook as it is listed once it is switched, or was so before.
 
     The call names a topic and no webhook, so one is taken that switches nothing else, and the list is compared.
 
@@ -87,8 +94,6 @@ async def switch(api: Caller, webhook_id: int, *, is_active: bool, agreed: Calla
     if target.is_active == is_active:
         return target
     topic = _topic_of_its_own(target, before)
-    if not agreed(target):
-        return None
     failure = await _failure_of(api, status_call(topic, is_active=is_active))
     after = await _seen_after(api, failure, "webhook.update_status")
     now = _find(after, webhook_id)

@@ -237,5 +237,7 @@ PROVIDER = Provider(
     ),
     personal=_PERSONAL,
     # https://moderndropship.frontkb.com/en/articles/8868929: the person who sets it up thinks up the secret.
-    setup=Setup(page="Settings > Webhooks, as the target URL of a new configuration"),
+    setup=Setup(
+        page="Settings > Webhooks, as the target URL of a new configuration; add the expiry of its secret to the lines"
+    ),
 )

@@ -350,5 +350,8 @@ PROVIDER = Provider(
         Sample("shipstream-inventory-adjusted", "ShipStream", _sample_adjustment, _sign, (_ADJUSTED,)),
     ),
     personal=_PERSONAL,
-    setup=Setup(page="its webhooks", topics=tuple(name for name in _TOPICS if name != "test:ping")),
+    setup=Setup(
+        page="its webhooks, or dropstream shipstream webhooks create",
+        topics=tuple(name for name in _TOPICS if name != "test:ping"),
+    ),
 )

@@ -29,11 +29,16 @@ def add(*arguments: str) -> Result:
 @pytest.mark.parametrize(
     ("provider", "options", "files", "told"),
     [
-        ("shipstream", (), ["new.secret", "new.token"], "(its webhooks)"),
+        ("shipstream", (), ["new.secret", "new.token"], "(its webhooks, or dropstream shipstream webhooks create)"),
         ("modern_dropship", (), ["new.secret", "new.token"], "Settings > Webhooks"),
         ("dreamship", ("--secret", "env:GIVEN_KEY"), ["new.token"], "API settings"),
         ("dropea", ("--secret", "env:GIVEN_KEY"), ["new.token"], "My Account > Access Token"),
-        ("shipstream", ("--secret", "env:GIVEN_KEY"), ["new.token"], "(its webhooks)"),
+        (
+            "shipstream",
+            ("--secret", "env:GIVEN_KEY"),
+            ["new.token"],
+            "(its webhooks, or dropstream shipstream webhooks create)",
+        ),
     ],
 )
 def test_the_lines_make_a_configuration(

@@ -130,6 +130,14 @@ def test_a_topic_that_was_dropped_is_told(dropstream: Dropstream, shipstream: Sh
     assert "warning: ShipStream lists it without order:canceled\n" in ended.stderr
 
 
+def test_a_topic_that_is_not_known_is_taken_with_a_word(dropstream: Dropstream, shipstream: Shipstream) -> None:
+    """ShipStream may have new ones; a slip of the pen is named once, with the nearest."""
+    ended = dropstream(*CREATE[:-1], "order:creatd")
+    assert ended.code == 0
+    assert shipstream.webhooks[0]["topics"] == "order:creatd"
+    assert ended.stderr.count("warning: topic order:creatd is not known here; nearest: order:created\n") == 1
+
+
 def test_a_configured_endpoint_is_registered_as_it_is(
     dropstream: Dropstream, shipstream: Shipstream, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
