@@ -152,12 +152,16 @@ async def reloading(
             await following
 
 
+# The endpoints are read again on SIGHUP; accounts are for the verbs of a person, which read them each time.
+_READ_ANEW = frozenset({"endpoints", "shipstream"})
+
+
 def restart_needed(before: Settings, after: Settings) -> list[str]:
-    """The keys outside `endpoints` that differ, in the order of the settings."""
+    """The keys that a running process stands on and that differ, in the order of the settings."""
     return [
         f"{table}.{key}"
         for table in type(before).model_fields
-        if table != "endpoints"
+        if table not in _READ_ANEW
         for key in type(getattr(before, table)).model_fields
         if getattr(getattr(before, table), key) != getattr(getattr(after, table), key)
     ]

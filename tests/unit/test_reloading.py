@@ -85,6 +85,8 @@ def test_what_needs_a_restart_is_named(tmp_path: Path) -> None:
     """
     before = read(text)
     assert restart_needed(before, read(text + '[endpoints.a]\nprovider = "shipstream"\nsecrets = ["env:A"]')) == []
+    account = '[shipstream.a]\nurl = "https://a.example"\nusername = "api"\napi_key = "env:A"'
+    assert restart_needed(before, read(text + account)) == []
     (tmp_path / "password").write_text("two")
     after = read(text.replace("port = 2", "port = 3") + "[sequence]\ngrace_seconds = 1")
     assert restart_needed(before, after) == ["kafka.password", "ingest.port", "sequence.grace_seconds"]

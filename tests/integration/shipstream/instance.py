@@ -58,6 +58,7 @@ class Shipstream:
     requests: list[dict[str, Any]] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
     faults: list[tuple[str, Fault]] = field(default_factory=list)
+    switches_all: bool = False
     drops_topics: set[str] = field(default_factory=set)
     as_php_map: bool = False
     as_text: bool = False
@@ -162,14 +163,19 @@ class Shipstream:
         return True
 
     def _update_status(self, arguments: list[Any]) -> bool:
-        """By the signature (topic, status): all that have the topic. By the example's bare status: everything."""
+        """By the signature (topic, status): all that have the topic. By the example's bare status: everything.
+
+        With `switches_all` it takes the example for the truth: what names no webhook concerns them all.
+        """
         if len(arguments) == 1 and isinstance(arguments[0], dict):
             topic, status = None, arguments[0].get("status")
         elif len(arguments) == 2 and isinstance(arguments[0], str):
             topic, status = arguments
         else:
             raise ApiError(100, "Error changing status for specified webhook. Bad arguments.")
-        found = [one for one in self.webhooks if topic is None or topic in one["topics"].split(",")]
+        found = [
+            one for one in self.webhooks if self.switches_all or topic is None or topic in one["topics"].split(",")
+        ]
         if not found or status not in {0, 1}:
             raise ApiError(100, f"Error changing status for specified webhook. No topic {topic}.")
         for one in found:

@@ -264,6 +264,19 @@ def test_what_cannot_be_switched_alone_is_not_switched(dropstream: Dropstream, s
     assert shipstream.methods() == ["webhook.list"]
 
 
+def test_what_was_switched_besides_is_told(dropstream: Dropstream, shipstream: Shipstream) -> None:
+    """Where ShipStream switches more than was asked for, that is an error with the way back."""
+    shipstream.switches_all = True
+    shipstream.add(3, "https://a.example", "order:created")
+    shipstream.add(4, "https://b.example", "order:shipped")
+    ended = dropstream("shipstream", "webhooks", "disable", "3", "--yes")
+    assert (ended.code, ended.stderr) == (
+        1,
+        "error: webhook 3 is inactive, and so is what was not asked for: webhook 4\n"
+        "Switch it back: dropstream shipstream webhooks enable 4.\n",
+    )
+
+
 def test_what_is_so_already_needs_no_call(dropstream: Dropstream, shipstream: Shipstream) -> None:
     """Enabling what is active is done at once."""
     shipstream.add(3, "https://a.example", "order:created")
