@@ -43,7 +43,12 @@ async def create(api: Caller, new: NewWebhook) -> Webhook:
     Raises:
         ShipstreamError: `undone` where nothing was made for sure, `unknown` where it may have been.
     """
-    for one in await listed(api):
+    try:
+        before = await listed(api)
+    except ShipstreamError as error:
+        # Whatever became of that call, it was not the one that makes something.
+        raise ShipstreamError(str(error), outcome="undone", code=error.code) from error
+    for one in before:
         if _endpoint_path(one.url) == _endpoint_path(new.url):
             raise ShipstreamError(
                 f"webhook {one.webhook_id} sends to {one.place} already, and two would mix their sequences\n"

@@ -168,6 +168,19 @@ def test_a_create_that_may_still_come_keeps_its_files(
     assert secret_files(place) == ["acme.secret", "acme.token"]
 
 
+@pytest.mark.parametrize("fault", [Fault.PAGE, Fault.INTERNAL, Fault.HUGE])
+def test_a_list_that_fails_before_leaves_nothing(
+    dropstream: Dropstream, shipstream: Shipstream, place: Path, fault: Fault
+) -> None:
+    """Before anything was asked to be made, nothing can have been: no file stays."""
+    shipstream.faults = [("webhook.list", fault)]
+    ended = dropstream(*CREATE)
+    assert ended.code == 1
+    assert ended.stderr.endswith("\nNothing was made.\n")
+    assert secret_files(place) == []
+    assert shipstream.methods() == ["webhook.list"]
+
+
 def test_a_list_that_fails_afterwards_is_told_with_what_is_known(
     dropstream: Dropstream, shipstream: Shipstream, place: Path
 ) -> None:
