@@ -45,8 +45,8 @@ format: env  ## puts the code in form
 chaos: env  ## 100,000 deliveries through every fault of the processors, on three nodes
 	@$(BIN)/python -m tests.chaos.processors
 
-bench: env  ## what remembering a million deliveries costs
-	@$(BIN)/python -m tests.bench.restore
+bench: env  ## what a delivery costs: ours against the obvious program, and each bar; QUICK=1 for two minutes
+	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
 
 schemas: env  ## writes the JSON Schemas, the AsyncAPI document and the page of the topics anew from the code
 	@$(BIN)/dropstream schemas export schemas/json --page docs/topics.html

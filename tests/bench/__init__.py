@@ -1,1 +1,1 @@
-"""What is measured, not judged: run by `make bench`."""
+"""What is measured, not judged: `make bench`, or `python -m tests.bench [--quick] [--only PART] [--publish]`."""

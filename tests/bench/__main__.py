@@ -1,0 +1,67 @@
+"""`python -m tests.bench`: the whole benchmark, one report. A report is no test: it ends with 0 either way."""
+
+import argparse
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.bench import ingress
+from tests.bench.machine import describe
+from tests.bench.place import ROOT, Place, place
+from tests.bench.report import Part, Progress, Report, as_json, text
+
+OUTPUT = ROOT / ".dropstream" / "bench"
+
+
+async def _ingress(place: Place, progress: Progress, *, quick: bool) -> Part:
+    effort = ingress.QUICK if quick else ingress.FULL
+    return ingress.part_of(await ingress.measure(place, effort, progress))
+
+
+PARTS: Mapping[str, Callable[..., Awaitable[Part]]] = {"ingress": _ingress}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="under two minutes, with wider spread")
+    parser.add_argument("--only", action="append", choices=list(PARTS), metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--publish", action="store_true", help="writes bench.json and bench.svg into docs/ too")
+    given = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    report = asyncio.run(run(given.only or list(PARTS), quick=given.quick))
+    tell(text(report))
+    for folder in (OUTPUT, *((ROOT / "docs",) if given.publish else ())):
+        write(report, folder)
+
+
+async def run(names: Sequence[str], *, quick: bool) -> Report:
+    """The report of these parts."""
+    began = time.monotonic()
+
+    def progress(step: str) -> None:
+        tell(f"{time.monotonic() - began:6.1f} s  {step}")
+
+    progress("starting Apache Kafka")
+    async with place() as found:
+        machine = describe(found)
+        parts = [await PARTS[name](found, progress, quick=quick) for name in names]
+    machine["took"] = f"{time.monotonic() - began:.0f} s"
+    return Report(machine, parts)
+
+
+def write(report: Report, folder: Path) -> None:
+    """`bench.json` in that folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(as_json(report), indent=2) + "\n", encoding="utf-8")
+
+
+def tell(line: str) -> None:
+    """To the terminal, at once."""
+    print(line, flush=True)  # noqa: T201 this is what the program is for
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""The ingress against the obvious program and the bare floors: saturation, processor time, latency, memory.
+
+All of them run at once, idle but for the one under load; rounds go A-B-C-D-A-B-C-D.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+
+from tests.bench.figures import Figure, figure, ratio
+from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
+from tests.bench.generator import Plan, Result, generate, write_requests
+from tests.bench.place import Place, Program, endpoint_names, request, running
+from tests.bench.report import Bar, Part, Progress, Section
+
+OURS = "dropstream"
+OBVIOUS = "obvious"
+SYSTEMS: Mapping[str, str] = {
+    OURS: "ops",
+    OBVIOUS: "tests.bench.systems.obvious_ingress",
+    "aiohttp, no-op": "tests.bench.systems.floor_aiohttp",
+    "asyncio, no-op": "tests.bench.systems.floor_protocol",
+}
+BODY_BYTES = 1_024
+_OPEN_LOOP_CONNECTIONS = 256
+# What generator and broker keep up with on one processor; the floors alone are faster.
+_RATE_MAX = 10_000.0
+_SIGNATURE = (("X-Signature", "5f" * 32), ("X-Request-Id", "0d9a4f64-11c2-4a5e-9c7b-2a6b1f1f3c55"))
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long and how often."""
+
+    rounds: int
+    measure_s: float
+    warm_up_s: float
+    open_loop_s: float
+
+
+QUICK = Effort(rounds=2, measure_s=3.0, warm_up_s=0.7, open_loop_s=3.0)
+FULL = Effort(rounds=5, measure_s=5.0, warm_up_s=1.0, open_loop_s=6.0)
+
+
+@dataclass(slots=True)
+class Measured:
+    """What the rounds gave for one system."""
+
+    saturated: list[Result] = field(default_factory=list)
+    half: list[Result] = field(default_factory=list)
+    idle_kib: int = 0
+    peak_kib: list[int] = field(default_factory=list)
+
+
+def requests_of(endpoints: int, body_bytes: int) -> list[bytes]:
+    """A delivery of this size for each endpoint."""
+    return [
+        request(name, b'{"id":"' + b"x" * (body_bytes - 9) + b'"}', _SIGNATURE) for name, _ in endpoint_names(endpoints)
+    ]
+
+
+@asynccontextmanager
+async def ingress(place: Place, config: Path, system: str = OURS, *more: str) -> AsyncIterator[Program]:
+    """One of the systems, ready; ours with its producer connected."""
+    arguments = ("ingest", "--config", str(config), *more) if system == OURS else (str(config),)
+    async with running(place, config, SYSTEMS[system], *arguments) as program:
+        await program.listening(program.settings.ingest.port)
+        if system == OURS and not more:
+            await program.fact("kafka_connected", True, port=program.settings.ingest.admin_port)
+        yield program
+
+
+async def measure(place: Place, effort: Effort, progress: Progress) -> dict[str, Measured]:
+    """All rounds of all systems."""
+    path = place.folder / "requests"
+    write_requests(path, requests_of(4, BODY_BYTES))
+    found = {name: Measured() for name in SYSTEMS}
+    async with AsyncExitStack() as stack:
+        programs = {}
+        for number, name in enumerate(SYSTEMS):
+            config = place.config(f"ingress-{number}")
+            programs[name] = await stack.enter_async_context(ingress(place, config, name))
+        await asyncio.sleep(1)
+        for name, program in programs.items():
+            found[name].idle_kib = rss_kib(program.pids)
+        for number in range(effort.rounds):
+            for name, program in programs.items():
+                await _round(program, path, effort, found[name])
+                progress(f"ingress, round {number + 1} of {effort.rounds}: {name}: {_told(found[name])}")
+    return found
+
+
+async def _round(program: Program, requests: Path, effort: Effort, into: Measured) -> None:
+    """Saturation first; then half of it, open loop."""
+    plan = Plan(
+        port=program.settings.ingest.port,
+        requests=str(requests),
+        pids=program.pids,
+        warm_up_s=effort.warm_up_s,
+        measure_s=effort.measure_s,
+    )
+    forget_peak(program.pids)
+    into.saturated.append(await asyncio.to_thread(generate, plan))
+    into.peak_kib.append(peak_rss_kib(program.pids))
+    rate = min(_RATE_MAX, median(one.per_second for one in into.saturated) / 2)
+    open_loop = replace(
+        plan, rate=rate, connections=_OPEN_LOOP_CONNECTIONS, measure_s=effort.open_loop_s, seed=len(into.saturated)
+    )
+    into.half.append(await asyncio.to_thread(generate, open_loop))
+
+
+def part_of(found: Mapping[str, Measured]) -> Part:
+    """The tables and bars of these measurements."""
+    return Part((_saturation(found), _half_load(found)), _bars(found))
+
+
+def _saturation(found: Mapping[str, Measured]) -> Section:
+    rows = {
+        name: {
+            "per second": figure(one.per_second for one in measured.saturated),
+            "CPU us each": figure(one.cpu_us_each for one in measured.saturated),
+            "p50 ms": figure(one.p50_ms for one in measured.saturated),
+            "p99 ms": figure(one.p99_ms for one in measured.saturated),
+            "idle MB": figure([measured.idle_kib / 1024]),
+            "peak MB": figure(kib / 1024 for kib in measured.peak_kib),
+            "not 200": figure(float(one.failed) for one in measured.saturated),
+            "generator us each": figure(one.generator_cpu_us / one.answered for one in measured.saturated),
+        }
+        for name, measured in found.items()
+    }
+    note = f"64 connections, closed loop, bodies of {BODY_BYTES:,} bytes, 4 endpoints on 12 partitions"
+    return Section("ingress_saturation", "Ingress at saturation", rows, (note,))
+
+
+def _half_load(found: Mapping[str, Measured]) -> Section:
+    rows = {
+        name: {
+            "per second": figure(one.per_second for one in measured.half),
+            "CPU us each": figure(one.cpu_us_each for one in measured.half),
+            "p50 ms": figure(one.p50_ms for one in measured.half),
+            "p99 ms": figure(one.p99_ms for one in measured.half),
+            "p99.9 ms": figure(one.p999_ms for one in measured.half),
+            "not 200": figure(float(one.failed) for one in measured.half),
+            "sent late p99 ms": figure(one.late_p99_ms for one in measured.half),
+        }
+        for name, measured in found.items()
+    }
+    note = f"each at half of its own saturation, open loop (Poisson), up to {_OPEN_LOOP_CONNECTIONS} requests at once"
+    return Section("ingress_half", "Ingress at half load", rows, (note, "times count from when a request was due"))
+
+
+def _bars(found: Mapping[str, Measured]) -> tuple[Bar, ...]:
+    ours, obvious = found[OURS], found[OBVIOUS]
+
+    def compared(results: str, value: str) -> Figure:
+        each = [figure(getattr(one, value) for one in getattr(measured, results)) for measured in (ours, obvious)]
+        return ratio(*each)
+
+    return (
+        Bar("ingress CPU per delivery, ours / obvious", 0.45, compared("saturated", "cpu_us_each")),
+        Bar("ingress deliveries per second, ours / obvious", 2.0, compared("saturated", "per_second"), at_least=True),
+        Bar("ingress p99 at half load, ours / obvious", 1.0, compared("half", "p99_ms")),
+        Bar("idle ingress, MB", 80.0, figure([ours.idle_kib / 1024])),
+        Bar(
+            "ingress growth under load, MB (in_flight_bytes_max)",
+            67_108_864 / 1_048_576,
+            figure((kib - ours.idle_kib) / 1024 for kib in ours.peak_kib),
+        ),
+    )
+
+
+def _told(measured: Measured) -> str:
+    saturated, half = measured.saturated[-1], measured.half[-1]
+    return (
+        f"{saturated.per_second:,.0f}/s, {saturated.cpu_us_each:.1f} us of CPU each; "
+        f"at {half.per_second:,.0f}/s p99 {half.p99_ms:.2f} ms"
+    )

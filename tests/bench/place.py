@@ -1,0 +1,224 @@
+"""Where it is measured: a real Kafka, a folder, the processors of this machine, and the programs under load.
+
+The server has a processor of its own where there are two or more; broker, generator and this process have the others.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import aiohttp
+
+from ops.broker.local import local_broker
+from ops.broker.probe import find_free_ports
+from ops.topics import apply
+from processors.provider import discover
+from schemas.configuration import Context, read_configuration
+from schemas.settings import Settings
+from tests.bench.gauge import family
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "made-up-secret"
+PARTITIONS = 12
+_PROVIDERS = ("dreamship", "shipstream", "modern_dropship", "dropea")
+_PATIENCE_S = 60.0
+_FIRST_PORT = 29_000
+_ASK = aiohttp.ClientTimeout(total=2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Which processors serve, and which do the rest; the same ones where there is one only."""
+
+    server: frozenset[int]
+    rest: frozenset[int]
+
+    @property
+    def sentence(self) -> str:
+        if self.server == self.rest:
+            return "one processor for everything: rates are the machine's, not the server's"
+        return f"server on processor {_listed(self.server)}, broker and generator on {_listed(self.rest)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One run's Kafka and folder."""
+
+    folder: Path
+    bootstrap_servers: str
+    cores: Cores
+    # Where the next free port is looked for: one that was found is not taken yet.
+    ports: Iterator[int]
+
+    def config(
+        self,
+        name: str,
+        *,
+        endpoints: int = 4,
+        bootstrap_servers: str | None = None,
+        spool: Path | None = None,
+        commit_interval_ms: int = 100,
+    ) -> Path:
+        """The configuration of a program: topics of its own by its name, ports that are free."""
+        ports = [find_free_ports(1, after=next(self.ports)) for _ in range(3)]
+        tables = "".join(
+            f'[endpoints.{one}]\nprovider = "{provider}"\nsecrets = ["env:SECRET"]\n'
+            for one, provider in endpoint_names(endpoints)
+        )
+        path = self.folder / f"{name}.toml"
+        path.write_text(
+            f'[kafka]\nbootstrap_servers = "{bootstrap_servers or self.bootstrap_servers}"\n'
+            f'topic_prefix = "{name}."\nreplication_factor = 1\npartitions = {PARTITIONS}\n'
+            f'[ingest]\nhost = "127.0.0.1"\nport = {ports[0]}\nadmin_port = {ports[1]}\n'
+            f'spool_dir = "{spool or self.folder / f"spool-{name}"}"\n'
+            f"[process]\nadmin_port = {ports[2]}\ncommit_interval_ms = {commit_interval_ms}\n{tables}"
+        )
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A running program and what it was configured with."""
+
+    process: asyncio.subprocess.Process
+    settings: Settings
+    log: Path
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """It and its workers."""
+        return family(self.process.pid)
+
+    async def facts(self, port: int) -> dict[str, float]:
+        """What `/readyz` of that admin port tells; empty while nobody answers."""
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=_ASK) as client,
+                client.get(f"http://127.0.0.1:{port}/readyz") as response,
+            ):
+                told: dict[str, float] = await response.json()
+                return told
+        except (aiohttp.ClientError, TimeoutError):
+            return {}
+
+    async def listening(self, port: int) -> None:
+        """Returns once the port takes connections.
+
+        Raises:
+            RuntimeError: the program has ended, or time is up.
+        """
+        for _ in range(int(_PATIENCE_S / 0.05)):
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                if self.process.returncode is not None:
+                    break
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return
+        raise RuntimeError(f"it did not start: {self.log.read_text(errors='replace')[-400:]}")
+
+    async def fact(self, name: str, value: float, *, port: int, within_s: float = _PATIENCE_S) -> None:
+        """Returns once `/readyz` tells this."""
+        async with asyncio.timeout(within_s):
+            while (await self.facts(port)).get(name) != value:  # noqa: ASYNC110 another process decides it
+                await asyncio.sleep(0.02)
+
+
+def endpoint_names(count: int) -> list[tuple[str, str]]:
+    """So many endpoints with their providers: one of each, then numbered ones."""
+    return [
+        (provider.replace("_", "-") if number < len(_PROVIDERS) else f"endpoint-{number}", provider)
+        for number, provider in ((number, _PROVIDERS[number % len(_PROVIDERS)]) for number in range(count))
+    ]
+
+
+def read_settings(config: str | Path) -> Settings:
+    """The settings of a configuration that `Place.config` wrote."""
+    text = Path(config).read_text(encoding="utf-8")
+    return read_configuration(text, source=str(config), context=Context({"SECRET": SECRET}, discover()))
+
+
+@asynccontextmanager
+async def place() -> AsyncIterator[Place]:
+    """A fresh Kafka, or that of KAFKA=host:port; it ends with the block."""
+    every = sorted(os.sched_getaffinity(0))
+    cores = Cores(frozenset(every[:1]), frozenset(every[1:] or every))
+    ports = count(_FIRST_PORT + os.getpid() % 100 * 20, 4)
+    os.sched_setaffinity(0, cores.rest)
+    try:
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            if given := os.environ.get("KAFKA"):
+                yield Place(folder, given, cores, ports)
+                return
+            port = find_free_ports(2, after=26_000 + os.getpid() % 500 * 4)
+            async with local_broker(folder / "kafka", environ={}, progress=_silent, port=port) as broker:
+                yield Place(folder, broker.bootstrap_servers, cores, ports)
+    finally:
+        os.sched_setaffinity(0, every)
+
+
+@asynccontextmanager
+async def running(
+    place: Place, config: Path, module: str, *arguments: str, topics: bool = True, cores: frozenset[int] | None = None
+) -> AsyncIterator[Program]:
+    """`python -m module arguments` on the server's processor; it has ended on leaving."""
+    settings = read_settings(config)
+    if topics:
+        await apply(settings)
+    log = config.with_suffix(".log")
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, *arguments),
+            cwd=ROOT,
+            env={**os.environ, "SECRET": SECRET},
+            stdout=output,
+            stderr=output,
+        )
+    # Before it has started a thread: they inherit it.
+    os.sched_setaffinity(process.pid, cores or place.cores.server)
+    try:
+        yield Program(process, settings, log)
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(20):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def request(endpoint: str, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> bytes:
+    """A request as a platform's HTTP client writes it."""
+    lines = (
+        f"POST /webhooks/{endpoint} HTTP/1.1",
+        "Host: hooks.example.com",
+        "User-Agent: Platform-Webhooks/1.0",
+        "Accept: */*",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in headers),
+    )
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def _silent(_step: str) -> None:
+    return
+
+
+def _listed(cores: frozenset[int]) -> str:
+    return ", ".join(map(str, sorted(cores)))
