@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.bench import ingress
+from tests.bench import ingress, processors
 from tests.bench.machine import describe
 from tests.bench.place import ROOT, Place, place
 from tests.bench.report import Part, Progress, Report, as_json, text
@@ -21,7 +21,12 @@ async def _ingress(place: Place, progress: Progress, *, quick: bool) -> Part:
     return ingress.part_of(await ingress.measure(place, effort, progress))
 
 
-PARTS: Mapping[str, Callable[..., Awaitable[Part]]] = {"ingress": _ingress}
+async def _processors(place: Place, progress: Progress, *, quick: bool) -> Part:
+    effort = processors.QUICK if quick else processors.FULL
+    return processors.part_of(await processors.measure(place, effort, progress), effort)
+
+
+PARTS: Mapping[str, Callable[..., Awaitable[Part]]] = {"ingress": _ingress, "processors": _processors}
 
 
 def main() -> None:

@@ -168,7 +168,13 @@ async def place() -> AsyncIterator[Place]:
 
 @asynccontextmanager
 async def running(
-    place: Place, config: Path, module: str, *arguments: str, topics: bool = True, cores: frozenset[int] | None = None
+    place: Place,
+    config: Path,
+    module: str,
+    *arguments: str,
+    python: str | None = None,
+    topics: bool = True,
+    cores: frozenset[int] | None = None,
 ) -> AsyncIterator[Program]:
     """`python -m module arguments` on the server's processor; it has ended on leaving."""
     settings = read_settings(config)
@@ -177,7 +183,7 @@ async def running(
     log = config.with_suffix(".log")
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, *arguments),
+            *(python or sys.executable, "-m", module, *arguments),
             cwd=ROOT,
             env={**os.environ, "SECRET": SECRET},
             stdout=output,
