@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.bench import ingress, processors
+from tests.bench import costs, ingress, latency, processors, spool
 from tests.bench.machine import describe
 from tests.bench.place import ROOT, Place, place
 from tests.bench.report import Part, Progress, Report, as_json, text
@@ -26,7 +26,35 @@ async def _processors(place: Place, progress: Progress, *, quick: bool) -> Part:
     return processors.part_of(await processors.measure(place, effort, progress), effort)
 
 
-PARTS: Mapping[str, Callable[..., Awaitable[Part]]] = {"ingress": _ingress, "processors": _processors}
+async def _latency(place: Place, progress: Progress, *, quick: bool) -> Part:
+    return await latency.measure(place, latency.QUICK if quick else latency.FULL, progress)
+
+
+async def _spool(place: Place, progress: Progress, *, quick: bool) -> Part:
+    return await spool.measure(place, spool.QUICK if quick else spool.FULL, progress)
+
+
+async def _bodies(place: Place, progress: Progress, *, quick: bool) -> Part:
+    return await costs.measure_bodies(place, costs.QUICK if quick else costs.FULL, progress)
+
+
+async def _endpoints(place: Place, progress: Progress, *, quick: bool) -> Part:
+    return await costs.measure_endpoints(place, costs.QUICK if quick else costs.FULL, progress)
+
+
+async def _workers(place: Place, progress: Progress, *, quick: bool) -> Part:
+    return await costs.measure_workers(place, costs.QUICK if quick else costs.FULL, progress)
+
+
+PARTS: Mapping[str, Callable[..., Awaitable[Part]]] = {
+    "ingress": _ingress,
+    "processors": _processors,
+    "latency": _latency,
+    "spool": _spool,
+    "bodies": _bodies,
+    "endpoints": _endpoints,
+    "workers": _workers,
+}
 
 
 def main() -> None:

@@ -63,13 +63,15 @@ def requests_of(endpoints: int, body_bytes: int) -> list[bytes]:
 
 
 @asynccontextmanager
-async def ingress(place: Place, config: Path, system: str = OURS, *more: str) -> AsyncIterator[Program]:
+async def ingress(
+    place: Place, config: Path, system: str = OURS, *more: str, cores: frozenset[int] | None = None
+) -> AsyncIterator[Program]:
     """One of the systems, ready; ours with its producer connected."""
     arguments = ("ingest", "--config", str(config), *more) if system == OURS else (str(config),)
-    async with running(place, config, SYSTEMS[system], *arguments) as program:
+    async with running(place, config, SYSTEMS[system], *arguments, cores=cores) as program:
         await program.listening(program.settings.ingest.port)
-        if system == OURS and not more:
-            await program.fact("kafka_connected", True, port=program.settings.ingest.admin_port)
+        if system == OURS:
+            await program.said("kafka_connected", times=int(more[-1]) if more else 1)
         yield program
 
 

@@ -125,10 +125,10 @@ class Program:
                 return
         raise RuntimeError(f"it did not start: {self.log.read_text(errors='replace')[-400:]}")
 
-    async def fact(self, name: str, value: float, *, port: int, within_s: float = _PATIENCE_S) -> None:
-        """Returns once `/readyz` tells this."""
-        async with asyncio.timeout(within_s):
-            while (await self.facts(port)).get(name) != value:  # noqa: ASYNC110 another process decides it
+    async def said(self, event: str, *, times: int = 1) -> None:
+        """Returns once its log has this event so often."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while self.log.read_text(errors="replace").count(f'"{event}"') < times:  # noqa: ASYNC110 another process
                 await asyncio.sleep(0.02)
 
 
