@@ -8,8 +8,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.bench import costs, ingress, latency, processors, spool
-from tests.bench.machine import describe
+from tests.bench import costs, ingress, latency, processors, replay, restore, spool
+from tests.bench.chart import chart
+from tests.bench.machine import Disturbance, describe
 from tests.bench.place import ROOT, Place, place
 from tests.bench.report import Part, Progress, Report, as_json, text
 
@@ -46,6 +47,14 @@ async def _workers(place: Place, progress: Progress, *, quick: bool) -> Part:
     return await costs.measure_workers(place, costs.QUICK if quick else costs.FULL, progress)
 
 
+async def _restore(place: Place, progress: Progress, *, quick: bool) -> Part:
+    return await restore.measure(place, restore.QUICK_KEYS if quick else restore.FULL_KEYS, progress)
+
+
+async def _replay(place: Place, progress: Progress, *, quick: bool) -> Part:
+    return await replay.measure(place, 4_000 if quick else 20_000, progress)
+
+
 PARTS: Mapping[str, Callable[..., Awaitable[Part]]] = {
     "ingress": _ingress,
     "processors": _processors,
@@ -54,6 +63,8 @@ PARTS: Mapping[str, Callable[..., Awaitable[Part]]] = {
     "bodies": _bodies,
     "endpoints": _endpoints,
     "workers": _workers,
+    "restore": _restore,
+    "replay": _replay,
 }
 
 
@@ -78,16 +89,18 @@ async def run(names: Sequence[str], *, quick: bool) -> Report:
         tell(f"{time.monotonic() - began:6.1f} s  {step}")
 
     progress("starting Apache Kafka")
+    disturbance = Disturbance()
     async with place() as found:
         machine = describe(found)
         parts = [await PARTS[name](found, progress, quick=quick) for name in names]
-    machine["took"] = f"{time.monotonic() - began:.0f} s"
+    machine |= disturbance.told()
     return Report(machine, parts)
 
 
 def write(report: Report, folder: Path) -> None:
-    """`bench.json` in that folder."""
+    """`bench.json` and `bench.svg` in that folder."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.svg").write_text(chart(report), encoding="utf-8")
     (folder / "bench.json").write_text(json.dumps(as_json(report), indent=2) + "\n", encoding="utf-8")
 
 

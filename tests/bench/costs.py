@@ -28,7 +28,7 @@ class Effort:
     body_sizes_kib: Sequence[int] = (1, 5, 50, 250)
 
 
-QUICK = Effort(rounds=1, measure_s=1.0)
+QUICK = Effort(rounds=1, measure_s=0.7, body_sizes_kib=(1, 50))
 FULL = Effort(rounds=3, measure_s=3.0)
 
 

@@ -37,7 +37,7 @@ class Effort:
     measure_s: float
 
 
-QUICK = Effort(rounds=1, measure_s=5.0)
+QUICK = Effort(rounds=1, measure_s=3.0)
 FULL = Effort(rounds=3, measure_s=12.0)
 
 

@@ -2,13 +2,35 @@
 
 import os
 import platform
+import resource
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.bench.gauge import machine_cpu_us
 from tests.bench.place import Place
 
 _PACKAGES = ("aiohttp", "aiokafka", "orjson", "uvloop")
+
+
+class Disturbance:
+    """What others did on this machine from its making until it is asked."""
+
+    def __init__(self) -> None:
+        self._began_s = time.monotonic()
+        self._machine_us = machine_cpu_us()
+        self._own_s = _own_s()
+
+    def told(self) -> dict[str, str]:
+        """How long it took, and how much of the processors went to others; ask when all of ours has ended."""
+        took_s = time.monotonic() - self._began_s
+        others_s = (machine_cpu_us() - self._machine_us) / 1e6 - (_own_s() - self._own_s)
+        share = max(0.0, others_s / took_s / (os.cpu_count() or 1))
+        return {
+            "took": f"{took_s:.0f} s",
+            "others": f"{share:.0%} of all processors worked for others meanwhile, the kernel and the host included",
+        }
 
 
 def describe(place: Place) -> dict[str, str]:
@@ -23,6 +45,12 @@ def describe(place: Place) -> dict[str, str]:
         "pinned": place.cores.sentence,
         "load before": f"{os.getloadavg()[0]:.2f} over the last minute",
     }
+
+
+def _own_s() -> float:
+    """Processor time of this process and of all its children that have ended, theirs included."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _line(path: str, name: str) -> str:

@@ -20,7 +20,7 @@ def open_reader(settings: Settings, topics: Sequence[str], *, from_end: bool) ->
             "group.id": "bench",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
-            "fetch.wait.max.ms": 100,
+            "fetch.wait.max.ms": 10,
             "auto.offset.reset": "earliest",
         }
     )

@@ -52,7 +52,7 @@ class Effort:
     deliveries: int
 
 
-QUICK = Effort(rounds=2, deliveries=8_000)
+QUICK = Effort(rounds=2, deliveries=4_000)
 FULL = Effort(rounds=5, deliveries=20_000)
 
 

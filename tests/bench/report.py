@@ -67,7 +67,12 @@ def text(report: Report) -> str:
     """The report for a terminal: medians, and in brackets the smallest and largest round."""
     lines = ["", *(f"{name}: {value}" for name, value in report.machine.items())]
     for section in report.sections:
-        lines += ["", section.title, *_table(section.rows), *(f"  {note}" for note in section.notes)]
+        lines += [
+            "",
+            section.title,
+            *(_table(section.rows) if section.rows else ()),
+            *(f"  {note}" for note in section.notes),
+        ]
     if report.bars:
         lines += ["", "Bars"]
         lines += [_bar_line(bar, max(len(one.name) for one in report.bars)) for bar in report.bars]

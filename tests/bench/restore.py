@@ -5,27 +5,30 @@ does. Each is measured in a process of its own.
 """
 
 import asyncio
-import resource
+import json
+import os
 import subprocess
 import sys
 import time
 import uuid
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Mapping
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from ops.broker.local import local_broker
-from ops.broker.probe import find_free_ports
 from ops.topics import apply
 from processors.dedupe import Seen
 from processors.state import Kept, catch_up
 from schemas.configuration import Context, read_configuration
 from schemas.kafka import producer_arguments
 from schemas.settings import Settings
+from tests.bench.figures import Figure, figure
+from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
+from tests.bench.place import Place
+from tests.bench.report import Part, Progress, Section
 
-KEYS = 1_000_000
-SHAPES = (500, 1)
+QUICK_KEYS = 50_000
+FULL_KEYS = 1_000_000
+_SHAPES = (500, 1)
 
 
 def settings_of(servers: str, prefix: str) -> Settings:
@@ -37,15 +40,15 @@ def settings_of(servers: str, prefix: str) -> Settings:
 
 
 def empty() -> Seen:
-    return Seen(window_s=432_000, keys_max=2 * KEYS)
+    return Seen(window_s=432_000, keys_max=2 * FULL_KEYS)
 
 
-async def fill(settings: Settings, keys_per_record: int) -> None:
+async def fill(settings: Settings, keys: int, keys_per_record: int) -> None:
     """Writes the changelog as `Seen` itself makes it."""
     await apply(settings)
     seen = empty()
     async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
-        for first in range(0, KEYS, keys_per_record):
+        for first in range(0, keys, keys_per_record):
             for offset in range(first, first + keys_per_record):
                 sighting = seen.judge(
                     endpoint="shop", natural_key=str(uuid.UUID(int=offset)), body=b"", offset=offset, received_s=1
@@ -57,29 +60,34 @@ async def fill(settings: Settings, keys_per_record: int) -> None:
         await producer.flush()
 
 
-async def restore(settings: Settings) -> None:
-    """Reads it back, and prints seconds and MiB."""
-    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+async def restore(settings: Settings, keys: int) -> Mapping[str, float]:
+    """Reads it back: how long, and how much memory."""
+    own = [os.getpid()]
+    forget_peak(own)
+    before_kib = rss_kib(own)
     kept = Kept(empty())
     began = time.perf_counter()
     await catch_up(kept, TopicPartition(f"{settings.kafka.topic_prefix}deliver-state", 0), settings)
     seconds = time.perf_counter() - began
-    mebibytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib) / 1024
-    assert kept.state.entries == KEYS
-    print(f"{seconds:6.1f} s  {mebibytes:6.0f} MiB at the peak  {mebibytes * 1_048_576 / KEYS:4.0f} bytes a key")  # noqa: T201
+    mebibytes = (peak_rss_kib(own) - before_kib) / 1024
+    assert kept.state.entries == keys
+    return {"seconds": seconds, "MiB at the peak": mebibytes, "bytes a key": mebibytes * 1_048_576 / keys}
 
 
-async def main() -> None:
-    with TemporaryDirectory() as folder:
-        port = find_free_ports(2, after=26_000)
-        async with local_broker(Path(folder), environ={}, progress=print, port=port) as broker:
-            for shape in SHAPES:
-                prefix = f"bench-{shape}."
-                await fill(settings_of(broker.bootstrap_servers, prefix), shape)
-                print(f"{KEYS:,} keys, {shape} a changelog record:", flush=True)  # noqa: T201
-                command = [sys.executable, "-m", "tests.bench.restore", broker.bootstrap_servers, prefix]
-                await asyncio.to_thread(subprocess.run, command, check=True)
+async def measure(place: Place, keys: int, progress: Progress) -> Part:
+    """Both shapes, once each."""
+    rows: dict[str, dict[str, Figure | None]] = {}
+    for shape in _SHAPES:
+        name = f"{keys:,} keys, {shape} a changelog record"
+        progress(f"restore: writing {name}")
+        prefix = f"restore-{shape}."
+        await fill(settings_of(place.bootstrap_servers, prefix), keys, shape)
+        command = [sys.executable, "-m", "tests.bench.restore", place.bootstrap_servers, prefix, str(keys)]
+        done = await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.PIPE)
+        rows[name] = {column: figure([value]) for column, value in json.loads(done.stdout).items()}
+    return Part([Section("restore", "Remembered keys, read back after a restart", rows)])
 
 
 if __name__ == "__main__":
-    asyncio.run(restore(settings_of(*sys.argv[1:])) if len(sys.argv) > 1 else main())
+    told = asyncio.run(restore(settings_of(*sys.argv[1:3]), int(sys.argv[3])))
+    sys.stdout.write(json.dumps(told))

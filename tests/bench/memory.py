@@ -1,0 +1,111 @@
+"""`python -m tests.bench.memory`: whether an ingress grows while it serves, over many deliveries with Kafka there.
+
+The bar: after the warm-up, the first tenth, resident memory grows by less than 10 MB. Writes `memory.json` and
+`memory.svg` into `.dropstream/bench`.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from tests.bench.figures import figure
+from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
+from tests.bench.generator import Plan, generate, write_requests
+from tests.bench.ingress import BODY_BYTES, ingress, requests_of
+from tests.bench.place import ROOT, place
+from tests.bench.report import Bar, Part, Report, Section, text
+
+_STEPS = 50
+_STEP_S = 600.0
+_OUTPUT = ROOT / ".dropstream" / "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Resident memory after so many deliveries, and its peak on the way there, in MB."""
+
+    deliveries: int
+    rss_mb: float
+    peak_mb: float
+
+
+async def measure(deliveries: int) -> list[Reading]:
+    """A reading after every fiftieth of the deliveries, from before the first one."""
+    readings: list[Reading] = []
+    async with place() as found:
+        path = found.folder / "requests"
+        write_requests(path, requests_of(4, BODY_BYTES))
+        async with ingress(found, found.config("memory")) as program:
+            pids = program.pids
+            plan = Plan(
+                port=program.settings.ingest.port,
+                requests=str(path),
+                pids=pids,
+                warm_up_s=0.0,
+                measure_s=_STEP_S,
+                count=max(1, deliveries // _STEPS),
+            )
+            sent = 0
+            forget_peak(pids)
+            while sent < deliveries:
+                readings.append(Reading(sent, rss_kib(pids) / 1024, peak_rss_kib(pids) / 1024))
+                result = await asyncio.to_thread(generate, plan)
+                if result.failed:
+                    raise RuntimeError(f"{result.failed} were not answered 200")
+                sent += plan.count
+                print(f"{sent:>9,}  {rss_kib(pids) / 1024:6.1f} MB", flush=True)  # noqa: T201
+            readings.append(Reading(sent, rss_kib(pids) / 1024, peak_rss_kib(pids) / 1024))
+    return readings
+
+
+def growth_mb(readings: Sequence[Reading]) -> float:
+    """How much larger the last reading is than the one after the first tenth."""
+    return readings[-1].rss_mb - readings[-(-(len(readings) - 1) // 10)].rss_mb
+
+
+def curve(readings: Sequence[Reading]) -> str:
+    """The readings as a picture, from 0."""
+    width, height, left, bottom = 720, 240, 56, 28
+    across = (width - left - 16) / max(1, readings[-1].deliveries)
+    up = (height - bottom - 24) / max(one.peak_mb for one in readings)
+    points = " ".join(
+        f"{left + one.deliveries * across:.1f},{height - bottom - one.rss_mb * up:.1f}" for one in readings
+    )
+    last = readings[-1]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" '
+        f'font-size="12" fill="#808690" role="img">\n<title>Memory of an ingress</title>\n'
+        f'<path d="M{left} 16V{height - bottom}H{width - 16}" fill="none" stroke="#808690"/>\n'
+        f'<polyline points="{points}" fill="none" stroke="#2f81f7" stroke-width="2"/>\n'
+        f'<text x="{left}" y="12">resident memory, MB: {readings[0].rss_mb:.0f} at first, {last.rss_mb:.0f} at last, '
+        f"peak {max(one.peak_mb for one in readings):.0f}</text>\n"
+        f'<text x="{left}" y="{height - 8}">0</text>\n'
+        f'<text x="{width - 16}" y="{height - 8}" text-anchor="end">{last.deliveries:,} deliveries</text>\n</svg>\n'
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.memory")
+    parser.add_argument("--deliveries", type=int, default=500_000)
+    given = parser.parse_args()
+    if given.deliveries < _STEPS:
+        parser.error(f"--deliveries must be {_STEPS} or more")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    readings = asyncio.run(measure(given.deliveries))
+    _OUTPUT.mkdir(parents=True, exist_ok=True)
+    (_OUTPUT / "memory.json").write_text(json.dumps([asdict(one) for one in readings], indent=2) + "\n")
+    (_OUTPUT / "memory.svg").write_text(curve(readings))
+    bar = Bar("growth after the first tenth, MB", 10.0, figure([growth_mb(readings)]))
+    rows = {
+        f"{one.deliveries:,}": {"RSS MB": figure([one.rss_mb]), "peak MB": figure([one.peak_mb])}
+        for one in readings[:: max(1, len(readings) // 5)]
+    }
+    section = Section("memory", "Memory of an ingress, after so many deliveries", rows)
+    print(text(Report({}, [Part([section], [bar])])))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
