@@ -13,6 +13,7 @@ from statistics import median
 from tests.bench.figures import Figure, figure, ratio
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
 from tests.bench.generator import Plan, Result, generate, write_requests
+from tests.bench.outputs import count_raw
 from tests.bench.place import Place, Program, endpoint_names, request, running
 from tests.bench.report import Bar, Part, Progress, Section
 
@@ -53,6 +54,12 @@ class Measured:
     half: list[Result] = field(default_factory=list)
     idle_kib: int = 0
     peak_kib: list[int] = field(default_factory=list)
+    in_raw: int = 0
+
+    @property
+    def answered(self) -> int:
+        """How many were answered 200 while it was measured; more were before and after."""
+        return sum(one.answered for one in (*self.saturated, *self.half))
 
 
 def requests_of(endpoints: int, body_bytes: int) -> list[bytes]:
@@ -92,6 +99,8 @@ async def measure(place: Place, effort: Effort, progress: Progress) -> dict[str,
             for name, program in programs.items():
                 await _round(program, path, effort, found[name])
                 progress(f"ingress, round {number + 1} of {effort.rounds}: {name}: {_told(found[name])}")
+        for name in (OURS, OBVIOUS):
+            found[name].in_raw = await asyncio.to_thread(count_raw, programs[name].settings)
     return found
 
 
@@ -162,6 +171,10 @@ def _bars(found: Mapping[str, Measured]) -> tuple[Bar, ...]:
         return ratio(*each)
 
     return (
+        *(
+            Bar(f"records in raw / answers 200, {name}", 1.0, figure([one.in_raw / one.answered]), at_least=True)
+            for name, one in ((OURS, ours), (OBVIOUS, obvious))
+        ),
         Bar("ingress CPU per delivery, ours / obvious", 0.45, compared("saturated", "cpu_us_each")),
         Bar("ingress deliveries per second, ours / obvious", 2.0, compared("saturated", "per_second"), at_least=True),
         Bar("ingress p99 at half load, ours / obvious", 1.0, compared("half", "p99_ms")),

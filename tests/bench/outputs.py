@@ -44,6 +44,16 @@ def count_outputs(settings: Settings) -> int:
         consumer.close()
 
 
+def count_raw(settings: Settings) -> int:
+    """How many records `raw` holds, by its offsets; nothing there is written in transactions or deleted yet."""
+    consumer = open_reader(settings, (), from_end=True)
+    try:
+        places = (TopicPartition(f"{settings.kafka.topic_prefix}raw", one) for one in range(settings.kafka.partitions))
+        return sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
+    finally:
+        consumer.close()
+
+
 def _until_quiet(consumer: Consumer) -> Iterator[Message]:
     heard_at = time.monotonic()
     while time.monotonic() - heard_at < _QUIET_S:
