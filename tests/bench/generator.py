@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import cycle, repeat
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 
 from tests.bench.figures import percentile
 from tests.bench.gauge import cpu_us, machine_cpu_us
+from tests.bench.requests import read_requests
 from tests.bench.schedule import arrivals_ns
 
 _SECOND_NS = 1_000_000_000
@@ -51,8 +52,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of it in the measured time; times of the answers are in milliseconds."""
+    """What came of it in the measured time; times of the answers are in milliseconds.
 
+    `acknowledged` are all answers 200, those of the warm-up and the last ones included.
+    """
+
+    acknowledged: int
     answered: int
     failed: int
     seconds: float
@@ -105,6 +110,7 @@ class _Run:
     answers: list[tuple[str, int]] = field(default_factory=list)
     begin_ns: int = 0
     answered: int = 0
+    acknowledged: int = 0
     failed: int = 0
     sent: int = 0
 
@@ -184,6 +190,7 @@ class _Run:
             self.failed += 1
             return
         self.answered += 1
+        self.acknowledged += 1
         if line.due_ns >= self.begin_ns:
             self.took_ns.append(now - line.due_ns)
         if self.plan.answers:
@@ -197,6 +204,7 @@ class _Run:
         took, late = sorted(self.took_ns), sorted(self.late_ns) or [0]
         server_us, own_us = after.server_us - before.server_us, after.own_us - before.own_us
         return Result(
+            acknowledged=self.acknowledged,
             answered=answered,
             failed=self.failed,
             seconds=(after.at_ns - before.at_ns) / _SECOND_NS,
@@ -219,21 +227,6 @@ def generate(plan: Plan) -> Result:
     command = [sys.executable, "-m", "tests.bench.generator", json.dumps(asdict(plan))]
     told = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     return Result(**json.loads(told))
-
-
-def write_requests(path: Path, requests: Sequence[bytes]) -> None:
-    """Keeps the exact bytes of the requests for `Plan.requests`."""
-    path.write_bytes(b"".join(len(one).to_bytes(4, "big") + one for one in requests))
-
-
-def read_requests(path: Path) -> list[bytes]:
-    """The requests that `write_requests` kept."""
-    content, at, found = path.read_bytes(), 0, []
-    while at < len(content):
-        end = at + 4 + int.from_bytes(content[at : at + 4], "big")
-        found.append(content[at + 4 : end])
-        at = end
-    return found
 
 
 def _connect(port: int) -> _Line:

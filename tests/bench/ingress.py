@@ -12,10 +12,11 @@ from statistics import median
 
 from tests.bench.figures import Figure, figure, ratio
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
-from tests.bench.generator import Plan, Result, generate, write_requests
+from tests.bench.generator import Plan, Result, generate
 from tests.bench.outputs import count_raw
-from tests.bench.place import Place, Program, endpoint_names, request, running
+from tests.bench.place import Place, Program, endpoint_names, running
 from tests.bench.report import Bar, Part, Progress, Section
+from tests.bench.requests import request, write_requests
 
 OURS = "dropstream"
 OBVIOUS = "obvious"
@@ -57,9 +58,9 @@ class Measured:
     in_raw: int = 0
 
     @property
-    def answered(self) -> int:
-        """How many were answered 200 while it was measured; more were before and after."""
-        return sum(one.answered for one in (*self.saturated, *self.half))
+    def acknowledged(self) -> int:
+        """How many were answered 200 in all."""
+        return sum(one.acknowledged for one in (*self.saturated, *self.half))
 
 
 def requests_of(endpoints: int, body_bytes: int) -> list[bytes]:
@@ -172,7 +173,7 @@ def _bars(found: Mapping[str, Measured]) -> tuple[Bar, ...]:
 
     return (
         *(
-            Bar(f"records in raw / answers 200, {name}", 1.0, figure([one.in_raw / one.answered]), at_least=True)
+            Bar(f"records in raw / answers 200, {name}", 1.0, figure([one.in_raw / one.acknowledged]), at_least=True)
             for name, one in ((OURS, ours), (OBVIOUS, obvious))
         ),
         Bar("ingress CPU per delivery, ours / obvious", 0.45, compared("saturated", "cpu_us_each")),

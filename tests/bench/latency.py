@@ -16,11 +16,12 @@ from processors.provider import discover
 from schemas.settings import Settings
 from tests.bench.figures import figure, percentile
 from tests.bench.gauge import cpu_us
-from tests.bench.generator import Plan, Result, generate, write_requests
+from tests.bench.generator import Plan, Result, generate
 from tests.bench.ingress import ingress
 from tests.bench.outputs import open_reader
-from tests.bench.place import Place, Program, request, running
+from tests.bench.place import Place, Program, running
 from tests.bench.report import Bar, Part, Progress, Section
+from tests.bench.requests import request, write_requests
 from tests.integration.processing import signed
 
 _LOW_RATE = 50.0

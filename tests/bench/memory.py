@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 
 from tests.bench.figures import figure
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
-from tests.bench.generator import Plan, generate, write_requests
+from tests.bench.generator import Plan, generate
 from tests.bench.ingress import BODY_BYTES, ingress, requests_of
 from tests.bench.place import ROOT, place
 from tests.bench.report import Bar, Part, Report, Section, text
+from tests.bench.requests import write_requests
 
 _STEPS = 50
 _STEP_S = 600.0

@@ -6,7 +6,7 @@ The server has a processor of its own where there are two or more; broker, gener
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -206,20 +206,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-def request(endpoint: str, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> bytes:
-    """A request as a platform's HTTP client writes it."""
-    lines = (
-        f"POST /webhooks/{endpoint} HTTP/1.1",
-        "Host: hooks.example.com",
-        "User-Agent: Platform-Webhooks/1.0",
-        "Accept: */*",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-        *(f"{name}: {value}" for name, value in headers),
-    )
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def _silent(_step: str) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from ops.broker.probe import find_free_ports
 from tests.bench.figures import Figure, figure
 from tests.bench.gauge import cpu_us
-from tests.bench.generator import Plan, Result, generate, write_requests
+from tests.bench.generator import Plan, Result, generate
 from tests.bench.ingress import BODY_BYTES, ingress, requests_of
 from tests.bench.place import Place, Program, running
 from tests.bench.report import Part, Progress, Section
+from tests.bench.requests import write_requests
 
 _DRAIN_S = 120.0
 _POLL_S = 0.01

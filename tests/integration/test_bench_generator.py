@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from tests.bench.generator import Plan, generate, write_requests
-from tests.bench.place import request
+from tests.bench.generator import Plan, generate
+from tests.bench.requests import request, write_requests
 
 _STALL_S = 0.4
 

@@ -7,10 +7,10 @@ import pytest
 
 from tests.bench.chart import chart
 from tests.bench.figures import Figure, figure
-from tests.bench.generator import read_requests, write_requests
 from tests.bench.memory import Reading, growth_mb
-from tests.bench.place import endpoint_names, request
+from tests.bench.place import endpoint_names
 from tests.bench.report import Bar, Part, Report, Section, as_json, number, text
+from tests.bench.requests import read_requests, request, write_requests
 
 _ROWS: dict[str, dict[str, Figure | None]] = {
     "dropstream": {"per second": figure([9000.0, 10_000.0, 12_345.0]), "CPU us each": figure([40.0, 41.5, 43.0])},
