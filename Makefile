@@ -45,8 +45,8 @@ format: env  ## puts the code in form
 chaos: env  ## 100,000 deliveries through every fault of the processors, on three nodes
 	@$(BIN)/python -m tests.chaos.processors
 
-bench: env  ## what a delivery costs: ours against the obvious program, and each bar; QUICK=1 for two minutes
-	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
+bench: env  ## what a delivery costs, ours beside the obvious program; QUICK=1, ONLY=part, PUBLISH=1 (into docs/)
+	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
 
 schemas: env  ## writes the JSON Schemas, the AsyncAPI document and the page of the topics anew from the code
 	@$(BIN)/dropstream schemas export schemas/json --page docs/topics.html

@@ -4,16 +4,22 @@ import argparse
 import asyncio
 import json
 import logging
+import os
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from subprocess import SubprocessError
 
+from schemas.errors import DropstreamError
 from tests.bench import costs, ingress, latency, processors, replay, restore, spool
 from tests.bench.chart import chart
 from tests.bench.machine import Disturbance, describe
 from tests.bench.place import ROOT, Place, place
-from tests.bench.report import Part, Progress, Report, as_json, text
+from tests.bench.report import Part, Progress, Report, Section, as_json, text
 
+# A program that does not start or ends, a broker that refuses (aiokafka's errors are RuntimeErrors), time that is up.
+_FAULTS = (DropstreamError, RuntimeError, TimeoutError, OSError, SubprocessError)
 OUTPUT = ROOT / ".dropstream" / "bench"
 
 
@@ -74,8 +80,15 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--publish", action="store_true", help="writes bench.json and bench.svg into docs/ too")
     given = parser.parse_args()
+    if not hasattr(os, "sched_setaffinity"):
+        sys.exit("the benchmark needs Linux: processor times and memory come from /proc")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    report = asyncio.run(run(given.only or list(PARTS), quick=given.quick))
+    try:
+        report = asyncio.run(run(given.only or list(PARTS), quick=given.quick))
+    except DropstreamError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
     tell(text(report))
     for folder in (OUTPUT, *((ROOT / "docs",) if given.publish else ())):
         write(report, folder)
@@ -92,9 +105,19 @@ async def run(names: Sequence[str], *, quick: bool) -> Report:
     disturbance = Disturbance()
     async with place() as found:
         machine = describe(found)
-        parts = [await PARTS[name](found, progress, quick=quick) for name in names]
+        parts = [await _part(name, found, progress, quick=quick) for name in names]
     machine |= disturbance.told()
     return Report(machine, parts)
+
+
+async def _part(name: str, place: Place, progress: Progress, *, quick: bool) -> Part:
+    """What a part gives; or why it gave nothing, for the others are worth their figures."""
+    try:
+        return await PARTS[name](place, progress, quick=quick)
+    except _FAULTS as error:
+        reason = str(error).strip() or type(error).__name__
+        progress(f"{name}: not run: {reason}")
+        return Part([Section(name, name.capitalize(), {}, (f"not run: {reason}",))])
 
 
 def write(report: Report, folder: Path) -> None:

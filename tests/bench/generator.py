@@ -237,8 +237,8 @@ def _connect(port: int) -> _Line:
 
 
 def main(plan: Plan) -> None:
+    poller = select.epoll()  # First: its number must be one that select takes, below 1,024.
     lines = {line.sock.fileno(): line for line in (_connect(plan.port) for _ in range(plan.connections))}
-    poller = select.epoll()
     for number in lines:
         poller.register(number, select.EPOLLIN)
     run = _Run(plan, lines, poller)
