@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from tests.bench.figures import figure, ratio
-from tests.bench.generator import Plan, Result, generate
 from tests.bench.ingress import BODY_BYTES, OBVIOUS, OURS, ingress, requests_of
+from tests.bench.load import Plan, Result, generate
 from tests.bench.place import Place, Program
 from tests.bench.report import Bar, Part, Progress, Rows, Section
 from tests.bench.requests import write_requests

@@ -9,7 +9,6 @@ import json
 import os
 import select
 import socket
-import subprocess
 import sys
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from typing import Any
 
 from tests.bench.figures import percentile
 from tests.bench.gauge import cpu_us, machine_cpu_us
+from tests.bench.load import Plan, Result
 from tests.bench.requests import read_requests
 from tests.bench.schedule import arrivals_ns
 
@@ -29,54 +29,6 @@ _LATE_ANSWERS_NS = 10 * _SECOND_NS
 _CHUNK_BYTES = 65_536
 _ID = b"Dropstream-Delivery: "
 _ID_BYTES = 36
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is sent where. `rate` None is the closed loop; `pids` are the processes whose time is measured.
-
-    After `count` requests, or `measure_s`, it ends. `answers` names a file for `delivery id, nanoseconds` of each 200.
-    """
-
-    port: int
-    requests: str
-    pids: tuple[int, ...] = ()
-    connections: int = 64
-    warm_up_s: float = 1.0
-    measure_s: float = 3.0
-    rate: float | None = None
-    count: int = 1 << 62
-    answers: str = ""
-    seed: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What came of it in the measured time; times of the answers are in milliseconds.
-
-    `acknowledged` are all answers 200, those of the warm-up and the last ones included.
-    """
-
-    acknowledged: int
-    answered: int
-    failed: int
-    seconds: float
-    server_cpu_us: int
-    generator_cpu_us: int
-    others_cpu_us: int
-    p50_ms: float
-    p99_ms: float
-    p999_ms: float
-    late_p99_ms: float
-
-    @property
-    def per_second(self) -> float:
-        return self.answered / self.seconds
-
-    @property
-    def cpu_us_each(self) -> float:
-        """What the server worked for one answered delivery, in microseconds."""
-        return self.server_cpu_us / self.answered
 
 
 @dataclass(slots=True)
@@ -216,17 +168,6 @@ class _Run:
             p999_ms=percentile(took, 0.999) / 1e6,
             late_p99_ms=percentile(late, 0.99) / 1e6 if self.plan.rate else 0.0,
         )
-
-
-def generate(plan: Plan) -> Result:
-    """Loads the server as planned, in a process of its own beside the broker.
-
-    Raises:
-        subprocess.CalledProcessError: nothing was answered, or the server closed a connection.
-    """
-    command = [sys.executable, "-m", "tests.bench.generator", json.dumps(asdict(plan))]
-    told = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-    return Result(**json.loads(told))
 
 
 def _connect(port: int) -> _Line:

@@ -12,7 +12,7 @@ from statistics import median
 
 from tests.bench.figures import Figure, figure, ratio
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
-from tests.bench.generator import Plan, Result, generate
+from tests.bench.load import Plan, Result, generate
 from tests.bench.outputs import count_raw
 from tests.bench.place import Place, Program, endpoint_names, running
 from tests.bench.report import Bar, Part, Progress, Section

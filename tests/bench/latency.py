@@ -16,8 +16,8 @@ from processors.provider import discover
 from schemas.settings import Settings
 from tests.bench.figures import figure, percentile
 from tests.bench.gauge import cpu_us
-from tests.bench.generator import Plan, Result, generate
 from tests.bench.ingress import ingress
+from tests.bench.load import Plan, Result, generate
 from tests.bench.outputs import open_reader
 from tests.bench.place import Place, Program, running
 from tests.bench.report import Bar, Part, Progress, Section

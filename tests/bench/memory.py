@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 
 from tests.bench.figures import figure
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
-from tests.bench.generator import Plan, generate
 from tests.bench.ingress import BODY_BYTES, ingress, requests_of
+from tests.bench.load import Plan, generate
 from tests.bench.place import ROOT, place
 from tests.bench.report import Bar, Part, Report, Section, text
 from tests.bench.requests import write_requests

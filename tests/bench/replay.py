@@ -28,7 +28,13 @@ async def measure(place: Place, count: int, progress: Progress) -> Part:
         return Part([Section("replay", "Replay", {}, (f"not run: {fault}",))])
     rate = count / (time.monotonic() - began)
     progress(f"replay: {rate:,.0f}/s")
-    return Part([Section("replay", "Replay", {f"{count:,} deliveries": {"per second": figure([rate])}})])
+    return Part(
+        [
+            Section(
+                "replay", "Replay", {f"{count:,} deliveries": {"per second": figure([rate])}}, ("its start included",)
+            )
+        ]
+    )
 
 
 async def _run(*arguments: str) -> str | None:

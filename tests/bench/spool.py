@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from ops.broker.probe import find_free_ports
 from tests.bench.figures import Figure, figure
 from tests.bench.gauge import cpu_us
-from tests.bench.generator import Plan, Result, generate
 from tests.bench.ingress import BODY_BYTES, ingress, requests_of
+from tests.bench.load import Plan, Result, generate
 from tests.bench.place import Place, Program, running
 from tests.bench.report import Part, Progress, Section
 from tests.bench.requests import write_requests

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from tests.bench.generator import Plan, generate
+from tests.bench.load import Plan, generate
 from tests.bench.requests import request, write_requests
 
 _STALL_S = 0.4
