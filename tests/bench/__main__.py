@@ -5,6 +5,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ from tests.bench.report import Part, Progress, Report, Section, as_json, text
 
 # A program that does not start or ends, a broker that refuses (aiokafka's errors are RuntimeErrors), time that is up.
 _FAULTS = (DropstreamError, RuntimeError, TimeoutError, OSError, SubprocessError)
+# What a shell calls it when Ctrl-C ended a program.
+_ENDED = 130
 OUTPUT = ROOT / ".dropstream" / "bench"
 
 
@@ -83,19 +86,25 @@ def main() -> None:
     if not hasattr(os, "sched_setaffinity"):
         sys.exit("the benchmark needs Linux: processor times and memory come from /proc")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    report = Report({}, [])
+    code = 0
     try:
-        report = asyncio.run(run(given.only or list(PARTS), quick=given.quick))
+        asyncio.run(run(given.only or list(PARTS), report, quick=given.quick))
     except DropstreamError as error:
         sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        code = _ENDED
     tell(text(report))
-    for folder in (OUTPUT, *((ROOT / "docs",) if given.publish else ())):
+    for folder in (OUTPUT, *((ROOT / "docs",) if given.publish and not code else ())):
         write(report, folder)
+    sys.exit(code)
 
 
-async def run(names: Sequence[str], *, quick: bool) -> Report:
-    """The report of these parts."""
+async def run(names: Sequence[str], report: Report, *, quick: bool) -> None:
+    """Measures these parts into `report`; ended early, by Ctrl-C or SIGTERM, it holds those that were done."""
+    main = asyncio.current_task()
+    if main is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main.cancel)
     began = time.monotonic()
 
     def progress(step: str) -> None:
@@ -103,11 +112,13 @@ async def run(names: Sequence[str], *, quick: bool) -> Report:
 
     progress("starting Apache Kafka")
     disturbance = Disturbance()
-    async with place() as found:
-        machine = describe(found)
-        parts = [await _part(name, found, progress, quick=quick) for name in names]
-    machine |= disturbance.told()
-    return Report(machine, parts)
+    try:
+        async with place() as found:
+            report.machine.update(describe(found))
+            for name in names:
+                report.parts.append(await _part(name, found, progress, quick=quick))
+    finally:
+        report.machine.update(disturbance.told())
 
 
 async def _part(name: str, place: Place, progress: Progress, *, quick: bool) -> Part:

@@ -30,7 +30,7 @@ class Effort:
 
 
 QUICK = Effort(rounds=1, measure_s=0.7, body_sizes_kib=(1, 50))
-FULL = Effort(rounds=3, measure_s=3.0)
+FULL = Effort(rounds=3, measure_s=1.5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Effort:
 
 
 QUICK = Effort(rounds=2, measure_s=1.5, warm_up_s=0.4, open_loop_s=1.5)
-FULL = Effort(rounds=5, measure_s=4.0, warm_up_s=1.0, open_loop_s=6.0)
+FULL = Effort(rounds=5, measure_s=3.0, warm_up_s=0.7, open_loop_s=4.0)
 
 
 @dataclass(slots=True)

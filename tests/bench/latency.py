@@ -39,7 +39,7 @@ class Effort:
 
 
 QUICK = Effort(rounds=1, measure_s=3.0)
-FULL = Effort(rounds=3, measure_s=12.0)
+FULL = Effort(rounds=3, measure_s=8.0)
 
 
 class Reader:

@@ -6,6 +6,7 @@ The server has a processor of its own where there are two or more; broker, gener
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import aiohttp
 
 from ops.broker.local import local_broker
 from ops.broker.probe import find_free_ports
+from ops.cluster import admin
 from ops.topics import apply
 from processors.provider import discover
 from schemas.configuration import Context, read_configuration
@@ -48,8 +50,9 @@ class Cores:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One run's Kafka and folder."""
+    """One run's Kafka and folder; its topics begin with `prefix`, which no other run has."""
 
+    prefix: str
     folder: Path
     bootstrap_servers: str
     cores: Cores
@@ -74,7 +77,7 @@ class Place:
         path = self.folder / f"{name}.toml"
         path.write_text(
             f'[kafka]\nbootstrap_servers = "{bootstrap_servers or self.bootstrap_servers}"\n'
-            f'topic_prefix = "{name}."\nreplication_factor = 1\npartitions = {PARTITIONS}\n'
+            f'topic_prefix = "{self.prefix}{name}."\nreplication_factor = 1\npartitions = {PARTITIONS}\n'
             f'[ingest]\nhost = "127.0.0.1"\nport = {ports[0]}\nadmin_port = {ports[1]}\n'
             f'spool_dir = "{spool or self.folder / f"spool-{name}"}"\n'
             f"[process]\nadmin_port = {ports[2]}\ncommit_interval_ms = {commit_interval_ms}\n{tables}"
@@ -126,10 +129,18 @@ class Program:
         raise RuntimeError(f"it did not start: {self.log.read_text(errors='replace')[-400:]}")
 
     async def said(self, event: str, *, times: int = 1) -> None:
-        """Returns once its log has this event so often."""
-        async with asyncio.timeout(_PATIENCE_S):
-            while self.log.read_text(errors="replace").count(f'"{event}"') < times:  # noqa: ASYNC110 another process
-                await asyncio.sleep(0.02)
+        """Returns once its log has this event so often.
+
+        Raises:
+            RuntimeError: the program has ended, or time is up.
+        """
+        for _ in range(int(_PATIENCE_S / 0.02)):
+            if self.log.read_text(errors="replace").count(f'"{event}"') >= times:
+                return
+            if self.process.returncode is not None:
+                break
+            await asyncio.sleep(0.02)
+        raise RuntimeError(f"it did not say {event}: {self.log.read_text(errors='replace')[-400:]}")
 
 
 def endpoint_names(count: int) -> list[tuple[str, str]]:
@@ -155,15 +166,28 @@ async def place() -> AsyncIterator[Place]:
     os.sched_setaffinity(0, cores.rest)
     try:
         with TemporaryDirectory() as name:
-            folder = Path(name)
-            if given := os.environ.get("KAFKA"):
-                yield Place(folder, given, cores, ports)
-                return
-            port = find_free_ports(2, after=26_000 + os.getpid() % 500 * 4)
-            async with local_broker(folder / "kafka", environ={}, progress=_silent, port=port) as broker:
-                yield Place(folder, broker.bootstrap_servers, cores, ports)
+            async with _broker(Path(name), prefix := f"bench-{time.time_ns():x}-") as servers:
+                yield Place(prefix, Path(name), servers, cores, ports)
     finally:
         os.sched_setaffinity(0, every)
+
+
+@asynccontextmanager
+async def _broker(folder: Path, prefix: str) -> AsyncIterator[str]:
+    """Where Kafka is; of one that is given, the topics with this prefix are deleted in the end."""
+    given = os.environ.get("KAFKA")
+    if not given:
+        port = find_free_ports(2, after=26_000 + os.getpid() % 500 * 4)
+        async with local_broker(folder / "kafka", environ={}, progress=_silent, port=port) as broker:
+            yield broker.bootstrap_servers
+        return
+    try:
+        yield given
+    finally:
+        text = f'[kafka]\nbootstrap_servers = "{given}"\n[endpoints]\n'
+        settings = read_configuration(text, source="KAFKA", context=Context({}, ()))
+        async with admin(settings) as client:
+            await client.delete_topics([one for one in await client.list_topics() if one.startswith(prefix)])
 
 
 @asynccontextmanager

@@ -53,7 +53,7 @@ class Effort:
 
 
 QUICK = Effort(rounds=2, deliveries=4_000)
-FULL = Effort(rounds=5, deliveries=20_000)
+FULL = Effort(rounds=5, deliveries=8_000)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """What was measured, as tables for people and as JSON; each bar beside its value. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from tests.bench.figures import Figure
@@ -49,10 +49,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything of one run."""
+    """Everything of one run, as far as it has come."""
 
-    machine: Mapping[str, str]
-    parts: Sequence[Part] = field(default=())
+    machine: dict[str, str]
+    parts: list[Part]
 
     @property
     def sections(self) -> tuple[Section, ...]:

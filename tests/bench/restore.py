@@ -80,7 +80,7 @@ async def measure(place: Place, keys: int, progress: Progress) -> Part:
     for shape in _SHAPES:
         name = f"{keys:,} keys, {shape} a changelog record"
         progress(f"restore: writing {name}")
-        prefix = f"restore-{shape}."
+        prefix = f"{place.prefix}restore-{shape}."
         await fill(settings_of(place.bootstrap_servers, prefix), keys, shape)
         command = [sys.executable, "-m", "tests.bench.restore", place.bootstrap_servers, prefix, str(keys)]
         done = await asyncio.to_thread(subprocess.run, command, check=True, stdout=subprocess.PIPE)

@@ -26,7 +26,7 @@ class Effort:
 
 
 QUICK = Effort(rounds=1, measure_s=2.0)
-FULL = Effort(rounds=3, measure_s=6.0)
+FULL = Effort(rounds=3, measure_s=3.0)
 
 
 @dataclass(slots=True)
