@@ -12,6 +12,7 @@ import typer
 
 from ops import (
     audit_command,
+    console_command,
     doctor_command,
     drain_command,
     endpoints_add,
@@ -51,6 +52,7 @@ app.command("redrive")(redrive_command.redrive)
 app.command("trace", no_args_is_help=True)(trace_command.trace_entity)
 app.command("tail", no_args_is_help=True)(tail_command.tail)
 app.add_typer(offsets_command.app, name="offsets")
+app.command("console")(console_command.console)
 app.add_typer(endpoints_command.app, name="endpoints")
 endpoints_command.app.command("add", no_args_is_help=True)(endpoints_add.add_endpoint)
 app.add_typer(shipstream_command.app, name="shipstream")

@@ -99,6 +99,7 @@ def check_ports(settings: Settings) -> None:
         ("ingest.port", ingest.host, ingest.port),
         ("ingest.admin_port", ingest.admin_host, ingest.admin_port),
         ("process.admin_port", process.admin_host, process.admin_port),
+        ("console.port", settings.console.host, settings.console.port),
     )
     taken = [(name, host, port, why) for name, host, port in wanted if (why := _fault_of_port(host, port))]
     if not taken:

@@ -17,7 +17,7 @@ from schemas.settings import IngestSettings, Section, Settings
 LOGS = STATE_FOLDER / "logs"
 _FILE_MODE = 0o600
 _PORT = IngestSettings().port
-_SECTIONS = ("kafka", "ingest", "process", "sequence")
+_SECTIONS = ("kafka", "ingest", "process", "sequence", "console")
 # Named even where they are the defaults: where a person looks for the way to this system.
 _ALWAYS_NAMED = frozenset({"bootstrap_servers", "topic_prefix", "port", "admin_port"})
 _BASE = """[kafka]

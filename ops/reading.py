@@ -50,8 +50,15 @@ class AtOffsets:
     offsets: Mapping[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """At most so many of the newest records of each partition."""
+
+    records: int
+
+
 # A datetime (aware) is the first record of each partition that is not older.
-Start = Literal["beginning", "latest"] | datetime | AtOffset | AtOffsets
+Start = Literal["beginning", "latest"] | datetime | AtOffset | AtOffsets | Newest
 
 
 def parse_start(text: str) -> Start:
@@ -215,6 +222,8 @@ async def _seek(
             wanted = start.offset if isinstance(start, AtOffset) else start.offsets[one.partition]
             # Outside the log there is nothing to read; the nearest offset that exists is what a person means.
             offset = min(max(wanted, beginnings[one]), ends[one])
+        elif isinstance(start, Newest):
+            offset = max(beginnings[one], ends[one] - start.records)
         elif isinstance(start, datetime):
             offset = by_time[one].offset if by_time.get(one) else ends[one]
         else:

@@ -20,7 +20,7 @@ from yarl import URL
 from ops.screen import ReaderGoneError
 from processors.provider import Sample
 from schemas.errors import DropstreamError
-from schemas.settings import EndpointSettings
+from schemas.settings import EndpointSettings, IngestSettings
 
 # Dreamship waits 30 s for an answer, the longest of the providers: https://docs.dreamship.com/reference/webhooks
 _ANSWER_TIMEOUT_S = 30.0
@@ -78,6 +78,13 @@ def delivery_url(base_url: str, endpoint_name: str, endpoint: EndpointSettings) 
     path = f"{base_url.rstrip('/')}/webhooks/{endpoint_name}"
     # The newest; quoted whole: a slash in a token makes no segment more.
     return URL("/".join([path, *(quote(token.value, safe="") for token in endpoint.token[:1])]), encoded=True)
+
+
+def own_base_url(ingest: IngestSettings) -> str:
+    """Where the ingress of these settings is reached from this machine."""
+    # An address that stands for all of them is reached at the loopback one.
+    host = "127.0.0.1" if ingest.host in {"0.0.0.0", "::"} else ingest.host  # noqa: S104 compared, not bound
+    return f"http://{host}:{ingest.port}"
 
 
 @contextlib.asynccontextmanager

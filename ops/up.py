@@ -12,9 +12,11 @@ from aiokafka import AIOKafkaProducer
 
 from ops import topics, up_screen
 from ops.broker.local import DATA_FOLDER, Broker, BrokerKind, any_broker
+from ops.console_command import console_url
 from ops.ground import Ground, check_ports, find_ground
 from ops.local_setup import LOGS
 from ops.screen import say
+from ops.send import own_base_url
 from ops.services import Service, running
 from ops.tour import Stop, follow, tour
 from processors.provider import Provider, discover
@@ -39,14 +41,14 @@ async def up(config: Path | None, *, once: bool, on_tour: Callable[[bool], None]
             settings = ground.settings
             tell("making the topics")
             await _make_topics(broker, settings)
-            tell("starting the ingress and the processors")
+            tell("starting the ingress, the processors and the console")
             services = running(_services(settings), environ=ground.environ, logs=LOGS, tell=say)
             await system.enter_async_context(services)
         up_screen.show_ground(broker)
         stops = await _show(settings, discover())
         on_tour(bool(stops) and all(stop.complete for stop in stops))
         if not once:
-            up_screen.show_invitation(settings, _base_url(settings), ground.exports)
+            up_screen.show_invitation(settings, own_base_url(settings.ingest), console_url(settings), ground.exports)
             await follow(settings, up_screen.show_arrival)
 
 
@@ -79,15 +81,10 @@ def _services(settings: Settings) -> tuple[Service, ...]:
     return (
         Service("ingest", ("ingest",), f"http://{ingest.admin_host}:{ingest.admin_port}/readyz"),
         Service("process", ("process",), f"http://{process.admin_host}:{process.admin_port}/readyz"),
+        Service("console", ("console",), f"{console_url(settings)}readyz"),
     )
 
 
 async def _show(settings: Settings, providers: Mapping[str, Provider]) -> list[Stop]:
-    say(f"\nOne signed delivery per sample to {_base_url(settings)}, and what each became (times are UTC):")
-    return await tour(settings, providers.values(), base_url=_base_url(settings), on_stop=up_screen.show_stop)
-
-
-def _base_url(settings: Settings) -> str:
-    # An address that stands for all of them is reached at the loopback one.
-    host = "127.0.0.1" if settings.ingest.host in {"0.0.0.0", "::"} else settings.ingest.host  # noqa: S104
-    return f"http://{host}:{settings.ingest.port}"
+    say(f"\nOne signed delivery per sample to {own_base_url(settings.ingest)}, and what each became (times are UTC):")
+    return await tour(settings, providers.values(), base_url=own_base_url(settings.ingest), on_stop=up_screen.show_stop)

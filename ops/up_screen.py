@@ -99,7 +99,7 @@ def _figures(arrival: Arrival) -> str:
     return ""
 
 
-def show_invitation(settings: Settings, base_url: str, exports: Mapping[str, str]) -> None:
+def show_invitation(settings: Settings, base_url: str, console_url: str, exports: Mapping[str, str]) -> None:
     """What can be done now: the URLs to give to a provider, and the verbs to try."""
     say("")
     say("Webhook URLs", style="bold")
@@ -107,6 +107,8 @@ def show_invitation(settings: Settings, base_url: str, exports: Mapping[str, str
         say(f"  {base_url}/webhooks/{name}" + ("/TOKEN" if endpoint.token else ""))
         if endpoint.token:
             say(f"    TOKEN is the text of {_place(endpoint.token[0])}", style="dim")
+    say("Console", style="bold")
+    say(f"  {console_url}")
     admin = f"http://{settings.ingest.admin_host}:{settings.ingest.admin_port}"
     say("Health and metrics", style="bold")
     say(f"  {admin}/readyz  {admin}/metrics")

@@ -5,7 +5,7 @@ How a file and the environment become these values, and how faults are told, sta
 
 import re
 from datetime import datetime
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -81,6 +81,21 @@ def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("has no time zone; write it as 2027-01-01T00:00:00Z")
     return moment
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _admin_address(text: str) -> str:
+    match = _SERVER_PATTERN.fullmatch(text)
+    if not match or match["port"] is None or int(match["port"]) > 65_535:
+        raise ValueError("is an address with its port, such as 127.0.0.1:8081")
+    return text
 
 
 SecretReference = Annotated[Secret, PlainValidator(_resolve_secret)]
@@ -192,6 +207,29 @@ class SequenceSettings(Section):
         return self
 
 
+class ConsoleSettings(Section):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8083
+    # A reference; only the console resolves it, for no other part is to know it.
+    token: Annotated[str, Field(pattern=r"^(env|file):.+$")] | None = None
+    # More names than its own by which a browser may call it, as behind a proxy.
+    names: list[str] = []
+    ingest_admin: list[Annotated[str, AfterValidator(_admin_address)]] = []
+    process_admin: list[Annotated[str, AfterValidator(_admin_address)]] = []
+    # Where samples are sent; None: to the ingress of these settings, on this machine.
+    ingest_url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] | None = None
+    records_per_partition: Annotated[int, Field(ge=1, le=100_000)] = 1_000  # read at the start, of each topic
+
+    @model_validator(mode="after")
+    def _is_guarded(self) -> "ConsoleSettings":
+        if self.token is None and not is_loopback(self.host):
+            raise ValueError(
+                f'host = "{self.host}" can be reached from other machines, so it needs token = "env:NAME"; '
+                'without one leave host = "127.0.0.1"'
+            )
+        return self
+
+
 class SignatureScheme(Section):
     """How Modern Dropship's header is read, for its scheme is unconfirmed; the defaults are the likeliest reading."""
 
@@ -254,4 +292,5 @@ class Settings(Section):
     process: ProcessSettings = ProcessSettings()
     sequence: SequenceSettings = SequenceSettings()
     shipstream: dict[Annotated[str, Field(pattern=ENDPOINT_NAME_PATTERN)], ShipstreamSettings] = {}
+    console: ConsoleSettings = ConsoleSettings()
     endpoints: dict[Annotated[str, Field(pattern=ENDPOINT_NAME_PATTERN)], EndpointSettings]

@@ -27,7 +27,7 @@ CONTRACTS = ("Dreamship advanced", "Dreamship basic", "ShipStream", "Modern Drop
 
 def environment(kafka: KafkaUnderTest, prefix: str) -> dict[str, str]:
     """The environment of a system on this broker, on ports of its own."""
-    port = find_free_ports(3, after=24_000 + os.getpid() % 1_000 * 8)
+    port = find_free_ports(4, after=24_000 + os.getpid() % 1_000 * 8)
     return {
         **os.environ,
         "KAFKA": kafka.bootstrap_servers,
@@ -35,6 +35,7 @@ def environment(kafka: KafkaUnderTest, prefix: str) -> dict[str, str]:
         "DROPSTREAM_INGEST__PORT": str(port),
         "DROPSTREAM_INGEST__ADMIN_PORT": str(port + 1),
         "DROPSTREAM_PROCESS__ADMIN_PORT": str(port + 2),
+        "DROPSTREAM_CONSOLE__PORT": str(port + 3),
     }
 
 
@@ -148,8 +149,9 @@ async def test_where_kafka_is_may_be_said_in_three_ways(prefix: str, tmp_path: P
     environ = {**os.environ, "DROPSTREAM_KAFKA__TOPIC_PREFIX": prefix}
     environ.pop("KAFKA", None)
     source = "$DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS"
-    port = find_free_ports(3, after=24_000 + os.getpid() % 1_000 * 8)
+    port = find_free_ports(4, after=24_000 + os.getpid() % 1_000 * 8)
     ports = f"[ingest]\nport = {port}\nadmin_port = {port + 1}\n[process]\nadmin_port = {port + 2}\n"
+    ports += f"[console]\nport = {port + 3}\n"
     if own:
         source = f"kafka.bootstrap_servers in {tmp_path}/dropstream.toml"
         ports += '[kafka]\nbootstrap_servers = "127.0.0.1:1"\n'
@@ -188,6 +190,7 @@ async def test_taken_ports_are_one_clear_sentence(kafka: KafkaUnderTest, prefix:
         ("ingest.port", "DROPSTREAM_INGEST__PORT="),
         ("ingest.admin_port", "DROPSTREAM_INGEST__ADMIN_PORT="),
         ("process.admin_port", "DROPSTREAM_PROCESS__ADMIN_PORT="),
+        ("console.port", "DROPSTREAM_CONSOLE__PORT="),
     ):
         assert f" for {setting}: Address already in use" in said
         assert variable in said

@@ -1,0 +1,183 @@
+"""Who may look and act: host names, sessions, the token, and the headers that keep a browser to this page.
+
+Without a token whoever reaches the loopback address may; a page elsewhere may not, whatever name it gives us.
+"""
+
+import secrets
+import time
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from hmac import compare_digest
+
+from aiohttp import web
+from yarl import URL
+
+COOKIE = "dropstream-console"
+CSRF_HEADER = "X-CSRF-Token"
+SESSION: web.RequestKey["Session"] = web.RequestKey("session", object)  # type: ignore[arg-type] # typed by the name
+_SESSIONS_MAX = 200
+_IDLE_S = 12 * 3_600
+_TRIES_MAX = 10
+_TRIES_WITHIN_S = 60.0
+# What may be had before anybody has said who they are: nothing of it tells anything.
+_OPEN = frozenset({"/login", "/readyz", "/console.css", "/login.css", "/icon.svg"})
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+        "trusted-types 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+    "Server": "dropstream",
+}
+
+
+@dataclass(slots=True)
+class Session:
+    """Somebody at a browser; `name` is for the log and tells nothing that lets in."""
+
+    name: str
+    csrf: str
+    used_at: float
+
+
+@dataclass(slots=True)
+class Sessions:
+    """The open sessions, the least used going first; `token` None where whoever comes may look."""
+
+    token: bytes | None
+    clock: Callable[[], float] = time.monotonic
+    _open: OrderedDict[str, Session] = field(default_factory=OrderedDict)
+    _failures: deque[float] = field(default_factory=lambda: deque(maxlen=_TRIES_MAX))
+
+    def begin(self) -> tuple[str, Session]:
+        """A new session, and the cookie that is its key."""
+        key = secrets.token_urlsafe(32)
+        session = Session(f"session-{secrets.token_hex(3)}", secrets.token_urlsafe(32), self.clock())
+        self._open[key] = session
+        while len(self._open) > _SESSIONS_MAX:
+            self._open.popitem(last=False)
+        return key, session
+
+    def find(self, key: str | None) -> Session | None:
+        """The session of this cookie, where it is still open."""
+        session = self._open.get(key or "")
+        if session is None or key is None:
+            return None
+        if self.clock() - session.used_at > _IDLE_S:
+            del self._open[key]
+            return None
+        session.used_at = self.clock()
+        self._open.move_to_end(key)
+        return session
+
+    def end(self, key: str | None) -> None:
+        """The session is over."""
+        self._open.pop(key or "", None)
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether too many wrong tokens came in the last minute."""
+        return len(self._failures) == _TRIES_MAX and self.clock() - self._failures[0] < _TRIES_WITHIN_S
+
+    def opens(self, token: str) -> bool:
+        """Whether this is the token; a wrong one is remembered."""
+        right = self.token is not None and compare_digest(token.encode(), self.token)
+        if not right:
+            self._failures.append(self.clock())
+        return right
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Looks at every request before its handler; `names` None where any host name is right, for the token decides."""
+
+    sessions: Sessions
+    names: Collection[str] | None
+
+    def middleware(self) -> Callable[..., Awaitable[web.StreamResponse]]:
+        """The guard as aiohttp wants it."""
+
+        @web.middleware
+        async def guarded(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
+            self._check_host(request)
+            if request.method not in {"GET", "HEAD"}:
+                _check_origin(request)
+            if request.path in _OPEN:
+                return await handler(request)
+            return await self._in_session(request, handler)
+
+        return guarded
+
+    def _check_host(self, request: web.Request) -> None:
+        name = _name_of(request.headers.get("Host", ""))
+        if self.names is not None and name not in self.names:
+            raise web.HTTPMisdirectedRequest(
+                text="This console does not answer to that host name; put it into console.names if it is right.\n"
+            )
+
+    async def _in_session(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        session, key = self.sessions.find(request.cookies.get(COOKIE)), None
+        if session is None:
+            if request.path.startswith("/api/"):
+                raise web.HTTPUnauthorized(text="no session; load the page again\n")
+            if self.sessions.token is not None:
+                raise web.HTTPSeeOther("/login")
+            key, session = self.sessions.begin()
+        if request.method not in {"GET", "HEAD"} and not compare_digest(
+            request.headers.get(CSRF_HEADER, "").encode(), session.csrf.encode()
+        ):
+            raise web.HTTPForbidden(text="the page is out of date; load it again\n")
+        request[SESSION] = session
+        response = await handler(request)
+        if key is not None:
+            give_cookie(response, key)
+        return response
+
+
+def loopback_names(names: Collection[str]) -> frozenset[str]:
+    """The host names that a console on the loopback address answers to."""
+    return _LOOPBACK_NAMES | {name.lower() for name in names}
+
+
+def give_cookie(response: web.StreamResponse, key: str) -> None:
+    """The response opens the session in the browser that gets it."""
+    response.set_cookie(COOKIE, key, httponly=True, samesite="Strict", path="/")
+
+
+async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Every response keeps the browser to this page."""
+    response.headers.update(HEADERS)
+
+
+def _check_origin(request: web.Request) -> None:
+    """A browser says where a form or a script came from; another place has no business here."""
+    origin = request.headers.get("Origin")
+    if origin is None and request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin":
+        return
+    try:
+        told = URL(origin or "").authority
+    except ValueError:
+        told = ""
+    if told.lower() != request.headers.get("Host", "").lower() or not told:
+        raise web.HTTPForbidden(text="an act must come from the page itself\n")
+
+
+def _name_of(host: str) -> str:
+    try:
+        return (URL(f"http://{host}").host or "").lower()
+    except ValueError:
+        return ""

@@ -1,0 +1,192 @@
+"""The acts of a person on call: redrive, a look at what a replay would change, a sample. By the verbs' own functions.
+
+One at a time; each is named to the person before it begins, and logged.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka.errors import KafkaError
+
+from ops.console.jobs import Job, Jobs
+from ops.console.watching import Watch, now_ms
+from ops.names import check_name
+from ops.ranges import parse_span
+from ops.replay_compare import compare
+from ops.replay_plan import make_plan, survey
+from ops.replay_rehearsal import rehearse
+from ops.replay_run import Pace, Run
+from ops.replay_store import keep_plan, new_id
+from ops.send import deliver_one, open_session, own_base_url, sign
+from processors.groups import deliver_rules
+from processors.provider import Provider, Sample, discover
+from schemas.errors import DropstreamError, UsageError
+from schemas.rejections import Reason
+from schemas.replays import Choice, Plan
+from schemas.settings import Settings
+
+_PLANS_KEPT = 10
+_PLAN_WITHIN_S = 60.0
+Rows = list[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Acts:
+    """`start` runs a job beside the page; plans are kept until they are confirmed, the newest few."""
+
+    settings: Settings
+    watch: Watch
+    start: Callable[[Coroutine[None, None, None]], None]
+    jobs: Jobs = field(default_factory=Jobs)
+    _plans: OrderedDict[str, tuple[Plan, int]] = field(default_factory=OrderedDict)
+
+    async def plan_redrive(self, endpoint: str | None, reason: str | None) -> dict[str, Any]:
+        """What a redrive would do: its id, the rejected by endpoint and reason, and what would become of them.
+
+        Raises:
+            DropstreamError: the names are wrong, or the cluster cannot be read.
+        """
+        check_name("endpoint", endpoint, self.settings.endpoints)
+        check_name("reason", reason, [one.value for one in Reason])
+        choice = Choice(endpoint=endpoint, reason=reason)
+        rules = deliver_rules(self.settings, discover())
+        try:
+            async with asyncio.timeout(_PLAN_WITHIN_S):
+                plan = await make_plan(self.settings, _new_id("redrive"), "rejected", choice, parse_span(None, None))
+                found = await survey(self.settings, plan, rules)
+                counts = await rehearse(self.settings, plan, rules)
+        except TimeoutError as error:
+            raise DropstreamError(
+                f"looking took longer than {_PLAN_WITHIN_S:.0f} s; use dropstream redrive --dry-run"
+            ) from error
+        self._plans[plan.id] = (plan, found.count)
+        while len(self._plans) > _PLANS_KEPT:
+            self._plans.popitem(last=False)
+        chosen = [[name, why, count] for (name, why), count in sorted(found.chosen.items())]
+        return {"plan": plan.id, "count": found.count, "chosen": chosen, "would": asdict(counts)}
+
+    def redrive(self, plan_id: str, who: str) -> Job:
+        """Begins the redrive that was planned.
+
+        Raises:
+            DropstreamError: no such plan, or something runs.
+        """
+        self._check_free()
+        if plan_id not in self._plans:
+            raise UsageError("this plan is no longer known; look again")
+        plan, count = self._plans.pop(plan_id)
+        what = f"Redrive {_of(plan.choice)}"
+        facts = {"plan": plan.id, "endpoint": plan.choice.endpoint, "reason": plan.choice.reason, "records": count}
+        job = self.jobs.begin("redrive", what, who=who, at_ms=now_ms(), **facts)
+        job.total = sum(one.count for one in plan.ranges)
+        self.start(self._ended(job, self._redrive(plan, job)))
+        return job
+
+    def look_at_replay(self, begin: str | None, until: str | None, endpoint: str | None, who: str) -> Job:
+        """Begins to compare a range of `raw` with what is in the topics; writes nothing.
+
+        Raises:
+            DropstreamError: the range or the name is wrong, or something runs.
+        """
+        self._check_free()
+        check_name("endpoint", endpoint, self.settings.endpoints)
+        choice = Choice(begin=begin, until=until, endpoint=endpoint)
+        parse_span(begin, until)
+        what = f"Dry run of a replay {_of(choice)}"
+        facts = {"begin": begin, "until": until, "endpoint": endpoint}
+        job = self.jobs.begin("replay_dry_run", what, who=who, at_ms=now_ms(), **facts)
+        self.start(self._ended(job, self._compare(choice)))
+        return job
+
+    async def send(self, sample_name: str, endpoint_name: str, who: str) -> Job:
+        """Sends one signed sample to the endpoint; over when it is answered.
+
+        Raises:
+            DropstreamError: a name is wrong.
+        """
+        samples = {sample.name: (provider, sample) for provider, sample in all_samples()}
+        check_name("sample", sample_name, samples)
+        check_name("endpoint", endpoint_name, self.settings.endpoints)
+        provider, sample = samples[sample_name]
+        if self.settings.endpoints[endpoint_name].provider != provider.name:
+            raise UsageError(f"{endpoint_name} is no endpoint of {provider.name}")
+        title = f"Send {sample.name} to {endpoint_name}"
+        facts = {"sample": sample.name, "endpoint": endpoint_name}
+        job = self.jobs.begin("send", title, who=who, at_ms=now_ms(), **facts)
+        await self._ended(job, self._send(sample, endpoint_name))
+        return job
+
+    async def _redrive(self, plan: Plan, job: Job) -> Rows:
+        def on_records(count: int) -> None:
+            job.done += count
+
+        await keep_plan(self.settings, plan)
+        run = Run(self.settings, plan, deliver_rules(self.settings, discover()), Pace(), on_records)
+        counts = await run.run()
+        await keep_plan(self.settings, replace(plan, finished=True))
+        return [
+            ("became events", str(counts.became)),
+            ("events", str(counts.events)),
+            ("still rejected", str(counts.rejected)),
+            ("events already", str(counts.retries)),
+        ]
+
+    async def _compare(self, choice: Choice) -> Rows:
+        span = parse_span(choice.begin, choice.until)
+        plan = await make_plan(self.settings, _new_id("replay"), "raw", choice, span)
+        differences = await compare(self.settings, plan, deliver_rules(self.settings, discover()))
+        rows = sorted(differences.counts.items())
+        return [
+            (kind, f"{count}" + "".join(f" · {one}" for one in differences.first.get(kind, ())[:3]))
+            for kind, count in rows
+        ] or [("deliveries in that range", "0")]
+
+    async def _send(self, sample: Sample, endpoint_name: str) -> Rows:
+        endpoint, now = self.settings.endpoints[endpoint_name], datetime.now(UTC)
+        # The id after the newest, so that the sample leaves no hole in a sequence; else one that no other has.
+        newest = self.watch.memory.newest_sequence.get(endpoint_name)
+        number = int((now - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds() * 10) if newest is None else newest + 1
+        outgoing = sign(sample.body(number, now), endpoint, sample, now)
+        base_url = self.settings.console.ingest_url or own_base_url(self.settings.ingest)
+        async with open_session() as session:
+            answer = await deliver_one(session, base_url, endpoint_name, endpoint, outgoing=outgoing)
+        if answer.status != 200:
+            raise DropstreamError(f"the ingress answered {answer.status}; its log and /metrics say why")
+        took = f"{1000 * answer.seconds:.0f} ms"
+        return [("answer", f"{answer.status} in {took}"), ("delivery", answer.delivery_id or "-")]
+
+    async def _ended(self, job: Job, work: Coroutine[None, None, Rows]) -> None:
+        try:
+            self.jobs.end(job, "done", await work)
+        except (DropstreamError, KafkaError, TimeoutError) as error:
+            self.jobs.end(job, "failed", [("failed", str(error) or type(error).__name__)])
+        except asyncio.CancelledError:
+            self.jobs.end(job, "failed", [("failed", "the console ended; look what is there, then begin again")])
+            raise
+
+    def _check_free(self) -> None:
+        if self.jobs.is_busy:
+            raise UsageError("something is being done already; wait for its end")
+
+
+def all_samples() -> list[tuple[Provider, Sample]]:
+    """Every sample with its provider."""
+    return [(provider, sample) for provider in discover().values() for sample in provider.samples]
+
+
+def _new_id(kind: str) -> str:
+    return new_id("redrive" if kind == "redrive" else "replay", datetime.now(UTC))
+
+
+def _of(choice: Choice) -> str:
+    parts = (
+        (f"of {choice.endpoint}", choice.endpoint),
+        (f"for {choice.reason}", choice.reason),
+        (f"from {choice.begin}", choice.begin),
+        (f"to {choice.until}", choice.until),
+    )
+    return " ".join(text for text, given in parts if given) or "of everything"

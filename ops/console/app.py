@@ -1,0 +1,71 @@
+"""The console as a running part: the pages at their port, the watch beside them, acts in tasks of their own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from ops.console.access import Guard, Sessions, add_headers, loopback_names
+from ops.console.acts import Acts
+from ops.console.memory import Memory
+from ops.console.pages import Pages
+from ops.console.watching import Watch
+from schemas.errors import DropstreamError
+from schemas.secrets import Secret
+from schemas.settings import Settings, is_loopback
+
+_REQUEST_BYTES_MAX = 65_536
+_SHUTDOWN_S = 1.0
+
+
+@asynccontextmanager
+async def console(settings: Settings, token: Secret | None) -> AsyncIterator[int]:
+    """Serves inside, and gives the port that it really listens on.
+
+    Raises:
+        DropstreamError: the port cannot be had.
+    """
+    watch = Watch(settings, Memory(frozenset(settings.endpoints)))
+    sessions = Sessions(token.value if token else None)
+    running: set[asyncio.Task[None]] = set()
+    try:
+        async with asyncio.TaskGroup() as together:
+
+            def start(work: Coroutine[None, None, None]) -> None:
+                running.add(task := together.create_task(work))
+                task.add_done_callback(running.discard)
+
+            start(watch.run())
+            try:
+                acts = Acts(settings, watch, start)
+                async with _served(settings, Pages(settings, watch, acts, sessions), sessions) as port:
+                    yield port
+            finally:
+                for task in running:
+                    task.cancel()
+    except* DropstreamError as group:
+        raise group.exceptions[0] from None  # One says it.
+
+
+@asynccontextmanager
+async def _served(settings: Settings, pages: Pages, sessions: Sessions) -> AsyncIterator[int]:
+    ours = settings.console
+    names = loopback_names(ours.names) if is_loopback(ours.host) else None
+    app = web.Application(middlewares=[Guard(sessions, names).middleware()], client_max_size=_REQUEST_BYTES_MAX)
+    app.on_response_prepare.append(add_headers)
+    app.add_routes(pages.routes())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, ours.host, ours.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise DropstreamError(
+                f"console.port: cannot listen on {ours.host}:{ours.port}: {error.strerror or error}\n"
+                "Set console.host and console.port to an address of this machine that is free."
+            ) from error
+        yield site.port
+    finally:
+        await runner.cleanup()

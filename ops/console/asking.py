@@ -1,0 +1,92 @@
+"""What the page asks for when a person asks: one rejected delivery with its body, one entity's life."""
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from ops.console.masking import clipped, masked_body
+from ops.console.memory import Memory, glance
+from ops.reading import AtOffset, full_name, open_reader
+from ops.trace import Moment, trace
+from processors.groups import deliver_rules
+from processors.provider import discover
+from schemas.errors import DropstreamError, UsageError
+from schemas.settings import Settings
+
+_WITHIN_S = 20.0
+_MOMENTS_MAX = 500
+_ENTITY_CHARACTERS_MAX = 300
+
+
+async def rejection(settings: Settings, memory: Memory, place: str) -> dict[str, Any]:
+    """Reason, headers and masked body of a rejected delivery that is remembered; the body is read from its place.
+
+    Raises:
+        DropstreamError: it is not among the newest any more, or the cluster cannot be read.
+    """
+    found = next((one for one in memory.rejections if one.place == place), None)
+    if found is None:
+        raise UsageError("it is no longer among the newest; dropstream tail rejected shows it")
+    partition, offset = map(int, place.split(":"))
+    body: bytes | None = None
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            topic = full_name("rejected", settings)
+            async with open_reader(settings, [topic], AtOffset(partition, offset)) as reader:
+                while body is None and not await reader.is_at_end():
+                    at_place = [one for one in await reader.fetch() if one.position.offset == offset]
+                    body = (at_place[0].value or b"") if at_place else None
+    except TimeoutError as error:
+        raise DropstreamError("Kafka did not give the body in time") from error
+    return {
+        "place": place,
+        "detail": found.detail,
+        "facts": found.facts,
+        "headers": found.headers,
+        "body": "The record is deleted already." if body is None else masked_body(body),
+    }
+
+
+async def life(settings: Settings, entity: str, endpoint: str | None) -> dict[str, Any]:
+    """One entity's life in order, as `dropstream trace` tells it; the last part of a very long one.
+
+    Raises:
+        DropstreamError: nothing is named, or the cluster cannot be read in time.
+    """
+    wanted = entity.strip()
+    if not wanted or len(wanted) > _ENTITY_CHARACTERS_MAX:
+        raise UsageError(f"name an order's id or a SKU, of at most {_ENTITY_CHARACTERS_MAX} characters")
+    if endpoint is not None and endpoint not in settings.endpoints:
+        raise UsageError("no such endpoint")
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            moments = await trace(settings, deliver_rules(settings, discover()), wanted, endpoint)
+    except TimeoutError as error:
+        raise DropstreamError(
+            f"not found within {_WITHIN_S:.0f} s; dropstream trace takes the time it needs"
+        ) from error
+    return {
+        "entity": clipped(wanted, _ENTITY_CHARACTERS_MAX),
+        "count": len(moments),
+        "moments": [_moment(one) for one in moments[-_MOMENTS_MAX:]],
+    }
+
+
+def _moment(one: Moment) -> dict[str, Any]:
+    status = ""
+    if one.event is not None:
+        try:
+            status = glance(orjson.loads(one.event.value or b""))
+        except (ValueError, AttributeError):
+            status = ""
+    return {
+        "at": int(one.at.timestamp() * 1000),
+        "kind": one.kind,
+        "endpoint": clipped(one.endpoint),
+        "what": clipped(one.what),
+        "status": status,
+        "delivery": clipped(one.delivery),
+        "raw": clipped(one.raw),
+        "replay": clipped(one.replay or ""),
+    }

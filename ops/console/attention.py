@@ -1,0 +1,186 @@
+"""Is everything well, and if not: what, since when, what to do; pure. The worst comes first, then the oldest.
+
+Alarms proper are Prometheus rules; these sentences are for the person who looks.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from ops.console.figures import Figures
+from ops.console.flow import WINDOW_MS, Latency
+from ops.console.groups import GroupStanding
+from ops.console.memory import ShownRejection
+from ops.console.sources import Source
+from ops.gaps import Run
+from schemas.gaps import GapState
+from schemas.rejections import Reason
+
+Level = Literal["bad", "warn"]
+
+_BEHIND_MS = 60_000
+_BEHIND_RECORDS = 10_000
+_SLOW_MS = 10_000
+_BUDGET_LOW = 0.5
+_DAY_MS = 86_400_000
+
+_OF_SOURCE = {
+    "Kafka": "Is the broker up, and is its address right? Run: dropstream doctor. What is shown of the topics stays.",
+    "ingress": "Deliveries may be refused. Start dropstream ingest, or see its log; then dropstream doctor.",
+    "processors": "Nothing is lost: deliveries wait in raw. Start dropstream process, or see its log.",
+}
+_OF_REASON = {
+    Reason.SIGNATURE_INVALID: "Compare the endpoint's secret with the provider's; then redrive.",
+    Reason.SIGNATURE_MISSING: "Ask who sends without a signature; the provider's settings may have lost the secret.",
+    Reason.SECRET_EXPIRED: "The provider still signs with the old secret: extend it, or change it there; then redrive.",
+    Reason.TIMESTAMP_OUTSIDE_TOLERANCE: "Compare the clocks, or widen timestamp_tolerance_seconds; then redrive.",
+    Reason.ENDPOINT_UNKNOWN: "Configure the endpoint again, or have the provider stop; then redrive.",
+    Reason.BODY_NOT_JSON: "Look at one: a proxy or a test may send something else.",
+    Reason.BODY_UNRECOGNISED: "Look at one: the provider may have a new format.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """One thing that is not well; `section` is where on the page it shows."""
+
+    level: Level
+    what: str
+    since_ms: int | None
+    todo: str
+    section: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is judged."""
+
+    sources: Collection[Source]
+    groups: Collection[GroupStanding]
+    figures: Figures
+    latency: Latency | None
+    runs: Sequence[Run]
+    rejections: Sequence[ShownRejection]
+
+
+def concerns(facts: Facts, *, now_ms: int) -> list[Concern]:
+    """Everything that a person should look at."""
+    found = [
+        *_away(facts.sources),
+        *_groups(facts.groups, now_ms),
+        *_spool(facts.figures, now_ms),
+        *_gaps(facts.runs, now_ms),
+        *_rejections(facts.rejections, now_ms),
+        *_slow(facts.latency),
+        *_budgets(facts.figures),
+    ]
+    return sorted(found, key=lambda one: (one.level != "bad", one.since_ms or now_ms))
+
+
+def _away(sources: Collection[Source]) -> list[Concern]:
+    away = {one.name: one for one in sources if one.state == "away"}
+    if "Kafka" in away:
+        away.pop("Kafka topics", None)  # Kafka's absence says it.
+    return [
+        Concern("bad", f"{one.name}: {one.detail}", one.since_ms, _OF_SOURCE[one.name.partition(" ")[0]], "sources")
+        for one in away.values()
+    ]
+
+
+def _groups(groups: Collection[GroupStanding], now_ms: int) -> list[Concern]:
+    found = []
+    for one in groups:
+        # A group that is behind only by what came a moment ago is at work.
+        if one.members == 0:
+            todo = f"Nothing is lost. Start: dropstream process {one.name}"
+            what = f"Group {one.name} has no member; {_records(one.waiting)} wait"
+            found.append(Concern("bad", what, one.oldest_ms, todo, "groups"))
+        elif one.waiting > _BEHIND_RECORDS or (one.oldest_ms is not None and now_ms - one.oldest_ms > _BEHIND_MS):
+            todo = "Watch whether it falls. If not: start more processors, or see their log."
+            what = f"Group {one.name} is behind by {_records(one.waiting)}"
+            found.append(Concern("warn", what, one.oldest_ms, todo, "groups"))
+    return found
+
+
+def _spool(figures: Figures, now_ms: int) -> list[Concern]:
+    spool, found = figures.spool, []
+    if spool is None:
+        return []
+    since_ms = now_ms - int(spool.oldest_seconds * 1000)
+    if spool.deliveries:
+        what = f"{_count(spool.deliveries, 'delivery waits', 'deliveries wait')} on the ingress's disk"
+        todo = "Kafka did not take them in time; they go there by themselves. Keep the machine and its disk."
+        found.append(Concern("warn", what, since_ms, todo, "spool"))
+    if spool.refused:
+        what = f"Kafka refuses {_count(spool.refused, 'spooled delivery', 'spooled deliveries')}"
+        todo = "A person must look: dropstream doctor, and the ingress's log for the reason."
+        found.append(Concern("bad", what, None, todo, "spool"))
+    return found
+
+
+def _gaps(runs: Sequence[Run], now_ms: int) -> list[Concern]:
+    found = []
+    for state, noun, todo in (
+        (GapState.OPEN, "missing", "ShipStream tries again for 104 h. Is its webhook still enabled?"),
+        (GapState.LOST, "lost in the last day", "Fetch what they told of from ShipStream, by its API."),
+    ):
+        chosen = [run for run in runs if run.state is state]
+        if state is GapState.LOST:
+            chosen = [run for run in chosen if _ms(run.since) > now_ms - _DAY_MS]
+        if chosen:
+            names = ", ".join(sorted({run.endpoint for run in chosen})[:3])
+            what = f"{_count(sum(run.count for run in chosen), 'sequence id', 'sequence ids')} {noun}: {names}"
+            found.append(Concern("warn", what, min(_ms(run.since) for run in chosen), todo, "gaps"))
+    return found
+
+
+def _rejections(rejections: Sequence[ShownRejection], now_ms: int) -> list[Concern]:
+    recent: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for one in rejections:
+        if one.at_ms > now_ms - WINDOW_MS:
+            recent[one.endpoint, one.reason].append(one.at_ms)
+    return [
+        Concern(
+            "warn",
+            f"{_count(len(times), 'delivery', 'deliveries')} of {endpoint or 'an unknown endpoint'} rejected: {reason}",
+            min(times),
+            _OF_REASON[Reason(reason)] if reason in set(Reason) else "Look at one.",
+            "rejections",
+        )
+        for (endpoint, reason), times in recent.items()
+    ]
+
+
+def _slow(latency: Latency | None) -> list[Concern]:
+    if latency is None or latency.p99_ms < _SLOW_MS:
+        return []
+    what = f"One event in a hundred takes {latency.p99_ms / 1000:.0f} s or more from receipt until written"
+    return [Concern("warn", what, None, "Is a group behind, or was the spool just drained?", "groups")]
+
+
+def _budgets(figures: Figures) -> list[Concern]:
+    return [
+        Concern(
+            "bad" if one.left <= 0 else "warn",
+            f"{one.endpoint} has {max(0, round(100 * one.left))} % of its failure budget left",
+            None,
+            "Its provider switches the webhook off when it is used up: find what answers other than 200.",
+            "endpoints",
+        )
+        for one in figures.budgets
+        if one.left < _BUDGET_LOW
+    ]
+
+
+def _records(count: int) -> str:
+    return _count(count, "record", "records")
+
+
+def _count(count: int, one: str, more: str) -> str:
+    return f"{count:,} {one if count == 1 else more}"
+
+
+def _ms(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)

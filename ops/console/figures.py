@@ -1,0 +1,92 @@
+"""What the console takes from the text of `/metrics`: spool, ingress and failure budgets; pure.
+
+With several workers or machines, counts are added up and ages are the greatest.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+_SPOOL = "dropstream_ingest_spool_"
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """Deliveries on the ingress's disk; `usable` says that the disk takes more."""
+
+    deliveries: int
+    refused: int
+    bytes_used: int
+    oldest_seconds: float
+    free_bytes: int
+    usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much an endpoint may still fail before its provider switches it off: a share of 1, and what it is of."""
+
+    endpoint: str
+    left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one scrape of every admin port says."""
+
+    spool: Spool | None = None
+    budgets: tuple[Budget, ...] = ()
+    connected: bool | None = None
+    answers: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_figures(texts: Iterable[str]) -> Figures:
+    """The figures of these scrapes together.
+
+    Raises:
+        ValueError: one is no Prometheus text.
+    """
+    samples: dict[str, list[Sample]] = {}
+    for text in texts:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                samples.setdefault(sample.name, []).append(sample)
+    connected = _values(samples, "dropstream_ingest_producer_connected")
+    answers: dict[str, int] = {}
+    for one in samples.get("dropstream_ingest_requests_total", ()):
+        outcome = one.labels.get("outcome", "")
+        answers[outcome] = answers.get(outcome, 0) + int(one.value)
+    return Figures(
+        spool=_spool(samples),
+        budgets=_budgets(samples),
+        connected=all(connected) if connected else None,
+        answers=answers,
+    )
+
+
+def _spool(samples: Mapping[str, list[Sample]]) -> Spool | None:
+    usable = _values(samples, f"{_SPOOL}usable")
+    if not usable:
+        return None
+    return Spool(
+        deliveries=int(sum(_values(samples, f"{_SPOOL}deliveries"))),
+        refused=int(sum(_values(samples, f"{_SPOOL}refused"))),
+        bytes_used=int(sum(_values(samples, f"{_SPOOL}bytes"))),
+        oldest_seconds=max(_values(samples, f"{_SPOOL}oldest_seconds"), default=0.0),
+        free_bytes=int(min(_values(samples, f"{_SPOOL}free_bytes"), default=0)),
+        usable=all(usable),
+    )
+
+
+def _budgets(samples: Mapping[str, list[Sample]]) -> tuple[Budget, ...]:
+    left: dict[str, float] = {}
+    for one in samples.get("dropstream_ingest_failure_budget_left_ratio", ()):
+        endpoint = one.labels.get("endpoint", "")
+        left[endpoint] = min(one.value, left.get(endpoint, 1.0))
+    return tuple(Budget(endpoint, share) for endpoint, share in sorted(left.items()))
+
+
+def _values(samples: Mapping[str, list[Sample]], name: str) -> list[float]:
+    return [one.value for one in samples.get(name, ())]

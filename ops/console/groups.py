@@ -1,0 +1,49 @@
+"""How the consumer groups stand, asked of Kafka alone, so it is known while no processor runs."""
+
+from dataclasses import dataclass
+
+from ops.console.memory import Memory
+from ops.offsets import members, standings
+from ops.reading import full_name
+from schemas.errors import DropstreamError
+from schemas.settings import Settings
+
+# The groups of `dropstream process`, and what each reads.
+SOURCES = {"deliver": "raw", "sequence": "sequence"}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStanding:
+    """One group: its members, the records it has not processed, and the time of the first of them where known.
+
+    `members` is None where the cluster cannot say.
+    """
+
+    name: str
+    members: int | None
+    waiting: int
+    oldest_ms: int | None
+
+
+async def group_standing(settings: Settings, name: str, memory: Memory) -> GroupStanding:
+    """The standing at this moment.
+
+    Raises:
+        DropstreamError: the cluster or the topic cannot be read.
+    """
+    group, source = settings.kafka.topic_prefix + name, SOURCES[name]
+    found = await standings(settings, group, [full_name(source, settings)])
+    waiting, oldest = 0, []
+    for one in found:
+        committed = one.first if one.committed is None else max(one.committed, one.first)
+        left, oldest_ms = memory.waiting(source, one.partition.partition, committed, one.end)
+        waiting += left
+        oldest += [] if oldest_ms is None else [oldest_ms]
+    return GroupStanding(name, await _members(settings, group), waiting, min(oldest, default=None))
+
+
+async def _members(settings: Settings, group: str) -> int | None:
+    try:
+        return await members(settings, group)
+    except DropstreamError:
+        return None  # The in-memory broker knows no such request.

@@ -1,0 +1,56 @@
+"""What was done from the console, newest first, for the page and the log; bodies and secrets are in neither."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+import structlog
+
+_KEPT = 20
+_log = structlog.get_logger()
+
+State = Literal["running", "done", "failed"]
+
+
+@dataclass(slots=True)
+class Job:
+    """One act: who began it when, how far it is, and what became of it."""
+
+    number: int
+    title: str
+    who: str
+    at_ms: int
+    state: State = "running"
+    done: int = 0
+    total: int = 0
+    outcome: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Jobs:
+    """The newest acts."""
+
+    _kept: deque[Job] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    _count: int = 0
+
+    def begin(self, act: str, title: str, *, who: str, at_ms: int, **facts: str | int | None) -> Job:
+        """A job that runs from now on, logged."""
+        self._count += 1
+        job = Job(self._count, title, who, at_ms)
+        self._kept.appendleft(job)
+        _log.info("console_act", act=act, who=who, **{name: one for name, one in facts.items() if one is not None})
+        return job
+
+    def end(self, job: Job, state: State, outcome: list[tuple[str, str]]) -> None:
+        """It is over; logged."""
+        job.state, job.outcome = state, outcome
+        _log.info("console_act_ended", job=job.title, who=job.who, state=state, outcome=dict(outcome))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether one still runs."""
+        return any(job.state == "running" for job in self._kept)
+
+    def all(self) -> list[Job]:
+        """The newest first."""
+        return list(self._kept)

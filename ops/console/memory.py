@@ -1,0 +1,187 @@
+"""What the console remembers of the topics: counts, and the newest records of each kind; pure, every part bounded.
+
+Bodies are never kept: one is read from its place when somebody asks for it.
+"""
+
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from ops.console.flow import WINDOW_MS, Flow, Kind, Latencies
+from ops.console.masking import clipped, facts_of, masked_headers
+from ops.gaps import Ledger
+from schemas.delivery import read_record, timestamp_ms
+from schemas.gaps import read_gap
+from schemas.observations import read_observation
+from schemas.records import RawRecord
+from schemas.vocabulary import Domain
+
+EVENT_TOPICS = tuple(domain.topic for domain in Domain)
+FOLLOWED = ("raw", *EVENT_TOPICS, "rejected", "duplicates", "sequence")
+# A name that is none of ours: a record that another producer wrote.
+UNKNOWN = ""
+_EVENTS_KEPT = 40
+_REJECTED_KEPT = 500
+_TAIL_KEPT = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEvent:
+    """One event at a glance; each text is a stranger's, clipped."""
+
+    topic: str
+    at: str
+    type: str
+    subject: str
+    endpoint: str
+    status: str
+    signature: str
+    replay: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRejection:
+    """One rejected delivery; `place` is `partition:offset` in `rejected`."""
+
+    place: str
+    at_ms: int
+    endpoint: str
+    reason: str
+    detail: str
+    facts: list[tuple[str, str]]
+    headers: list[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Memory:
+    """Takes every record that the readers bring; `known` are the names of the endpoints."""
+
+    known: Collection[str]
+    flow: Flow = field(default_factory=Flow)
+    latencies: Latencies = field(default_factory=Latencies)
+    ledger: Ledger = field(default_factory=Ledger)
+    events: deque[ShownEvent] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
+    rejections: deque[ShownRejection] = field(default_factory=lambda: deque(maxlen=_REJECTED_KEPT))
+    newest_sequence: dict[str, int] = field(default_factory=dict)
+    # Time of the first record whose earlier neighbours were passed over: what is older is not counted in full.
+    whole_since_ms: int = 0
+    _tails: dict[tuple[str, int], deque[tuple[int, int]]] = field(default_factory=dict)
+
+    def take(self, topic: str, record: RawRecord, *, now_ms: int) -> None:
+        """Takes one record of `topic` (short name)."""
+        self._note_place(topic, record, now_ms)
+        if topic == "raw":
+            self._count(_header(record, "dropstream-endpoint"), Kind.DELIVERIES, record, now_ms)
+        elif topic == "rejected":
+            self._take_rejection(record, now_ms)
+        elif topic == "duplicates":
+            self._count((record.key or b"").decode("utf-8", "replace"), Kind.DUPLICATES, record, now_ms)
+        elif topic == "sequence":
+            self._take_observation(record)
+        elif topic in EVENT_TOPICS:
+            self._take_event(topic, record, now_ms)
+
+    def take_gap(self, record: RawRecord) -> None:
+        """Takes one record of `gaps`, each once and in order."""
+        gap = read_gap(record.value)
+        if gap is not None:
+            self.ledger.take(gap)
+
+    def forget(self) -> None:
+        """Nothing was read yet, but of `gaps`."""
+        self.flow, self.latencies, self.whole_since_ms = Flow(), Latencies(), 0
+        self.events.clear()
+        self.rejections.clear()
+        self._tails.clear()
+
+    def forget_gaps(self) -> None:
+        """Nothing was read yet of `gaps`."""
+        self.ledger = Ledger()
+
+    def waiting(self, topic: str, partition: int, committed: int, end: int) -> tuple[int, int | None]:
+        """How many records lie from `committed` on, and the time of the first of them where it is remembered.
+
+        The marks that end a transaction take offsets too; where the records are remembered, only they are counted.
+        """
+        tail = self._tails.get((topic, partition)) or deque()
+        left = [at_ms for offset, at_ms in tail if offset >= committed]
+        reaches_back = bool(tail) and tail[0][0] <= committed
+        return (len(left) if reaches_back else max(0, end - committed)), (left[0] if left and reaches_back else None)
+
+    def _note_place(self, topic: str, record: RawRecord, now_ms: int) -> None:
+        place = (topic, record.position.partition)
+        if place not in self._tails:
+            self._tails[place] = deque(maxlen=_TAIL_KEPT)
+            if record.position.offset > 0 and record.timestamp_ms > now_ms - WINDOW_MS:
+                self.whole_since_ms = max(self.whole_since_ms, min(record.timestamp_ms, now_ms))
+        if topic in {"raw", "sequence"}:
+            self._tails[place].append((record.position.offset, record.timestamp_ms))
+
+    def _count(self, endpoint: str, kind: Kind, record: RawRecord, now_ms: int) -> None:
+        name = endpoint if endpoint in self.known else UNKNOWN
+        self.flow.count(name, kind, record.timestamp_ms, now_ms=now_ms)
+
+    def _take_rejection(self, record: RawRecord, now_ms: int) -> None:
+        delivery = read_record(record)
+        self._count(delivery.endpoint, Kind.REJECTED, record, now_ms)
+        self.rejections.append(
+            ShownRejection(
+                place=f"{record.position.partition}:{record.position.offset}",
+                at_ms=timestamp_ms(delivery.received_at),
+                endpoint=clipped(delivery.endpoint),
+                reason=clipped(_header(record, "dropstream-reason")),
+                detail=clipped(_header(record, "dropstream-detail"), 400),
+                facts=facts_of(delivery),
+                headers=masked_headers(delivery.headers),
+            )
+        )
+
+    def _take_observation(self, record: RawRecord) -> None:
+        observation = read_observation(record.value)
+        if observation is not None and observation.endpoint in self.known:
+            self.newest_sequence[observation.endpoint] = observation.sequence
+
+    def _take_event(self, topic: str, record: RawRecord, now_ms: int) -> None:
+        self._count(_header(record, "endpoint"), Kind.EVENTS, record, now_ms)
+        try:
+            event = orjson.loads(record.value or b"")
+            received_at = datetime.fromisoformat(event["recordedtime"])
+            shown = _shown(topic, event)
+        except (ValueError, KeyError, TypeError):
+            return
+        self.events.append(shown)
+        if not shown.replay and received_at.tzinfo:
+            name = shown.endpoint if shown.endpoint in self.known else UNKNOWN
+            self.latencies.take(name, received_ms=timestamp_ms(received_at), written_ms=record.timestamp_ms)
+
+
+def _shown(topic: str, event: dict[str, Any]) -> ShownEvent:
+    return ShownEvent(
+        topic=topic,
+        at=clipped(event["time"]),
+        type=clipped(event["type"]),
+        subject=clipped(event["subject"]),
+        endpoint=clipped(event["endpoint"]),
+        status=glance(event),
+        signature=clipped(event["signature"]),
+        replay=clipped(event.get("replay", "")),
+    )
+
+
+def glance(event: dict[str, Any]) -> str:
+    """What a person wants to know first of an event: a status, or how many there are."""
+    data = event.get("data")
+    if not isinstance(data, dict):
+        return ""
+    if status := data.get("status"):
+        return clipped(status, 60)
+    available = data.get("available")
+    return "" if available is None else f"available {clipped(available, 40)}"
+
+
+def _header(record: RawRecord, name: str) -> str:
+    return next((value.decode("utf-8", "replace") for key, value in record.headers if key == name and value), "")

@@ -1,0 +1,117 @@
+"""Everything that the page shows at a moment, as JSON; bounded, whatever the topics hold."""
+
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from ops.console.attention import Concern, Facts, concerns
+from ops.console.flow import BUCKET_MS, Kind
+from ops.console.jobs import Jobs
+from ops.console.memory import UNKNOWN, Memory, ShownRejection
+from ops.console.watching import Watch
+from ops.gaps import Run
+from schemas.gaps import GapState
+from schemas.settings import Settings
+
+_ENDPOINTS_MAX = 100
+_RUNS_MAX = 100
+_REJECTED_MAX = 60
+_EVENTS_MAX = 14
+# Ids beyond this are exact no more in a browser.
+_SAFE_INTEGER = 2**53
+
+
+def picture(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> bytes:
+    """The picture as JSON."""
+    memory = watch.memory
+    runs = memory.ledger.runs()
+    latency = memory.latencies.of(None, now_ms=now_ms)
+    sources, groups = watch.sources.all(), list(watch.groups.values())
+    found = concerns(Facts(sources, groups, watch.figures, latency, runs, memory.rejections), now_ms=now_ms)
+    return orjson.dumps(
+        {
+            "now": now_ms,
+            "bucket_ms": BUCKET_MS,
+            "caught_up": watch.caught_up,
+            "whole_since": memory.whole_since_ms,
+            "concerns": [_concern(one) for one in found],
+            "sources": sources,
+            "endpoints": _endpoints(settings, watch, now_ms),
+            "latency": latency,
+            "groups": groups,
+            "spool": watch.figures.spool,
+            "gaps": _gaps(runs),
+            "rejections": _rejections(memory),
+            "events": list(reversed(memory.events))[:_EVENTS_MAX],
+            "jobs": jobs.all(),
+        }
+    )
+
+
+def _concern(one: Concern) -> dict[str, Any]:
+    return asdict(one)
+
+
+def _endpoints(settings: Settings, watch: Watch, now_ms: int) -> list[dict[str, Any]]:
+    memory, budgets = watch.memory, {one.endpoint: one.left for one in watch.figures.budgets}
+    names = list(settings.endpoints)[:_ENDPOINTS_MAX]
+    if UNKNOWN in memory.flow.endpoints():
+        names.append(UNKNOWN)
+    return [
+        {
+            "name": name,
+            "provider": settings.endpoints[name].provider if name in settings.endpoints else "",
+            "enabled": name not in settings.endpoints or settings.endpoints[name].enabled,
+            "series": {kind.value: memory.flow.series(name, kind, now_ms=now_ms) for kind in Kind},
+            "latency": memory.latencies.of(name, now_ms=now_ms),
+            "budget": budgets.get(name),
+        }
+        for name in names
+    ]
+
+
+def _gaps(runs: list[Run]) -> dict[str, Any]:
+    shown = {}
+    for state in (GapState.OPEN, GapState.LOST):
+        chosen = sorted((run for run in runs if run.state is state), key=_since, reverse=True)
+        shown[state.value] = {
+            "runs": len(chosen),
+            "ids": min(sum(run.count for run in chosen), _SAFE_INTEGER),
+            "newest": [_run(one) for one in chosen[:_RUNS_MAX]],
+        }
+    return shown
+
+
+def _since(run: Run) -> str:
+    return run.since
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "endpoint": run.endpoint[:200],
+        "epoch": run.epoch if run.epoch < _SAFE_INTEGER else str(run.epoch),
+        "first": str(run.first),
+        "last": str(run.last),
+        "count": min(run.count, _SAFE_INTEGER),
+        "since": run.since,
+    }
+
+
+def _rejections(memory: Memory) -> dict[str, Any]:
+    selections = Counter((one.endpoint, one.reason) for one in memory.rejections)
+    newest = {(one.endpoint, one.reason): one.at_ms for one in memory.rejections}
+    return {
+        "kept": len(memory.rejections),
+        "is_full": len(memory.rejections) == memory.rejections.maxlen,
+        "selections": [
+            {"endpoint": endpoint, "reason": reason, "count": count, "newest": newest[endpoint, reason]}
+            for (endpoint, reason), count in selections.most_common(40)
+        ],
+        "newest": [_rejection(one) for one in list(reversed(memory.rejections))[:_REJECTED_MAX]],
+    }
+
+
+def _rejection(one: ShownRejection) -> dict[str, Any]:
+    return {"place": one.place, "at": one.at_ms, "endpoint": one.endpoint, "reason": one.reason, "detail": one.detail}
