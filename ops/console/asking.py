@@ -25,7 +25,7 @@ async def rejection(settings: Settings, memory: Memory, place: str) -> dict[str,
     Raises:
         DropstreamError: it is not among the newest any more, or the cluster cannot be read.
     """
-    found = next((one for one in memory.rejections if one.place == place), None)
+    found = next((one for one in memory.rejections.all() if one.place == place), None)
     if found is None:
         raise UsageError("it is no longer among the newest; dropstream tail rejected shows it")
     partition, offset = map(int, place.split(":"))

@@ -3,7 +3,7 @@
 Alarms proper are Prometheus rules; these sentences are for the person who looks.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +25,7 @@ _BEHIND_RECORDS = 10_000
 _SLOW_MS = 10_000
 _BUDGET_LOW = 0.5
 _DAY_MS = 86_400_000
+_NAMED_MAX = 3
 
 _OF_SOURCE = {
     "Kafka": "Is the broker up, and is its address right? Run: dropstream doctor. What is shown of the topics stays.",
@@ -130,27 +131,25 @@ def _gaps(runs: Sequence[Run], now_ms: int) -> list[Concern]:
         if state is GapState.LOST:
             chosen = [run for run in chosen if _ms(run.since) > now_ms - _DAY_MS]
         if chosen:
-            names = ", ".join(sorted({run.endpoint for run in chosen})[:3])
+            names = ", ".join(sorted({run.endpoint for run in chosen})[:_NAMED_MAX])
             what = f"{_count(sum(run.count for run in chosen), 'sequence id', 'sequence ids')} {noun}: {names}"
             found.append(Concern("warn", what, min(_ms(run.since) for run in chosen), todo, "gaps"))
     return found
 
 
 def _rejections(rejections: Sequence[ShownRejection], now_ms: int) -> list[Concern]:
-    recent: dict[tuple[str, str], list[int]] = defaultdict(list)
+    recent: dict[str, list[ShownRejection]] = defaultdict(list)
     for one in rejections:
         if one.at_ms > now_ms - WINDOW_MS:
-            recent[one.endpoint, one.reason].append(one.at_ms)
-    return [
-        Concern(
-            "warn",
-            f"{_count(len(times), 'delivery', 'deliveries')} of {endpoint or 'an unknown endpoint'} rejected: {reason}",
-            min(times),
-            _OF_REASON[Reason(reason)] if reason in set(Reason) else "Look at one.",
-            "rejections",
-        )
-        for (endpoint, reason), times in recent.items()
-    ]
+            recent[one.reason].append(one)
+    found = []
+    for reason, ones in recent.items():
+        whose = Counter(one.endpoint or "unknown endpoint" for one in ones).most_common(_NAMED_MAX)
+        named = ", ".join(f"{endpoint} {count:,}" for endpoint, count in whose)
+        what = f"{_count(len(ones), 'delivery', 'deliveries')} rejected, {reason}: {named}"
+        todo = _OF_REASON[Reason(reason)] if reason in set(Reason) else "Look at one."
+        found.append(Concern("warn", what, min(one.at_ms for one in ones), todo, "rejections"))
+    return found
 
 
 def _slow(latency: Latency | None) -> list[Concern]:

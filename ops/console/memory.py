@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
 
@@ -24,15 +24,56 @@ EVENT_TOPICS = tuple(domain.topic for domain in Domain)
 FOLLOWED = ("raw", *EVENT_TOPICS, "rejected", "duplicates", "sequence")
 # A name that is none of ours: a record that another producer wrote.
 UNKNOWN = ""
-_EVENTS_KEPT = 40
-_REJECTED_KEPT = 500
+# Of each partition, for at the start they are read one after the other.
+_EVENTS_KEPT = 20
+_REJECTED_KEPT = 100
 _TAIL_KEPT = 5_000
+
+
+class Placed(Protocol):
+    """Something shown of a record."""
+
+    @property
+    def at_ms(self) -> int:
+        """When the record was made."""
+
+
+Shown = TypeVar("Shown", bound=Placed)
+
+
+@dataclass(slots=True)
+class Newest(Generic[Shown]):
+    """The newest of each partition, at most `most` of each."""
+
+    most: int
+    _kept: dict[tuple[str, int], deque[Shown]] = field(default_factory=dict)
+
+    def take(self, record: RawRecord, shown: Shown) -> None:
+        """Takes what is shown of the record."""
+        place = (record.position.topic, record.position.partition)
+        self._kept.setdefault(place, deque(maxlen=self.most)).append(shown)
+
+    def all(self) -> list[Shown]:
+        """The newest first."""
+        everything = [one for kept in self._kept.values() for one in kept]
+        return sorted(everything, key=lambda one: one.at_ms, reverse=True)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be more than these."""
+        return any(len(kept) == self.most for kept in self._kept.values())
+
+    def forget(self) -> None:
+        """There is none."""
+        self._kept.clear()
 
 
 @dataclass(frozen=True, slots=True)
 class ShownEvent:
-    """One event at a glance; each text is a stranger's, clipped."""
+    """One event at a glance; each text is a stranger's, clipped. `at_ms` is when it was written."""
 
+    at_ms: int
+    place: str
     topic: str
     at: str
     type: str
@@ -64,8 +105,8 @@ class Memory:
     flow: Flow = field(default_factory=Flow)
     latencies: Latencies = field(default_factory=Latencies)
     ledger: Ledger = field(default_factory=Ledger)
-    events: deque[ShownEvent] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
-    rejections: deque[ShownRejection] = field(default_factory=lambda: deque(maxlen=_REJECTED_KEPT))
+    events: Newest[ShownEvent] = field(default_factory=lambda: Newest(_EVENTS_KEPT))
+    rejections: Newest[ShownRejection] = field(default_factory=lambda: Newest(_REJECTED_KEPT))
     newest_sequence: dict[str, int] = field(default_factory=dict)
     # Time of the first record whose earlier neighbours were passed over: what is older is not counted in full.
     whole_since_ms: int = 0
@@ -94,8 +135,8 @@ class Memory:
     def forget(self) -> None:
         """Nothing was read yet, but of `gaps`."""
         self.flow, self.latencies, self.whole_since_ms = Flow(), Latencies(), 0
-        self.events.clear()
-        self.rejections.clear()
+        self.events.forget()
+        self.rejections.forget()
         self._tails.clear()
 
     def forget_gaps(self) -> None:
@@ -128,7 +169,8 @@ class Memory:
     def _take_rejection(self, record: RawRecord, now_ms: int) -> None:
         delivery = read_record(record)
         self._count(delivery.endpoint, Kind.REJECTED, record, now_ms)
-        self.rejections.append(
+        self.rejections.take(
+            record,
             ShownRejection(
                 place=f"{record.position.partition}:{record.position.offset}",
                 at_ms=timestamp_ms(delivery.received_at),
@@ -137,7 +179,7 @@ class Memory:
                 detail=clipped(_header(record, "dropstream-detail"), 400),
                 facts=facts_of(delivery),
                 headers=masked_headers(delivery.headers),
-            )
+            ),
         )
 
     def _take_observation(self, record: RawRecord) -> None:
@@ -150,17 +192,19 @@ class Memory:
         try:
             event = orjson.loads(record.value or b"")
             received_at = datetime.fromisoformat(event["recordedtime"])
-            shown = _shown(topic, event)
+            shown = _shown(topic, event, record)
         except (ValueError, KeyError, TypeError):
             return
-        self.events.append(shown)
+        self.events.take(record, shown)
         if not shown.replay and received_at.tzinfo:
             name = shown.endpoint if shown.endpoint in self.known else UNKNOWN
             self.latencies.take(name, received_ms=timestamp_ms(received_at), written_ms=record.timestamp_ms)
 
 
-def _shown(topic: str, event: dict[str, Any]) -> ShownEvent:
+def _shown(topic: str, event: dict[str, Any], record: RawRecord) -> ShownEvent:
     return ShownEvent(
+        at_ms=record.timestamp_ms,
+        place=f"{topic}:{record.position.partition}:{record.position.offset}",
         topic=topic,
         at=clipped(event["time"]),
         type=clipped(event["type"]),

@@ -9,7 +9,8 @@ import orjson
 from ops.console.attention import Concern, Facts, concerns
 from ops.console.flow import BUCKET_MS, Kind
 from ops.console.jobs import Jobs
-from ops.console.memory import UNKNOWN, Memory, ShownRejection
+from ops.console.memory import UNKNOWN, Newest, ShownRejection
+from ops.console.sources import Source
 from ops.console.watching import Watch
 from ops.gaps import Run
 from schemas.gaps import GapState
@@ -18,7 +19,8 @@ from schemas.settings import Settings
 _ENDPOINTS_MAX = 100
 _RUNS_MAX = 100
 _REJECTED_MAX = 60
-_EVENTS_MAX = 14
+_SELECTIONS_MAX = 40
+_EVENTS_MAX = 9
 # Ids beyond this are exact no more in a browser.
 _SAFE_INTEGER = 2**53
 
@@ -28,8 +30,8 @@ def picture(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> byt
     memory = watch.memory
     runs = memory.ledger.runs()
     latency = memory.latencies.of(None, now_ms=now_ms)
-    sources, groups = watch.sources.all(), list(watch.groups.values())
-    found = concerns(Facts(sources, groups, watch.figures, latency, runs, memory.rejections), now_ms=now_ms)
+    sources, groups = sorted(watch.sources.all(), key=_by_name), list(watch.groups.values())
+    found = concerns(Facts(sources, groups, watch.figures, latency, runs, memory.rejections.all()), now_ms=now_ms)
     return orjson.dumps(
         {
             "now": now_ms,
@@ -43,8 +45,8 @@ def picture(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> byt
             "groups": groups,
             "spool": watch.figures.spool,
             "gaps": _gaps(runs),
-            "rejections": _rejections(memory),
-            "events": list(reversed(memory.events))[:_EVENTS_MAX],
+            "rejections": _rejections(memory.rejections),
+            "events": memory.events.all()[:_EVENTS_MAX],
             "jobs": jobs.all(),
         }
     )
@@ -84,6 +86,10 @@ def _gaps(runs: list[Run]) -> dict[str, Any]:
     return shown
 
 
+def _by_name(source: Source) -> str:
+    return source.name
+
+
 def _since(run: Run) -> str:
     return run.since
 
@@ -99,17 +105,17 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _rejections(memory: Memory) -> dict[str, Any]:
-    selections = Counter((one.endpoint, one.reason) for one in memory.rejections)
-    newest = {(one.endpoint, one.reason): one.at_ms for one in memory.rejections}
+def _rejections(rejections: Newest[ShownRejection]) -> dict[str, Any]:
+    newest_first = rejections.all()
+    selections = Counter((one.endpoint, one.reason) for one in newest_first)
     return {
-        "kept": len(memory.rejections),
-        "is_full": len(memory.rejections) == memory.rejections.maxlen,
+        "kept": len(newest_first),
+        "is_full": rejections.is_full,
         "selections": [
-            {"endpoint": endpoint, "reason": reason, "count": count, "newest": newest[endpoint, reason]}
-            for (endpoint, reason), count in selections.most_common(40)
+            {"endpoint": endpoint, "reason": reason, "count": count}
+            for (endpoint, reason), count in selections.most_common(_SELECTIONS_MAX)
         ],
-        "newest": [_rejection(one) for one in list(reversed(memory.rejections))[:_REJECTED_MAX]],
+        "newest": [_rejection(one) for one in newest_first[:_REJECTED_MAX]],
     }
 
 

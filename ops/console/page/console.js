@@ -3,6 +3,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const KINDS = [["deliveries", "Deliveries"], ["events", "Events"], ["rejected", "Rejected"], ["duplicates", "Retries"]];
+const CONCERNS_MAX = 6;
 const NAMELESS = "unknown endpoint";
 const $ = (id) => document.getElementById(id);
 
@@ -10,6 +11,7 @@ let session = null;
 let now = Date.now();
 let latest = null;
 let chosen = null; // the endpoint that the chart shows; null for all
+let measured = false; // whether a failure budget is known of any endpoint
 let cursor = null; // the bucket under the pointer
 
 // ---- making elements -------------------------------------------------------------------------------------------
@@ -67,6 +69,17 @@ function part(id, shown, make) {
   if (element.told === told) return;
   element.told = told;
   element.replaceChildren(...[make(shown)].flat().filter((one) => one !== null));
+}
+
+// The first few of a list, and a button for the rest.
+const unfolded = new Set();
+
+function fewOf(items, most, button) {
+  const element = $(button);
+  element.hidden = items.length <= most;
+  element.textContent = unfolded.has(button) ? "Show fewer" : `Show ${items.length - most} more`;
+  element.onclick = () => { unfolded.has(button) ? unfolded.delete(button) : unfolded.add(button); show(latest); };
+  return unfolded.has(button) ? items : items.slice(0, most);
 }
 
 // ---- numbers and times -----------------------------------------------------------------------------------------
@@ -144,7 +157,10 @@ function showVerdict(picture) {
   part("verdict-title", title, (text) => text);
   part("verdict-sub", `${said.join(" · ")}.`, (text) => text);
   document.title = `${concerns.length ? `(${concerns.length}) ` : ""}dropstream console`;
-  keyed($("concerns"), concerns, (one) => `${one.section} ${one.level} ${one.todo} ${one.since_ms} ${one.what.replace(/[\d,.]+/g, "")}`, (one) => {
+  const rest = concerns.length - CONCERNS_MAX;
+  $("concerns-rest").hidden = rest <= 0;
+  $("concerns-rest").textContent = rest > 0 ? `and ${plural(rest, "more of lesser weight", "more of lesser weight")}; see below` : "";
+  keyed($("concerns"), concerns.slice(0, CONCERNS_MAX), (one) => `${one.section} ${one.level} ${one.todo} ${one.since_ms} ${one.what.replace(/[\d,.]+/g, "")}`, (one) => {
     const what = h("span", { class: "what" });
     const time = h("span", { class: "when" });
     const item = h("li", { class: one.level }, what, time, h("span", { class: "todo" }, theirs(one.todo), " ", h("a", { href: `#${one.section}` }, "Show")));
@@ -229,13 +245,17 @@ function showChart(picture) {
     svg.append(s("text", { x: x((at - begin) / picture.bucket_ms), y: height - 6, "text-anchor": "middle" }, minute.format(at)));
   }
   const path = (values) => values.map((value, index) => `${index ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`).join("");
-  svg.append(s("path", { class: "area", d: `${path(series.deliveries)}L${x(buckets - 1)} ${low}L${x(0)} ${low}Z` }));
+  svg.append(s("path", { class: "area", d: `${path(series.deliveries.slice(0, -1))}L${x(buckets - 2)} ${low}L${x(0)} ${low}Z` }));
   const thick = Math.max(2, ((right - left) / buckets) * 0.7);
   series.rejected.forEach((value, index) => {
     if (value) svg.append(s("rect", { class: "bar", x: x(index) - thick / 2, y: Math.min(y(value), low - 2), width: thick, height: Math.max(2, low - y(value)), rx: 1 }));
   });
   for (const kind of ["duplicates", "events", "deliveries"]) {
-    if (kind !== "duplicates" || sum(series.duplicates)) svg.append(s("path", { class: `line ${kind}`, d: path(series[kind]) }));
+    if (kind === "duplicates" && !sum(series.duplicates)) continue;
+    const last = buckets - 1, before = series[kind][last - 1];
+    // The last bucket is not over yet, which must not look like a fall.
+    svg.append(s("path", { class: `line ${kind}`, d: path(series[kind].slice(0, -1)) }),
+      s("path", { class: `line unfinished ${kind}`, d: `M${x(last - 1)} ${y(before)}L${x(last)} ${y(series[kind][last])}` }));
   }
   const parts = [svg];
   if (cursor !== null && cursor < buckets) {
@@ -318,6 +338,8 @@ function spark(series) {
 
 function showEndpoints({ endpoints }) {
   $("endpoints-empty").hidden = endpoints.length > 0;
+  measured = endpoints.some((one) => one.budget !== null);
+  $("budget-head").hidden = !measured;
   keyed($("endpoint-rows"), endpoints, (one) => one.name, (one) => {
     const row = h("tr");
     let told = "";
@@ -325,7 +347,7 @@ function showEndpoints({ endpoints }) {
       elements: [row],
       update(fresh) {
         row.classList.toggle("chosen", fresh.name === chosen);
-        const text = JSON.stringify([fresh, chosen]);
+        const text = JSON.stringify([fresh, chosen, measured]);
         if (text === told) return;
         told = text;
         const focused = row.contains(document.activeElement);
@@ -334,12 +356,12 @@ function showEndpoints({ endpoints }) {
         row.replaceChildren(
           h("td", { class: "endpoint" }, name, h("small", {}, fresh.name === "" ? "none of those configured" : fresh.enabled ? fresh.provider : `${fresh.provider}, disabled`)),
           cell("Over time", spark(fresh.series.deliveries)),
-          cell("Deliveries", count(numbers.deliveries), { class: "number" }),
-          cell("Events", count(numbers.events), { class: "number" }),
-          cell("Rejected", h("span", { class: numbers.rejected ? "alarm" : "quiet" }, count(numbers.rejected)), { class: "number" }),
-          cell("Retries", h("span", { class: numbers.duplicates ? "" : "quiet" }, count(numbers.duplicates)), { class: "number" }),
+          cell("Deliveries", count(numbers.deliveries), { class: "number brief" }),
+          cell("Events", count(numbers.events), { class: "number brief" }),
+          cell("Rejected", h("span", { class: numbers.rejected ? "alarm" : "quiet" }, count(numbers.rejected)), { class: "number brief" }),
+          cell("Retries", h("span", { class: numbers.duplicates ? "" : "quiet" }, count(numbers.duplicates)), { class: "number brief" }),
           cell("Latency", fresh.latency ? `${took(fresh.latency.median_ms)} · ${took(fresh.latency.p99_ms)}` : h("span", { class: "quiet" }, "no event"), { class: "number" }),
-          cell("Failure budget", budget(fresh.budget), { class: "number" }),
+          measured ? cell("Failure budget", budget(fresh.budget), { class: "number" }) : "",
         );
         if (focused) name.focus();
       },
@@ -361,7 +383,7 @@ function showGaps({ gaps }) {
   $("gap-table").hidden = rows.length === 0;
   const more = gaps.open.runs + gaps.lost.runs - rows.length;
   part("gaps-sum", [gaps.open.ids, gaps.lost.ids, more], () => `${count(gaps.open.ids)} open, ${count(gaps.lost.ids)} lost${more > 0 ? `; ${count(more)} more runs: dropstream gaps` : ""}`);
-  keyed($("gap-rows"), rows, ([state, one]) => `${state} ${one.endpoint} ${one.epoch} ${one.first} ${one.last}`, ([state, one]) => {
+  keyed($("gap-rows"), fewOf(rows, 9, "gaps-more"), ([state, one]) => `${state} ${one.endpoint} ${one.epoch} ${one.first} ${one.last}`, ([state, one]) => {
     const since = h("div");
     return {
       elements: [h("tr", {}, cell("State", h("span", { class: `badge ${state}` }, state)), cell("Endpoint", theirs(one.endpoint)),
@@ -375,7 +397,7 @@ function showGaps({ gaps }) {
 function showEvents({ events }) {
   $("events-empty").hidden = events.length > 0;
   $("event-table").hidden = events.length === 0;
-  keyed($("event-rows"), events, (one) => `${one.at} ${one.type} ${one.subject} ${one.endpoint} ${one.replay} ${one.status}`, (one) => h("tr", {},
+  keyed($("event-rows"), events, (one) => `${one.place} ${one.at} ${one.type} ${one.subject} ${one.endpoint} ${one.replay} ${one.status}`, (one) => h("tr", {},
     cell("Time", when(one.at), { class: "nowrap" }),
     cell("Event", [theirs(one.type.replace(/^dropstream\./, "")), one.replay ? h("span", { class: "badge" }, "replayed") : null, h("small", { class: "quiet" }, " ", theirs(one.endpoint))]),
     cell("Of", h("button", { class: "plain mono", type: "button", title: "Trace it", onclick: () => trace(one.subject) }, h("span", { class: "clip" }, theirs(one.subject)))),
@@ -395,7 +417,7 @@ function showRejections({ rejections }) {
       update(fresh) { if (number.textContent !== count(fresh.count)) number.textContent = count(fresh.count); },
     };
   });
-  keyed($("rejection-rows"), newest, (one) => `${one.place} ${one.at}`, rejectionRow);
+  keyed($("rejection-rows"), fewOf(newest, 10, "rejections-more"), (one) => `${one.place} ${one.at}`, rejectionRow);
 }
 
 function rejectionRow(one) {
