@@ -3,9 +3,11 @@
 import os
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from ops.console.app import console as serve
-from ops.context import ConfigFile, configuration_file, load_settings
+from ops.context import ConfigFile, configuration_file
+from ops.reloading import Source, reloading
 from ops.service import Signals, run_service
 from schemas.errors import ConfigurationError
 from schemas.secrets import Secret, resolve
@@ -16,15 +18,25 @@ _log = structlog.get_logger()
 
 def console(config: ConfigFile = None) -> None:
     """Shows how the system is, and acts: redrive, a dry run of a replay, a sample. Example: dropstream console"""
-    settings = load_settings(config)
-    token = _token(settings, str(configuration_file(config)))
+    source = Source(configuration_file(config), signing_secrets=True)
+    settings = source.read().settings
+    token = _token(settings, str(source.file))
 
     async def main(signals: Signals) -> None:
-        async with serve(settings, token) as port:
-            _log.info("console_ready", url=console_url(settings, port), token=token is not None)
+        async with (
+            serve(settings, token) as running,
+            reloading(
+                source,
+                settings,
+                signals.reload,
+                registry=CollectorRegistry(),
+                apply=lambda reading: running.apply(reading.settings),
+            ),
+        ):
+            _log.info("console_ready", url=console_url(settings, running.port), token=token is not None)
             await signals.stopping.wait()
 
-    run_service(main)
+    run_service(main, reloads=True)
 
 
 def console_url(settings: Settings, port: int | None = None) -> str:

@@ -109,7 +109,7 @@ def kafka_session(
             beside.submit(runner.close).result()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kafka(request: pytest.FixtureRequest) -> KafkaUnderTest:
     """A real Apache Kafka, the one of KAFKA=host:port or the session's own."""
     given = os.environ.get("KAFKA")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -19,9 +20,23 @@ _REQUEST_BYTES_MAX = 65_536
 _SHUTDOWN_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A console that serves, on `port`."""
+
+    port: int
+    pages: Pages
+
+    def apply(self, settings: Settings) -> None:
+        """From now on the endpoints are these, with their secrets."""
+        merged = self.pages.settings.model_copy(update={"endpoints": settings.endpoints})
+        self.pages.settings = self.pages.acts.settings = merged
+        self.pages.watch.memory.known = frozenset(settings.endpoints)
+
+
 @asynccontextmanager
-async def console(settings: Settings, token: Secret | None) -> AsyncIterator[int]:
-    """Serves inside, and gives the port that it really listens on.
+async def console(settings: Settings, token: Secret | None) -> AsyncIterator[Running]:
+    """Serves inside.
 
     Raises:
         DropstreamError: the port cannot be had.
@@ -38,9 +53,9 @@ async def console(settings: Settings, token: Secret | None) -> AsyncIterator[int
 
             start(watch.run())
             try:
-                acts = Acts(settings, watch, start)
-                async with _served(settings, Pages(settings, watch, acts, sessions), sessions) as port:
-                    yield port
+                pages = Pages(settings, watch, Acts(settings, watch, start), sessions)
+                async with _served(settings, pages, sessions) as port:
+                    yield Running(port, pages)
             finally:
                 for task in running:
                     task.cancel()

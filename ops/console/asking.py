@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from ops.console.masking import clipped, masked_body
-from ops.console.memory import Memory, glance
+from ops.console.memory import ENTITY_CHARACTERS_MAX, Memory, glance
 from ops.reading import AtOffset, full_name, open_reader
 from ops.trace import Moment, trace
 from processors.groups import deliver_rules
@@ -16,7 +16,6 @@ from schemas.settings import Settings
 
 _WITHIN_S = 20.0
 _MOMENTS_MAX = 500
-_ENTITY_CHARACTERS_MAX = 300
 
 
 async def rejection(settings: Settings, memory: Memory, place: str) -> dict[str, Any]:
@@ -54,20 +53,19 @@ async def life(settings: Settings, entity: str, endpoint: str | None) -> dict[st
     Raises:
         DropstreamError: nothing is named, or the cluster cannot be read in time.
     """
-    wanted = entity.strip()
-    if not wanted or len(wanted) > _ENTITY_CHARACTERS_MAX:
-        raise UsageError(f"name an order's id or a SKU, of at most {_ENTITY_CHARACTERS_MAX} characters")
+    if not entity or len(entity) > ENTITY_CHARACTERS_MAX:
+        raise UsageError(f"name an order's id or a SKU, of at most {ENTITY_CHARACTERS_MAX} characters")
     if endpoint is not None and endpoint not in settings.endpoints:
         raise UsageError("no such endpoint")
     try:
         async with asyncio.timeout(_WITHIN_S):
-            moments = await trace(settings, deliver_rules(settings, discover()), wanted, endpoint)
+            moments = await trace(settings, deliver_rules(settings, discover()), entity, endpoint)
     except TimeoutError as error:
         raise DropstreamError(
             f"not found within {_WITHIN_S:.0f} s; dropstream trace takes the time it needs"
         ) from error
     return {
-        "entity": clipped(wanted, _ENTITY_CHARACTERS_MAX),
+        "entity": clipped(entity, ENTITY_CHARACTERS_MAX),
         "count": len(moments),
         "moments": [_moment(one) for one in moments[-_MOMENTS_MAX:]],
     }

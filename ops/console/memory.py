@@ -22,6 +22,7 @@ from schemas.vocabulary import Domain
 
 EVENT_TOPICS = tuple(domain.topic for domain in Domain)
 FOLLOWED = ("raw", *EVENT_TOPICS, "rejected", "duplicates", "sequence")
+ENTITY_CHARACTERS_MAX = 300
 # A name that is none of ours: a record that another producer wrote.
 UNKNOWN = ""
 # Of each partition, for at the start they are read one after the other.
@@ -70,10 +71,14 @@ class Newest(Generic[Shown]):
 
 @dataclass(frozen=True, slots=True)
 class ShownEvent:
-    """One event at a glance; each text is a stranger's, clipped. `at_ms` is when it was written."""
+    """One event at a glance; each text is a stranger's, clipped. `at_ms` is when it was written.
+
+    `entity` is the exact id that the event is keyed by, empty where it is too long to ask for.
+    """
 
     at_ms: int
     place: str
+    entity: str
     topic: str
     at: str
     type: str
@@ -205,6 +210,7 @@ def _shown(topic: str, event: dict[str, Any], record: RawRecord) -> ShownEvent:
     return ShownEvent(
         at_ms=record.timestamp_ms,
         place=f"{topic}:{record.position.partition}:{record.position.offset}",
+        entity=_entity(record.key or b""),
         topic=topic,
         at=clipped(event["time"]),
         type=clipped(event["type"]),
@@ -214,6 +220,11 @@ def _shown(topic: str, event: dict[str, Any], record: RawRecord) -> ShownEvent:
         signature=clipped(event["signature"]),
         replay=clipped(event.get("replay", "")),
     )
+
+
+def _entity(key: bytes) -> str:
+    entity = ":".join(key.decode("utf-8", "replace").split(":")[2:])
+    return entity if len(entity) <= ENTITY_CHARACTERS_MAX else ""
 
 
 def glance(event: dict[str, Any]) -> str:

@@ -400,7 +400,8 @@ function showEvents({ events }) {
   keyed($("event-rows"), events, (one) => `${one.place} ${one.at} ${one.type} ${one.subject} ${one.endpoint} ${one.replay} ${one.status}`, (one) => h("tr", {},
     cell("Time", when(one.at), { class: "nowrap" }),
     cell("Event", [theirs(one.type.replace(/^dropstream\./, "")), one.replay ? h("span", { class: "badge" }, "replayed") : null, h("small", { class: "quiet" }, " ", theirs(one.endpoint))]),
-    cell("Of", h("button", { class: "plain mono", type: "button", title: "Trace it", onclick: () => trace(one.subject) }, h("span", { class: "clip" }, theirs(one.subject)))),
+    cell("Of", one.entity ? h("button", { class: "plain mono", type: "button", title: "Trace it", onclick: () => trace(one.entity) }, h("span", { class: "clip" }, theirs(one.subject)))
+      : h("span", { class: "mono clip" }, theirs(one.subject))),
     cell("State", [theirs(one.status || "–"), one.signature === "unsigned" ? h("span", { class: "badge" }, "unsigned") : null])));
 }
 
@@ -455,8 +456,7 @@ function rejectionParts(found) {
 
 // ---- one entity's life -----------------------------------------------------------------------------------------
 
-async function trace(entity) {
-  const wanted = entity.trim();
+async function trace(wanted) {
   if (!wanted) return;
   $("entity").value = wanted;
   $("life").hidden = false;
@@ -665,7 +665,7 @@ async function begin() {
 }
 
 $("zone").textContent = ` (${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
-$("search").addEventListener("submit", (event) => { event.preventDefault(); trace($("entity").value); });
+$("search").addEventListener("submit", (event) => { event.preventDefault(); trace($("entity").value.trim()); });
 $("life-close").addEventListener("click", () => { $("life").hidden = true; $("entity").focus(); });
 $("dialog-cancel").addEventListener("click", () => $("dialog").close());
 $("act-send").addEventListener("click", sendSample);

@@ -1,0 +1,134 @@
+"""Who may see the console and act: by the guard, over real HTTP on the loopback."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from ops.console.access import CSRF_HEADER, SESSION, Guard, Sessions, add_headers, loopback_names
+
+
+@asynccontextmanager
+async def guarded(sessions: Sessions, names: frozenset[str] | None) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client of a small application behind the guard."""
+
+    async def csrf(request: web.Request) -> web.Response:
+        return web.Response(text=request[SESSION].csrf)
+
+    app = web.Application(middlewares=[Guard(sessions, names).middleware()])
+    app.on_response_prepare.append(add_headers)
+    app.add_routes([web.get("/", csrf), web.get("/api/x", csrf), web.post("/api/x", csrf), web.get("/readyz", _well)])
+    async with TestServer(app) as server, aiohttp.ClientSession(server.make_url("/"), cookie_jar=_jar()) as client:
+        yield client
+
+
+async def _well(_request: web.Request) -> web.Response:
+    return web.Response()
+
+
+def _jar() -> aiohttp.CookieJar:
+    return aiohttp.CookieJar(unsafe=True)  # which means: for an address without a name, too
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8083", 200),
+        ("localhost", 200),
+        ("[::1]:8083", 200),
+        ("console.example", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example:8083", 421),
+        ("", 421),
+        ("[", 421),
+    ],
+)
+async def test_a_name_that_is_not_ours_is_refused(host: str, status: int) -> None:
+    """On the loopback address only loopback names and those that are configured are answered: no DNS rebinding."""
+    names = loopback_names(["Console.example"])
+    async with guarded(Sessions(None), names) as client, client.get("/", headers={"Host": host}) as answer:
+        assert answer.status == status
+
+
+async def test_an_act_needs_the_session_its_token_and_its_origin() -> None:
+    """A POST passes only with the session's cookie, its CSRF token, and from the page's own origin."""
+    async with guarded(Sessions(None), None) as client:
+        async with client.post("/api/x") as answer:
+            assert answer.status == 401
+        async with client.get("/") as answer:
+            csrf = await answer.text()
+            cookie = answer.headers["Set-Cookie"]
+        assert cookie.endswith("; HttpOnly; Path=/; SameSite=Strict")
+        for headers, status in (
+            ({}, 403),
+            ({CSRF_HEADER: "wrong"}, 403),
+            ({CSRF_HEADER: csrf}, 200),
+            ({CSRF_HEADER: csrf, "Origin": "http://evil.example"}, 403),
+            ({CSRF_HEADER: csrf, "Origin": "null"}, 403),
+            ({CSRF_HEADER: csrf, "Sec-Fetch-Site": "cross-site"}, 403),
+        ):
+            async with client.post("/api/x", headers=headers) as answer:
+                assert answer.status == status, headers
+
+
+async def test_with_a_token_nothing_is_seen_before_it_was_said() -> None:
+    """Pages lead to the login, requests are answered 401, and no session begins by itself; readiness is open."""
+    async with guarded(Sessions(b"right"), None) as client:
+        async with client.get("/", allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (303, "/login")
+            assert "Set-Cookie" not in answer.headers
+        for path, status in (("/api/x", 401), ("/readyz", 200)):
+            async with client.get(path) as answer:
+                assert answer.status == status
+
+
+async def test_every_answer_keeps_the_browser_to_the_page() -> None:
+    """Errors carry the same headers as pages: no inline script, no other place, no frame, no guessing of types."""
+    async with guarded(Sessions(None), None) as client:
+        for path in ("/", "/api/nothing", "/nothing"):
+            async with client.get(path) as answer:
+                policy = answer.headers["Content-Security-Policy"]
+                assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+                assert "frame-ancestors 'none'" in policy
+                assert "unsafe" not in policy
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert answer.headers["X-Frame-Options"] == "DENY"
+                assert answer.headers["Referrer-Policy"] == "no-referrer"
+                assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_sessions_end() -> None:
+    """A session ends when it was not used for twelve hours, when it is told to, or when 200 newer ones are open."""
+    now = [0.0]
+    sessions = Sessions(None, clock=lambda: now[0])
+    used, _ = sessions.begin()
+    idle, _ = sessions.begin()
+    now[0] = 12 * 3_600.0
+    assert sessions.find(used) is not None
+    now[0] += 1
+    assert sessions.find(idle) is None
+    assert sessions.find(used) is not None
+    sessions.end(used)
+    assert sessions.find(used) is None
+    first, _ = sessions.begin()
+    others = [sessions.begin()[0] for _ in range(200)]
+    assert sessions.find(first) is None
+    assert sessions.find(others[0]) is not None
+    assert sessions.find(None) is None
+
+
+def test_guessing_has_to_wait() -> None:
+    """After ten wrong tokens within a minute nobody may try, and a minute later somebody may."""
+    now = [0.0]
+    sessions = Sessions(b"right", clock=lambda: now[0])
+    waits = []
+    for at, tried in ((0.0, 9), (1.0, 1), (59.0, 0), (60.0, 0)):
+        now[0] = at
+        assert not any(sessions.opens("wrong") for _ in range(tried))
+        waits.append(sessions.must_wait)
+    assert waits == [False, True, True, False]
+    assert sessions.opens("right")
+    assert not Sessions(None).opens("")

@@ -1,0 +1,120 @@
+"""The verdict at the top of the console: what is not well, since when, what to do."""
+
+from dataclasses import replace
+
+from ops.console.attention import Facts, concerns
+from ops.console.figures import Budget, Figures, Spool, read_figures
+from ops.console.flow import Latency
+from ops.console.groups import GroupStanding
+from ops.console.memory import ShownRejection
+from ops.console.sources import Sources
+from ops.gaps import Run
+from schemas.gaps import GapState
+
+NOW_MS = 1_795_255_200_000  # 2026-11-21T10:00:00Z
+WELL = Facts((), (), Figures(), None, (), ())
+EMPTY_SPOOL = Spool(deliveries=0, refused=0, bytes_used=20_480, oldest_seconds=0.0, free_bytes=10**9, usable=True)
+
+
+def rejection(endpoint: str, reason: str, at_ms: int) -> ShownRejection:
+    return ShownRejection("0:1", at_ms, endpoint, reason, "", [], [])
+
+
+def told(facts: Facts) -> list[tuple[str, str, int | None]]:
+    return [(one.level, one.what, one.since_ms) for one in concerns(facts, now_ms=NOW_MS)]
+
+
+def test_nothing_is_said_where_all_is_well() -> None:
+    """Sources that answer, groups at work, an empty spool, old rejections and old losses are no concern."""
+    sources = Sources()
+    sources.say("Kafka", "well", now_ms=1)
+    facts = Facts(
+        sources.all(),
+        (GroupStanding("deliver", 2, 9_000, NOW_MS - 59_000), GroupStanding("sequence", None, 0, None)),
+        Figures(spool=EMPTY_SPOOL, budgets=(Budget("acme", 0.9),)),
+        Latency(10, 50, 9_999, 20_000),
+        (Run("acme", 1, 4, 6, GapState.LOST, "2026-11-20T09:59:59.000000Z"),),
+        (rejection("acme", "signature_invalid", NOW_MS - 1_800_000),),
+    )
+    assert told(facts) == []
+
+
+def test_a_source_that_is_away_is_named_since_it_went() -> None:
+    """The beginning of an absence stays while it lasts; Kafka's says what its topics would."""
+    sources = Sources()
+    sources.say("Kafka", "well", now_ms=1)
+    for at_ms in (NOW_MS - 60_000, NOW_MS - 1_000):
+        sources.say("Kafka", "away", now_ms=at_ms, detail="cannot reach Kafka at kafka:9092")
+        sources.say("Kafka topics", "away", now_ms=at_ms, detail="the same")
+    sources.say("ingress at 127.0.0.1:8081", "away", now_ms=NOW_MS - 5_000, detail="nothing answers")
+    assert told(replace(WELL, sources=sources.all())) == [
+        ("bad", "Kafka: cannot reach Kafka at kafka:9092", NOW_MS - 60_000),
+        ("bad", "ingress at 127.0.0.1:8081: nothing answers", NOW_MS - 5_000),
+    ]
+
+
+def test_groups_that_do_not_work() -> None:
+    """A group without members is worse than one that is behind by a minute or 10,000 records."""
+    groups = (
+        GroupStanding("sequence", 1, 10_001, None),
+        GroupStanding("deliver", 0, 1, NOW_MS - 9_000),
+    )
+    assert told(replace(WELL, groups=groups)) == [
+        ("bad", "Group deliver has no member; 1 record wait", NOW_MS - 9_000),
+        ("warn", "Group sequence is behind by 10,001 records", None),
+    ]
+    late = (GroupStanding("deliver", 1, 2, NOW_MS - 61_000),)
+    assert told(replace(WELL, groups=late)) == [("warn", "Group deliver is behind by 2 records", NOW_MS - 61_000)]
+
+
+def test_spool_gaps_rejections_latency_and_budgets() -> None:
+    """Each has its sentence with figures, and the time since when it is so."""
+    spool = replace(EMPTY_SPOOL, deliveries=3, refused=1, oldest_seconds=60.0)
+    facts = Facts(
+        (),
+        (),
+        Figures(spool=spool, budgets=(Budget("acme", 0.0), Budget("beta", 0.49))),
+        Latency(10, 50, 12_000, 20_000),
+        (
+            Run("acme", 1, 4, 6, GapState.OPEN, "2026-11-21T09:50:00.000000Z"),
+            Run("acme", 1, 9, 9, GapState.LOST, "2026-11-21T09:40:00.000000Z"),
+        ),
+        (
+            rejection("acme", "signature_invalid", NOW_MS - 2_000),
+            rejection("acme", "signature_invalid", NOW_MS - 1_000),
+            rejection("", "signature_invalid", NOW_MS - 3_000),
+            rejection("acme", "made_up", NOW_MS),
+        ),
+    )
+    assert told(facts) == [
+        ("bad", "Kafka refuses 1 spooled delivery", None),
+        ("bad", "acme has 0 % of its failure budget left", None),
+        ("warn", "1 sequence id lost in the last day: acme", NOW_MS - 1_200_000),
+        ("warn", "3 sequence ids missing: acme", NOW_MS - 600_000),
+        ("warn", "3 deliveries wait on the ingress's disk", NOW_MS - 60_000),
+        ("warn", "3 deliveries rejected, signature_invalid: acme 2, unknown endpoint 1", NOW_MS - 3_000),
+        ("warn", "1 delivery rejected, made_up: acme 1", NOW_MS),
+        ("warn", "One event in a hundred takes 12 s or more from receipt until written", None),
+        ("warn", "beta has 49 % of its failure budget left", None),
+    ]
+    assert all(one.todo for one in concerns(facts, now_ms=NOW_MS))
+
+
+def test_figures_of_several_workers_are_added_up() -> None:
+    """Counts are sums, ages the greatest, free space the least, and the disk is usable where all say so."""
+    text = """# TYPE dropstream_ingest_spool_deliveries gauge
+dropstream_ingest_spool_deliveries{worker="0"} 2.0
+dropstream_ingest_spool_deliveries{worker="1"} 3.0
+# TYPE dropstream_ingest_spool_oldest_seconds gauge
+dropstream_ingest_spool_oldest_seconds{worker="0"} 7.5
+dropstream_ingest_spool_oldest_seconds{worker="1"} 1.0
+# TYPE dropstream_ingest_spool_free_bytes gauge
+dropstream_ingest_spool_free_bytes{worker="0"} 100.0
+dropstream_ingest_spool_free_bytes{worker="1"} 90.0
+# TYPE dropstream_ingest_spool_usable gauge
+dropstream_ingest_spool_usable{worker="0"} 1.0
+dropstream_ingest_spool_usable{worker="1"} 0.0
+"""
+    found = read_figures([text, "# nothing of ours\n"]).spool
+    assert found == Spool(deliveries=5, refused=0, bytes_used=0, oldest_seconds=7.5, free_bytes=90, usable=False)
+    assert read_figures([]) == Figures()
