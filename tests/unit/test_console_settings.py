@@ -1,0 +1,40 @@
+"""What a configuration may say of the console."""
+
+import pytest
+
+from schemas.configuration import Context, read_configuration
+from schemas.errors import ConfigurationError
+from schemas.settings import ConsoleSettings
+
+CONTEXT = Context(environ={}, providers=())
+
+
+def settings(table: str) -> ConsoleSettings:
+    return read_configuration(f"[console]\n{table}\n[endpoints]\n", source="test", context=CONTEXT).console
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ('host = "0.0.0.0"', 'console: host = "0.0.0.0" can be reached from other machines, so it needs token ='),
+        ('host = "console.example"', 'console: host = "console.example" can be reached from other machines'),
+        ('host = "::"', 'console: host = "::" can be reached from other machines'),
+        ('token = "plain"', "console.token: String should match pattern"),
+        ('ingest_admin = ["8081"]', "console.ingest_admin[0]: is an address with its port, such as 127.0.0.1:8081"),
+        ('process_admin = ["h:99999"]', "console.process_admin[0]: is an address with its port"),
+        ('ingest_url = "ftp://x"', "console.ingest_url: String should match pattern"),
+        ("prot = 1", "console.prot: no such setting; nearest valid name: port"),
+    ],
+)
+def test_faults_are_named(table: str, fault: str) -> None:
+    """An address that others reach needs a token; a wrong address is told with a right one."""
+    with pytest.raises(ConfigurationError) as told:
+        settings(table)
+    assert fault in str(told.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_the_loopback_needs_no_token(host: str) -> None:
+    """On every loopback address it runs without one; the token is not looked for before the console starts."""
+    assert settings(f'host = "{host}"').token is None
+    assert settings('host = "0.0.0.0"\ntoken = "env:NOT_SET"').token == "env:NOT_SET"
