@@ -218,7 +218,7 @@ class ConsoleSettings(Section):
     process_admin: list[Annotated[str, AfterValidator(_admin_address)]] = []
     # Where samples are sent; None: to the ingress of these settings, on this machine.
     ingest_url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] | None = None
-    records_per_partition: Annotated[int, Field(ge=1, le=100_000)] = 1_000  # read at the start, of each topic
+    records_per_partition: Annotated[int, Field(ge=1, le=100_000)] = 2_000  # read at the start, of each topic
 
     @model_validator(mode="after")
     def _is_guarded(self) -> "ConsoleSettings":

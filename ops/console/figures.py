@@ -81,11 +81,12 @@ def _spool(samples: Mapping[str, list[Sample]]) -> Spool | None:
 
 
 def _budgets(samples: Mapping[str, list[Sample]]) -> tuple[Budget, ...]:
-    left: dict[str, float] = {}
-    for one in samples.get("dropstream_ingest_failure_budget_left_ratio", ()):
+    """By endpoint; of several processes the one that has failed most counts."""
+    used: dict[str, float] = {}
+    for one in samples.get("dropstream_ingest_failure_budget_used_ratio", ()):
         endpoint = one.labels.get("endpoint", "")
-        left[endpoint] = min(one.value, left.get(endpoint, 1.0))
-    return tuple(Budget(endpoint, share) for endpoint, share in sorted(left.items()))
+        used[endpoint] = max(one.value, used.get(endpoint, 0.0))
+    return tuple(Budget(endpoint, 1 - share) for endpoint, share in sorted(used.items()))
 
 
 def _values(samples: Mapping[str, list[Sample]], name: str) -> list[float]:

@@ -48,6 +48,7 @@ VERBS = (
         ["redrive"],
         ["schemas", "export"],
         ["doctor"],
+        ["console"],
     ),
     *(["topics", "plan"], ["topics", "apply"]),
     *(["kafka", "start"], ["kafka", "stop"], ["kafka", "status"]),

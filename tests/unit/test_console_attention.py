@@ -118,3 +118,13 @@ dropstream_ingest_spool_usable{worker="1"} 0.0
     found = read_figures([text, "# nothing of ours\n"]).spool
     assert found == Spool(deliveries=5, refused=0, bytes_used=0, oldest_seconds=7.5, free_bytes=90, usable=False)
     assert read_figures([]) == Figures()
+
+
+def test_the_budget_is_of_the_worst() -> None:
+    """Of several processes the one that failed most says how much of a provider's patience is left."""
+    text = """# TYPE dropstream_ingest_failure_budget_used_ratio gauge
+dropstream_ingest_failure_budget_used_ratio{endpoint="acme",worker="0"} 0.25
+dropstream_ingest_failure_budget_used_ratio{endpoint="acme",worker="1"} 0.75
+dropstream_ingest_failure_budget_used_ratio{endpoint="beta",worker="0"} 0.0
+"""
+    assert read_figures([text]).budgets == (Budget("acme", 0.25), Budget("beta", 1.0))

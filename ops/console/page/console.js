@@ -202,7 +202,7 @@ function showTiles(picture) {
   const tiles = [
     ["Deliveries", count(perMinute(deliveries)), "a minute", `${count(sum(deliveries))} in 30 min`, ""],
     ["Rejected", count(rejected), "in 30 min", rejected ? "see the reasons below" : "nothing refused", rejected ? "warn" : ""],
-    ["Latency", latency ? took(latency.median_ms) : "–", latency ? "median" : "", latency ? `p99 ${took(latency.p99_ms)} · slowest ${took(latency.slowest_ms)}` : "no event in 5 min", latency && latency.p99_ms > 10000 ? "warn" : ""],
+    ["Latency", latency ? took(latency.median_ms) : "–", latency ? "median" : "", latency ? `p99 ${took(latency.p99_ms)} · max ${took(latency.slowest_ms)}` : "no event in 5 min", latency && latency.p99_ms > 10000 ? "warn" : ""],
     ["Lag", groups.length ? count(waiting) : "–", waiting === 1 ? "record" : "records", waiting && Number.isFinite(oldest) ? `oldest waits ${ago(oldest)}` : groups.length ? "groups keep up" : "not known", waiting > 10000 || now - oldest > 60000 ? "warn" : ""],
     ["Spool", spool ? count(spool.deliveries) : "–", "waiting", spool ? `${bytes(spool.bytes_used)} · disk ${spool.usable ? "usable" : "not usable"}` : "the ingress is away", spool && (spool.deliveries || spool.refused) ? "warn" : ""],
     ["Missing ids", count(missing), missing === 1 ? "id open" : "ids open", `${count(gaps.lost.ids)} lost for good`, missing ? "warn" : ""],
