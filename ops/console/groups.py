@@ -25,21 +25,24 @@ class GroupStanding:
     oldest_ms: int | None
 
 
-async def group_standing(settings: Settings, name: str, memory: Memory) -> GroupStanding:
-    """The standing at this moment.
+async def group_standing(settings: Settings, name: str, memory: Memory) -> GroupStanding | None:
+    """The standing at this moment; None where the cluster tells nothing of groups, as the in-memory broker.
 
     Raises:
         DropstreamError: the cluster or the topic cannot be read.
     """
     group, source = settings.kafka.topic_prefix + name, SOURCES[name]
     found = await standings(settings, group, [full_name(source, settings)])
+    count = await _members(settings, group)
+    if count is None and all(one.committed is None for one in found):
+        return None
     waiting, oldest = 0, []
     for one in found:
         committed = one.first if one.committed is None else max(one.committed, one.first)
         left, oldest_ms = memory.waiting(source, one.partition.partition, committed, one.end)
         waiting += left
         oldest += [] if oldest_ms is None else [oldest_ms]
-    return GroupStanding(name, await _members(settings, group), waiting, min(oldest, default=None))
+    return GroupStanding(name, count, waiting, min(oldest, default=None))
 
 
 async def _members(settings: Settings, group: str) -> int | None:

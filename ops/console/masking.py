@@ -25,7 +25,8 @@ _HEADER_CHARACTERS_MAX = 400
 _TELLING = frozenset({
     "event", "eventtype", "type", "topic", "action", "status", "state", "statusid", "id", "orderid", "orderref",
     "reference", "sku", "uniqueid", "uuid", "variantid", "productid", "quantity", "qty", "available", "currency",
-    "createdat", "updatedat", "timestamp", "time", "date", "version", "messageid", "webhookid", "deliveryid",
+    "createdat", "updatedat", "timestamp", "time", "date", "version", "messageid", "webhookid",
+    "webhookincrementid", "eventtimestamp", "merchantcode", "deliveryid",
     "incrementid", "sequence", "sequenceid", "carrier",
 })
 # fmt: on

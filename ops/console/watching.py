@@ -89,7 +89,8 @@ class Watch:
     async def _ask_groups(self) -> None:
         while True:
             for name in SOURCES:
-                self.groups[name] = await group_standing(self.settings, name, self.memory)
+                if (standing := await group_standing(self.settings, name, self.memory)) is not None:
+                    self.groups[name] = standing
             self.sources.say("Kafka", "well", now_ms=now_ms(), detail=self.settings.kafka.bootstrap_servers)
             await asyncio.sleep(_GROUPS_EVERY_S)
 

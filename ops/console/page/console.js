@@ -308,7 +308,7 @@ function showSide({ groups, spool, sources }) {
     const who = one.members === null ? "members not known" : plural(one.members, "member", "members");
     return h("li", {}, h("span", { class: `dot ${level}` }), h("span", { class: "name" }, one.name), h("span", { class: "value" }, `${count(one.waiting)} behind`),
       h("span", { class: "note" }, who, one.oldest_ms && one.waiting ? `, oldest waits ${ago(one.oldest_ms)}` : one.waiting ? "" : ", all is processed"));
-  }) : h("li", {}, h("span", { class: "note" }, "Kafka has not told yet.")));
+  }) : h("li", {}, h("span", { class: "note" }, "Kafka has told nothing of them yet; the in-memory broker never does.")));
   part("spool-facts", [spool, Math.floor(now / 5000)], () => spool ? h("ul", { class: "facts" },
     h("li", {}, h("span", { class: `dot ${spool.refused || !spool.usable ? "bad" : spool.deliveries ? "warn" : "well"}` }),
       h("span", { class: "name" }, spool.deliveries ? `${plural(spool.deliveries, "delivery waits", "deliveries wait")}` : "empty"), h("span", { class: "value" }, bytes(spool.bytes_used)),
@@ -540,8 +540,9 @@ function confirmRedrive(plan) {
   const rows = [...plan.chosen.map(([name, why, number]) => [`${name || NAMELESS}, ${why}`, count(number)]), ["would become events", count(would.became)],
     ["still rejected", count(would.rejected)], ["events already", count(would.retries)]];
   return {
-    title: `Redrive ${plural(plan.count, "delivery", "deliveries")}?`, label: plan.count ? "Redrive" : "Nothing to redrive", ready: plan.count > 0,
-    body: [h("p", {}, `${plural(would.events, "event", "events")} will be written to the live topics, marked with ${plan.plan}. Consumers will see them.`), pairs(rows)],
+    title: would.became ? `Redrive ${plural(plan.count, "delivery", "deliveries")}?` : "Nothing to redrive", label: "Redrive", ready: would.became > 0,
+    body: [h("p", {}, would.became ? `${plural(would.events, "event", "events")} will be written to the live topics, marked with ${plan.plan}. Consumers will see them.`
+      : plan.count ? "None of them would become an event by today's configuration: mend its cause first, then have the console read it again (SIGHUP)." : "No rejected delivery is of this choice."), pairs(rows)],
     go: async () => { await ask("/api/acts/redrive", { plan: plan.plan }); $("acts").scrollIntoView({ block: "nearest" }); },
   };
 }
