@@ -53,7 +53,7 @@ class Acts:
         check_name("endpoint", endpoint, self.settings.endpoints)
         check_name("reason", reason, [one.value for one in Reason])
         choice = Choice(endpoint=endpoint, reason=reason)
-        rules = deliver_rules(self.settings, discover())
+        rules = deliver_rules(self.settings.endpoints, self.settings, discover())
         try:
             async with asyncio.timeout(_PLAN_WITHIN_S):
                 plan = await make_plan(self.settings, _new_id("redrive"), "rejected", choice, parse_span(None, None))
@@ -125,7 +125,9 @@ class Acts:
             job.done += count
 
         await keep_plan(self.settings, plan)
-        run = Run(self.settings, plan, deliver_rules(self.settings, discover()), Pace(), on_records)
+        run = Run(
+            self.settings, plan, deliver_rules(self.settings.endpoints, self.settings, discover()), Pace(), on_records
+        )
         counts = await run.run()
         await keep_plan(self.settings, replace(plan, finished=True))
         return [
@@ -138,7 +140,9 @@ class Acts:
     async def _compare(self, choice: Choice) -> Rows:
         span = parse_span(choice.begin, choice.until)
         plan = await make_plan(self.settings, _new_id("replay"), "raw", choice, span)
-        differences = await compare(self.settings, plan, deliver_rules(self.settings, discover()))
+        differences = await compare(
+            self.settings, plan, deliver_rules(self.settings.endpoints, self.settings, discover())
+        )
         rows = sorted(differences.counts.items())
         return [
             (kind, f"{count}" + "".join(f" · {one}" for one in differences.first.get(kind, ())[:3]))

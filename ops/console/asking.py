@@ -59,7 +59,7 @@ async def life(settings: Settings, entity: str, endpoint: str | None) -> dict[st
         raise UsageError("no such endpoint")
     try:
         async with asyncio.timeout(_WITHIN_S):
-            moments = await trace(settings, deliver_rules(settings, discover()), entity, endpoint)
+            moments = await trace(settings, deliver_rules(settings.endpoints, settings, discover()), entity, endpoint)
     except TimeoutError as error:
         raise DropstreamError(
             f"not found within {_WITHIN_S:.0f} s; dropstream trace takes the time it needs"
