@@ -42,8 +42,10 @@ format: env  ## puts the code in form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-chaos: env  ## 100,000 deliveries through every fault of the processors, on three nodes
+chaos: env  ## faults at length: 100,000 deliveries through the processors', the ingress's (15 minutes), a replay killed thrice
 	@$(BIN)/python -m tests.chaos.processors
+	@$(BIN)/python -m tests.chaos.ingress
+	@$(BIN)/python -m tests.chaos.replay
 
 bench: env  ## what a delivery costs, ours beside the obvious program; QUICK=1, ONLY=part, PUBLISH=1 (into docs/)
 	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
