@@ -57,6 +57,7 @@ async def console(settings: Settings, token: Secret | None) -> AsyncIterator[Run
                 async with _served(settings, pages, sessions) as port:
                     yield Running(port, pages)
             finally:
+                watch.stopping = True
                 for task in running:
                     task.cancel()
     except* DropstreamError as group:

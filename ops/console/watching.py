@@ -15,7 +15,7 @@ from ops.console.figures import Figures, read_figures
 from ops.console.groups import SOURCES, GroupStanding, group_standing
 from ops.console.memory import FOLLOWED, Memory
 from ops.console.sources import Sources
-from ops.reading import Newest, Reader, full_name, open_reader
+from ops.reading import Newest, full_name, open_reader
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 
@@ -42,7 +42,15 @@ class Watch:
     sources: Sources = field(default_factory=Sources)
     groups: dict[str, GroupStanding] = field(default_factory=dict)
     figures: Figures = field(default_factory=Figures)
-    caught_up: bool = False
+    # Set before `run` is cancelled, for a Kafka client can swallow a cancellation while it connects.
+    stopping: bool = False
+    _topics_read: bool = False
+    _gaps_read: bool = False
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that was in the topics has been read; before, what is missing says nothing."""
+        return self._topics_read and self._gaps_read
 
     async def run(self) -> None:
         """Watches until cancelled."""
@@ -53,7 +61,7 @@ class Watch:
             together.create_task(self._ask_ports())
 
     async def _again(self, source: str, watch: Callable[[], Awaitable[None]]) -> None:
-        while True:
+        while not self.stopping:
             try:
                 await watch()
             except DropstreamError as error:
@@ -67,27 +75,25 @@ class Watch:
             self.sources.say("Kafka topics", "well", now_ms=now_ms())
             # What was counted before is read again.
             self.memory.forget()
-            self.caught_up = False
-            while True:
+            self._topics_read = False
+            while not self.stopping:
                 for number, record in enumerate(await reader.fetch()):
                     self.memory.take(names[record.position.topic], record, now_ms=now_ms())
                     if number % _TURN == 0:
                         await asyncio.sleep(0)
-                await self._note_end(reader)
-
-    async def _note_end(self, reader: Reader) -> None:
-        if not self.caught_up:
-            self.caught_up = await reader.is_at_end()
+                self._topics_read = self._topics_read or await reader.is_at_end()
 
     async def _follow_gaps(self) -> None:
         async with open_reader(self.settings, [full_name("gaps", self.settings)], "beginning") as reader:
             self.memory.forget_gaps()
-            while True:
+            self._gaps_read = False
+            while not self.stopping:
                 for record in await reader.fetch():
                     self.memory.take_gap(record)
+                self._gaps_read = self._gaps_read or await reader.is_at_end()
 
     async def _ask_groups(self) -> None:
-        while True:
+        while not self.stopping:
             for name in SOURCES:
                 if (standing := await group_standing(self.settings, name, self.memory)) is not None:
                     self.groups[name] = standing
@@ -97,7 +103,7 @@ class Watch:
     async def _ask_ports(self) -> None:
         timeout = aiohttp.ClientTimeout(total=_PORT_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            while True:
+            while not self.stopping:
                 texts = [await self._ask_port(session, "ingress", one) for one in ingest_addresses(self.settings)] + [
                     await self._ask_port(session, "processors", one) for one in process_addresses(self.settings)
                 ]

@@ -137,6 +137,19 @@ def system(bootstrap_servers: str, folder: Path) -> Iterator[System]:
 
 
 @contextmanager
+def blind_console(running: System) -> Iterator[str]:
+    """A console whose Kafka is nowhere; gives its address."""
+    port = find_free_ports(1, after=29_600)
+    (running.folder / "blind.toml").write_text(
+        f'[kafka]\nbootstrap_servers = "127.0.0.1:1"\n[console]\nport = {port}\n[endpoints]\n'
+    )
+    log = running.folder / "blind.log"
+    with _program(running.folder, "blind", os.environ, "console", "--config", "blind.toml") as process:
+        _wait(lambda: "console_ready" in log.read_text(), lambda: process.poll() is None, log)
+        yield f"http://127.0.0.1:{port}/"
+
+
+@contextmanager
 def _program(
     folder: Path, name: str, environ: Mapping[str, str], *arguments: str
 ) -> Iterator["subprocess.Popen[bytes]"]:

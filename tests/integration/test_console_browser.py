@@ -8,7 +8,18 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.conftest import KafkaUnderTest
-from tests.integration.browsing import LATE_SECRET, SECRET, Reader, System, axe, chromium, order, reader, system
+from tests.integration.browsing import (
+    LATE_SECRET,
+    SECRET,
+    Reader,
+    System,
+    axe,
+    blind_console,
+    chromium,
+    order,
+    reader,
+    system,
+)
 
 pytestmark = pytest.mark.kafka
 
@@ -83,6 +94,18 @@ def test_what_is_not_there_is_said(running: System, browser: Reader) -> None:
     away = page.locator("#concerns li.bad", has_text="processors at 127.0.0.1:1: nothing answers")
     expect(away).to_contain_text(re.compile(r"since \d\d:\d\d"), timeout=WITHIN_MS)
     assert number_of(page, "acme", "Deliveries") >= 2
+
+
+def test_what_is_not_known_is_not_called_well(running: System, browser: Reader) -> None:
+    """Before the topics could be read nothing says zero or none: an absent Kafka never looks like peace."""
+    with blind_console(running) as url:
+        page = browser.open(url)
+        expect(page.locator("#concerns li.bad", has_text="Kafka: ")).to_be_visible(timeout=WITHIN_MS)
+        expect(page.locator("#verdict-sub")).to_contain_text("the topics are not read yet")
+        for empty in ("gaps", "events", "rejections"):
+            expect(page.locator(f"#{empty}-empty")).to_have_text("Not known yet: the topics have not been read.")
+        assert page.locator(".tile .figure").all_inner_texts()[::5] == ["\u2013", "\u2013"]
+        page.context.close()
 
 
 def test_a_stranger_s_words_stay_text(running: System, browser: Reader) -> None:

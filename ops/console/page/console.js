@@ -71,6 +71,15 @@ function part(id, shown, make) {
   element.replaceChildren(...[make(shown)].flat().filter((one) => one !== null));
 }
 
+// Says that there is nothing, and what to do; or that nobody knows yet.
+function empty(id, isEmpty) {
+  const element = $(id);
+  element.whole ??= element.textContent;
+  element.hidden = !isEmpty;
+  const text = latest.caught_up ? element.whole : "Not known yet: the topics have not been read.";
+  if (element.textContent !== text) element.textContent = text;
+}
+
 // The first few of a list, and a button for the rest.
 const unfolded = new Set();
 
@@ -149,7 +158,7 @@ function showVerdict(picture) {
     : concerns.length ? `${plural(concerns.length, "thing needs", "things need")} attention` : "All is well";
   const last = lastDelivery(picture);
   const said = [away ? `${plural(away, "source is", "sources are")} away; the rest is shown` : "Every source answers",
-    last === null ? "no delivery in the last 30 minutes" : `last delivery ${last} ago`];
+    !picture.caught_up ? "the topics are not read yet" : last === null ? "no delivery in the last 30 minutes" : `last delivery ${last} ago`];
   const box = $("verdict");
   box.classList.remove("well", "warn", "bad");
   box.classList.add(level);
@@ -186,7 +195,7 @@ function lastDelivery(picture) {
 
 function total(picture, kind, name = null) {
   const series = picture.endpoints.filter((one) => name === null || one.name === name).map((one) => one.series[kind]);
-  return series.length ? series[0].map((_, index) => sum(series.map((one) => one[index]))) : [];
+  return series.length ? series[0].map((_, index) => sum(series.map((one) => one[index]))) : Array(120).fill(0);
 }
 
 // Of the last whole minute, so that a bucket that is not over does not look like a fall.
@@ -204,9 +213,12 @@ function showTiles(picture) {
     ["Rejected", count(rejected), "in 30 min", rejected ? "see the reasons below" : "nothing refused", rejected ? "warn" : ""],
     ["Latency", latency ? took(latency.median_ms) : "–", latency ? "median" : "", latency ? `p99 ${took(latency.p99_ms)} · max ${took(latency.slowest_ms)}` : "no event in 5 min", latency && latency.p99_ms > 10000 ? "warn" : ""],
     ["Lag", groups.length ? count(waiting) : "–", waiting === 1 ? "record" : "records", waiting && Number.isFinite(oldest) ? `oldest waits ${ago(oldest)}` : groups.length ? "groups keep up" : "not known", waiting > 10000 || now - oldest > 60000 ? "warn" : ""],
-    ["Spool", spool ? count(spool.deliveries) : "–", "waiting", spool ? `${bytes(spool.bytes_used)} · disk ${spool.usable ? "usable" : "not usable"}` : "the ingress is away", spool && (spool.deliveries || spool.refused) ? "warn" : ""],
+    ["Spool", spool ? count(spool.deliveries) : "–", "waiting", spool ? `${bytes(spool.bytes_used)} · disk ${spool.usable ? "usable" : "not usable"}` : "no ingress tells", spool && (spool.deliveries || spool.refused) ? "warn" : ""],
     ["Missing ids", count(missing), missing === 1 ? "id open" : "ids open", `${count(gaps.lost.ids)} lost for good`, missing ? "warn" : ""],
   ];
+  if (!picture.caught_up) {
+    for (const index of [0, 1, 5]) tiles[index] = [tiles[index][0], "–", "", "not known yet", ""];
+  }
   part("tiles", tiles, () => tiles.map(([name, figure, unit, under, level]) => h("div", { class: `tile ${level}` },
     h("h3", {}, name), h("div", { class: "figure" }, figure, h("span", { class: "unit" }, unit)), h("div", { class: "under" }, under))));
 }
@@ -379,10 +391,10 @@ function budget(left) {
 
 function showGaps({ gaps }) {
   const rows = [...gaps.open.newest.map((one) => ["open", one]), ...gaps.lost.newest.slice(0, 20).map((one) => ["lost", one])];
-  $("gaps-empty").hidden = rows.length > 0;
+  empty("gaps-empty", rows.length === 0);
   $("gap-table").hidden = rows.length === 0;
   const more = gaps.open.runs + gaps.lost.runs - rows.length;
-  part("gaps-sum", [gaps.open.ids, gaps.lost.ids, more], () => `${count(gaps.open.ids)} open, ${count(gaps.lost.ids)} lost${more > 0 ? `; ${count(more)} more runs: dropstream gaps` : ""}`);
+  part("gaps-sum", [gaps.open.ids, gaps.lost.ids, more, latest.caught_up], () => !latest.caught_up ? "" : `${count(gaps.open.ids)} open, ${count(gaps.lost.ids)} lost${more > 0 ? `; ${count(more)} more runs: dropstream gaps` : ""}`);
   keyed($("gap-rows"), fewOf(rows, 9, "gaps-more"), ([state, one]) => `${state} ${one.endpoint} ${one.epoch} ${one.first} ${one.last}`, ([state, one]) => {
     const since = h("div");
     return {
@@ -395,7 +407,7 @@ function showGaps({ gaps }) {
 }
 
 function showEvents({ events }) {
-  $("events-empty").hidden = events.length > 0;
+  empty("events-empty", events.length === 0);
   $("event-table").hidden = events.length === 0;
   keyed($("event-rows"), events, (one) => `${one.place} ${one.at} ${one.type} ${one.subject} ${one.endpoint} ${one.replay} ${one.status}`, (one) => h("tr", {},
     cell("Time", when(one.at), { class: "nowrap" }),
@@ -407,7 +419,7 @@ function showEvents({ events }) {
 
 function showRejections({ rejections }) {
   const { newest, selections, kept, is_full } = rejections;
-  $("rejections-empty").hidden = kept > 0;
+  empty("rejections-empty", kept === 0);
   $("rejection-table").hidden = kept === 0;
   part("rejections-sum", [kept, is_full, newest.length], () => kept ? `the newest ${count(newest.length)} of ${is_full ? "more than " : ""}${count(kept)}` : "");
   keyed($("selections"), selections, (one) => JSON.stringify([one.endpoint, one.reason]), (one) => {
