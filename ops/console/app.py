@@ -17,7 +17,7 @@ from schemas.secrets import Secret
 from schemas.settings import Settings, is_loopback
 
 _REQUEST_BYTES_MAX = 65_536
-_SHUTDOWN_S = 1.0
+_SHUTDOWN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,11 @@ async def console(settings: Settings, token: Secret | None) -> AsyncIterator[Run
             try:
                 pages = Pages(settings, watch, Acts(settings, watch, start), sessions)
                 async with _served(settings, pages, sessions) as port:
-                    yield Running(port, pages)
+                    try:
+                        yield Running(port, pages)
+                    finally:
+                        watch.stopping = True  # Open streams end by themselves then, before the server does.
             finally:
-                watch.stopping = True
                 for task in running:
                     task.cancel()
     except* DropstreamError as group:

@@ -104,7 +104,7 @@ class Pages:
         await response.prepare(request)
         self._listeners += 1
         try:
-            while self.sessions.find(request.cookies.get(COOKIE)) is not None:
+            while not self.watch.stopping and self.sessions.find(request.cookies.get(COOKIE)) is not None:
                 async with asyncio.timeout(_WRITE_WITHIN_S):
                     await response.write(b"data: " + self._now() + b"\n\n")
                 await asyncio.sleep(_EVERY_S)
