@@ -96,6 +96,8 @@ class Seen:
     def remember(self, sighting: Sighting) -> None:
         """From now on, in this transaction and after its commit, the delivery has been seen."""
         key, entry = sighting.entry
+        # At the end, also where its window ended within this transaction: a bucket is in the order of receipt.
+        self._overlay.pop(key, None)
         self._overlay[key] = entry
 
     def restore(self, key: bytes, value: bytes | None) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
 
+import hypothesis
 import pytest
 
 import processors.providers
@@ -25,6 +26,10 @@ from ops.broker.probe import find_free_ports
 from ops.broker.runtime import Runtime
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
+
+# A machine that others use too is slow at times; what an example costs is no law.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 _KAFKA_FIXTURES = {"kafka", "cluster", "kafka_runtime"}
 # Sessions beside each other look in different places first.

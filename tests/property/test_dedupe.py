@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from processors.dedupe import Kind, Seen
@@ -54,6 +54,15 @@ def expected(history: Sequence[tuple[int, str, bytes]], at_s: int, key: str, bod
     return Kind.BODY_DIFFERS if key in {k for k, _ in within} else Kind.FIRST
 
 
+# A key whose window ends within the transaction in which it is remembered anew.
+@example(
+    [
+        Arrival("a", b"one", 0, ends=True),
+        Arrival("a", b"one", 101, ends=False),
+        Arrival("b", b"one", 51, ends=False),
+        Arrival("a", b"one", 50, ends=True),
+    ]
+)
 @given(arrivals)
 def test_verdicts_are_those_of_the_definition_through_restarts(history: list[Arrival]) -> None:
     """Memory, a memory restored from the changelog, and the definition agree on every delivery."""
