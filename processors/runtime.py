@@ -108,6 +108,7 @@ class Group(Generic[StateT]):
     async def _round(self, consumer: AIOKafkaConsumer, assignment: Assignment[StateT]) -> None:
         loop = asyncio.get_running_loop()
         process = self.work.settings.process
+        failures = self._failures
         if (error := await assignment.open_noted()) is not None:
             await self._back_off("partition_not_opened", error)
         batches = await self._fetch(consumer, assignment)
@@ -118,10 +119,11 @@ class Group(Generic[StateT]):
         if self._tick_at <= began:
             self._tick_at = began + _TICK_S
             await assignment.tick(self.clock())
-        if batches:
+        if self._failures == failures:
+            # A round in which nothing failed, be there something to read or not.
             self._failures = 0
-            if sum(map(len, batches.values())) < process.records_per_round_max:
-                await self._pause(began + process.commit_interval_ms / 1000 - loop.time())
+        if batches and sum(map(len, batches.values())) < process.records_per_round_max:
+            await self._pause(began + process.commit_interval_ms / 1000 - loop.time())
 
     async def _fetch(self, consumer: AIOKafkaConsumer, assignment: Assignment[StateT]) -> Batches:
         """What came; nothing where the cluster is away or we are to stop.
