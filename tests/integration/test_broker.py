@@ -135,7 +135,10 @@ async def test_records_survive_kill_and_freeze(cluster: ClusterFactory) -> None:
     await broker.restart(node)
     assert await _read(servers, "kept", 1) == [b"before"]
     node.freeze()
-    assert await nodes_seen(node.plan.port) == frozenset()
+    # The signal reaches its threads one after the other; one may answer still.
+    async with asyncio.timeout(10):
+        while await nodes_seen(node.plan.port):
+            pass
     node.thaw()
     await broker.ready()
     await _write(servers, "kept", b"after")
