@@ -45,6 +45,7 @@ LANED = """
 host = "127.0.0.1"
 port = 0
 kafka_deadline_ms = 10_000
+spool_bytes_max = 0
 
 [endpoints.dreamship]
 provider = "dreamship"
