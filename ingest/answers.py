@@ -3,9 +3,9 @@
 An outcome is the reason code of response, metric and log alike. The bodies of all answers are empty.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -53,13 +53,12 @@ _STATUS = {
     Outcome.STOPPING: 503,
     Outcome.FAILED: 503,
 }
-_STORED = "HTTP/1.1 200 OK\r\nServer: dropstream\r\n"
+_STORED = "HTTP/1.1 200 OK\r\nServer: dropstream\r\nDropstream-Delivery: "
 # After these the connection cannot, or should not, carry another request.
 _CLOSING = frozenset({Outcome.MALFORMED, Outcome.BODY_TOO_LARGE, Outcome.BODY_TOO_SLOW, Outcome.STOPPING})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An outcome and what its answer needs; `endpoint` is a configured name, or "" where none was found."""
 
     outcome: Outcome
@@ -79,11 +78,10 @@ def response(answer: Answer) -> web.Response:
 def wire(answer: Answer, *, date: str) -> bytes:
     """The same response as bytes of HTTP/1.1, on a connection that stays open."""
     if answer.outcome is Outcome.STORED:
-        head = f"{_STORED}Dropstream-Delivery: {answer.delivery_id}\r\n"
-    else:
-        status = HTTPStatus(_STATUS[answer.outcome])
-        fields = "".join(f"{name}: {value}\r\n" for name, value in _headers(answer).items())
-        head = f"HTTP/1.1 {status.value} {status.phrase}\r\n{fields}"
+        return f"{_STORED}{answer.delivery_id}\r\nContent-Length: 0\r\nDate: {date}\r\n\r\n".encode()
+    status = HTTPStatus(_STATUS[answer.outcome])
+    fields = "".join(f"{name}: {value}\r\n" for name, value in _headers(answer).items())
+    head = f"HTTP/1.1 {status.value} {status.phrase}\r\n{fields}"
     return f"{head}Content-Length: 0\r\nDate: {date}\r\n\r\n".encode("latin-1")
 
 

@@ -1,7 +1,7 @@
-"""The records of one partition, in batches: what comes while a batch is on its way to Kafka goes with the next one.
+"""The records of one partition, in batches: the client has one on its way to Kafka and the next one, still open.
 
-One at a time is in flight, so order holds, and a busy partition makes large batches by itself. aiokafka's own `send`
-costs a future and a search for room per record; a batch has one future for all that wait for it.
+So what comes while Kafka writes goes together, is with the client when Kafka is done, and a busy partition makes large
+batches by itself. aiokafka's own `send` costs a future and a search for room per record; a batch has one for all.
 """
 
 import asyncio
@@ -9,16 +9,20 @@ from asyncio import Future, TimerHandle
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any
+from functools import partial
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ingest.limits import Hold
 from schemas.delivery import PendingRecord
+from schemas.kafka import BATCH_BYTES
 
 # The record's own fault, or that of a record in its batch: another producer would not help.
 _REFUSALS = (InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError)
+# Kafka's code in a batch: https://kafka.apache.org/documentation/#recordbatch
+_NO_COMPRESSION = 0
 
 
 class Fate(Enum):
@@ -32,12 +36,23 @@ class Fate(Enum):
 OnFate = Callable[[Fate], None]
 
 
+class Builder(BatchBuilder):  # type: ignore[misc] # aiokafka's types do not know it
+    """aiokafka's batch, closed in the moment in which the client takes it.
+
+    The client counts the records then, for the numbers of the next batch, and encodes them a turn of the loop later.
+    """
+
+    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
+        self.close()
+        super()._set_producer_state(producer_id, producer_epoch, base_sequence)
+
+
 class Batch:
     """Records that share one fate; `submitted` once the client has them, and then it does not give them back."""
 
     __slots__ = ("began_at", "builder", "deadline", "holds", "submitted", "waiting")
 
-    def __init__(self, builder: Any, began_at: float) -> None:
+    def __init__(self, builder: Builder, began_at: float) -> None:
         self.builder = builder
         self.began_at = began_at
         self.waiting: list[OnFate] = []
@@ -61,7 +76,7 @@ class Batch:
 
 
 class PartitionBatches:
-    """Batches for one partition through one producer.
+    """Batches for one partition through one producer, which keeps their order.
 
     `settled` is told of every batch that the client had, with its error; `overdue` of every one that it still has when
     the first record's deadline is over. Those that wait have been told by then.
@@ -86,65 +101,61 @@ class PartitionBatches:
         self._loop = asyncio.get_running_loop()
         self._ready: deque[Batch] = deque()
         self._open: Batch | None = None
-        self._in_flight: Batch | None = None
-        self._sending: asyncio.Task[None] | None = None
+        self._submitting: asyncio.Task[None] | None = None
 
     def append(self, record: PendingRecord, hold: Hold, on_fate: OnFate) -> None:
-        """Takes the record and a share of its hold; `on_fate` is called within the deadline, after this returned."""
+        """Takes the record and the hold; `on_fate` is called within the deadline, after this returned."""
         batch = self._open
         if batch is None or not _add(batch, record):
             batch = self._begin()
             _add(batch, record)  # An empty batch takes a record of any size.
-        batch.holds.append(hold.share())
+        batch.holds.append(hold)
         batch.waiting.append(on_fate)
 
     def _begin(self) -> Batch:
-        batch = Batch(self._producer.create_batch(), self._loop.time())
+        batch = Batch(Builder(BATCH_BYTES, _NO_COMPRESSION), self._loop.time())
         batch.deadline = self._loop.call_at(batch.began_at + self._deadline_s, self._give_up, batch)
         self._ready.append(batch)
         self._open = batch
-        if self._sending is None:
-            # With the next turn of the loop, so that all that came with this one goes together.
-            self._sending = self._loop.create_task(self._send())
+        if self._submitting is None:
+            self._submitting = self._loop.create_task(self._submit())
         return batch
 
-    async def _send(self) -> None:
-        """Sends batch after batch, until none is left."""
+    async def _submit(self) -> None:
+        """Gives the client batch after batch, until none is left; it takes one when the one before is on its way."""
         try:
             while self._ready:
                 batch = self._ready.popleft()
-                if batch is self._open:
-                    self._open = None
-                batch.builder.close()
                 batch.submitted = True
-                await self._brought(batch)
+                try:
+                    written = await self._producer.send_batch(batch.builder, self._topic, partition=self._partition)
+                except (KafkaError, TimeoutError) as error:
+                    if batch is self._open:
+                        self._open = None
+                    self._settle(batch, error)
+                else:
+                    written.add_done_callback(partial(self._written, batch))
         finally:
-            self._sending = None
+            self._submitting = None
 
-    async def _brought(self, batch: Batch) -> None:
-        """Returns when the fate of the batch is known, however long that takes."""
-        error: BaseException | None = None
-        written: Future[object] | None = None
-        try:
-            written = await self._producer.send_batch(batch.builder, self._topic, partition=self._partition)
-            await asyncio.wait((written,))
-        except (KafkaError, TimeoutError) as refused:
-            error = refused
-        if written is not None:
-            error = written.exception()
-        batch.release()
+    def _written(self, batch: Batch, written: "Future[object]") -> None:
+        self._settle(batch, asyncio.CancelledError() if written.cancelled() else written.exception())
+
+    def _settle(self, batch: Batch, error: BaseException | None) -> None:
+        """The fate of the batch is known, however long that took."""
         batch.tell(fate_of(error))
+        batch.release()
         self._settled(batch, error)
 
     def _give_up(self, batch: Batch) -> None:
         """The deadline is over: what the client has is overdue, what it has not is not given to it any more."""
+        if batch is self._open:
+            self._open = None
         batch.tell(Fate.UNKNOWN)
         if batch.submitted:
             self._overdue(batch)
             return
         self._ready.remove(batch)
-        if batch is self._open:
-            self._open = None
         batch.release()
 
 
@@ -158,6 +169,6 @@ def fate_of(error: BaseException | None) -> Fate:
 def _add(batch: Batch, record: PendingRecord) -> bool:
     """Whether there was room."""
     appended = batch.builder.append(
-        timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=list(record.headers)
+        timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=record.headers
     )
     return appended is not None

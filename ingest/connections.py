@@ -20,6 +20,7 @@ from ingest.body import DEADLINE
 from ingest.lean import Begins, LeanConnection
 from ingest.refusal import Refusal
 from ingest.watchdog import Closed, ConnectionLimits, Doing, Watchdog
+from ingest.whole_requests import RequestReader
 from schemas.metrics_ingest import IngestMetrics
 
 # aiohttp's own timer for idle connections counts nothing; the watchdog is earlier.
@@ -162,6 +163,7 @@ class ConnectionServer(web.Server):
     ) -> None:
         super().__init__(handler)
         self._begins = begins
+        self._requests = RequestReader()
         self.limits = limits
         self.count = count
         self.closing = False
@@ -176,7 +178,7 @@ class ConnectionServer(web.Server):
     def __call__(self) -> web.RequestHandler:
         # The event loop wants a protocol; only aiohttp's types want this one.
         if len(self._open) < self.limits.connections_max:
-            return cast(web.RequestHandler, LeanConnection(self, self._begins, loop=self._loop))
+            return cast(web.RequestHandler, LeanConnection(self, self._begins, self._requests, loop=self._loop))
         self.count(Answer(Outcome.CONNECTIONS_FULL))
         self._closed.labels(Closed.REFUSED.value).inc()
         return cast(web.RequestHandler, Refusal(self._refused, answered=len(self._refused) < _REFUSALS_MAX))

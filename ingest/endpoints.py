@@ -11,10 +11,13 @@ from urllib.parse import unquote_to_bytes
 
 from ingest.limits import TokenBucket
 from ingest.remote import read_address
+from schemas.delivery import Origin
 from schemas.settings import EndpointSettings, Network
 
 # No SHA-256 is known that is all zero, so nothing matches it.
 _MATCHES_NOTHING = bytes(32)
+# A path can be written in many ways; each endpoint has one that its provider uses.
+_OPENED_PER_ENDPOINT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,7 @@ class Endpoint:
     """
 
     name: str
-    provider: str
-    lanes: int
+    origin: Origin
     allow_from: tuple[Network, ...]
     bucket: TokenBucket | None
     token_digests: tuple[bytes, ...] = field(repr=False)
@@ -48,6 +50,9 @@ class EndpointTable:
         self._by_name: Mapping[bytes, Endpoint] = {}
         self._providers: Mapping[str, str] = {}
         self._none: tuple[bytes, ...] = ()
+        # What has opened an endpoint is found again without its digests. Whoever hits it knows the token, so that it
+        # is faster tells nothing.
+        self._opened: dict[str, Endpoint] = {}
         self.replace(endpoints)
 
     def replace(self, endpoints: Mapping[str, EndpointSettings]) -> None:
@@ -60,7 +65,8 @@ class EndpointTable:
             for name, settings in endpoints.items()
             if settings.enabled
         }
-        self._providers = {endpoint.name: endpoint.provider for endpoint in self._by_name.values()}
+        self._providers = {name: settings.provider for name, settings in endpoints.items() if settings.enabled}
+        self._opened = {}
 
     def providers(self) -> Mapping[str, str]:
         """The provider of each enabled endpoint, by the endpoint's name; not to be changed."""
@@ -72,13 +78,19 @@ class EndpointTable:
         As many digests of equal length are compared where there is no such endpoint, no token or a match already, so
         that neither the answer nor its time tells which it was.
         """
+        if opened := self._opened.get(path):
+            return opened
         name, token = _split(path)
         endpoint = self._by_name.get(name)
         digest = hashlib.sha256(token).digest()
         known = False
         for expected in endpoint.token_digests if endpoint else self._none:
             known |= hmac.compare_digest(digest, expected)
-        return endpoint if known else None
+        if endpoint is None or not known:
+            return None
+        if len(self._opened) < _OPENED_PER_ENDPOINT * len(self._by_name):
+            self._opened[path] = endpoint
+        return endpoint
 
     def _bucket(self, settings: EndpointSettings, before: Endpoint | None) -> TokenBucket | None:
         rate = settings.rate_per_second
@@ -95,8 +107,7 @@ def _endpoint(name: str, settings: EndpointSettings, bucket: TokenBucket | None,
     digests = [hashlib.sha256(token.value).digest() for token in settings.token] or [hashlib.sha256(b"").digest()]
     return Endpoint(
         name=name,
-        provider=settings.provider,
-        lanes=settings.lanes,
+        origin=Origin(provider=settings.provider, endpoint=name, lanes=settings.lanes),
         allow_from=tuple(settings.allow_from),
         bucket=bucket,
         token_digests=(*digests, *[_MATCHES_NOTHING] * (comparisons - len(digests))),

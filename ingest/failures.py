@@ -4,6 +4,7 @@ It decides which answers a provider takes for failures. It knows this process al
 whoever scrapes them.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ _NO_DELIVERY = frozenset({Outcome.CHECKED, Outcome.METHOD_REFUSED, Outcome.NOT_F
 
 @dataclass(slots=True)
 class _Record:
+    provider: str
+    answer_within_s: float = math.inf
     in_a_row: int = 0
     failing_since: float = 0.0
     succeeded_at: float | None = None
@@ -43,10 +46,13 @@ class Failures:
         """One more answer of a configured endpoint ("" for none); whether it is a success that came too late."""
         if not endpoint or outcome in _NO_DELIVERY:
             return False
-        late = outcome in _SUCCESSES and self._is_late(endpoint, took_s)
-        record = self._records.setdefault(endpoint, _Record())
+        record = self._records.get(endpoint)
+        if record is None:
+            record = self._records[endpoint] = self._new_record(endpoint)
+        success = outcome in _SUCCESSES
+        late = success and took_s > record.answer_within_s
         now = self._now()
-        if outcome in _SUCCESSES and not late:
+        if success and not late:
             record.in_a_row, record.succeeded_at = 0, now
             return False
         if not record.in_a_row:
@@ -58,11 +64,13 @@ class Failures:
     def figures(self) -> list[AnswerFigures]:
         """How every endpoint that is configured now stands; what is known of others is forgotten."""
         providers = self._providers()
-        self._records = {name: record for name, record in self._records.items() if name in providers}
+        self._records = {
+            name: record for name, record in self._records.items() if providers.get(name) == record.provider
+        }
         return [self._figure(name, provider) for name, provider in providers.items()]
 
     def _figure(self, name: str, provider: str) -> AnswerFigures:
-        record, patience = self._records.get(name, _Record()), self._patience.get(provider)
+        record, patience = self._records.get(name, _Record(provider)), self._patience.get(provider)
         # A clock that was set back must not make it less than nothing.
         failing_s = max(0.0, self._now() - record.failing_since) if record.in_a_row else 0.0
         used = patience.used_ratio(failures=record.in_a_row, failing_s=failing_s) if patience else 0.0
@@ -77,6 +85,8 @@ class Failures:
             failed_at=record.failed_at,
         )
 
-    def _is_late(self, endpoint: str, took_s: float) -> bool:
-        patience = self._patience.get(self._providers().get(endpoint, ""))
-        return patience is not None and patience.answer_within_s is not None and took_s > patience.answer_within_s
+    def _new_record(self, endpoint: str) -> _Record:
+        provider = self._providers().get(endpoint, "")
+        patience = self._patience.get(provider)
+        within_s = patience.answer_within_s if patience else None
+        return _Record(provider, math.inf if within_s is None else within_s)

@@ -1,33 +1,26 @@
 """The short way through the server, for what providers send: one whole POST in one read, on a connection kept open.
 
-It parses with aiohttp's own parser and answers without a task, a request object or a response object, which cost more
-than all the rest. Whatever is not that simple - a body in parts, pipelining, another method, anything malformed - goes
-to aiohttp's full connection with its bytes untouched, and so does the rest of that connection.
+It is answered without a task, a request object or a response object, which cost more than all the rest. Whatever is not
+that simple - a body in parts, pipelining, another method, anything malformed - goes to aiohttp's full connection with
+its bytes untouched, and so does the rest of that connection.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from aiohttp import HttpVersion11
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.helpers import rfc822_formatted_time
-from aiohttp.http import HttpProcessingError, HttpRequestParser, RawRequestMessage
 
 from ingest.answers import Answer, wire
 from ingest.watchdog import Closed
+from ingest.whole_requests import RequestReader, WholeRequest
 
 if TYPE_CHECKING:
     from ingest.connections import ConnectionServer
 
-# aiohttp's own limits for a line and for a field: https://docs.aiohttp.org/en/stable/web_reference.html
-_FIELD_BYTES_MAX = 8_190
-_FIELDS_MAX = 128
-# A read that is longer is not read twice; it begins on the full connection.
-_READ_BYTES_MAX = 65_536
-_LENGTH_DIGITS_MAX = 20
-_POST = b"POST "
-_END_OF_HEAD = b"\r\n\r\n"
+# Of what comes while a request is handled, so much is read; the rest waits where it is.
+_HELD_BYTES_MAX = 65_536
 
 OnAnswer = Callable[[Answer], None]
 
@@ -35,7 +28,7 @@ OnAnswer = Callable[[Answer], None]
 class Begins(Protocol):
     """Who takes whole requests."""
 
-    def begin(self, message: RawRequestMessage, body: bytes, *, peer: str, on_answer: OnAnswer) -> bool:
+    def begin(self, request: WholeRequest, *, peer: str, on_answer: OnAnswer) -> bool:
         """Whether the request is taken; then `on_answer` is called once. Else nothing has happened."""
 
 
@@ -44,19 +37,18 @@ class LeanConnection(BaseProtocol):
 
     __slots__ = ("_busy", "_held", "_peer", "_receiver", "_requests", "_server", "_since", "closed_for", "heard")
 
-    def __init__(self, server: "ConnectionServer", receiver: Begins, *, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        server: "ConnectionServer",
+        receiver: Begins,
+        requests: RequestReader,
+        *,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         super().__init__(loop)
         self._server = server
         self._receiver = receiver
-        self._requests = HttpRequestParser(
-            self,
-            loop,
-            _READ_BYTES_MAX,
-            max_line_size=_FIELD_BYTES_MAX,
-            max_field_size=_FIELD_BYTES_MAX,
-            max_headers=_FIELDS_MAX,
-            auto_decompress=False,
-        )
+        self._requests = requests
         self._peer = ""
         self._busy = False
         self._held = b""
@@ -82,20 +74,14 @@ class LeanConnection(BaseProtocol):
         if self._busy:
             self._held += data
             # What is left unread when a connection is closed would take its last answer away.
-            if len(self._held) > _READ_BYTES_MAX:
+            if len(self._held) > _HELD_BYTES_MAX:
                 self._pause_transport_reading()
             return
-        whole = self._whole(data)
+        request = self._requests.read(data)
         self._busy = True
-        if whole is None or not self._receiver.begin(*whole, peer=self._peer, on_answer=self._answered):
+        if request is None or not self._receiver.begin(request, peer=self._peer, on_answer=self._answered):
             self._busy = False
             self._hand_over(data)
-
-    def pause_reading(self) -> None:
-        """All of a request is here before its body is looked at; its size needs no brake."""
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        """As above."""
 
     def look(self, now: float) -> None:
         """Ends what is silent, idle, or does not read its answers."""
@@ -117,25 +103,6 @@ class LeanConnection(BaseProtocol):
         """No request more; one that is handled is answered first."""
         if not self._busy and self.transport is not None:
             self.transport.close()
-
-    def _whole(self, data: bytes) -> tuple[RawRequestMessage, bytes] | None:
-        """The request that `data` is, where it is exactly one, whole, and read alike by everybody."""
-        if not data.startswith(_POST) or len(data) > _READ_BYTES_MAX:
-            return None
-        try:
-            messages, upgraded, tail = self._requests.feed_data(data)
-        except HttpProcessingError:
-            return None
-        if len(messages) != 1 or upgraded or tail:
-            return None
-        message, payload = messages[0]
-        if not payload.is_eof() or message.should_close or message.chunked or message.upgrade:
-            return None
-        if message.version != HttpVersion11 or len(message.headers.get("Content-Length", "")) > _LENGTH_DIGITS_MAX:
-            return None
-        body = payload.read_nowait()
-        # The parser keeps the beginning of a next request to itself.
-        return (message, body) if data.find(_END_OF_HEAD) + len(_END_OF_HEAD) + len(body) == len(data) else None
 
     def _answered(self, answer: Answer) -> None:
         self._busy = False

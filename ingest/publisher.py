@@ -70,12 +70,13 @@ class Publisher:
     def begin(self, record: PendingRecord, hold: Hold, on_fate: OnFate) -> None:
         """Hands the record to Kafka; `on_fate` is called once, within `ingest.kafka_deadline_ms`.
 
-        After `UNKNOWN` it may still be written: the client does not give a record back. `hold` is shared until the
-        client is done with it, whenever that is.
+        After `UNKNOWN` it may still be written: the client does not give a record back. `hold` is taken over, and
+        released when the client is done with the record, whenever that is; never before `on_fate` was called.
         """
         producer = self._supervisor.producer
         if producer is None:
             on_fate(Fate.UNKNOWN)
+            hold.release()
             return
         if producer is not self._producer:
             self._take_over(producer)

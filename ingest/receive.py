@@ -6,17 +6,13 @@ durable, never earlier.
 
 import asyncio
 import math
-import os
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
 from typing import Protocol
 
 from aiohttp import HttpVersion10, HttpVersion11, web
-from aiohttp.http import RawRequestMessage
-from prometheus_client import Counter
 
 from ingest.answers import Answer, Outcome, response
 from ingest.body import read_body
@@ -25,7 +21,8 @@ from ingest.failures import Failures
 from ingest.limits import ByteBudget, Hold
 from ingest.occurrences import Occurrences
 from ingest.remote import Remotes
-from schemas.delivery import Delivery, PendingRecord, kept_headers, pending_record
+from ingest.whole_requests import WholeRequest
+from schemas.delivery import PendingRecord, pending_record
 from schemas.metrics_ingest import IngestMetrics
 from schemas.settings import IngestSettings
 from schemas.trace import TRACEPARENT, begun_traceparent, read_traceparent
@@ -37,8 +34,6 @@ _OF_NO_ENDPOINT = frozenset({Outcome.NOT_FOUND, Outcome.MALFORMED, Outcome.CONNE
 _LENGTH_DIGITS_MAX = 20
 _TRACEPARENT = TRACEPARENT.encode()
 
-
-_EXPECTED_MAX = 500
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
@@ -46,7 +41,7 @@ class Durable(Protocol):
     """Where deliveries are made durable."""
 
     async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:
-        """Where the record is durable now, or that it is not; shares `hold` with whoever needs its bytes longer."""
+        """Where the record is durable now, or that it is not; takes `hold` over, while its bytes are needed."""
 
     def begin(self, record: PendingRecord, hold: Hold, on_outcome: Callable[[Outcome], None]) -> None:
         """As `keep`, and tells when it is known."""
@@ -54,11 +49,14 @@ class Durable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stamps:
-    """Where ids and times come from: `str(new_id())` is a UUIDv7, `now()` aware UTC, `random` gives so many bytes."""
+    """Where ids and times come from: `str(new_id())` is a UUIDv7, `now_us` gives microseconds since 1970.
+
+    `random` gives so many bytes, for ids of traces, which are no secrets.
+    """
 
     new_id: Callable[[], object]
-    now: Callable[[], datetime]
-    random: Callable[[int], bytes] = os.urandom
+    now_us: Callable[[], int]
+    random: Callable[[int], bytes] = random.randbytes
 
 
 class Receiver:
@@ -85,9 +83,6 @@ class Receiver:
         self._metrics = metrics
         self._occurrences = occurrences
         self._failures = failures
-        # The children of their metrics; to look one up each time costs as much as to parse a header.
-        self._requests: dict[tuple[str, Outcome], Counter] = {}
-        self._body_bytes: dict[str, Counter] = {}
         self.in_progress = 0
         self._idle = asyncio.Event()
         self.stopping = False
@@ -107,57 +102,53 @@ class Receiver:
             made.force_close()
         return made
 
-    def begin(self, message: RawRequestMessage, body: bytes, *, peer: str, on_answer: Callable[[Answer], None]) -> bool:
+    def begin(self, request: WholeRequest, *, peer: str, on_answer: Callable[[Answer], None]) -> bool:
         """Whether a whole POST was taken; then `on_answer` is called once. Else it needs the long way, from its start.
 
         The order is that of `_answer`: endpoint and token, address, then what bounds us.
         """
         began_at = time.perf_counter()
-        endpoint = None if self.stopping else self._endpoints.find(message.url.raw_path)
-        if endpoint is None or endpoint.bucket is not None or len(body) > self._settings.body_bytes_max:
+        endpoint = None if self.stopping else self._endpoints.find(request.path)
+        if endpoint is None or endpoint.bucket is not None or len(request.body) > self._settings.body_bytes_max:
             return False
-        remote = self._remotes.find(peer, message.headers.getall("X-Forwarded-For", ()))
+        remote = self._remotes.find(peer, request.headers)
         hold = Hold(self._budget)
-        if not endpoint.allows(remote) or not hold.grow(_bytes_count(message.raw_headers) + len(body)):
+        if not endpoint.allows(remote) or not hold.grow(request.bytes_count):
             return False
-        delivery = self._delivery(message.raw_headers, endpoint, body, remote=remote)
+        delivery_id = str(self._stamps.new_id())
+        given = [request.by_name[_TRACEPARENT]] if _TRACEPARENT in request.by_name else ()
+        record = self._record(request.headers, endpoint, request.body, id_=delivery_id, remote=remote, given=given)
 
         def finish(outcome: Outcome) -> None:
-            hold.release()
             self._end_one()
-            answer = self._kept(delivery, outcome)
+            answer = self._kept(endpoint, outcome, id_=delivery_id, body_bytes=len(record.value))
             self.count(answer, took_s=time.perf_counter() - began_at)
             on_answer(answer)
 
         self.in_progress += 1
-        self._durable.begin(pending_record(delivery, endpoint.lanes), hold, finish)
+        self._durable.begin(record, hold, finish)
         return True
 
     def count(self, answer: Answer, *, took_s: float | None = None) -> None:
         """The one place where an answer reaches metrics and log; `took_s` where the request was read whole."""
-        counter = self._requests.get((answer.endpoint, answer.outcome))
-        if counter is None:
-            counter = self._metrics.requests.labels(answer.endpoint, answer.outcome.value)
-            self._requests[answer.endpoint, answer.outcome] = counter
-        counter.inc()
-        if self._failures.note(answer.endpoint, answer.outcome, took_s=took_s or 0.0):
-            self._metrics.answered_late.labels(answer.endpoint).inc()
-        if took_s is not None and answer.endpoint:
-            self._metrics.answer_seconds.observe(took_s)
-        if answer.outcome not in _UNREMARKABLE:
-            self._occurrences.note(answer.outcome, answer.endpoint)
+        endpoint, outcome = answer.endpoint, answer.outcome
+        answers = self._metrics.answers
+        counts = answers.of(endpoint)
+        counts.outcomes[outcome] = counts.outcomes.get(outcome, 0) + 1
+        if self._failures.note(endpoint, outcome, took_s=took_s or 0.0):
+            counts.late += 1
+        if took_s is not None and endpoint:
+            answers.answer_took(took_s)
+        if outcome not in _UNREMARKABLE:
+            self._occurrences.note(outcome, endpoint)
 
     def expect(self, endpoints: Iterable[str]) -> None:
-        """Their requests are counted from 0: what has no sample before its first event has no rate at it.
-
-        Of very many only the first: each sample costs memory, and an alarm on their sum has one.
-        """
-        for endpoint in islice(endpoints, _EXPECTED_MAX):
-            for outcome in set(Outcome) - (_OF_NO_ENDPOINT - {Outcome.MALFORMED}):
-                self._metrics.requests.labels(endpoint, outcome.value)
-            self._metrics.answered_late.labels(endpoint)
-        for outcome in _OF_NO_ENDPOINT:
-            self._metrics.requests.labels("", outcome.value)
+        """Their requests are counted from 0: what has no sample before its first event has no rate at it."""
+        of_one = set(Outcome) - (_OF_NO_ENDPOINT - {Outcome.MALFORMED})
+        for endpoint, outcomes in [("", _OF_NO_ENDPOINT), *[(endpoint, of_one) for endpoint in endpoints]]:
+            counts = self._metrics.answers.of(endpoint)
+            for outcome in outcomes:
+                counts.outcomes.setdefault(outcome, 0)
 
     async def stop(self, *, within_s: float) -> None:
         """New deliveries are refused from now on; returns when those that came are answered, or time is up."""
@@ -173,7 +164,7 @@ class Receiver:
         endpoint = self._endpoints.find(request.rel_url.raw_path)
         if endpoint is None:
             return Answer(Outcome.NOT_FOUND)
-        remote = self._remotes.find(request.remote or "", request.headers.getall("X-Forwarded-For", ()))
+        remote = self._remotes.find(request.remote or "", request.raw_headers)
         if not endpoint.allows(remote):
             return Answer(Outcome.ADDRESS_REFUSED, endpoint.name)
         if request.method != "POST":
@@ -199,33 +190,40 @@ class Receiver:
             )
             if isinstance(body, Outcome):
                 return Answer(body, endpoint.name)
-            delivery = self._delivery(request.raw_headers, endpoint, body, remote=remote)
-            return self._kept(delivery, await self._durable.keep(pending_record(delivery, endpoint.lanes), hold))
+            delivery_id = str(self._stamps.new_id())
+            given = [value for name, value in request.raw_headers if name.lower() == _TRACEPARENT]
+            record = self._record(request.raw_headers, endpoint, body, id_=delivery_id, remote=remote, given=given)
+            outcome = await self._durable.keep(record, hold.share())
+            return self._kept(endpoint, outcome, id_=delivery_id, body_bytes=len(body))
         finally:
             hold.release()
 
-    def _delivery(self, received: RawHeaders, endpoint: Endpoint, body: bytes, *, remote: str) -> Delivery:
-        given = [value for name, value in received if len(name) == len(_TRACEPARENT) and name.lower() == _TRACEPARENT]
-        return Delivery(
-            id=str(self._stamps.new_id()),
-            provider=endpoint.provider,
-            endpoint=endpoint.name,
-            received_at=self._stamps.now(),
+    def _record(
+        self,
+        received: RawHeaders,
+        endpoint: Endpoint,
+        body: bytes,
+        *,
+        id_: str,
+        remote: str,
+        given: Sequence[bytes],
+    ) -> PendingRecord:
+        return pending_record(
+            endpoint.origin,
+            received,
+            body,
+            id_=id_,
+            received_us=self._stamps.now_us(),
             remote=remote,
-            headers=kept_headers(received),
-            body=body,
             # One that is no traceparent is nobody's fault here: a new trace begins.
-            traceparent=read_traceparent(given) or begun_traceparent(self._stamps.random(24)),
+            traceparent=(given and read_traceparent(given)) or begun_traceparent(self._stamps.random(24)),
         )
 
-    def _kept(self, delivery: Delivery, outcome: Outcome) -> Answer:
+    def _kept(self, endpoint: Endpoint, outcome: Outcome, *, id_: str, body_bytes: int) -> Answer:
         if outcome is Outcome.UNAVAILABLE:
-            return Answer(outcome, delivery.endpoint)
-        counter = self._body_bytes.get(delivery.endpoint)
-        if counter is None:
-            counter = self._body_bytes[delivery.endpoint] = self._metrics.body_bytes.labels(delivery.endpoint)
-        counter.inc(len(delivery.body))
-        return Answer(outcome, delivery.endpoint, delivery_id=delivery.id)
+            return Answer(outcome, endpoint.name)
+        self._metrics.answers.of(endpoint.name).body_bytes += body_bytes
+        return Answer(outcome, endpoint.name, id_)
 
     def _end_one(self) -> None:
         self.in_progress -= 1

@@ -36,14 +36,17 @@ class Remotes:
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = tuple(trusted)
 
-    def find(self, peer: str, forwarded_for: Sequence[str]) -> str:
+    def find(self, peer: str, headers: Sequence[tuple[bytes, bytes]]) -> str:
         """The right-most address that is not a trusted proxy, where the peer itself is one; else the peer.
 
-        `forwarded_for` are the X-Forwarded-For headers, in order. Without one it is the peer. `UNKNOWN`, which no
+        `headers` are those of the request, as received. Without X-Forwarded-For it is the peer. `UNKNOWN`, which no
         `allow_from` holds, where the list cannot be read as far as it counts; the left-most address where all are
         trusted.
         """
-        if not self._trusted or not forwarded_for or not self._trusts(read_address(peer)):
+        if not self._trusted:
+            return peer
+        forwarded_for = [value.decode("latin-1") for name, value in headers if name.lower() == b"x-forwarded-for"]
+        if not forwarded_for or not self._trusts(read_address(peer)):
             return peer
         remote: Address | None = None
         for hop, text in enumerate(reversed(",".join(forwarded_for).rsplit(",", _HOPS_MAX + 1))):

@@ -192,5 +192,5 @@ def _pack(record: PendingRecord) -> bytes:
     return orjson.dumps([[name, value.decode("latin-1")] for name, value in record.headers])
 
 
-def _unpack(headers: bytes) -> tuple[tuple[str, bytes], ...]:
-    return tuple((name, value.encode("latin-1")) for name, value in orjson.loads(headers))
+def _unpack(headers: bytes) -> list[tuple[str, bytes]]:
+    return [(name, value.encode("latin-1")) for name, value in orjson.loads(headers)]

@@ -98,7 +98,10 @@ class Storage:
             _log.warning("spool_not_drained", deliveries=left.deliveries, refused=left.refused, path=str(self._folder))
 
     async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:
-        """Returns once the record is durable, and says where; or that neither Kafka nor the spool can take it."""
+        """Returns once the record is durable, and says where; or that neither Kafka nor the spool can take it.
+
+        `hold` is taken over.
+        """
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.begin(record, hold, lambda known: None if outcome.done() else outcome.set_result(known))
         return await outcome
@@ -110,17 +113,15 @@ class Storage:
             if fate is Fate.WRITTEN:
                 on_outcome(Outcome.STORED)
             else:
-                hold.share()
-                self._put(record, hold, on_outcome)
+                self._put(record, hold.share(), on_outcome)
 
         if self._publisher.connected and not self._holds(record.endpoint):
             self._publisher.begin(record, hold, go_on)
         else:
-            go_on(Fate.UNKNOWN)
+            self._put(record, hold, on_outcome)
 
     def _put(self, record: PendingRecord, hold: Hold, on_outcome: Callable[[Outcome], None]) -> None:
         """Into the spool, behind all that was put there before."""
-
         spool = self._spool
         if spool is None:
             hold.release()

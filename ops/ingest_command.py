@@ -1,6 +1,6 @@
 """`dropstream ingest`: the HTTP ingress, until it is told to stop."""
 
-from datetime import UTC, datetime
+import time
 
 import uuid_utils
 from prometheus_client import CollectorRegistry
@@ -60,7 +60,7 @@ def _share(source: Source, first: Reading, count: int) -> None:
 
 async def _serve(source: Source, settings: Settings, worker: Worker | None, signals: Signals) -> None:
     registry = CollectorRegistry()
-    stamps = Stamps(new_id=uuid_utils.uuid7, now=lambda: datetime.now(UTC))
+    stamps = Stamps(new_id=uuid_utils.uuid7, now_us=lambda: time.time_ns() // 1_000)
     ports = settings.ingest
     async with ingress(
         settings,

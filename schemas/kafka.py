@@ -7,7 +7,7 @@ from aiokafka.helpers import create_ssl_context
 from schemas.settings import KafkaSettings, ProcessSettings, Settings
 from schemas.topics import record_bytes_max
 
-_BATCH_BYTES = 262_144
+BATCH_BYTES = 262_144
 # Never by itself: after the loss of a leader a position can be out of range for a moment, and a client that then begins
 # at the start of the log reads everything twice. Whoever reads seeks.
 _OFFSET_RESET = "none"
@@ -40,7 +40,7 @@ def producer_arguments(settings: Settings) -> dict[str, Any]:
         **client_arguments(settings.kafka),
         "acks": "all",
         "enable_idempotence": True,
-        "max_batch_size": _BATCH_BYTES,
+        "max_batch_size": BATCH_BYTES,
         "max_request_size": record_bytes_max(settings),
     }
 

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from schemas.answer_counts import AnswerCounts
 from schemas.metrics_answers import AnswerFigures, AnswerGauges
 
 # Around the deadline for Kafka (1.5 s by default) and the 5 s in which ShipStream wants its answer:
@@ -57,30 +58,8 @@ class IngestMetrics:
     """Every figure of one ingress process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.requests = Counter(
-            "dropstream_ingest_requests",
-            "Requests by endpoint (empty for an unknown one) and by what became of them.",
-            ("endpoint", "outcome"),
-            registry=registry,
-        )
-        self.body_bytes = Counter(
-            "dropstream_ingest_body_bytes",
-            "Bytes of the bodies that were answered 200.",
-            ("endpoint",),
-            registry=registry,
-        )
-        self.answered_late = Counter(
-            "dropstream_ingest_answered_late",
-            "Deliveries answered 200 later than the provider waits; it takes them for failed and sends them again.",
-            ("endpoint",),
-            registry=registry,
-        )
-        self.answer_seconds = Histogram(
-            "dropstream_ingest_answer_seconds",
-            "From a request's headers to its answer, requests of configured endpoints, whatever the answer.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
+        self.answers = AnswerCounts(_SECONDS)
+        registry.register(self.answers)
         self.acknowledge_seconds = Histogram(
             "dropstream_ingest_acknowledge_seconds",
             "From handing a delivery to the Kafka client until all in-sync replicas have it, late ones included.",

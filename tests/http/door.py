@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -79,14 +78,15 @@ class Memory:
             asyncio.get_running_loop().call_soon(on_outcome, Outcome.STORED)
         else:
             on_outcome(Outcome.STORED)
-        del hold
+        hold.release()
 
-    async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:  # noqa: ARG002 the protocol's own
+    async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:
         """Durable enough for here: it is on the input's list."""
         self._number += 1
         if self._number % 3 == 0:
             await asyncio.sleep(0)
         _taken.get().append(record)
+        hold.release()
         return Outcome.STORED
 
 
@@ -119,7 +119,7 @@ class Door:
             endpoints=EndpointTable(settings.endpoints, now=time.monotonic),
             durable=Memory(),
             budget=self.budget,
-            stamps=Stamps(new_id=lambda: next(numbers), now=lambda: datetime.now(UTC)),
+            stamps=Stamps(new_id=lambda: next(numbers), now_us=lambda: time.time_ns() // 1_000),
             metrics=metrics,
             occurrences=Occurrences(now=time.monotonic),
             failures=Failures({}, providers=dict, now=time.time),

@@ -1,10 +1,10 @@
 """A running ingress under test: its settings, its topic and what is in it. Every wait has a deadline."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -132,7 +132,7 @@ async def ready(
     settings = serving_settings(make, f"kafka_deadline_ms = 10_000\n{ingest}")
     await create_raw(settings)
     numbers = count(1)
-    stamps = stamps or Stamps(new_id=lambda: f"delivery-{next(numbers)}", now=lambda: datetime.now(UTC))
+    stamps = stamps or Stamps(new_id=lambda: f"delivery-{next(numbers)}", now_us=lambda: time.time_ns() // 1_000)
     async with serving(settings, stamps=stamps) as running:
         yield running
 
@@ -147,7 +147,7 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     """A running ingress; `connected` waits until it takes deliveries."""
     registry = CollectorRegistry()
-    stamps = stamps or Stamps(new_id=uuid7, now=lambda: datetime.now(UTC))
+    stamps = stamps or Stamps(new_id=uuid7, now_us=lambda: time.time_ns() // 1_000)
     async with ingress(settings, registry=registry, stamps=stamps, patience=patience) as running:
         if connected:
             await until(lambda: running.publisher.connected)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest.receive import Stamps
+from schemas.delivery import timestamp_us
 from schemas.trace import read_traceparent
 from tests.conftest import SettingsFactory
 from tests.integration.raw_http import post
@@ -38,7 +39,11 @@ async def test_a_delivery_is_in_raw_as_it_was_received(settings: SettingsFactory
         b"Connection: X-Signature",
         b"Dropstream-Endpoint: somebody-else",
     )
-    stamps = Stamps(lambda: "0195df5b-5d2b-7000-8000-000000000001", lambda: received_at, lambda count: b"\x01" * count)
+    stamps = Stamps(
+        new_id=lambda: "0195df5b-5d2b-7000-8000-000000000001",
+        now_us=lambda: timestamp_us(received_at),
+        random=lambda count: b"\x01" * count,
+    )
     async with ready(settings, stamps=stamps) as running:
         answer = await running.ask(request)
         # Read while the answer is a moment old: 200 is never earlier than the record.

@@ -1,8 +1,8 @@
 """Two bad days, from the provider's HTTP request to the line that a consumer in another service prints."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,7 @@ INGEST = '[ingest]\nhost = "127.0.0.1"\nport = 0\nspool_bytes_max = 0\n'
 @asynccontextmanager
 async def receiving(settings: Settings) -> AsyncIterator[str]:
     """A running ingress; its base URL."""
-    stamps = Stamps(new_id=uuid7, now=lambda: datetime.now(UTC))
+    stamps = Stamps(new_id=uuid7, now_us=lambda: time.time_ns() // 1_000)
     async with ingress(settings, registry=CollectorRegistry(), stamps=stamps) as running:
         await until(lambda: running.publisher.connected)
         yield f"http://127.0.0.1:{running.port}"

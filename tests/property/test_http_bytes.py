@@ -34,7 +34,7 @@ def test_an_input_is_made_again_from_its_number() -> None:
 
 
 def delivery(number: str, body: bytes) -> PendingRecord:
-    return PendingRecord("acme", b"acme", body, (("dropstream-delivery", number.encode()),), 0)
+    return PendingRecord("acme", b"acme", body, [("dropstream-delivery", number.encode())], 0)
 
 
 _ONE = b"POST /webhooks/acme HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"

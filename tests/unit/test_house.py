@@ -60,7 +60,7 @@ def test_locks_name_no_index() -> None:
     for lock in (*ROOT.glob("requirements*.txt"), ROOT / "examples" / "python" / "requirements.txt"):
         text = lock.read_text(encoding="utf-8")
         assert "--hash=sha256:" in text
-        assert "http" not in text.replace("aiohttp", "")
+        assert "://" not in text
         assert "--index" not in text
         assert "--find-links" not in text
 

@@ -13,7 +13,7 @@ from ingest.spool_folder import claim, left_behind
 from schemas.delivery import PendingRecord
 
 ROOM = 1_048_576
-HEADERS = (("content-type", b"application/json"), ("x-odd", b"\x00\xff"), ("x-odd", b""))
+HEADERS = [("content-type", b"application/json"), ("x-odd", b"\x00\xff"), ("x-odd", b"")]
 
 
 def pending(number: int, endpoint: str = "acme", size: int = 10) -> PendingRecord:
@@ -43,7 +43,7 @@ def test_records_come_back_as_they_were_and_in_their_order(tmp_path: Path) -> No
 @given(value=st.binary(max_size=200), headers=st.lists(st.tuples(st.text("abc-_é", min_size=1), st.binary())))
 def test_any_bytes_are_kept(value: bytes, headers: list[tuple[str, bytes]]) -> None:
     """No body and no header value is changed."""
-    record = PendingRecord("acme", b"acme#3", value, tuple(headers), 0)
+    record = PendingRecord("acme", b"acme#3", value, headers, 0)
     file = SpoolFile(Path(":memory:"), bytes_max=ROOM)
     file.append([record])
     assert everything(file) == [record]
@@ -141,7 +141,7 @@ def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
     )
     database.close()
     file = SpoolFile(path, bytes_max=ROOM)
-    assert everything(file) == [PendingRecord("acme", b"acme", b"\x00\xff", (("h", b"\xff"),), 1_774_747_800_001)]
+    assert everything(file) == [PendingRecord("acme", b"acme", b"\x00\xff", [("h", b"\xff")], 1_774_747_800_001)]
     file.append([pending(2)])
     file.close()
 
