@@ -60,6 +60,13 @@ class Batch:
         self.submitted = False
         self.deadline: TimerHandle | None = None
 
+    def add(self, record: PendingRecord) -> bool:
+        """Whether there was room, and it is not with Kafka yet."""
+        appended = self.builder.append(
+            timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=record.headers
+        )
+        return appended is not None
+
     def tell(self, fate: Fate) -> None:
         """Tells all that wait; once."""
         waiting, self.waiting = self.waiting, []
@@ -106,9 +113,9 @@ class PartitionBatches:
     def append(self, record: PendingRecord, hold: Hold, on_fate: OnFate) -> None:
         """Takes the record and the hold; `on_fate` is called within the deadline, after this returned."""
         batch = self._open
-        if batch is None or not _add(batch, record):
+        if batch is None or not batch.add(record):
             batch = self._begin()
-            _add(batch, record)  # An empty batch takes a record of any size.
+            batch.add(record)  # An empty batch takes a record of any size.
         batch.holds.append(hold)
         batch.waiting.append(on_fate)
 
@@ -164,11 +171,3 @@ def fate_of(error: BaseException | None) -> Fate:
     if error is None:
         return Fate.WRITTEN
     return Fate.REFUSED if isinstance(error, _REFUSALS) else Fate.UNKNOWN
-
-
-def _add(batch: Batch, record: PendingRecord) -> bool:
-    """Whether there was room."""
-    appended = batch.builder.append(
-        timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=record.headers
-    )
-    return appended is not None

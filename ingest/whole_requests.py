@@ -47,9 +47,9 @@ class RequestReader:
 
     def read(self, data: bytes) -> WholeRequest | None:
         """The request that `data` is."""
-        head_bytes = data.find(_END_OF_HEAD, 0, _HEAD_BYTES_MAX) + len(_END_OF_HEAD)
-        if not data.startswith(_POST) or head_bytes < len(_POST) or len(data) > _READ_BYTES_MAX:
+        if not data.startswith(_POST) or len(data) > _READ_BYTES_MAX:
             return None
+        head_bytes = data.find(_END_OF_HEAD, 0, _HEAD_BYTES_MAX) + len(_END_OF_HEAD)
         self._target, self._headers, self._body, self._ended = b"", [], b"", False
         try:
             self._parser.feed_data(data)

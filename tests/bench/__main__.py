@@ -48,6 +48,10 @@ async def _bodies(place: Place, progress: Progress, *, quick: bool) -> Part:
     return await costs.measure_bodies(place, costs.QUICK if quick else costs.FULL, progress)
 
 
+async def _connections(place: Place, progress: Progress, *, quick: bool) -> Part:
+    return await costs.measure_connections(place, costs.QUICK if quick else costs.FULL, progress)
+
+
 async def _endpoints(place: Place, progress: Progress, *, quick: bool) -> Part:
     return await costs.measure_endpoints(place, costs.QUICK if quick else costs.FULL, progress)
 
@@ -70,6 +74,7 @@ PARTS: Mapping[str, Callable[..., Awaitable[Part]]] = {
     "latency": _latency,
     "spool": _spool,
     "bodies": _bodies,
+    "connections": _connections,
     "endpoints": _endpoints,
     "workers": _workers,
     "restore": _restore,

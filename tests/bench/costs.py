@@ -1,4 +1,4 @@
-"""What the cost of a delivery depends on: the size of its body, the number of endpoints, the number of workers.
+"""What the cost of a delivery depends on: the size of its body; how many connections, endpoints and workers there are.
 
 The programs of a comparison run at once, idle but for the one under load, round by round.
 """
@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from tests.bench.figures import figure, ratio
-from tests.bench.ingress import BODY_BYTES, OBVIOUS, OURS, ingress, requests_of
+from tests.bench.ingress import BODY_BYTES, CONNECTIONS, OBVIOUS, OURS, ingress, requests_of
 from tests.bench.load import Plan, Result, generate
 from tests.bench.place import Place, Program
 from tests.bench.report import Bar, Part, Progress, Rows, Section
@@ -39,8 +39,7 @@ class _Load:
 
     program: Program
     requests: str
-    # Fewer for large bodies: what is measured is the cost of a delivery, not of waiting.
-    connections: int = 64
+    connections: int = CONNECTIONS
 
 
 async def measure_bodies(place: Place, effort: Effort, progress: Progress) -> Part:
@@ -55,9 +54,25 @@ async def measure_bodies(place: Place, effort: Effort, progress: Progress) -> Pa
             path = place.folder / f"bodies-{size}"
             write_requests(path, requests_of(4, size * _KIB))
             for name, program in programs.items():
-                loads[f"{name}, {size} KB"] = _Load(program, str(path), connections=16 if size >= 50 else 64)
+                # Fewer for large bodies: what is measured is the cost of a delivery, not of waiting.
+                loads[f"{name}, {size} KB"] = _Load(program, str(path), connections=16 if size >= 50 else CONNECTIONS)
         found = await _rounds(loads, effort, progress)
     return Part([Section("bodies", "Cost against the size of the body", _rows(found), ("at saturation",))])
+
+
+async def measure_connections(place: Place, effort: Effort, progress: Progress) -> Part:
+    """Ours and the obvious program, over how many clients ask at once: each waits for its answer."""
+    path = place.folder / "connections"
+    write_requests(path, requests_of(4, BODY_BYTES))
+    loads: dict[str, _Load] = {}
+    async with AsyncExitStack() as stack:
+        for number, name in enumerate((OURS, OBVIOUS)):
+            config = place.config(f"connections-{number}")
+            program = await stack.enter_async_context(ingress(place, config, name))
+            loads |= {f"{name}, {count}": _Load(program, str(path), count) for count in (1, 16, 64, CONNECTIONS)}
+        found = await _rounds(loads, effort, progress)
+    note = "each connection sends its next request when it has its answer"
+    return Part([Section("connections", "Cost against the number of connections", _rows(found), (note,))])
 
 
 async def measure_endpoints(place: Place, effort: Effort, progress: Progress) -> Part:

@@ -27,7 +27,8 @@ SYSTEMS: Mapping[str, str] = {
     "asyncio, no-op": "tests.bench.systems.floor_protocol",
 }
 BODY_BYTES = 1_024
-_OPEN_LOOP_CONNECTIONS = 256
+# With fewer a server waits for Kafka rather than works; `tests.bench.costs` has the costs with fewer.
+CONNECTIONS = 256
 # What generator and broker keep up with on one processor; the floors alone are faster.
 _RATE_MAX = 10_000.0
 _SIGNATURE = (("X-Signature", "5f" * 32), ("X-Request-Id", "0d9a4f64-11c2-4a5e-9c7b-2a6b1f1f3c55"))
@@ -112,15 +113,14 @@ async def _round(program: Program, requests: Path, effort: Effort, into: Measure
         requests=str(requests),
         pids=program.pids,
         warm_up_s=effort.warm_up_s,
+        connections=CONNECTIONS,
         measure_s=effort.measure_s,
     )
     forget_peak(program.pids)
     into.saturated.append(await asyncio.to_thread(generate, plan))
     into.peak_kib.append(peak_rss_kib(program.pids))
     rate = min(_RATE_MAX, median(one.per_second for one in into.saturated) / 2)
-    open_loop = replace(
-        plan, rate=rate, connections=_OPEN_LOOP_CONNECTIONS, measure_s=effort.open_loop_s, seed=len(into.saturated)
-    )
+    open_loop = replace(plan, rate=rate, measure_s=effort.open_loop_s, seed=len(into.saturated))
     into.half.append(await asyncio.to_thread(generate, open_loop))
 
 
@@ -143,7 +143,7 @@ def _saturation(found: Mapping[str, Measured]) -> Section:
         }
         for name, measured in found.items()
     }
-    note = f"64 connections, closed loop, bodies of {BODY_BYTES:,} bytes, 4 endpoints on 12 partitions"
+    note = f"{CONNECTIONS} connections, closed loop, bodies of {BODY_BYTES:,} bytes, 4 endpoints on 12 partitions"
     return Section("ingress_saturation", "Ingress at saturation", rows, (note,))
 
 
@@ -160,7 +160,7 @@ def _half_load(found: Mapping[str, Measured]) -> Section:
         }
         for name, measured in found.items()
     }
-    note = f"each at half of its own saturation, open loop (Poisson), up to {_OPEN_LOOP_CONNECTIONS} requests at once"
+    note = f"each at half of its own saturation, open loop (Poisson), up to {CONNECTIONS} requests at once"
     return Section("ingress_half", "Ingress at half load", rows, (note, "times count from when a request was due"))
 
 

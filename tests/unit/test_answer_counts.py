@@ -1,0 +1,41 @@
+"""The figures of the answers are what the client library's own counters would have made of them."""
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+
+from schemas.answer_counts import AnswerCounts
+
+_BOUNDS = (0.005, 0.1, 2.5)
+
+
+def test_times_are_in_the_buckets_of_a_histogram() -> None:
+    """On a bound, between two, above all: text for text those of the library."""
+    own, library = CollectorRegistry(), CollectorRegistry()
+    counts = AnswerCounts(_BOUNDS)
+    own.register(counts)
+    histogram = Histogram("dropstream_ingest_answer_seconds", "x", buckets=_BOUNDS, registry=library)
+    for seconds in (0.0, 0.005, 0.0051, 0.1, 2.5, 2.6, 1_000.0):
+        counts.answer_took(seconds)
+        histogram.observe(seconds)
+    told = [
+        [line for line in generate_latest(one).decode().splitlines() if "answer_seconds" in line and line[0] != "#"]
+        for one in (own, library)
+    ]
+    assert told[0] == [line for line in told[1] if "_created" not in line]
+    assert len(told[0]) == 6
+
+
+def test_every_endpoint_is_counted_for_itself() -> None:
+    """Outcomes, bytes and late ones; what has no endpoint has neither bytes nor time."""
+    registry = CollectorRegistry()
+    counts = AnswerCounts(_BOUNDS)
+    registry.register(counts)
+    counts.of("acme").outcomes["stored"] = 2
+    counts.of("acme").body_bytes += 7
+    counts.of("acme").late += 1
+    counts.of("").outcomes["not_found"] = 1
+    value = registry.get_sample_value
+    assert value("dropstream_ingest_requests_total", {"endpoint": "acme", "outcome": "stored"}) == 2
+    assert value("dropstream_ingest_requests_total", {"endpoint": "", "outcome": "not_found"}) == 1
+    assert value("dropstream_ingest_body_bytes_total", {"endpoint": "acme"}) == 7
+    assert value("dropstream_ingest_answered_late_total", {"endpoint": "acme"}) == 1
+    assert value("dropstream_ingest_body_bytes_total", {"endpoint": ""}) is None
