@@ -146,8 +146,9 @@ class Storage:
 
     def _holds(self, endpoint: str) -> bool:
         """Whether deliveries of the endpoint wait somewhere, and newer ones must go behind them."""
-        own = self._spool is not None and self._spool.holds(endpoint)
-        return own or any(spool.holds(endpoint) for spool in self._left_behind)
+        if self._spool is not None and self._spool.holds(endpoint):
+            return True
+        return bool(self._left_behind) and any(spool.holds(endpoint) for spool in self._left_behind)
 
     async def _work(self) -> None:
         try:
