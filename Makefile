@@ -6,7 +6,7 @@ BIN := .venv/bin
 ENVIRONMENT := .venv/.complete
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test tools chaos bench lint format schemas freeze metrics promtool lock clean
+.PHONY: help env run test tools chaos bench lint format schemas freeze metrics lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -25,13 +25,11 @@ run: env  ## the whole system on a local Kafka, with one signed delivery per con
 	@$(BIN)/dropstream up $(if $(ONCE),--once)
 
 test: env  ## every test, on a real local Kafka; REQUIRE_KAFKA=1 makes its absence a failure
+	@PYTHON=$(PYTHON) deploy/tools/fetch
 	@$(BIN)/pytest tests/unit tests/providers tests/property tests/integration
 
-tools:  ## what the tests of deploy/ use: Helm (by Go), parsers and schemas, in .dropstream/tools; they skip what is not there
-	@$(PYTHON) -m venv .dropstream/tools/python
-	@.dropstream/tools/python/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/tools/requirements.txt
-	@if command -v go >/dev/null; then GOBIN=$$PWD/.dropstream/tools GOFLAGS=-modcacherw go install helm.sh/helm/v3/cmd/helm@v3.18.6; \
-		else echo "Go is not here, so Helm is not built; the tests of the chart are skipped"; fi
+tools:  ## all that the tests of deploy/ use, in .dropstream/tools: parsers, promtool, and Helm by Go; REQUIRE_TOOLS=1 as above
+	@PYTHON=$(PYTHON) deploy/tools/fetch --build
 
 lint: env  ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -61,14 +59,6 @@ freeze: env  ## keeps the schemas of today as those of the released version; onc
 
 metrics: env  ## writes the table of all metrics anew from the code
 	@$(BIN)/python -m ops.metrics_table docs/metrics.md
-
-promtool: .dropstream/tools/promtool  ## what tests the alerts, pinned; once, with Go, 1.5 GB and some minutes
-
-.dropstream/tools/promtool: deploy/prometheus/promtool/go.mod deploy/prometheus/promtool/go.sum
-	@echo "Building promtool (once, about three minutes) ..."
-	@mkdir -p $(@D)
-	@cd deploy/prometheus/promtool && CGO_ENABLED=0 go build -mod=readonly -tags remove_all_sd -o $(abspath $@) \
-		github.com/prometheus/prometheus/cmd/promtool
 
 lock: env  ## pins every dependency anew, with hashes
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra in-memory \

@@ -1,40 +1,23 @@
-"""What is deployed, read as a machine reads it: YAML, charts and other people's schemas, by the tools of `make tools`.
-
-A tool that is not there skips the tests that need it, by its name.
-"""
+"""What is deployed, read as a machine reads it: YAML, charts and other people's schemas; `make tools` fetches them."""
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from processors.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
+from tests.tools import tool
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm" / "dropstream"
-_TOOLS = ROOT / ".dropstream" / "tools"
 _WITHIN_S = 120
 # A file's content where a secret is mounted, and whatever a variable holds: as long as a token should be.
 _SECRET = "0123456789abcdefghijklmnop"
-
-
-def tool(name: str) -> str:
-    """Where the program is; skips where it is not."""
-    places = (_TOOLS / name, _TOOLS / "python" / "bin" / name)
-    found = next((str(place) for place in places if place.is_file()), None) or (
-        shutil.which(name) if name == "helm" else None
-    )
-    if found is None:
-        pytest.skip(f"{name} is not here; fetch it with: make tools")
-    return found
 
 
 def run(*command: str | Path, given: str = "", succeeds: bool = True) -> str:

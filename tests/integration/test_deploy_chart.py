@@ -17,8 +17,8 @@ from tests.integration.deployment import (
     read_yaml,
     rendered,
     run,
-    tool,
 )
+from tests.tools import tool
 
 MANAGED = ("--values", CHART / "values-managed-kafka.yaml")
 ENDPOINT = '{"shop":{"provider":"shipstream","secrets":["file:/run/secrets/dropstream/signing/shop"]}}'

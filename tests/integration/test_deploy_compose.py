@@ -8,7 +8,8 @@ import pytest
 
 from ops.broker.runtime import IMAGE
 from schemas.settings import Settings
-from tests.integration.deployment import DEPLOY, ROOT, filled_example, read_as_deployed, read_yaml, run, tool
+from tests.integration.deployment import DEPLOY, ROOT, filled_example, read_as_deployed, read_yaml, run
+from tests.tools import tool
 
 FILE = DEPLOY / "compose.yaml"
 OURS = ("topics", "ingest", "process", "console")

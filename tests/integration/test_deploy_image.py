@@ -23,7 +23,8 @@ from ops.broker.probe import find_free_ports
 from ops.livez import lives
 from ops.topics import apply
 from tests.conftest import SettingsFactory
-from tests.integration.deployment import DEPLOY, ROOT, quiet_environment, run, tool
+from tests.integration.deployment import DEPLOY, ROOT, quiet_environment, run
+from tests.tools import tool
 
 USER = 10_001
 _FILE = DEPLOY / "Dockerfile"

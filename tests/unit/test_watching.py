@@ -1,9 +1,7 @@
 """What people watch the system with: alerts, runbook, dashboard. They name each other, and only metrics that exist."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ from typer.main import get_command
 
 from ops.cli import app
 from ops.metrics_table import metric_rows
+from tests.tools import tool
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -56,25 +55,14 @@ def unknown_names(text: str) -> set[str]:
     return set(re.findall(r"dropstream[_:][\w:]+", _STRINGS.sub('""', text))) - samples().keys()
 
 
-@pytest.fixture(scope="module")
-def promtool() -> str:
-    """Prometheus's own tool: $PROMTOOL, the one on PATH, or that of `make promtool`."""
-    built = ROOT / ".dropstream" / "tools" / "promtool"
-    found = os.environ.get("PROMTOOL") or shutil.which("promtool") or (str(built) if built.exists() else None)
-    if found is None:
-        reason = "there is no promtool here; `make promtool` builds it, with Go"
-        if os.environ.get("REQUIRE_PROMTOOL") == "1":
-            pytest.fail(f"REQUIRE_PROMTOOL=1, but {reason}", pytrace=False)
-        pytest.skip(reason)
-    return found
-
-
 @pytest.mark.parametrize(
     "command", ["check rules rules.yaml", "test rules rules_test.yaml", "test rules rules_silence_test.yaml"]
 )
-def test_the_alerts_fire_for_their_reasons_alone(promtool: str, command: str) -> None:
+def test_the_alerts_fire_for_their_reasons_alone(command: str) -> None:
     """By Prometheus's own reckoning: each is caused once at least, and is silent in peace."""
-    done = subprocess.run([promtool, *command.split()], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [tool("promtool"), *command.split()], cwd=PROMETHEUS, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
