@@ -1,4 +1,4 @@
-"""What people watch the system with: alerts, runbook, dashboard. They name each other, and only metrics that exist."""
+"""What people watch the system with. Each alert fires for its reason alone; alerts and dashboard name what exists."""
 
 import json
 import re
@@ -7,22 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from ops.cli import app
 from ops.metrics_table import metric_rows
 from tests.tools import tool
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 RULES = (PROMETHEUS / "rules.yaml").read_text(encoding="utf-8")
-RUNBOOK = (ROOT / "deploy" / "runbook.md").read_text(encoding="utf-8")
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dropstream.json").read_text(encoding="utf-8"))
 ALERTS = re.findall(r"- alert: (\w+)", RULES)
 RECORDED = set(re.findall(r"- record: ([\w:]+)", RULES))
 _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count")}
-# Verbs of the contract that are not there yet.
-_TO_COME = {"offsets", "redrive"}
 # The text of these goes into a name that is looked for.
 _STRINGS = re.compile(r'"[^"]*"')
 
@@ -36,11 +31,6 @@ def samples() -> dict[str, frozenset[str]]:
         for suffix in _SUFFIXES.get(row.kind, ("",))
     }
     return named | {record: frozenset({"endpoint"}) for record in RECORDED}
-
-
-def rule_bodies() -> dict[str, str]:
-    """The text of each alert, by its name."""
-    return {part.partition("\n")[0]: part for part in RULES.split("- alert: ")[1:]}
 
 
 def expressions() -> Iterator[str]:
@@ -74,40 +64,9 @@ def test_every_alert_is_caused_in_a_test_and_silent_in_another() -> None:
     assert caused == silent == set(ALERTS)
 
 
-def test_runbook_and_alerts_are_one_set() -> None:
-    """A heading for each alert in the order of the rules, and each alert leads to its own."""
-    assert re.findall(r"^## (\w+)$", RUNBOOK, re.MULTILINE) == ALERTS
-    for alert, body in rule_bodies().items():
-        assert f"runbook_url: runbook.md#{alert.lower()}\n" in body
-        assert re.search(r"labels: \{severity: (page|ticket)\}", body), alert
-
-
-def test_every_heading_of_the_runbook_says_what_a_tired_person_needs() -> None:
-    """What it means, where to look, what to do, when it is over."""
-    for part in RUNBOOK.split("\n## ")[1:]:
-        alert, _, text = part.partition("\n")
-        for word in ("means", "look", "do", "over"):
-            assert re.search(rf"\*\*{word}\*\*", text, re.IGNORECASE), f"{alert}: {word}"
-
-
-def test_the_runbook_uses_commands_that_exist() -> None:
-    """Each verb, its options too; nobody wants to learn at 3 a.m. that it was called otherwise."""
-    verbs = get_command(app)
-    for line in re.findall(r"`dropstream ([a-z][^`]*)`", RUNBOOK):
-        command = verbs
-        for word in line.split():
-            command = getattr(command, "commands", {}).get(word, command)
-        if command is verbs:
-            assert line.split()[0] in _TO_COME, line
-            continue
-        options = {option for parameter in command.params for option in parameter.opts}
-        assert set(re.findall(r"(?<= )--[a-z-]+", line)) <= options, line
-
-
-def test_alerts_and_runbook_name_metrics_that_exist() -> None:
+def test_alerts_name_metrics_that_exist() -> None:
     """An expression over a name that nobody exports is silent for ever."""
     assert unknown_names(RULES) == set()
-    assert unknown_names(RUNBOOK) <= {"dropstream_"}
 
 
 @pytest.mark.parametrize("expression", sorted(expressions()))
