@@ -1,9 +1,10 @@
 """Conservation, counted from the logs alone: what went into `raw` against what came out.
 
 Every delivery of the range must have led to its events, to one rejected record, or to one note of a dropped retry;
-nothing twice, nothing altered, the events of an entity in the order of their deliveries. What the group has not reached
-yet is pending, not lost. A rejected delivery that was redriven stays accounted for by its rejected record; what replays
-and redrives wrote is judged in `ops.audit_replays`. The judge (`Ledger`) is pure; reading is below it.
+nothing twice, nothing altered, the events of an entity in the order of their deliveries, and nothing foreign among
+them. What the group has not reached yet is pending, not lost. A rejected delivery that was redriven stays accounted
+for by its rejected record; what replays and redrives wrote is judged in `ops.audit_replays`. The judge (`Ledger`) is
+pure; reading is below it.
 """
 
 import asyncio
@@ -12,11 +13,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 
-import orjson
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
+from ops.audit_events import told_by
 from ops.audit_replays import Marked, Place
 from ops.cluster import admin
 from ops.reading import Start, full_name, open_reader
@@ -34,7 +35,10 @@ _COORDINATOR_WITHIN_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The counts, and every exception by its place in `raw` or its event's id."""
+    """The counts, and every exception by its place in `raw` or its event's id.
+
+    `foreign` are the places of records in topics of events that are no event of ours: something else writes there.
+    """
 
     deliveries: int
     pending: int
@@ -44,11 +48,12 @@ class Verdict:
     doubled: tuple[str, ...]
     altered: tuple[str, ...]
     disordered: tuple[str, ...]
+    foreign: tuple[str, ...]
 
     @property
     def clean(self) -> bool:
         """Whether there is no exception."""
-        return not (self.lost or self.doubled or self.altered or self.disordered)
+        return not (self.lost or self.doubled or self.altered or self.disordered or self.foreign)
 
 
 @dataclass(slots=True)
@@ -67,6 +72,7 @@ class Ledger:
     _last_place: dict[tuple[str, bytes, int], int] = field(default_factory=dict)
     _altered: list[str] = field(default_factory=list)
     _disordered: list[str] = field(default_factory=list)
+    _foreign: list[str] = field(default_factory=list)
     _marked: Marked = field(default_factory=Marked)
 
     def take_raw(self, record: RawRecord) -> None:
@@ -77,26 +83,29 @@ class Ledger:
 
     def take_event(self, topic: str, record: RawRecord) -> None:
         """A record of a domain topic, or of a replay's own; one whose delivery is outside the range does not count."""
-        event = orjson.loads(record.value or b"{}")
-        place = (event["rawpartition"], int(event["rawoffset"]))
-        if event["rawtopic"] != self.raw_topic:
+        told = told_by(record.value)
+        if told is None:
+            self._foreign.append(str(record.position))
             return
-        if place in self._id_of and self._id_of[place] != event["delivery"].encode():
+        place = (told.raw_partition, told.raw_offset)
+        if told.raw_topic != self.raw_topic:
+            return
+        if place in self._id_of and self._id_of[place] != told.delivery.encode():
             self._altered.append(self._name(place))
-        if "replay" in event:
-            self._marked.take(event["replay"], record.position.topic, record.key or b"", event["id"], place)
+        if told.replay is not None:
+            self._marked.take(told.replay, record.position.topic, record.key or b"", told.event_id, place)
             return
         if place not in self._digest_of:
             return
-        self._count(topic, "events", place, event["id"])
+        self._count(topic, "events", place, told.event_id)
         line = (topic, record.key or b"", place[0])
         if self._last_place.get(line, -1) > place[1]:
-            self._disordered.append(event["id"])
+            self._disordered.append(told.event_id)
         self._last_place[line] = place[1]
 
     def take_other(self, topic: str, record: RawRecord) -> None:
         """A record of `rejected` or `duplicates`."""
-        place = self._place_of(dict(record.headers).get("dropstream-raw", b"").decode())
+        place = self._place_of(dict(record.headers).get("dropstream-raw", b"").decode(errors="replace"))
         if place is None or place not in self._digest_of:
             return
         self._count(topic, topic, place, f"{topic} {self._name(place)}")
@@ -122,6 +131,7 @@ class Ledger:
             doubled=(*(one for one, count in self._identities.items() if count > 1), *mixed, *marked.doubled),
             altered=tuple(self._altered),
             disordered=(*self._disordered, *marked.disordered),
+            foreign=tuple(self._foreign),
         )
 
     def _count(self, topic: str, kind: str, place: Place, identity: str) -> None:

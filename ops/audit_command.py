@@ -38,6 +38,7 @@ def _show(verdict: Verdict) -> None:
         "doubled": verdict.doubled,
         "altered": verdict.altered,
         "disordered": verdict.disordered,
+        "foreign": verdict.foreign,
     }
     counts = {"deliveries": verdict.deliveries, "pending": verdict.pending, **verdict.outputs, **verdict.replays}
     rows = [(name, str(count), "") for name, count in counts.items()]
