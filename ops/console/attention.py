@@ -110,6 +110,11 @@ def _spool(figures: Figures, now_ms: int) -> list[Concern]:
     if spool is None:
         return []
     since_ms = now_ms - int(spool.oldest_seconds * 1000)
+    if spool.bytes_max and not spool.usable:
+        todo = (
+            "While Kafka is there nothing is lost; without it the answer is 503. Look at ingest.spool_dir and its disk."
+        )
+        found.append(Concern("bad", "The ingress's disk takes no deliveries", None, todo, "spool"))
     if spool.deliveries:
         what = f"{_count(spool.deliveries, 'delivery waits', 'deliveries wait')} on the ingress's disk"
         todo = "Kafka did not take them in time; they go there by themselves. Keep the machine and its disk."

@@ -14,11 +14,12 @@ _SPOOL = "dropstream_ingest_spool_"
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """Deliveries on the ingress's disk; `usable` says that the disk takes more."""
+    """Deliveries on the ingress's disk; `usable` says that the disk takes more, `bytes_max` 0 that none is wanted."""
 
     deliveries: int
     refused: int
     bytes_used: int
+    bytes_max: int
     oldest_seconds: float
     free_bytes: int
     usable: bool
@@ -74,6 +75,7 @@ def _spool(samples: Mapping[str, list[Sample]]) -> Spool | None:
         deliveries=int(sum(_values(samples, f"{_SPOOL}deliveries"))),
         refused=int(sum(_values(samples, f"{_SPOOL}refused"))),
         bytes_used=int(sum(_values(samples, f"{_SPOOL}bytes"))),
+        bytes_max=int(sum(_values(samples, f"{_SPOOL}bytes_max"))),
         oldest_seconds=max(_values(samples, f"{_SPOOL}oldest_seconds"), default=0.0),
         free_bytes=int(min(_values(samples, f"{_SPOOL}free_bytes"), default=0)),
         usable=all(usable),

@@ -13,7 +13,9 @@ from schemas.gaps import GapState
 
 NOW_MS = 1_795_255_200_000  # 2026-11-21T10:00:00Z
 WELL = Facts((), (), Figures(), None, (), ())
-EMPTY_SPOOL = Spool(deliveries=0, refused=0, bytes_used=20_480, oldest_seconds=0.0, free_bytes=10**9, usable=True)
+EMPTY_SPOOL = Spool(
+    deliveries=0, refused=0, bytes_used=20_480, bytes_max=10**9, oldest_seconds=0.0, free_bytes=10**9, usable=True
+)
 
 
 def rejection(endpoint: str, reason: str, at_ms: int) -> ShownRejection:
@@ -100,6 +102,14 @@ def test_spool_gaps_rejections_latency_and_budgets() -> None:
     assert all(one.todo for one in concerns(facts, now_ms=NOW_MS))
 
 
+def test_a_disk_that_takes_nothing_is_said_where_one_is_wanted() -> None:
+    """Broken it is bad before anything waits there; switched off it is nobody's concern."""
+    broken = replace(EMPTY_SPOOL, usable=False)
+    said = [("bad", "The ingress's disk takes no deliveries", None)]
+    assert told(replace(WELL, figures=Figures(spool=broken))) == said
+    assert told(replace(WELL, figures=Figures(spool=replace(broken, bytes_max=0)))) == []
+
+
 def test_figures_of_several_workers_are_added_up() -> None:
     """Counts are sums, ages the greatest, free space the least, and the disk is usable where all say so."""
     text = """# TYPE dropstream_ingest_spool_deliveries gauge
@@ -111,12 +121,17 @@ dropstream_ingest_spool_oldest_seconds{worker="1"} 1.0
 # TYPE dropstream_ingest_spool_free_bytes gauge
 dropstream_ingest_spool_free_bytes{worker="0"} 100.0
 dropstream_ingest_spool_free_bytes{worker="1"} 90.0
+# TYPE dropstream_ingest_spool_bytes_max gauge
+dropstream_ingest_spool_bytes_max{worker="0"} 100.0
+dropstream_ingest_spool_bytes_max{worker="1"} 100.0
 # TYPE dropstream_ingest_spool_usable gauge
 dropstream_ingest_spool_usable{worker="0"} 1.0
 dropstream_ingest_spool_usable{worker="1"} 0.0
 """
     found = read_figures([text, "# nothing of ours\n"]).spool
-    assert found == Spool(deliveries=5, refused=0, bytes_used=0, oldest_seconds=7.5, free_bytes=90, usable=False)
+    assert found == Spool(
+        deliveries=5, refused=0, bytes_used=0, bytes_max=200, oldest_seconds=7.5, free_bytes=90, usable=False
+    )
     assert read_figures([]) == Figures()
 
 
