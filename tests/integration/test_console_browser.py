@@ -64,6 +64,7 @@ def test_it_shows_the_system_at_once(running: System, browser: Reader, width: in
     page = browser.open(running.console, width=width, scheme=scheme)
     expect(page.locator("#source-list .dot.well")).to_have_count(4, timeout=WITHIN_MS)
     expect(page.locator("#group-list li")).to_have_count(2)
+    expect(page.locator("#spool")).to_contain_text("switched off")
     expect(page.locator("#event-rows tr", has_text="order.created").first).to_be_visible(timeout=WITHIN_MS)
     assert number_of(page, "acme", "Deliveries") >= 2
     assert page.evaluate("document.documentElement.scrollWidth") == width
