@@ -17,6 +17,7 @@ RULES = (PROMETHEUS / "rules.yaml").read_text(encoding="utf-8")
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dropstream.json").read_text(encoding="utf-8"))
 ALERTS = re.findall(r"- alert: (\w+)", RULES)
 RECORDED = set(re.findall(r"- record: ([\w:]+)", RULES))
+PACKAGES = ("schemas", "ingest", "processors", "ops")
 _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count")}
 # The text of these goes into a name that is looked for.
 _STRINGS = re.compile(r'"[^"]*"')
@@ -67,6 +68,19 @@ def test_every_alert_is_caused_in_a_test_and_silent_in_another() -> None:
 def test_alerts_name_metrics_that_exist() -> None:
     """An expression over a name that nobody exports is silent for ever."""
     assert unknown_names(RULES) == set()
+
+
+def test_alerts_choose_labels_and_values_that_exist() -> None:
+    """A value that the code never says would make an alert that never fires."""
+    code = "\n".join(file.read_text("utf-8") for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py")))
+    said = set(re.findall(r'"([a-z_]+)"', code)) | {""}
+    chosen = re.findall(r'[{,](\w+)(?:=~|!~|!=|=)"([^"]*)"', re.sub(r"\s+", "", RULES.partition("groups:")[2]))
+    assert len(chosen) > 10
+    labels = frozenset().union(*samples().values()) | {"job"}
+    for label, values in chosen:
+        assert label in labels
+        for value in values.split("|") if label != "job" else ():
+            assert any(re.fullmatch(value, one) for one in said), value
 
 
 @pytest.mark.parametrize("expression", sorted(expressions()))
