@@ -1,6 +1,6 @@
 """Other people's programs that tests use, as `make tools` fetches them.
 
-One that is not there skips the tests that need it, by its name; with REQUIRE_TOOLS=1, as CI sets it, it fails them.
+One that is not there skips the tests that need it, by its name; with REQUIRE_TOOLS=1 it fails them.
 """
 
 import os

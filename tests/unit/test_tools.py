@@ -40,7 +40,7 @@ def test_a_package_of_another_hash_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_what_is_asked_for_and_missing_is_a_failure(tmp_path: Path) -> None:
-    """REQUIRE_TOOLS=1, as CI sets it."""
+    """REQUIRE_TOOLS=1."""
     done = fetch(tmp_path, REQUIRE_TOOLS="1")
     assert done.returncode == 1
     assert "REQUIRE_TOOLS=1, but there is no: parsers promtool helm" in done.stderr
