@@ -115,8 +115,9 @@ def _sequence_problems(
 def _has_sequence(provider: Provider, now: datetime) -> bool:
     """Whether the provider numbers its deliveries: its own samples say so."""
     for sample in provider.samples:
-        body = orjson.loads(sample.body(1, now))
-        meaning = provider.interpret(Message(body=body, payload=body, digest="", endpoint="", received_at=now))
+        text = sample.body(1, now)
+        body = orjson.loads(text)
+        meaning = provider.interpret(Message(body=body, payload=body, text=text, endpoint="", received_at=now))
         if isinstance(meaning, Interpretation) and meaning.sequence is not None:
             return True
     return False

@@ -14,6 +14,7 @@ from enum import StrEnum
 from itertools import islice
 
 from processors.state import Change
+from schemas.messages import message
 
 # Remembered per key: its hash; then a digest of the body, the offset in `raw`, and when it was received (s since 1970).
 _ENTRY = struct.Struct(">16s8sqI")
@@ -33,7 +34,7 @@ class Kind(StrEnum):
     BODY_DIFFERS = "body_differs"
 
 
-@dataclass(frozen=True, slots=True)
+@message(frozen=True, slots=True)
 class Sighting:
     """The verdict on a delivery, as `Seen.remember` takes it back.
 
@@ -84,7 +85,7 @@ class Seen:
         if found is not None and found[0] == digest:
             return Sighting(Kind.RETRY, natural_key, found[1], (key, entry))
         # Asked even where the plain key is unknown: its window may be over, and that of a differing body not.
-        own_key = key_of_another_body(natural_key, body)
+        own_key = _key_with(natural_key, digest)
         own = _hash(endpoint, own_key)
         again = self._look_up(own, received_s)
         if again is not None:
@@ -194,7 +195,11 @@ class Seen:
 
 def key_of_another_body(natural_key: str, body: bytes) -> str:
     """The key that a delivery goes by whose natural key came before with another body."""
-    return f"{natural_key}#{_digest(body).hex()}"
+    return _key_with(natural_key, _digest(body))
+
+
+def _key_with(natural_key: str, digest: bytes) -> str:
+    return f"{natural_key}#{digest.hex()}"
 
 
 def _digest(body: bytes) -> bytes:

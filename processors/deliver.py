@@ -16,7 +16,8 @@ from processors.signatures import judge
 from schemas.delivery import Delivery, read_record
 from schemas.duplicates import duplicate_record
 from schemas.event_data import OtherData
-from schemas.events import build_event, event_id, event_record
+from schemas.events import event_id, event_record, occasion
+from schemas.messages import message
 from schemas.observations import observation_record
 from schemas.records import Position, RawRecord, Record
 from schemas.rejections import Reason, Rejection, rejected_record
@@ -42,7 +43,7 @@ class Rules:
     redact_personal_data: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@message(frozen=True, slots=True)
 class _Understood:
     """A delivery that is believed and read, not yet known to be new; `personal` None where nothing is redacted."""
 
@@ -69,7 +70,7 @@ def deliver(raw: RawRecord, rules: Rules, seen: Seen) -> tuple[Record, ...]:
     if sighting.kind is Kind.RETRY:
         return (_duplicate(understood, sighting),)
     records = _event_records(understood, sighting, rules.replay)
-    largest = max(record.bytes_count for record in records)
+    largest = max([record.bytes_count for record in records])
     if largest > rules.record_bytes_max:
         detail = f"its event would have {largest} bytes; {rules.record_bytes_max} are allowed"
         return (rejected_record(raw, Rejection(Reason.BODY_UNRECOGNISED, detail), rules.record_bytes_max),)
@@ -131,8 +132,9 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> _Unders
     provider = rules.providers.get(endpoint.provider) if endpoint else None
     if endpoint is None or provider is None:
         return Rejection(Reason.ENDPOINT_UNKNOWN, "no endpoint of this name is configured")
-    # What is configured counts, not what the record says of itself.
-    delivery = replace(delivery, provider=provider.name)
+    if delivery.provider != provider.name:
+        # What is configured counts, not what the record says of itself.
+        delivery = replace(delivery, provider=provider.name)
     mark = judge(
         provider.claim(delivery, endpoint),
         secrets=endpoint.secrets,
@@ -157,48 +159,51 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> _Unders
 
 def _event_records(known: _Understood, sighting: Sighting, replay: str | None) -> tuple[Record, ...]:
     meaning, delivery = known.meaning, known.delivery
+    common = occasion(
+        natural_key=sighting.natural_key,
+        provider_event=meaning.provider_event,
+        time=meaning.occurred.at,
+        time_quality=meaning.occurred.quality,
+        received_at=delivery.received_at,
+        provider=delivery.provider,
+        endpoint=delivery.endpoint,
+        signature=known.mark,
+        sequence=meaning.sequence,
+        raw=known.position,
+        delivery=delivery.id,
+        body_differs=sighting.kind is Kind.BODY_DIFFERS,
+        replay=replay,
+        traceparent=delivery.traceparent,
+    )
     return tuple(
-        event_record(
-            build_event(
-                data=redacted_data(fact, known.message, known.personal) if known.personal else fact.data,
+        [
+            event_record(
+                common,
                 domain=fact.domain,
                 what=fact.what,
                 entity_id=entity_id,
-                natural_key=sighting.natural_key,
-                provider_event=meaning.provider_event,
-                time=meaning.occurred.at,
-                time_quality=meaning.occurred.quality,
-                received_at=delivery.received_at,
-                provider=delivery.provider,
-                endpoint=delivery.endpoint,
-                signature=known.mark,
-                sequence=meaning.sequence,
-                raw=known.position,
-                delivery=delivery.id,
-                body_differs=sighting.kind is Kind.BODY_DIFFERS,
-                replay=replay,
-                traceparent=delivery.traceparent,
-            ),
-            domain=fact.domain,
-            entity_id=entity_id,
-        )
-        for (_, entity_id), fact in _placed_facts(known).items()
+                data=redacted_data(fact, known.message, known.personal) if known.personal else fact.data,
+            )
+            for (_, entity_id), fact in _placed_facts(known).items()
+        ]
     )
 
 
 def _placed_facts(known: _Understood) -> dict[tuple[Domain, str], Fact]:
-    """The facts by domain and entity; of two on one entity the last one stands, for they would share their id."""
-    return {(fact.domain, fact.entity_id or known.meaning.natural_key): fact for fact in _facts(known)}
+    """The facts by domain and entity; of two on one entity the last one stands, for they would share their id.
 
-
-def _facts(known: _Understood) -> tuple[Fact, ...]:
-    """The facts that have a place to go, and the whole delivery for `other` where one has none, or two share one."""
-    facts = known.meaning.facts
-    kept = tuple(fact for fact in facts if fact.entity_id is not None or fact.domain is Domain.OTHER)
-    places = {(fact.domain, fact.entity_id) for fact in kept}
-    if kept and len(places) == len(facts):
-        return kept
-    return (Fact(Domain.OTHER, "unidentified", None, OtherData(payload=known.message.payload)), *kept)
+    Where a fact has no place to go, or two share one, the whole delivery goes to `other` too.
+    """
+    facts, key = known.meaning.facts, known.meaning.natural_key
+    placed = {
+        (fact.domain, fact.entity_id or key): fact
+        for fact in facts
+        if fact.entity_id is not None or fact.domain is Domain.OTHER
+    }
+    if placed and len(placed) == len(facts):
+        return placed
+    whole = Fact(Domain.OTHER, "unidentified", None, OtherData(payload=known.message.payload))
+    return {(Domain.OTHER, key): whole, **placed}
 
 
 def _observation(known: _Understood) -> tuple[Record, ...]:

@@ -4,7 +4,7 @@ PHP prints an empty map as `[]`; numbers come as int, float or text; ids as eith
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,21 +18,22 @@ def text_id(value: object) -> str | None:
 
     A float is none: it may have lost digits. A large whole number arrives as `Decimal`, and has not.
     """
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, Decimal):
-        return text_id(str(value)) if value.as_tuple().exponent == 0 else None
     if isinstance(value, str):
         # Not trimmed: "A" and "A " may be two things in the provider's eyes.
         return value if value.strip() and len(value) <= _ID_CHARACTERS_MAX else None
+    if isinstance(value, int):
+        return None if isinstance(value, bool) else str(value)
+    if isinstance(value, Decimal):
+        return text_id(str(value)) if value.as_tuple().exponent == 0 else None
     return None
 
 
 def first_id(*values: object) -> str | None:
     """The first of `values` that is an id."""
-    return next((found for value in values if (found := text_id(value)) is not None), None)
+    for value in values:
+        if (found := text_id(value)) is not None:
+            return found
+    return None
 
 
 def text(value: object) -> str | None:
@@ -81,6 +82,6 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def objects(value: object) -> Iterator[Mapping[str, Any]]:
+def objects(value: object) -> Sequence[Mapping[str, Any]]:
     """The JSON objects in a list; none for all else."""
-    return (entry for entry in value if isinstance(entry, dict)) if isinstance(value, list) else iter(())
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else ()

@@ -4,6 +4,7 @@ A provider file fills one `Provider` and knows nothing of Kafka, clocks or other
 `processors.deliver` calls it.
 """
 
+import hashlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,27 +18,33 @@ from processors.signatures import Claim
 from processors.times import Occurred
 from schemas.delivery import Delivery
 from schemas.event_data import Data
+from schemas.messages import message
 from schemas.patience import Patience
 from schemas.rejections import Rejection
 from schemas.settings import EndpointSettings, SignaturePolicy
 from schemas.vocabulary import Domain
 
 
-@dataclass(frozen=True, slots=True)
+@message(frozen=True, slots=True)
 class Message:
-    """A verified delivery, parsed: `body` is the JSON object, `payload` its exact bytes for an event's `payload`.
+    """A verified delivery, parsed: `body` is the JSON object, `text` its exact bytes.
 
-    `digest` is the lower-case hex SHA-256 of the body, the last resort for a natural key.
+    `payload` stands for these bytes in an event's `payload`.
     """
 
     body: Mapping[str, Any]
     payload: object
-    digest: str
+    text: bytes
     endpoint: str
     received_at: datetime
 
+    @property
+    def digest(self) -> str:
+        """The lower-case hex SHA-256 of the body, the last resort for a natural key."""
+        return hashlib.sha256(self.text).hexdigest()
 
-@dataclass(frozen=True, slots=True)
+
+@message(frozen=True, slots=True)
 class Fact:
     """One thing that a delivery says: `what` happened to which entity; `entity_id` None when the body does not tell.
 
@@ -50,7 +57,7 @@ class Fact:
     data: Data
 
 
-@dataclass(frozen=True, slots=True)
+@message(frozen=True, slots=True)
 class Interpretation:
     """What one delivery means; no facts is allowed (a stock change of no SKU) and still leads to one event.
 

@@ -7,10 +7,10 @@ Expected signatures are made and compared as text, so that exactly one spelling 
 import base64
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.delivery import Delivery
+from schemas.messages import message
 from schemas.rejections import Reason, Rejection
 from schemas.settings import SignaturePolicy, SigningSecret
 from schemas.vocabulary import SignatureMark
@@ -19,7 +19,7 @@ from schemas.vocabulary import SignatureMark
 SIGNATURES_MAX = 16
 
 
-@dataclass(frozen=True, slots=True)
+@message(frozen=True, slots=True)
 class Claim:
     """What a delivery claims: one of `signatures` (text as received) is the MAC of `message`, in one of `encodings`.
 
@@ -59,7 +59,7 @@ def single_header(delivery: Delivery, name: str) -> bytes | Rejection | None:
 
 def segments(value: bytes) -> tuple[bytes, ...]:
     """The comma-separated parts of a header's value, trimmed, at most SIGNATURES_MAX."""
-    return tuple(part.strip(b" \t") for part in value.split(b",", SIGNATURES_MAX)[:SIGNATURES_MAX])
+    return tuple([part.strip(b" \t") for part in value.split(b",", SIGNATURES_MAX)[:SIGNATURES_MAX]])
 
 
 def judge(
@@ -77,18 +77,25 @@ def judge(
         if policy == "verify-if-present":
             return SignatureMark.UNSIGNED
         return Rejection(Reason.SIGNATURE_MISSING, "the delivery carries no signature and the endpoint requires one")
-    matching = [secret for secret in secrets if _matches(claim, secret.value.value)]
-    if not matching:
-        return Rejection(Reason.SIGNATURE_INVALID, f"no signature matches any of {len(secrets)} secrets")
-    if all(secret.expires is not None and secret.expires <= received_at for secret in matching):
-        return Rejection(Reason.SECRET_EXPIRED, f"signed with {matching[0].value}, which has expired")
-    return _judge_age(claim, tolerance_s, received_at)
+    expired: SigningSecret | None = None
+    for secret in secrets:
+        if _matches(claim, secret.value.value):
+            if secret.expires is None or secret.expires > received_at:
+                return _judge_age(claim, tolerance_s, received_at)
+            expired = expired or secret
+    if expired is not None:
+        return Rejection(Reason.SECRET_EXPIRED, f"signed with {expired.value}, which has expired")
+    return Rejection(Reason.SIGNATURE_INVALID, f"no signature matches any of {len(secrets)} secrets")
 
 
 def _matches(claim: Claim, secret: bytes) -> bool:
     digest = mac(secret, claim.message)
-    expected = [encode(digest) for encode in claim.encodings]
-    return any(hmac.compare_digest(one, signature) for signature in claim.signatures for one in expected)
+    for encode in claim.encodings:
+        expected = encode(digest)
+        for signature in claim.signatures:
+            if hmac.compare_digest(expected, signature):
+                return True
+    return False
 
 
 def _judge_age(claim: Claim, tolerance_s: int, received_at: datetime) -> SignatureMark | Rejection:

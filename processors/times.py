@@ -4,10 +4,11 @@ Zone rules come from the IANA database, never from a fixed offset.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from schemas.messages import message
 from schemas.vocabulary import TimeQuality
 
 # A provider's clock may run ahead of ours by this much when the twice-told autumn hour is resolved.
@@ -16,7 +17,7 @@ _SKEW = timedelta(minutes=5)
 _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):\d\d", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@message(frozen=True, slots=True)
 class Occurred:
     """When something happened, aware UTC, and how sure that is."""
 
@@ -28,6 +29,14 @@ def occurred_at(text: object, *, received_at: datetime) -> Occurred:
     """The instant that `text` (RFC 3339 with an offset) names, else the time of receipt."""
     instant = read_instant(text)
     return Occurred(instant, TimeQuality.EXACT) if instant else Occurred(received_at, TimeQuality.RECEIVED)
+
+
+def first_occurred(texts: Iterable[object], *, received_at: datetime) -> Occurred:
+    """The first instant that one of `texts` names, else the time of receipt."""
+    for text in texts:
+        if instant := read_instant(text):
+            return Occurred(instant, TimeQuality.EXACT)
+    return Occurred(received_at, TimeQuality.RECEIVED)
 
 
 def read_instant(text: object) -> datetime | None:

@@ -5,11 +5,13 @@ Writing and reading the record's headers are here side by side, so they cannot d
 
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+import orjson
+
+from schemas.messages import message
 from schemas.records import Headers, RawRecord
 from schemas.trace import TRACEPARENT, read_traceparent
 
@@ -36,7 +38,7 @@ _NAMES_MAX = 1_024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@message(frozen=True, slots=True)
 class Delivery:
     """One request: `headers` are the HTTP headers as kept, names lower-cased, order and repeats as received.
 
@@ -56,7 +58,7 @@ class Delivery:
 
     def values_of(self, name: str) -> tuple[bytes, ...]:
         """Every value of the HTTP header `name` (lower case), in order."""
-        return tuple(value for header, value in self.headers if header == name)
+        return tuple([value for header, value in self.headers if header == name])
 
 
 class PendingRecord(NamedTuple):
@@ -162,23 +164,21 @@ def read_record(raw: RawRecord) -> Delivery:
     Total: what another producer wrote there without our headers reads as a delivery of the endpoint "" at the
     record's time.
     """
-    own: dict[str, str] = {}
-    http: list[tuple[str, bytes]] = []
-    traces: list[bytes] = []
-    for name, content in raw.headers:
-        if name.startswith(OWN_PREFIX):
-            own[name.removeprefix(OWN_PREFIX)] = (content or b"").decode("utf-8", "replace")
-        elif name == TRACEPARENT:
-            traces.append(content or b"")
-        else:
-            http.append((name, content or b""))
+    last = dict(raw.headers)
+    traces = [content or b"" for name, content in raw.headers if name == TRACEPARENT] if TRACEPARENT in last else ()
     return Delivery(
-        id=own.get("delivery", ""),
-        provider=own.get("provider", ""),
-        endpoint=own.get("endpoint", ""),
-        received_at=_read_time(own.get("received-at", "")) or _record_time(raw.timestamp_ms),
-        remote=own.get("remote", ""),
-        headers=tuple(http),
+        id=(last.get("dropstream-delivery") or b"").decode("utf-8", "replace"),
+        provider=(last.get("dropstream-provider") or b"").decode("utf-8", "replace"),
+        endpoint=(last.get("dropstream-endpoint") or b"").decode("utf-8", "replace"),
+        received_at=_read_time(last.get("dropstream-received-at") or b"") or _record_time(raw.timestamp_ms),
+        remote=(last.get("dropstream-remote") or b"").decode("utf-8", "replace"),
+        headers=tuple(
+            [
+                (name, content or b"")
+                for name, content in raw.headers
+                if not name.startswith(OWN_PREFIX) and name != TRACEPARENT
+            ]
+        ),
         body=raw.value or b"",
         traceparent=read_traceparent(traces),
     )
@@ -187,7 +187,9 @@ def read_record(raw: RawRecord) -> Delivery:
 def rfc3339(moment: datetime) -> str:
     """`moment` (aware) as RFC 3339 in UTC with microseconds and `Z`."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return utc.isoformat(timespec="microseconds")[:-6] + "Z"
+    # Twice as fast as `isoformat`, but a fraction of zeros is left out.
+    text = orjson.dumps(utc, option=orjson.OPT_UTC_Z)[1:-2].decode()
+    return f"{text}Z" if utc.microsecond else f"{text}.000000Z"
 
 
 def timestamp_ms(moment: datetime) -> int:
@@ -200,9 +202,9 @@ def timestamp_us(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def _read_time(text: str) -> datetime | None:
+def _read_time(text: bytes) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text.decode("utf-8", "replace"))
         return moment.astimezone(UTC) if moment.tzinfo else None
     except (ValueError, OverflowError):
         return None

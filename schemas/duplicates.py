@@ -1,6 +1,5 @@
 """One small record per delivery that was dropped as a provider's retry: which, and of which."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
@@ -8,11 +7,12 @@ import orjson
 from pydantic import Field
 
 from schemas.delivery import rfc3339
-from schemas.events import DeliveryId, EndpointName, RawPlace, Rfc3339
+from schemas.event_attributes import DeliveryId, EndpointName, RawPlace, Rfc3339
+from schemas.messages import message
 from schemas.records import Position, Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message(frozen=True, slots=True, kw_only=True)
 class Duplicate:
     """A delivery that added nothing."""
 

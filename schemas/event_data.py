@@ -4,11 +4,11 @@ Numbers that money or stock rest on are decimal text. `payload` always comes las
 stands on, unchanged but for what was redacted. What may change within a version stands in `schemas.compatibility`.
 """
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
 
+from schemas.messages import message
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus
 
 DecimalText = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$")]
@@ -27,7 +27,7 @@ ProviderPreviousStatus = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message(frozen=True, slots=True, kw_only=True)
 class Item:
     """One line of an order or of a shipment."""
 
@@ -43,7 +43,7 @@ class Item:
     ] = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message(frozen=True, slots=True, kw_only=True)
 class Shipment:
     """One parcel or fulfilment of an order."""
 
@@ -62,7 +62,7 @@ class Shipment:
     ] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message(frozen=True, slots=True, kw_only=True)
 class OrderData:
     """Data of an order event."""
 
@@ -90,7 +90,7 @@ class OrderData:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message(frozen=True, slots=True, kw_only=True)
 class InventoryData:
     """Data of an inventory event: absolute figures where the provider states them; never sum adjustments over a gap."""
 
@@ -118,7 +118,7 @@ class InventoryData:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message(frozen=True, slots=True, kw_only=True)
 class CatalogData:
     """Data of a catalog event."""
 
@@ -135,7 +135,7 @@ class CatalogData:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message(frozen=True, slots=True, kw_only=True)
 class IncidentData:
     """Data of an incident event."""
 
@@ -160,7 +160,7 @@ class IncidentData:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message(frozen=True, slots=True, kw_only=True)
 class OtherData:
     """Data of everything valid that is none of the four; unknown event names included."""
 

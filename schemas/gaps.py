@@ -14,7 +14,7 @@ from typing import Annotated
 import orjson
 from pydantic import Field, TypeAdapter
 
-from schemas.events import EndpointName, RawPlace, Rfc3339
+from schemas.event_attributes import EndpointName, RawPlace, Rfc3339
 from schemas.records import Record
 
 

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 from schemas.channels import CHANNELS
 from schemas.compatibility import MAY_GROW
 from schemas.duplicates import Duplicate
+from schemas.event_attributes import Event
 from schemas.event_data import DATA_SCHEMA_OF, CatalogData, IncidentData, InventoryData, OrderData, OtherData
-from schemas.events import Event
 from schemas.gaps import Gap
 from schemas.observations import Observation
 from schemas.vocabulary import Domain

@@ -3,7 +3,6 @@
 Small on purpose: a slow gap tracker never delays an order. Writing and reading stand side by side.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
@@ -11,12 +10,13 @@ import orjson
 from pydantic import Field, TypeAdapter
 
 from schemas.delivery import rfc3339
-from schemas.events import EndpointName, RawPlace, Rfc3339
+from schemas.event_attributes import EndpointName, RawPlace, Rfc3339
+from schemas.messages import message
 from schemas.records import Position, Record
 from schemas.vocabulary import TimeQuality
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message(frozen=True, slots=True, kw_only=True)
 class Observation:
     """A sequence id was seen at an endpoint."""
 

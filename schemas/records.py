@@ -3,7 +3,7 @@
 `topic` here is the contract's short name (`orders`); the prefix is added where a producer is called.
 """
 
-from dataclasses import dataclass
+from schemas.messages import message
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -12,7 +12,7 @@ _HEADER_BYTES = 10
 _RECORD_BYTES = 128
 
 
-@dataclass(frozen=True, slots=True)
+@message(frozen=True, slots=True)
 class Position:
     """Where a record lies: the full topic name, partition and offset."""
 
@@ -32,7 +32,7 @@ def read_position(text: str) -> Position | None:
     return Position(topic, int(partition), int(offset)) if whole else None
 
 
-@dataclass(frozen=True, slots=True)
+@message(frozen=True, slots=True)
 class RawRecord:
     """A record of `raw` as it was read; `key` and `value` are None only where another producer wrote it."""
 
@@ -43,7 +43,7 @@ class RawRecord:
     timestamp_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@message(frozen=True, slots=True)
 class Record:
     """One record to write; `topic` is the short name, `key` decides the partition (Kafka's murmur2)."""
 
@@ -55,5 +55,7 @@ class Record:
     @property
     def bytes_count(self) -> int:
         """How large the record is on the wire, at most."""
-        headers = sum(len(name.encode()) + len(value) + _HEADER_BYTES for name, value in self.headers)
-        return len(self.key) + len(self.value) + headers + _RECORD_BYTES
+        count = len(self.key) + len(self.value) + _RECORD_BYTES
+        for name, value in self.headers:
+            count += len(name.encode()) + len(value) + _HEADER_BYTES
+        return count

@@ -3,10 +3,11 @@
 A rejected delivery is kept whole: the raw record, unchanged, with the reason added. It can be redriven any day.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from schemas.delivery import read_record, timestamp_ms
+from schemas.messages import message
 from schemas.records import RawRecord, Record, read_position
 
 # The headers that `rejected_record` adds, in its order.
@@ -25,7 +26,7 @@ class Reason(StrEnum):
     BODY_UNRECOGNISED = "body_unrecognised"
 
 
-@dataclass(frozen=True, slots=True)
+@message(frozen=True, slots=True)
 class Rejection:
     """One reason and one sentence for a person; the sentence holds no secret and nothing of the body."""
 

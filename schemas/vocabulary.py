@@ -15,6 +15,9 @@ class Domain(StrEnum):
     INCIDENT = "incident"
     OTHER = "other"
 
+    # By its text, as it is compared; `Enum` would hash its name, in Python.
+    __hash__ = str.__hash__
+
     @property
     def topic(self) -> str:
         """The short name of the domain's topic."""

@@ -155,12 +155,14 @@ def _order_data(order: Mapping[str, Any], order_id: str | None, payload: object)
 
 def _items(lines: object) -> tuple[Item, ...]:
     return tuple(
-        Item(
-            item_id=text_id(line.get("id")),
-            variant_id=text_id(line.get("item_variant")),
-            quantity=decimal_text(line.get("quantity")),
-        )
-        for line in objects(lines)
+        [
+            Item(
+                item_id=text_id(line.get("id")),
+                variant_id=text_id(line.get("item_variant")),
+                quantity=decimal_text(line.get("quantity")),
+            )
+            for line in objects(lines)
+        ]
     )
 
 

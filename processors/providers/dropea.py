@@ -29,8 +29,10 @@ from schemas.vocabulary import Domain, IncidentStatus, OrderStatus
 
 _V1_SIGNATURE = "X-Dropea-Hmac-Sha256"
 _V2_SIGNATURE = "X-Dropea-Signature"
-_V2_HEADERS = ("x-dropea-signature", "x-dropea-event-id", "x-dropea-topic")
+_V1_HEADER, _V2_HEADER = _V1_SIGNATURE.lower(), _V2_SIGNATURE.lower()
+_V2_HEADERS = frozenset({"x-dropea-signature", "x-dropea-event-id", "x-dropea-topic"})
 _V2_FIELDS = ("event_id", "event_at", "resource_id")
+_NO_SHIPMENT = Shipment()
 _MADRID = ZoneInfo("Europe/Madrid")
 
 # Words are compared in lower case: version 1 writes them so, its GraphQL sister and version 2 in capitals.
@@ -72,9 +74,9 @@ _INCIDENT_STATUSES = {
 
 def _claim(delivery: Delivery, _endpoint: EndpointSettings) -> Claim | Rejection | None:
     """Version 1: the MAC of the body in hex or base64, for its page does not say which; it may be absent."""
-    if any(delivery.values_of(name) for name in _V2_HEADERS):
+    if not _V2_HEADERS.isdisjoint([name for name, _ in delivery.headers]):
         return _claim_v2(delivery)
-    signature = single_header(delivery, _V1_SIGNATURE.lower())
+    signature = single_header(delivery, _V1_HEADER)
     if signature is None or isinstance(signature, Rejection):
         return signature
     return Claim((signature,), delivery.body, (hex_text, base64_text))
@@ -82,7 +84,7 @@ def _claim(delivery: Delivery, _endpoint: EndpointSettings) -> Claim | Rejection
 
 def _claim_v2(delivery: Delivery) -> Claim | Rejection:
     """Version 2: `sha256=` and the MAC of the body, which is base64 although that prefix means hex elsewhere."""
-    signature = single_header(delivery, _V2_SIGNATURE.lower())
+    signature = single_header(delivery, _V2_HEADER)
     if isinstance(signature, Rejection):
         return signature
     if signature is None:
@@ -143,8 +145,8 @@ def _order_v2(what: str, message: Message) -> Fact:
         reference=text_id(order.get("external_order_id")),
         status=stands or _order_status(f"{word}/{detail}") or _order_status(word),
         provider_status=word,
-        items=tuple(_item(line) for line in objects(order.get("line_items"))),
-        shipments=(shipment,) if shipment != Shipment() else (),
+        items=tuple([_item(line) for line in objects(order.get("line_items"))]),
+        shipments=(shipment,) if shipment != _NO_SHIPMENT else (),
         payload=message.payload,
     )
     return Fact(Domain.ORDER, what, order_id, data)

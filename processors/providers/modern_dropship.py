@@ -17,7 +17,7 @@ from processors.fields import decimal_text, first_id, mapping, objects, text, te
 from processors.personal import PersonalFields
 from processors.provider import Fact, Interpretation, Message, Provider, Sample, Setup
 from processors.signatures import Claim, base64_text, hex_text, mac, segments, single_header
-from processors.times import Occurred, occurred_at, read_instant
+from processors.times import Occurred, first_occurred, read_instant
 from schemas.delivery import Delivery, rfc3339
 from schemas.event_data import CatalogData, InventoryData, Item, OrderData, OtherData, Shipment
 from schemas.patience import Loss, Patience
@@ -29,6 +29,10 @@ _ENCODINGS = {"hex": hex_text, "base64": base64_text}
 # Seconds since 1970 have ten digits until the year 2286, milliseconds thirteen; a longer number is no time.
 _UNIX_TIME = re.compile(rb"\d{1,14}")
 _SECONDS_DIGITS_MAX = 11
+# Old and new names of the same things, in the order in which they count.
+_TOPIC_KEYS = ("type", "topic", "event_type", "eventType")
+_EVENT_ID_KEYS = ("_id", "id", "eventId", "uuid")
+_TIME_KEYS = ("created", "createdAt", "timestamp")
 # Ours, made once: the ids of sample deliveries rest on it.
 _SAMPLES = uuid.UUID("5c4f3a1e-1f0d-4c0b-9a55-6d5c0e6a7b32")
 
@@ -69,11 +73,10 @@ def _signed_at(timestamp: bytes) -> datetime | None:
 
 def _interpret(message: Message) -> Interpretation | Rejection:
     body = message.body
-    names = (text(body.get(key)) for key in ("type", "topic", "event_type", "eventType"))
-    topic = next((name for name in names if name), None)
+    topic = next((name for key in _TOPIC_KEYS if (name := text(body.get(key)))), None)
     if topic is None:
         return Rejection(Reason.BODY_UNRECOGNISED, "the body names no topic")
-    event_id = first_id(*(body.get(key) for key in ("_id", "id", "eventId", "uuid")))
+    event_id = first_id(*[body.get(key) for key in _EVENT_ID_KEYS])
     return Interpretation(
         provider_event=topic,
         natural_key=event_id or f"sha256:{message.digest}",
@@ -83,11 +86,10 @@ def _interpret(message: Message) -> Interpretation | Rejection:
 
 
 def _occurred(message: Message, topic: str) -> Occurred:
-    candidates = [message.body.get(key) for key in ("created", "createdAt", "timestamp")]
+    candidates = [message.body.get(key) for key in _TIME_KEYS]
     if topic == "product.inventoryChanged":
         candidates.append(mapping(message.body.get("data")).get("updated"))
-    readable = (candidate for candidate in candidates if read_instant(candidate))
-    return occurred_at(next(readable, None), received_at=message.received_at)
+    return first_occurred(candidates, received_at=message.received_at)
 
 
 def _facts(message: Message, topic: str) -> Iterator[Fact]:
@@ -133,7 +135,7 @@ def _order_data(order: Mapping[str, Any], status: OrderStatus | None, payload: o
         reference=first_id(order.get("buyerReference"), order.get("buyerOrderId")),
         status=status,
         items=_items(order.get("items")),
-        shipments=tuple(_shipment(fulfillment) for fulfillment in objects(order.get("fulfillments"))),
+        shipments=tuple([_shipment(fulfillment) for fulfillment in objects(order.get("fulfillments"))]),
         payload=payload,
     )
 
@@ -141,12 +143,14 @@ def _order_data(order: Mapping[str, Any], status: OrderStatus | None, payload: o
 def _items(lines: object) -> tuple[Item, ...]:
     """The lines of an order, or of a fulfillment, whose `orderItemId` leads to the order's line."""
     return tuple(
-        Item(
-            item_id=first_id(line.get("orderItemId"), line.get("id"), line.get("_id")),
-            variant_id=text_id(line.get("variantId")),
-            quantity=decimal_text(line.get("quantity")),
-        )
-        for line in objects(lines)
+        [
+            Item(
+                item_id=first_id(line.get("orderItemId"), line.get("id"), line.get("_id")),
+                variant_id=text_id(line.get("variantId")),
+                quantity=decimal_text(line.get("quantity")),
+            )
+            for line in objects(lines)
+        ]
     )
 
 

@@ -28,6 +28,7 @@ _SIGNATURE_HEADER = "X-Plugin-Hmac-Sha256"
 _CATALOG, _INCIDENT, _INVENTORY = Domain.CATALOG, Domain.INCIDENT, Domain.INVENTORY
 _ORDER, _OTHER = Domain.ORDER, Domain.OTHER
 
+_NO_SHIPMENT = Shipment()
 # Where a message names its entity; of several, the first that holds an id.
 _OWN = ("unique_id",)
 _OF_ORDER = ("order_unique_id",)
@@ -146,7 +147,7 @@ def _interpret(message: Message) -> Interpretation | Rejection:
         provider_event=name,
         natural_key=f"sha256:{message.digest}" if sequence is None else str(sequence),
         occurred=occurred_at(fields.get("event_timestamp"), received_at=message.received_at),
-        facts=tuple(fact for domain in topic.domains for fact in _READERS[domain](topic, fields, message)),
+        facts=tuple([fact for domain in topic.domains for fact in _READERS[domain](topic, fields, message)]),
         sequence=sequence,
     )
 
@@ -158,7 +159,7 @@ def _sequence(fields: Mapping[str, Any]) -> int | None:
 
 
 def _entity(topic: _Topic, fields: Mapping[str, Any]) -> str | None:
-    return first_id(*(fields.get(name) for name in topic.entity))
+    return first_id(*[fields.get(name) for name in topic.entity])
 
 
 def _orders(topic: _Topic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
@@ -176,9 +177,11 @@ def _orders(topic: _Topic, fields: Mapping[str, Any], message: Message) -> Itera
         provider_previous_status=old_word,
         items=_items(fields.get("items") or fields.get("items_remaining")) if is_order else (),
         shipments=tuple(
-            shipment
-            for holder in (objects(fields.get("shipments")) if is_order else (fields,))
-            for shipment in _shipments(holder)
+            [
+                shipment
+                for holder in (objects(fields.get("shipments")) if is_order else (fields,))
+                for shipment in _shipments(holder)
+            ]
         ),
         payload=message.payload,
     )
@@ -191,18 +194,20 @@ def _status(word: str | None, state: object) -> OrderStatus | None:
 
 def _items(entries: object) -> tuple[Item, ...]:
     return tuple(
-        Item(
-            item_id=text_id(entry.get("order_item_id")),
-            sku=text_id(entry.get("sku")),
-            quantity=decimal_text(entry.get("qty_ordered")) or decimal_text(entry.get("quantity")),
-        )
-        for entry in objects(entries)
+        [
+            Item(
+                item_id=text_id(entry.get("order_item_id")),
+                sku=text_id(entry.get("sku")),
+                quantity=decimal_text(entry.get("qty_ordered")) or decimal_text(entry.get("quantity")),
+            )
+            for entry in objects(entries)
+        ]
     )
 
 
 def _shipments(holder: Mapping[str, Any]) -> Iterator[Shipment]:
     """One for each tracker of `holder`; where it has none, it is the tracker. What says nothing is left out."""
-    trackers = list(objects(holder.get("trackers"))) or [holder]
+    trackers = objects(holder.get("trackers")) or [holder]
     for tracker in trackers:
         shipment = Shipment(
             carrier=text(tracker.get("carrier")) or text(holder.get("carrier")),
@@ -210,7 +215,7 @@ def _shipments(holder: Mapping[str, Any]) -> Iterator[Shipment]:
             tracking_url=text(tracker.get("carrier_tracking_url")) or text(tracker.get("url")),
             items=_packed_items(holder, tracker, alone=len(trackers) == 1),
         )
-        if shipment != Shipment():
+        if shipment != _NO_SHIPMENT:
             yield shipment
 
 
@@ -221,7 +226,7 @@ def _packed_items(holder: Mapping[str, Any], tracker: Mapping[str, Any], *, alon
     packages = objects(holder.get("packages"))
     # The vendor's own example of a lone tracker holds a package that names another tracker id.
     own = (one for one in packages if alone or (tracker_id and text_id(one.get("tracker_id")) == tracker_id))
-    return tuple(item for package in own for item in _items(package.get("items")))
+    return tuple([item for package in own for item in _items(package.get("items"))])
 
 
 def _inventory(_topic: _Topic, fields: Mapping[str, Any], _message: Message) -> Iterator[Fact]:

@@ -31,9 +31,7 @@ V2 = {
 
 def natural_key(provider: str, body: dict[str, object], *, received_at: datetime = RECEIVED) -> str:
     text = json.dumps(body).encode()
-    meaning = PROVIDERS[provider].interpret(
-        Message(body, body, hashlib.sha256(text).hexdigest(), "dropea-orders", received_at)
-    )
+    meaning = PROVIDERS[provider].interpret(Message(body, body, text, "dropea-orders", received_at))
     assert isinstance(meaning, Interpretation)
     return meaning.natural_key
 

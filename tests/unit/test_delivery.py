@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from schemas.delivery import Delivery, kept_headers, raw_key, read_record, record_headers, rfc3339, timestamp_ms
 from schemas.records import Headers, Position, RawRecord
@@ -120,3 +122,16 @@ def test_times_are_utc_with_microseconds() -> None:
     assert rfc3339(summer) == "2026-07-01T12:00:00.000000Z"
     assert timestamp_ms(summer) == 1_782_907_200_000
     assert timestamp_ms(_RECEIVED_AT) == 1_774_747_800_123
+
+
+@given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))])))
+@example(datetime.min.replace(tzinfo=UTC))
+@example(datetime.max.replace(tzinfo=UTC))
+def test_a_time_is_written_in_one_form(moment: datetime) -> None:
+    """Every time has its microseconds, zeros too, and reads back as itself."""
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError:
+        return
+    assert rfc3339(moment) == utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    assert datetime.fromisoformat(rfc3339(moment)) == moment

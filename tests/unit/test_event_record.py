@@ -6,20 +6,43 @@ The ids were made with openssl from RFC 9562's recipe: SHA-1 over the namespace'
 import base64
 import hmac
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
 
 from processors.deliver import deliver
-from schemas.records import Record
+from schemas.event_attributes import Event
+from schemas.event_data import OtherData
+from schemas.events import event_record, occasion
+from schemas.records import Position, Record
+from schemas.vocabulary import Domain, SignatureMark, TimeQuality
 from tests.providers.fixtures import Fixture, load_fixtures, providers
 from tests.providers.outcomes import check_events, endpoint_fixture, nothing_seen, records
 
 ORDER_CREATED = next(one for one in load_fixtures() if str(one) == "shipstream/order-created")
 # The provider's ids are a stranger's text: C0, DEL, C1 and what Unicode calls no character.
 HOSTILE = "A\x00\x1f\x7f\x85\ufdd0\ufffe\U0010ffffB"
+OTHER = OtherData(payload={})
+# All that can be said of a delivery.
+SAID = occasion(
+    natural_key="5",
+    provider_event="product:created",
+    time=datetime(2026, 5, 21, tzinfo=UTC),
+    time_quality=TimeQuality.EXACT,
+    received_at=datetime(2026, 5, 21, tzinfo=UTC),
+    provider="shipstream",
+    endpoint="fixture",
+    signature=SignatureMark.VERIFIED,
+    sequence=5,
+    raw=Position("dropstream.raw", 3, 7),
+    delivery="0197a3f0-0000-7000-8000-000000000001",
+    body_differs=True,
+    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    replay="0197a3f0-0000-7000-8000-00000000000f",
+)
 
 
 def attributes(record: Record) -> dict[str, Any]:
@@ -147,3 +170,12 @@ def test_the_first_processing_is_no_replay() -> None:
     dreamship = next(one for one in load_fixtures() if str(one) == "dreamship/order-created")
     (record,) = deliver(dreamship.record(), dreamship.rules(), nothing_seen())
     assert {"replay", "bodydiffers", "sequence"} & json.loads(record.value).keys() == set()
+
+
+def test_an_event_has_the_attributes_that_are_documented() -> None:
+    """Names and order are those of `Event`; what can be absent is absent, never null."""
+    plain = json.loads(records(about("MUG"))[0].value)
+    marked = json.loads(event_record(SAID, domain=Domain.OTHER, what="x", entity_id="1", data=OTHER).value)
+    documented = [field.name for field in fields(Event)]
+    assert list(marked) == documented
+    assert list(plain) == [name for name in documented if name not in {"bodydiffers", "replay", "traceparent"}]

@@ -1,6 +1,7 @@
 """A body is read once and exactly: no digit is lost, and what cannot be read is rejected with a reason."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import orjson
 import pytest
@@ -76,6 +77,18 @@ def test_a_monstrous_number_is_no_figure(number: str) -> None:
     found = read(f'{{"figure": {number}}}'.encode())
     if isinstance(found, Message):
         assert decimal_text(found.body["figure"]) is None
+
+
+@given(
+    st.from_regex(r"-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,10})?([eE][+-]?[0-9]{1,2})?", fullmatch=True),
+    st.sampled_from(["", " ", "\n\t", "\r"]),
+    st.sampled_from(['{"a":%s}', '{"a":[%s]}', '{"a":[%s,1]}']),
+)
+def test_every_way_to_write_a_number_is_read_exactly(number: str, space: str, place: str) -> None:
+    """Fraction, exponent, length: none loses a digit, whatever stands around it."""
+    read_back = message((place % f"{space}{number}{space}").encode()).body["a"]
+    figure = read_back[0] if isinstance(read_back, list) else read_back
+    assert Decimal(exact_json(figure).decode()) == Decimal(number)
 
 
 json_values = st.recursive(
