@@ -37,22 +37,27 @@ class Batch(Generic[StateT]):
         offset: int = self.records[self.taken - 1].offset
         return offset + 1
 
-    async def __aiter__(self) -> AsyncIterator[Record]:
+    async def __aiter__(self) -> AsyncIterator[Sequence[Record]]:
+        """The outputs, as many at a time as one turn makes."""
         began = turned = time.monotonic()
         step_s = self.work.settings.process.transaction_timeout_ms / 1000 / _STEP_SHARE
-        bytes_count = 0
         step = self.work.new_step()
+        outputs: list[Record] = []
+        bytes_count = 0
         for record in self.records:
             self.taken += 1
             for output in step(_raw_record(record), self.state):
-                bytes_count += output.bytes_count
-                yield output
+                outputs.append(output)
+                bytes_count += len(output.value)
             now = time.monotonic()
             if bytes_count > _OUTPUT_BYTES_MAX or now - began > step_s:
-                return
+                break
             if now - turned > _TURN_S:
+                yield outputs
+                outputs = []
                 await asyncio.sleep(0)
                 turned = time.monotonic()
+        yield outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,8 @@ class Due:
     outputs: Sequence[Record]
     offset_next: int | None = None
 
-    async def __aiter__(self) -> AsyncIterator[Record]:
-        for output in self.outputs:
-            yield output
+    async def __aiter__(self) -> AsyncIterator[Sequence[Record]]:
+        yield self.outputs
 
 
 def _raw_record(record: ConsumerRecord) -> RawRecord:

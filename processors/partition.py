@@ -17,10 +17,10 @@ from typing import Generic
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
-from aiokafka.structs import RecordMetadata
 
 from processors.batch import Batch, Due
 from processors.offsets import committed_offset, first_offset
+from processors.outbox import Outbox
 from processors.state import Kept, StateT, catch_up, input_position
 from processors.work import Work
 from schemas.kafka import transactional_producer_arguments
@@ -77,15 +77,21 @@ class Partition(Generic[StateT]):
     async def _commit(self, outputs: Batch[StateT] | Due) -> list[Record]:
         """One transaction: the outputs, the changes they made to the state, and the offset where there is one."""
         process = self.work.settings.process
+        changelog = self.work.changelog_of(self.source)
+        outbox = Outbox(self.producer)
         began = time.monotonic()
         try:
             async with asyncio.timeout(process.transaction_timeout_ms / 1000):
                 await self.producer.begin_transaction()
-                written, changelog_next = await self._write(outputs)
+                written = await self._fill(outbox, outputs, changelog)
+                await outbox.send()
+                # While the batches are on their way: nothing counts before the commit, and that waits for both.
                 if outputs.offset_next is not None:
                     await self.producer.send_offsets_to_transaction({self.source: outputs.offset_next}, self.work.id)
+                await outbox.written()
                 await self.producer.commit_transaction()
         except BaseException as error:
+            outbox.abandon()
             self.kept.state.roll_back()
             frozen_s = time.monotonic() - began
             if frozen_s > process.session_timeout_ms / 1000:
@@ -96,41 +102,20 @@ class Partition(Generic[StateT]):
                 raise
             raise told from error
         self.kept.state.commit()
-        self.kept.offset_next = max(self.kept.offset_next, changelog_next)
+        self.kept.offset_next = max(self.kept.offset_next, outbox.offset_behind(changelog))
         self.kept.input_next = outputs.offset_next or self.kept.input_next
         return written
 
-    async def _write(self, outputs: Batch[StateT] | Due) -> tuple[list[Record], int]:
-        """Writes outputs and changes; they are at the brokers on return. Returns the changelog's next offset too."""
+    async def _fill(self, outbox: Outbox, outputs: Batch[StateT] | Due, changelog: TopicPartition) -> list[Record]:
+        """Makes the outputs and puts them into the box, the changes after them."""
         written: list[Record] = []
-        sent: list[asyncio.Future[RecordMetadata]] = []
-        changed: list[asyncio.Future[RecordMetadata]] = []
-        try:
-            async for output in outputs:
-                written.append(output)
-                sent.append(await self._send(output))
-            changelog = self.work.changelog_of(self.source)
-            position = input_position(outputs.offset_next) if self.work.keeps_position else ()
-            for key, value in (*self.kept.state.changes(), *position):
-                changed.append(await self.producer.send(changelog.topic, value, key=key, partition=changelog.partition))
-            await self.producer.flush()
-        except BaseException:
-            # They fail with the transaction, each; one message is enough.
-            for future in (*sent, *changed):
-                future.add_done_callback(_be_asked)
-            raise
-        # aiokafka commits a transaction of which a batch was refused: every record's own future must be asked.
-        failed = [error for future in (*sent, *changed) if (error := future.exception()) is not None]
-        if failed:
-            raise failed[0]
-        return written, max((future.result().offset + 1 for future in changed), default=0)
-
-    async def _send(self, output: Record) -> "asyncio.Future[RecordMetadata]":
-        topic = self.work.settings.kafka.topic_prefix + output.topic
-        future: asyncio.Future[RecordMetadata] = await self.producer.send(
-            topic, output.value, key=output.key, headers=list(output.headers)
-        )
-        return future
+        async for some in outputs:
+            written += some
+            await outbox.put(self.work.settings.kafka.topic_prefix, some)
+        outbox.put_changes(changelog, self.kept.state.changes())
+        if self.work.keeps_position:
+            outbox.put_changes(changelog, input_position(outputs.offset_next))
+        return written
 
 
 async def open_partition(
@@ -182,11 +167,6 @@ def _as_kafka_error(error: BaseException, producer: AIOKafkaProducer) -> BaseExc
     if sender is not None and sender.done() and not sender.cancelled():
         cause = sender.exception() or error
     return KafkaError(f"the producer is dead: {cause!r}") if hidden and not isinstance(cause, ProducerFenced) else cause
-
-
-def _be_asked(future: "asyncio.Future[RecordMetadata]") -> None:
-    if not future.cancelled():
-        future.exception()
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

@@ -1,4 +1,4 @@
-"""The attributes of an event: contract and documentation at once, the JSON Schemas in `schemas/json/` are made from them.
+"""The attributes of an event: contract and documentation at once; the JSON Schemas in `schemas/json/` are made of them.
 
 `schemas.events` makes the record; what an event's `data` holds stands in `schemas.event_data`.
 """

@@ -15,20 +15,22 @@ from aiokafka import AIOKafkaProducer
 
 import processors.partition
 from ops.cli import main
+from processors.outbox import Outbox
 
 Method = Callable[..., Awaitable[Any]]
 
-# Each step: a method of the producer, whether death comes before the call, while it waits or after it, and with which
-# call of all partitions together. Late enough that some transactions are behind it.
+# Each step: a method of the producer or of the outbox, whether death comes before the call, while it waits or after it,
+# and with which call of all partitions together. Late enough that some transactions are behind it.
 STEPS = {
     "fenced": ("start", "after", 3),
     "restored": ("catch_up", "after", 3),
     "begun": ("begin_transaction", "after", 5),
-    "some_outputs_sent": ("send", "after", 250),
-    "all_sent": ("flush", "before", 5),
-    "written": ("flush", "after", 5),
+    "outputs_on_their_way": ("send_batch", "during", 30),
+    "some_outputs_sent": ("send_batch", "after", 30),
     "offsets_on_their_way": ("send_offsets_to_transaction", "during", 5),
     "offsets_sent": ("send_offsets_to_transaction", "after", 5),
+    "all_sent": ("written", "before", 5),
+    "written": ("written", "after", 5),
     "commit_on_its_way": ("commit_transaction", "during", 5),
     "committed": ("commit_transaction", "after", 5),
 }
@@ -62,7 +64,8 @@ def deadly(method: Method, moment: str, turn: int) -> Method:
 def arm(step: str) -> None:
     """From now on the process ends at `step`."""
     name, moment, turn = STEPS[step]
-    owner: object = processors.partition if name == "catch_up" else AIOKafkaProducer
+    owners: dict[str, object] = {"catch_up": processors.partition, "written": Outbox}
+    owner = owners.get(name, AIOKafkaProducer)
     setattr(owner, name, deadly(getattr(owner, name), moment, turn))
 
 

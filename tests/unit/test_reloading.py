@@ -119,5 +119,5 @@ async def test_a_transaction_is_judged_by_one_snapshot() -> None:
     )
     records = [ConsumerRecord("raw", 0, offset, 0, 0, b"", b"", 0, 0, 0, ()) for offset in range(3)]
     first, second = (Batch(work, work.new_state(), records) for _ in range(2))
-    assert [output.value async for output in first] == [b"old", b"old", b"old"]
-    assert [output.value async for output in second] == [b"new", b"new", b"new"]
+    assert [output.value async for outputs in first for output in outputs] == [b"old", b"old", b"old"]
+    assert [output.value async for outputs in second for output in outputs] == [b"new", b"new", b"new"]

@@ -1,0 +1,105 @@
+"""What one transaction writes: its records as batches of the producer's, handed over together at the end of the step.
+
+aiokafka's own `send` costs a future, a partition and a search for room per record; a batch has one future. aiokafka
+commits a transaction of which a batch was refused, so each of these futures must be asked: `written` does.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.structs import RecordMetadata
+
+from processors.state import Change
+from schemas.partitions import partition_of
+from schemas.records import Record
+
+_Place = tuple[str, int]  # Topic and partition.
+_Written = asyncio.Future[RecordMetadata]
+
+
+@dataclass(slots=True, eq=False)
+class Outbox:
+    """The records of one transaction of `producer`; those of one partition keep their order.
+
+    Fill it, `send`, wait for `written`, and commit; after an error `abandon` it.
+    """
+
+    producer: AIOKafkaProducer
+    # How many partitions a topic has; asked once in a transaction.
+    _counts: dict[str, int] = field(default_factory=dict)
+    _batches: dict[_Place, list[Any]] = field(default_factory=dict)
+    # With each batch, how many records it holds.
+    _sent: dict[_Place, list[tuple[int, _Written]]] = field(default_factory=dict)
+
+    async def put(self, topic_prefix: str, records: Sequence[Record]) -> None:
+        """Takes records, each for the partition of its key."""
+        for record in records:
+            topic = topic_prefix + record.topic
+            count = self._counts.get(topic)
+            if count is None:
+                count = self._counts[topic] = len(await self.producer.partitions_for(topic))
+            place = (topic, partition_of(record.key, count))
+            self._append(place, record.key, record.value, list(record.headers))
+
+    def put_changes(self, changelog: TopicPartition, changes: Sequence[Change]) -> None:
+        """Takes changes of the state for this partition."""
+        for key, value in changes:
+            self._append(changelog, key, value, [])
+
+    async def send(self) -> None:
+        """Gives all batches to the client, which adds their partitions to the transaction.
+
+        Raises:
+            KafkaError: the client is dead or does not take them in time.
+        """
+        # The first batch of every partition, then every second one, which waits until the first is on its way.
+        for turn in zip_longest(*self._batches.values()):
+            for (topic, partition), batch in zip(self._batches, turn, strict=True):
+                if batch is not None:
+                    future = await self.producer.send_batch(batch, topic, partition=partition)
+                    self._sent.setdefault((topic, partition), []).append((batch.record_count(), future))
+
+    async def written(self) -> None:
+        """Returns when every record is at the brokers, on all in-sync replicas.
+
+        Raises:
+            KafkaError: one of them was refused.
+        """
+        futures = self._futures()
+        if futures:
+            await asyncio.wait(futures)
+        failed = [error for future in futures if (error := future.exception()) is not None]
+        if failed:
+            raise failed[0]
+
+    def offset_behind(self, place: TopicPartition) -> int:
+        """The offset behind the last record written to the partition; 0 where none was."""
+        return max((future.result().offset + count for count, future in self._sent.get(place, ())), default=0)
+
+    def abandon(self) -> None:
+        """The batches fail with the transaction, each; one message is enough."""
+        for future in self._futures():
+            future.add_done_callback(_be_asked)
+
+    def _append(
+        self, place: tuple[str, int], key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]
+    ) -> None:
+        batches = self._batches.get(place)
+        if batches is None:
+            batches = self._batches[place] = [self.producer.create_batch()]
+        if batches[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:
+            # It is full; an empty one takes a record of any size.
+            batches.append(self.producer.create_batch())
+            batches[-1].append(timestamp=None, key=key, value=value, headers=headers)
+
+    def _futures(self) -> list[_Written]:
+        return [future for sent in self._sent.values() for _, future in sent]
+
+
+def _be_asked(future: _Written) -> None:
+    if not future.cancelled():
+        future.exception()
