@@ -1,5 +1,6 @@
 """What the consumer groups count; the label `group` tells them apart."""
 
+from collections import Counter as Counted
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -206,11 +207,12 @@ class ProcessMetrics:
         """Counts the input of one committed transaction."""
         self._records.labels(group).inc(records)
 
-    def count_outputs(self, group: str, outputs: Iterable[Record]) -> None:
+    def count_outputs(self, group: str, outputs: Collection[Record]) -> None:
         """Counts what one committed transaction wrote."""
+        for topic, count in Counted([output.topic for output in outputs]).items():
+            self._outputs.labels(group, topic).inc(count)
         latest: dict[bytes, Record] = {}
         for output in outputs:
-            self._outputs.labels(group, output.topic).inc()
             if output.topic == "rejected":
                 self._count_rejected(group, dict(output.headers))
             elif output.topic == "duplicates":
