@@ -27,6 +27,7 @@ from schemas.kafka import group_consumer_arguments
 _log = structlog.get_logger()
 
 _FETCH_WAIT_MS = 200
+_MORE_WAIT_MS = 20
 _TICK_S = 1.0
 _TURN_S = 1.0
 # Consecutive failures after which an error that no retry mends ends the process.
@@ -49,6 +50,7 @@ class Group(Generic[StateT]):
     _failures: int = 0
     _tick_at: float = 0.0
     _turned_at: float | None = None
+    _has_paused: bool = False
     _waiter: "asyncio.Task[bool] | None" = None
 
     async def run(self) -> None:
@@ -122,7 +124,8 @@ class Group(Generic[StateT]):
         if self._failures == failures:
             # A round in which nothing failed, be there something to read or not.
             self._failures = 0
-        if batches and sum(map(len, batches.values())) < process.records_per_round_max:
+        self._has_paused = bool(batches) and _count(batches) < process.records_per_round_max
+        if self._has_paused:
             await self._pause(began + process.commit_interval_ms / 1000 - loop.time())
 
     async def _fetch(self, consumer: AIOKafkaConsumer, assignment: Assignment[StateT]) -> Batches:
@@ -131,9 +134,8 @@ class Group(Generic[StateT]):
         Raises:
             DropstreamError: fetching fails for good.
         """
-        records_max = self.work.settings.process.records_per_round_max
         # A cancelled fetch never leaves its fetch context, and one waits without bound while the group rebalances.
-        fetch = asyncio.ensure_future(consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=records_max))
+        fetch = asyncio.ensure_future(self._came(consumer))
         while not fetch.done() and not self.stopping.is_set():
             self._turned_at = asyncio.get_running_loop().time()
             await asyncio.wait({fetch, self._stop_waiter()}, timeout=_TURN_S, return_when=asyncio.FIRST_COMPLETED)
@@ -141,7 +143,7 @@ class Group(Generic[StateT]):
             fetch.add_done_callback(_be_asked)
             return {}
         try:
-            batches: Batches = fetch.result()
+            return fetch.result()
         except OffsetOutOfRangeError as error:
             await assignment.reopen(error.args[0])
             await self._back_off("position_out_of_range", error)
@@ -151,7 +153,23 @@ class Group(Generic[StateT]):
                 raise DropstreamError(f"group {self.work.name} cannot fetch any more: {error!r}") from error
             await self._back_off("fetch_failed", error)
             return {}
-        return batches
+
+    async def _came(self, consumer: AIOKafkaConsumer) -> Batches:
+        """What has come, of all partitions.
+
+        After a pause the client has what came at its beginning, and has asked for no more since: it does so when that
+        is taken. So what is taken then is asked for twice, or the rest would lie until the next round.
+        """
+        left = self.work.settings.process.records_per_round_max
+        first: Batches = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=left)
+        left -= _count(first)
+        if not (first and self._has_paused and left > 0):
+            return first
+        try:
+            more: Batches = await consumer.getmany(timeout_ms=_MORE_WAIT_MS, max_records=left)
+        except KafkaError:
+            return first  # These are taken and must not be lost; the error comes again with the next fetch.
+        return {source: [*first.get(source, ()), *more.get(source, ())] for source in {**first, **more}}
 
     def _stop_waiter(self) -> "asyncio.Task[bool]":
         """One task for the whole run that ends when `stopping` is set."""
@@ -170,6 +188,10 @@ class Group(Generic[StateT]):
         """Waits, but not past `stopping`."""
         if seconds > 0:
             await _within(seconds, self.stopping.wait())
+
+
+def _count(batches: Batches) -> int:
+    return sum(map(len, batches.values()))
 
 
 def _be_asked(future: "asyncio.Future[Batches]") -> None:
