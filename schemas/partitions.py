@@ -21,12 +21,13 @@ def murmur2(data: bytes) -> int:
 
     https://github.com/apache/kafka/blob/trunk/clients/src/main/java/org/apache/kafka/common/utils/Utils.java
     """
+    mix, bits = _MIX, _32_BITS
     hashed = _SEED ^ len(data)
     words = len(data) // 4
     for word in struct.unpack_from(f"<{words}I", data):
-        mixed = word * _MIX & _32_BITS
-        hashed = (hashed * _MIX ^ (mixed ^ mixed >> 24) * _MIX) & _32_BITS
+        mixed = word * mix & bits
+        hashed = (hashed * mix ^ (mixed ^ mixed >> 24) * mix) & bits
     if rest := data[4 * words :]:
-        hashed = (hashed ^ int.from_bytes(rest, "little")) * _MIX & _32_BITS
-    hashed = (hashed ^ hashed >> 13) * _MIX & _32_BITS
+        hashed = (hashed ^ int.from_bytes(rest, "little")) * mix & bits
+    hashed = (hashed ^ hashed >> 13) * mix & bits
     return hashed ^ hashed >> 15
