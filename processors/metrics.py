@@ -208,10 +208,10 @@ class ProcessMetrics:
         self._records.labels(group).inc(records)
 
     def count_outputs(self, group: str, outputs: Collection[Record]) -> None:
-        """Counts what one committed transaction wrote."""
+        """Counts what one committed transaction wrote; an endpoint that is not configured, which has any name, as ""."""
+        latest: dict[bytes, Record] = {}
         for topic, count in Counted([output.topic for output in outputs]).items():
             self._outputs.labels(group, topic).inc(count)
-        latest: dict[bytes, Record] = {}
         for output in outputs:
             if output.topic == "rejected":
                 self._count_rejected(group, dict(output.headers))
@@ -228,7 +228,6 @@ class ProcessMetrics:
 
     def _count_rejected(self, group: str, headers: Mapping[str, bytes]) -> None:
         reason = headers["dropstream-reason"].decode()
-        # What is not configured can have any name.
         endpoint = b"" if reason == Reason.ENDPOINT_UNKNOWN else headers.get("dropstream-endpoint", b"")
         self._rejected.labels(group, endpoint.decode(), reason).inc()
 
