@@ -208,7 +208,7 @@ class ProcessMetrics:
         self._records.labels(group).inc(records)
 
     def count_outputs(self, group: str, outputs: Collection[Record]) -> None:
-        """Counts what one committed transaction wrote; an endpoint that is not configured, which has any name, as ""."""
+        """Counts what one committed transaction wrote; an endpoint not configured, which has any name, as ""."""
         latest: dict[bytes, Record] = {}
         for topic, count in Counted([output.topic for output in outputs]).items():
             self._outputs.labels(group, topic).inc(count)
