@@ -47,7 +47,7 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
     There is no public way to any of it.
     """
     sender = producer._sender.sender_task  # noqa: SLF001
-    _fail_all(producer._message_accumulator)  # noqa: SLF001
+    fail_all(producer._message_accumulator)  # noqa: SLF001
     if sender is not None:
         # What it does when its task fails is wrong without transactions, and told with a traceback.
         sender.remove_done_callback(producer._sender._fail_all)  # noqa: SLF001
@@ -63,10 +63,12 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
         return
 
 
-def _fail_all(accumulator: Any) -> None:
+def fail_all(accumulator: Any) -> None:
     """Resolves every pending future, and with them the flush that `stop` left running."""
     batches = [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]  # noqa: SLF001
     accumulator.fail_all(ProducerClosed())
+    # Each that was ever on its way takes itself out of these, and fails if it is tried again and so is not there.
+    accumulator._pending_batches.update(batches)  # noqa: SLF001
     for batch in batches:
         _be_asked(batch._drain_waiter)  # noqa: SLF001 nobody waits for it, and asyncio would say so
 
