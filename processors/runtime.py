@@ -27,7 +27,8 @@ from schemas.kafka import group_consumer_arguments
 _log = structlog.get_logger()
 
 _FETCH_WAIT_MS = 200
-_MORE_WAIT_MS = 20
+# Longer than a fetch that finds nothing: the client's next one waits for it.
+_MORE_WAIT_MS = 75
 _TICK_S = 1.0
 _TURN_S = 1.0
 # Consecutive failures after which an error that no retry mends ends the process.
