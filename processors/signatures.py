@@ -85,7 +85,7 @@ def judge(
             expired = expired or secret
     if expired is not None:
         return Rejection(Reason.SECRET_EXPIRED, f"signed with {expired.value}, which has expired")
-    return Rejection(Reason.SIGNATURE_INVALID, f"no signature matches any of {len(secrets)} secrets")
+    return Rejection(Reason.SIGNATURE_INVALID, f"no signature is by a secret of this endpoint ({len(secrets)} known)")
 
 
 def _matches(claim: Claim, secret: bytes) -> bool:

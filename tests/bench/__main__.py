@@ -13,7 +13,7 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from schemas.errors import DropstreamError
-from tests.bench import costs, ingress, latency, processors, replay, restore, spool
+from tests.bench import costs, ingress, intervals, latency, processors, replay, restore, spool
 from tests.bench.chart import chart
 from tests.bench.machine import Disturbance, describe
 from tests.bench.place import ROOT, Place, place
@@ -38,6 +38,10 @@ async def _processors(place: Place, progress: Progress, *, quick: bool) -> Part:
 
 async def _latency(place: Place, progress: Progress, *, quick: bool) -> Part:
     return await latency.measure(place, latency.QUICK if quick else latency.FULL, progress)
+
+
+async def _intervals(place: Place, progress: Progress, *, quick: bool) -> Part:
+    return await intervals.measure(place, intervals.QUICK if quick else intervals.FULL, progress)
 
 
 async def _spool(place: Place, progress: Progress, *, quick: bool) -> Part:
@@ -72,6 +76,7 @@ PARTS: Mapping[str, Callable[..., Awaitable[Part]]] = {
     "ingress": _ingress,
     "processors": _processors,
     "latency": _latency,
+    "intervals": _intervals,
     "spool": _spool,
     "bodies": _bodies,
     "connections": _connections,
@@ -84,7 +89,7 @@ PARTS: Mapping[str, Callable[..., Awaitable[Part]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under two minutes, with wider spread")
+    parser.add_argument("--quick", action="store_true", help="some five minutes, with wider spread")
     parser.add_argument("--only", action="append", choices=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--publish", action="store_true", help="writes bench.json and bench.svg into docs/ too")
     given = parser.parse_args()

@@ -11,7 +11,7 @@ _OURS = "dropstream"
 _BARE = "asyncio, no-op"
 _WIDTH = 960
 _PANEL_WIDTH = 456
-_LABEL_WIDTH = 136
+_CHARACTER_WIDTH = 7.0
 _VALUE_WIDTH = 76
 _ROW_HEIGHT = 24
 _BAR_HEIGHT = 14
@@ -95,11 +95,12 @@ def _percentiles(section: Section) -> list[tuple[str, Figure]]:
 
 def _draw(panel: Panel, *, left: int, top: int) -> Iterator[str]:
     longest = max(figure.largest for _, figure in panel.bars) or 1.0
-    scale = (_PANEL_WIDTH - _LABEL_WIDTH - _VALUE_WIDTH) / longest
+    label_width = round(_CHARACTER_WIDTH * max(len(label) for label, _ in panel.bars))
+    scale = (_PANEL_WIDTH - label_width - _VALUE_WIDTH) / longest
     yield f'<text x="{left}" y="{top + 18}" font-size="13" font-weight="600">{escape(panel.title)}</text>'
     for index, (label, figure) in enumerate(panel.bars):
         y = top + _TITLE_HEIGHT - 8 + index * _ROW_HEIGHT
-        x = left + _LABEL_WIDTH
+        x = left + label_width
         ours = label.startswith((_OURS, "low load", "half load"))
         middle = y + _BAR_HEIGHT / 2
         yield f'<text x="{x - 8}" y="{y + 11}" text-anchor="end">{escape(label)}</text>'

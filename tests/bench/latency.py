@@ -6,7 +6,8 @@ Ingress and processor are on one processor here, so half load is half of what bo
 import asyncio
 import threading
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,13 +76,7 @@ class Reader:
 async def measure(place: Place, effort: Effort, progress: Progress) -> Part:
     """Low and half load in turn."""
     rows: dict[str, list[tuple[Result, list[float]]]] = {"low load": [], "half load": []}
-    config = place.config("latency", commit_interval_ms=100)
-    async with AsyncExitStack() as stack:
-        front = await stack.enter_async_context(ingress(place, config))
-        back = await stack.enter_async_context(
-            running(place, config, "ops", "process", "deliver", "--config", str(config), topics=False)
-        )
-        await back.said("partition_opened", times=front.settings.kafka.partitions)
+    async with pair(place, place.config("latency", commit_interval_ms=100)) as (front, back):
         orders = Orders(place.folder / "orders")
         half = await _half_load(front, back, orders)
         progress(f"latency: half load is {half:,.0f}/s")
@@ -99,10 +94,22 @@ async def measure(place: Place, effort: Effort, progress: Progress) -> Part:
                     answers=str(place.folder / "answers"),
                     seed=number + 1,
                 )
-                rows[name].append(await _measured(plan, front.settings))
+                rows[name].append(await measured_load(plan, front.settings))
                 p99 = percentile(rows[name][-1][1], 0.99)
                 progress(f"latency, round {number + 1} of {effort.rounds}: {name}: p99 {p99:.0f} ms")
     return _part(rows)
+
+
+@asynccontextmanager
+async def pair(place: Place, config: Path) -> AsyncIterator[tuple[Program, Program]]:
+    """An ingress, and the group `deliver` behind it with every partition open."""
+    async with AsyncExitStack() as stack:
+        front = await stack.enter_async_context(ingress(place, config))
+        back = await stack.enter_async_context(
+            running(place, config, "ops", "process", "deliver", "--config", str(config), topics=False)
+        )
+        await back.said("partition_opened", times=front.settings.kafka.partitions)
+        yield front, back
 
 
 @dataclass(slots=True)
@@ -150,7 +157,7 @@ async def _half_load(front: Program, back: Program, orders: Orders) -> float:
     return min(_LONGEST_RATE, answered * 1e6 / (cpu_us((*front.pids, *back.pids)) - before_us) / 2)
 
 
-async def _measured(plan: Plan, settings: Settings) -> tuple[Result, list[float]]:
+async def measured_load(plan: Plan, settings: Settings) -> tuple[Result, list[float]]:
     """The load's result, and the milliseconds from answer to event, in order of size; the warm-up left out."""
     reader = await asyncio.to_thread(Reader, settings)
     try:

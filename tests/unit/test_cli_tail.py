@@ -82,14 +82,14 @@ def test_a_rejection_at_a_glance() -> None:
         ("dropstream-provider", b"shipstream"),
         ("dropstream-endpoint", b"acme"),
         ("dropstream-reason", b"signature_invalid"),
-        ("dropstream-detail", b"no signature matches any of 1 secrets"),
+        ("dropstream-detail", b"no signature is by a secret of this endpoint (1 known)"),
     )
     assert View("rejected", [], with_bodies=False).line(record(b"{}", headers), UTC) == Line(
         time="2026-05-21 14:32:11",
         what="signature_invalid",
         subject="0198",
         origin="shipstream/acme",
-        glance="2 bytes, no signature matches any of 1 secrets",
+        glance="2 bytes, no signature is by a secret of this endpoint (1 known)",
     )
 
 
