@@ -99,8 +99,9 @@ async def broker_frozen(_start: Start, cluster: BrokerCluster, chance: random.Ra
     cluster.nodes[0].thaw()
 
 
-async def all_away(_start: Start, cluster: BrokerCluster, _chance: random.Random) -> None:
+async def all_away(_start: Start, cluster: BrokerCluster, chance: random.Random) -> None:
     """All nodes are killed at once and started again."""
+    await asyncio.sleep(chance.uniform(2, 4))  # A load that has not begun could not begin.
     await cluster.kill()
     for node in cluster.nodes:
         node.launch()
