@@ -48,7 +48,7 @@ class Batch(Generic[StateT]):
             self.taken += 1
             for output in step(_raw_record(record), self.state):
                 outputs.append(output)
-                bytes_count += len(output.value)
+                bytes_count += output.bytes_count
             now = time.monotonic()
             if bytes_count > _OUTPUT_BYTES_MAX or now - began > step_s:
                 break

@@ -22,13 +22,13 @@ from processors.state import StateT
 from processors.work import Work
 from schemas.errors import DropstreamError
 from schemas.health import Health
-from schemas.kafka import group_consumer_arguments
+from schemas.kafka import GROUP_FETCH_WAIT_MS, group_consumer_arguments
 
 _log = structlog.get_logger()
 
 _FETCH_WAIT_MS = 200
 # Longer than a fetch that finds nothing: the client's next one waits for it.
-_MORE_WAIT_MS = 75
+_MORE_WAIT_MS = GROUP_FETCH_WAIT_MS + 25
 _TICK_S = 1.0
 _TURN_S = 1.0
 # Consecutive failures after which an error that no retry mends ends the process.

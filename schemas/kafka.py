@@ -13,7 +13,7 @@ BATCH_BYTES = 262_144
 _OFFSET_RESET = "none"
 _FETCH_WAIT_MS = 100
 # aiokafka asks a node for nothing more while it waits there for the partitions in which nothing comes.
-_GROUP_FETCH_WAIT_MS = 50
+GROUP_FETCH_WAIT_MS = 50
 # A broker refuses a batch whose transaction it checks while the group joins it (KIP-890), for milliseconds; aiokafka's
 # own 100 were the longest wait of a transaction.
 _TRANSACTION_RETRY_MS = 40
@@ -68,7 +68,7 @@ def group_consumer_arguments(settings: Settings, *, group: str) -> dict[str, Any
     return {
         **reader_arguments(settings),
         "group_id": group,
-        "fetch_max_wait_ms": _GROUP_FETCH_WAIT_MS,
+        "fetch_max_wait_ms": GROUP_FETCH_WAIT_MS,
         # Static membership (KIP-345): leaving at the end would cause the rebalance that it is to spare.
         "group_instance_id": process.instance_id,
         "session_timeout_ms": process.session_timeout_ms,
