@@ -6,13 +6,10 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
-from confluent_kafka.admin._resource import ResourceType
-
 from tests.chaos.obligations import Load
 from tests.chaos.stage import Stage
 from tests.chaos.strange_ingress import DEATHS
+from tests.integration.serving import limit_topic
 
 Fault = Callable[[Stage, Load, random.Random], Awaitable[None]]
 
@@ -201,10 +198,7 @@ async def a_short_mix(stage: Stage, load: Load, chance: random.Random) -> None:
 
 def limit_raw(stage: Stage, bytes_max: int) -> None:
     """The topic's own limit, for batches as for records."""
-    client = AdminClient({"bootstrap.servers": f"127.0.0.1:{stage.node.plan.port}"})
-    entry = ConfigEntry("max.message.bytes", str(bytes_max), incremental_operation=AlterConfigOpType.SET)
-    topic = ConfigResource(ResourceType.TOPIC, f"{stage.settings.kafka.topic_prefix}raw", incremental_configs=[entry])
-    client.incremental_alter_configs([topic])[topic].result(10)
+    limit_topic(f"127.0.0.1:{stage.node.plan.port}", f"{stage.settings.kafka.topic_prefix}raw", bytes_max)
 
 
 ALL: tuple[Fault, ...] = (

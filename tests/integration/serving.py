@@ -10,6 +10,9 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
 from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
@@ -166,6 +169,14 @@ async def create_raw(settings: Settings, *, bytes_max: int | None = None) -> Non
     config = {"max.message.bytes": str(bytes_max or record_bytes_max(settings))}
     async with _admin(settings) as client:
         await client.create_topics([NewTopic(_raw(settings), settings.kafka.partitions, 1, topic_configs=config)])
+
+
+def limit_topic(bootstrap_servers: str, name: str, bytes_max: int) -> None:
+    """The topic's own limit, for batches as for records, from now on; `name` is its full one."""
+    client = AdminClient({"bootstrap.servers": bootstrap_servers})
+    entry = ConfigEntry("max.message.bytes", str(bytes_max), incremental_operation=AlterConfigOpType.SET)
+    topic = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
+    client.incremental_alter_configs([topic])[topic].result(10)
 
 
 async def take_raw_away(settings: Settings) -> None:

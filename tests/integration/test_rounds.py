@@ -1,7 +1,8 @@
-"""What a group takes with one round, on real Kafka."""
+"""What a group takes with one round, and what becomes of a round that is refused, on real Kafka."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -17,15 +18,37 @@ from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.integration.processing import PROCESS, prepared
+from tests.integration.serving import limit_topic
 
 pytestmark = pytest.mark.kafka
 
 _INTERVAL = "commit_interval_ms = 3000\n"
 _PATIENCE_S = 60.0
+_FAILED = "dropstream_process_transactions_failed_total"
 
 
 def _copied(raw: RawRecord, _seen: Seen) -> Sequence[Record]:
-    return (Record("orders", raw.key or b"", raw.value or b""),)
+    return tuple([Record(topic, raw.key or b"", raw.value or b"") for topic in ("orders", "inventory")])
+
+
+@asynccontextmanager
+async def _copying(settings: Settings, registry: CollectorRegistry) -> AsyncIterator[AIOKafkaProducer]:
+    """A group at work that copies `raw` to two topics; gives a producer for `raw`."""
+    work = Work(
+        name="deliver",
+        source="raw",
+        changelog="deliver-state",
+        new_step=lambda: _copied,
+        new_state=lambda: Seen(window_s=1, keys_max=1),
+        settings=settings,
+        metrics=ProcessMetrics(registry),
+    )
+    stopping = asyncio.Event()
+    task = asyncio.create_task(Group(work, stopping).run())
+    async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
+        yield producer
+    stopping.set()
+    await task
 
 
 async def _copies(settings: Settings, count: int) -> None:
@@ -35,29 +58,38 @@ async def _copies(settings: Settings, count: int) -> None:
             await asyncio.sleep(0.05)
 
 
+async def _limit_orders(settings: Settings, bytes_max: int) -> None:
+    name = f"{settings.kafka.topic_prefix}orders"
+    await asyncio.to_thread(limit_topic, settings.kafka.bootstrap_servers, name, bytes_max)
+
+
 async def test_what_comes_while_a_group_pauses_is_one_transaction(settings: SettingsFactory) -> None:
     """Between two rounds the client fetches once; what came after that fetch waits for no second interval."""
     mine = await prepared(settings(PROCESS + _INTERVAL, partitions=1))
-    work = Work(
-        name="deliver",
-        source="raw",
-        changelog="deliver-state",
-        new_step=lambda: _copied,
-        new_state=lambda: Seen(window_s=1, keys_max=1),
-        settings=mine,
-        metrics=ProcessMetrics(CollectorRegistry()),
-    )
-    stopping = asyncio.Event()
-    task = asyncio.create_task(Group(work, stopping).run())
-    async with AIOKafkaProducer(**producer_arguments(mine)) as producer:
+    async with _copying(mine, CollectorRegistry()) as producer:
         for number in range(11):
             await producer.send_and_wait(f"{mine.kafka.topic_prefix}raw", b"%d" % number, key=b"k")
             if number == 0:
                 await _copies(mine, 1)
             # So that the first fetch of the pause does not have them all.
             await asyncio.sleep(0.05)
-    await _copies(mine, 11)
-    stopping.set()
-    await task
+        await _copies(mine, 11)
     # One record of the input's position a transaction: the first delivery's, and that of all others.
     assert len(await read_topic(mine, "deliver-state")) == 2
+
+
+async def test_a_refused_batch_ends_its_transaction(settings: SettingsFactory) -> None:
+    """Nothing of it is committed, in no topic, and no offset; once the broker takes it, all of it is there once."""
+    mine = await prepared(settings(PROCESS, partitions=1))
+    await _limit_orders(mine, 2_000)
+    registry = CollectorRegistry()
+    async with _copying(mine, registry) as producer:
+        await producer.send_and_wait(f"{mine.kafka.topic_prefix}raw", b"x" * 5_000, key=b"k")
+        async with asyncio.timeout(_PATIENCE_S):
+            # Twice: after the first one the same delivery came again.
+            while (registry.get_sample_value(_FAILED, {"group": "deliver"}) or 0) < 2:  # noqa: ASYNC110 as above
+                await asyncio.sleep(0.05)
+        assert [await read_topic(mine, topic) for topic in ("orders", "inventory", "deliver-state")] == [[], [], []]
+        await _limit_orders(mine, 1_000_000)
+        await _copies(mine, 1)
+    assert [len(await read_topic(mine, topic)) for topic in ("orders", "inventory", "deliver-state")] == [1, 1, 1]
