@@ -8,17 +8,16 @@ import asyncio
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import DefaultPartitioner
 
 from ingest.batches import Batch, Fate, OnFate, PartitionBatches
 from ingest.limits import Hold
 from ingest.supervisor import ProducerSupervisor
 from schemas.delivery import PendingRecord
 from schemas.metrics_ingest import IngestMetrics
+from schemas.partitions import partition_of
 from schemas.settings import IngestSettings
 
 _WATCH_S = 0.5
-_partition_of = DefaultPartitioner()
 
 
 class Publisher:
@@ -82,7 +81,7 @@ class Publisher:
             self._take_over(producer)
         batches = self._of_key.get(record.key)
         if batches is None:
-            batches = self._of_key[record.key] = _partition_of(record.key, self._partitions, self._partitions)
+            batches = self._of_key[record.key] = self._partitions[partition_of(record.key, len(self._partitions))]
         batches.append(record, hold, on_fate)
 
     def _take_over(self, producer: AIOKafkaProducer) -> None:

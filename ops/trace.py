@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from aiokafka.partitioner import DefaultPartitioner
 
 from ops.reading import AtOffsets, full_name, open_reader, partitions_of
 from processors.deliver import Rules, claimed_entities
 from processors.replay import EVENT_TOPICS
 from schemas.delivery import read_record, rfc3339
+from schemas.partitions import partition_of
 from schemas.records import RawRecord
 from schemas.rejections import read_rejected
 from schemas.settings import Settings
@@ -126,12 +126,6 @@ class Life:
         """All of it, in order."""
         everything = [*self._deliveries.values(), *self._moments]
         return sorted(everything, key=lambda one: (one.at, one.raw.rpartition("/")[0], _offset(one), _rank(one)))
-
-
-def partition_of(key: bytes, count: int) -> int:
-    """The partition of `count` that Kafka's default partitioner gives the key, in Java as here."""
-    chosen: int = DefaultPartitioner()(key, list(range(count)), list(range(count)))
-    return chosen
 
 
 async def trace(settings: Settings, rules: Rules, entity: str, endpoint: str | None) -> list[Moment]:

@@ -7,21 +7,11 @@ import orjson
 import pytest
 from uuid_utils import uuid7
 
-from ops.trace import partition_of
 from tests.conftest import SettingsFactory
 from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS, deliveries, prepared, processed, put
 from tests.integration.replaying import Ended, events, program, replay_id
 
 pytestmark = pytest.mark.kafka
-
-
-def test_the_partition_is_that_of_java() -> None:
-    """Kafka's own test vectors for murmur2, as partitions of 1,000; and a key of ours."""
-    # UtilsTest.testMurmur2 of Apache Kafka: "21" -> -973932308, "foobar" -> -790332482, "a-little-bit-long-string" ->
-    # -985981536; a partition is the hash without its sign, modulo the number of partitions.
-    assert partition_of(b"21", 1_000) == (-973932308 & 0x7FFFFFFF) % 1_000
-    assert partition_of(b"foobar", 1_000) == (-790332482 & 0x7FFFFFFF) % 1_000
-    assert partition_of(b"a-little-bit-long-string", 1_000) == (-985981536 & 0x7FFFFFFF) % 1_000
 
 
 async def test_a_life_is_told_in_order(settings: SettingsFactory, tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """A key's partition is the one that Kafka's own clients give it."""
 
 import pytest
-from aiokafka.partitioner import murmur2 as their_murmur2
+from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.partitions import murmur2, partition_of
+from schemas.partitions import partition_of
 
 
 # From Kafka's own test, org.apache.kafka.common.utils.UtilsTest#testMurmur2.
@@ -20,13 +20,14 @@ from schemas.partitions import murmur2, partition_of
         (b"abc", 479470107),
     ],
 )
-def test_the_hash_is_that_of_java(data: bytes, signed: int) -> None:
-    """Java's own expectations hold; its numbers are signed."""
-    assert murmur2(data) == signed % 2**32
+def test_the_partition_is_that_of_java(data: bytes, signed: int) -> None:
+    """Java's own expectations hold; its hashes are signed, and a partition is of the hash without its sign."""
+    assert partition_of(data, 2**31) == signed & 0x7FFFFFFF
+    assert partition_of(data, 1_000) == (signed & 0x7FFFFFFF) % 1_000
 
 
-@given(st.binary(max_size=300), st.integers(min_value=1, max_value=10_000))
+@given(st.binary(max_size=300), st.integers(min_value=1, max_value=100))
 def test_the_partition_is_that_of_the_python_client(key: bytes, partitions: int) -> None:
     """What is appended to a batch lands where `send` would have put it."""
-    assert murmur2(key) == their_murmur2(key)
-    assert partition_of(key, partitions) == (their_murmur2(key) & 0x7FFFFFFF) % partitions
+    every = list(range(partitions))
+    assert partition_of(key, partitions) == DefaultPartitioner()(key, every, every)
