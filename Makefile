@@ -26,7 +26,8 @@ run: env  ## the whole system on a local Kafka, with one signed delivery per con
 
 test: env  ## every test, on a real local Kafka; REQUIRE_KAFKA=1 makes its absence a failure
 	@PYTHON=$(PYTHON) deploy/tools/fetch
-	@$(BIN)/pytest tests/unit tests/providers tests/property tests/integration
+	@$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+		tests/unit tests/providers tests/property tests/integration
 
 tools:  ## all that the tests of deploy/ use, in .dropstream/tools: parsers, promtool, and Helm by Go; REQUIRE_TOOLS=1 as above
 	@PYTHON=$(PYTHON) deploy/tools/fetch --build

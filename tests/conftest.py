@@ -1,4 +1,4 @@
-"""What tests of every level share: a real Apache Kafka, started once a session, and settings that point at it.
+"""What tests of every level share: a real Apache Kafka, one for each worker, and settings that point at it.
 
 KAFKA=host:port names a broker to use instead; then none is started. Where there is no real Kafka, the tests that need
 it are skipped by name, or fail with REQUIRE_KAFKA=1.
@@ -32,8 +32,9 @@ hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
 _KAFKA_FIXTURES = {"kafka", "cluster", "kafka_runtime"}
-# Sessions beside each other look in different places first.
-_PORTS_FROM = 22_000 + os.getpid() % 1_000 * 8
+# Sessions beside each other look in different places first, and so do the workers of one (pytest-xdist: gw0, gw1, ...).
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS_FROM = 22_000 + (os.getpid() % 64 + 64 * (_WORKER % 4)) * 32
 
 
 @dataclass(frozen=True, slots=True)

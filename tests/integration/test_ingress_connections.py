@@ -1,6 +1,7 @@
 """How long a stranger may hold a connection, and how many there may be; raw sockets against a running ingress."""
 
 import asyncio
+import gc
 import socket
 import time
 from contextlib import AsyncExitStack
@@ -29,6 +30,18 @@ async def trickle(client: RawClient, content: bytes, *, every_s: float) -> None:
     for byte in content:
         await client.send(bytes([byte]))
         await asyncio.sleep(every_s)
+
+
+def listener(port: int) -> socket.socket:
+    """This process's own socket that listens there."""
+    return next(
+        one
+        for one in gc.get_objects()
+        if type(one) is socket.socket
+        and one.fileno() >= 0
+        and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        and one.getsockname()[1] == port
+    )
 
 
 async def test_who_says_nothing_is_closed(settings: SettingsFactory) -> None:
@@ -96,6 +109,8 @@ async def test_a_body_at_a_fair_rate_is_taken(settings: SettingsFactory) -> None
 async def test_who_does_not_read_is_closed(settings: SettingsFactory) -> None:
     """A client that asks on and on and reads no answer is cut off, before its answers fill our memory."""
     async with ready(settings, "answer_timeout_ms = 400") as running:
+        # Connections have the buffers of the socket that they came through; large ones take thousands of answers.
+        listener(running.port).setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
         line = socket.socket()
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         line.setblocking(False)
