@@ -23,7 +23,9 @@ _NAME = struct.Struct(">q")
 _HASH_BYTES = 16
 _DIGEST_BYTES = 8
 _SECONDS_MAX = 2**32 - 1
-_STEP_MAX_S = 3_600
+# Stream time is the smallest of so many receipts in a row, so that no wrong clock moves it. The price: a bucket is
+# forgotten so many buckets late.
+_WITNESSES = 64
 
 
 class Kind(StrEnum):
@@ -52,8 +54,9 @@ class Sighting:
 class Seen:
     """The keys of one partition within `window_s`, at most `keys_max`; a `State`.
 
-    The keys of one transaction are a bucket: one changelog record, named by the raw offset of its first key, and
-    forgotten together, the oldest first.
+    A verdict compares the times of two receipts, however much else came between them, or did not. Stream time only says
+    what may be forgotten. The keys of one transaction are a bucket: one changelog record, named by the raw offset of
+    its first key, and forgotten together, the oldest first.
     """
 
     window_s: int
@@ -61,12 +64,12 @@ class Seen:
     evicted: int = 0
     _memory: dict[bytes, bytes] = field(default_factory=dict)
     _order: deque[bytes] = field(default_factory=deque)  # The hashes, the oldest first.
-    # Of the buckets, in the same order. Two columns, for a quiet partition has a bucket for every key.
+    # Of the buckets, in the same order. Columns, for a quiet partition has a bucket for every key.
     _names: deque[int] = field(default_factory=deque)
     _sizes: deque[int] = field(default_factory=deque)
+    _times_s: deque[int] = field(default_factory=deque)  # Stream time once the bucket was there; 0 before there is one.
+    _receipts_s: deque[int] = field(default_factory=lambda: deque(maxlen=_WITNESSES))
     _overlay: dict[bytes, bytes] = field(default_factory=dict)
-    _clock_s: int = 0  # Stream time: what the receipts seen so far tell.
-    _clock_committed_s: int = 0
 
     @property
     def entries(self) -> int:
@@ -76,10 +79,8 @@ class Seen:
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
         """What the delivery is; the time is that of receipt, so that a replay judges the same."""
         received_s = min(max(received_s, 0), _SECONDS_MAX)
-        self._let_pass(received_s)
         digest = _digest(body)
-        # No later than stream time: a wrong clock's key would outstay all others.
-        entry = _SIGHTING.pack(digest, offset, min(received_s, self._clock_s))
+        entry = _SIGHTING.pack(digest, offset, received_s)
         key = _hash(endpoint, natural_key)
         found = self._look_up(key, received_s)
         if found is not None and found[0] == digest:
@@ -116,7 +117,6 @@ class Seen:
                 self._forget_oldest()
         elif not self._names or name > self._names[-1]:  # Offsets only grow: another one is known already.
             self._add_bucket(name, {entry[0]: _SIGHTING.pack(*entry[1:]) for entry in _ENTRY.iter_unpack(value)})
-            self._clock_committed_s = self._clock_s
 
     def changes(self) -> Sequence[Change]:
         """The new keys as one bucket, and tombstones for the buckets whose time or room is over."""
@@ -130,23 +130,15 @@ class Seen:
     def commit(self) -> None:
         """Moves the overlay into memory and forgets the outdated buckets."""
         for _ in range(self._outdated_count()):
-            in_time = self._youngest_s(self._sizes[0] - 1) >= self._clock_s - self.window_s
-            self.evicted += self._sizes[0] if in_time else 0
+            self.evicted += 0 if self._is_past(0) else self._sizes[0]
             self._forget_oldest()
         if self._overlay:
             self._add_bucket(self._overlay_name(), self._overlay)
             self._overlay = {}
-        self._clock_committed_s = self._clock_s
 
     def roll_back(self) -> None:
         """Forgets the overlay."""
         self._overlay = {}
-        self._clock_s = self._clock_committed_s
-
-    def _let_pass(self, received_s: int) -> None:
-        """Moves stream time on, in one step by an hour at most: one wrong clock must not end every window."""
-        if received_s > self._clock_s:
-            self._clock_s = min(received_s, self._clock_s + _STEP_MAX_S) if self._clock_s else received_s
 
     def _look_up(self, key: bytes, received_s: int) -> tuple[bytes, int] | None:
         """Body digest and offset of the key's first try, where that lies within the window."""
@@ -163,29 +155,36 @@ class Seen:
     def _outdated_count(self) -> int:
         """How many of the oldest buckets are past the window, or too many."""
         count = len(self._memory) + len(self._overlay)
-        outdated = passed = 0
+        outdated = 0
         for size in self._sizes:
-            passed += size
-            if self._youngest_s(passed - 1) >= self._clock_s - self.window_s and count <= self.keys_max:
+            if count <= self.keys_max and not self._is_past(outdated):
                 break
             count -= size
             outdated += 1
         return outdated
 
-    def _youngest_s(self, index: int) -> int:
-        """When the key at this place in the order was received."""
-        received_s: int = _SIGHTING.unpack(self._memory[self._order[index]])[2]
-        return received_s
+    def _is_past(self, number: int) -> bool:
+        """Whether no receipt that may still come is within the window of this bucket's.
+
+        Its own clock may have been wrong. So its time is what stream time was when there had been enough receipts
+        behind it, which is later than it and never too early.
+        """
+        witnessed = number + _WITNESSES
+        return witnessed < len(self._times_s) and self._times_s[-1] - self._times_s[witnessed] > self.window_s
 
     def _add_bucket(self, name: int, sightings: dict[bytes, bytes]) -> None:
         self._memory.update(sightings)
         self._order.extend(sightings)
         self._names.append(name)
         self._sizes.append(len(sightings))
-        self._let_pass(_SIGHTING.unpack(next(reversed(sightings.values())))[2])
+        self._receipts_s.extend(map(_received_of, sightings.values()))
+        before_s = self._times_s[-1] if self._times_s else 0
+        enough = len(self._receipts_s) == _WITNESSES
+        self._times_s.append(max(before_s, min(self._receipts_s)) if enough else 0)
 
     def _forget_oldest(self) -> None:
         self._names.popleft()
+        self._times_s.popleft()
         for _ in range(self._sizes.popleft()):
             key = self._order.popleft()
             # A key that was remembered anew after its window belongs to a younger bucket.
@@ -209,6 +208,11 @@ def _digest(body: bytes) -> bytes:
 def _offset_of(packed: bytes) -> int:
     offset: int = _SIGHTING.unpack(packed)[1]
     return offset
+
+
+def _received_of(packed: bytes) -> int:
+    received_s: int = _SIGHTING.unpack(packed)[2]
+    return received_s
 
 
 def _hash(endpoint: str, natural_key: str) -> bytes:
