@@ -79,7 +79,7 @@ class Ledger:
         """A delivery of the range."""
         place = (record.position.partition, record.position.offset)
         self._digest_of[place] = _digest(record.value)
-        self._id_of[place] = dict(record.headers).get("dropstream-delivery", b"")
+        self._id_of[place] = dict(record.headers).get("dropstream-delivery") or b""
 
     def take_event(self, topic: str, record: RawRecord) -> None:
         """A record of a domain topic, or of a replay's own; one whose delivery is outside the range does not count."""
@@ -105,7 +105,7 @@ class Ledger:
 
     def take_other(self, topic: str, record: RawRecord) -> None:
         """A record of `rejected` or `duplicates`."""
-        place = self._place_of(dict(record.headers).get("dropstream-raw", b"").decode(errors="replace"))
+        place = self._place_of((dict(record.headers).get("dropstream-raw") or b"").decode(errors="replace"))
         if place is None or place not in self._digest_of:
             return
         self._count(topic, topic, place, f"{topic} {self._name(place)}")

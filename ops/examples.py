@@ -53,7 +53,8 @@ def _records(providers: Mapping[str, Provider]) -> Iterator[Record]:
     for story in _stories(providers):
         seen = Seen(window_s=432_000, keys_max=1_000)
         for raw in _raw_records(story, first_offset=offset):
-            yield Record("raw", raw.key or b"", raw.value or b"", raw.headers)
+            headers = tuple((name, value or b"") for name, value in raw.headers)
+            yield Record("raw", raw.key or b"", raw.value or b"", headers)
             yield from deliver(raw, rules, seen)
         offset += len(story)
     yield from _gaps(providers, rules)

@@ -105,7 +105,7 @@ class Task:
 
 def endpoint_of(raw: RawRecord) -> str:
     """The endpoint that a raw record says it came to; empty where it does not."""
-    return next((value.decode("utf-8", "replace") for name, value in raw.headers if name == "dropstream-endpoint"), "")
+    return (dict(raw.headers).get("dropstream-endpoint") or b"").decode("utf-8", "replace")
 
 
 def replay_step(raw: RawRecord, state: Replaying, task: Task) -> Sequence[Record]:

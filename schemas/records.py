@@ -6,6 +6,8 @@
 from schemas.messages import message
 
 Headers = tuple[tuple[str, bytes], ...]
+# As another producer may have written them: Kafka lets a header have no value.
+AnyHeaders = tuple[tuple[str, bytes | None], ...]
 
 # Lengths, offsets and times around the contents, and the head of the batch: Kafka's record format v2, rounded up.
 _HEADER_BYTES = 10
@@ -34,12 +36,12 @@ def read_position(text: str) -> Position | None:
 
 @message(frozen=True, slots=True)
 class RawRecord:
-    """A record of `raw` as it was read; `key` and `value` are None only where another producer wrote it."""
+    """A record of `raw` as it was read; its key and values are None only where another producer wrote it."""
 
     position: Position
     key: bytes | None
     value: bytes | None
-    headers: Headers
+    headers: AnyHeaders
     timestamp_ms: int
 
 

@@ -37,15 +37,16 @@ class Rejection:
 def rejected_record(raw: RawRecord, why: Rejection, bytes_max: int) -> Record:
     """The record of `rejected`: the raw record unchanged, then reason, detail and where it came from.
 
-    Where that would outgrow `bytes_max` (only what another producer wrote to `raw` can), the record is the reason and
-    the place alone: one that cannot be written would be tried for ever.
+    Only another producer writes a header without a value, which gets an empty one, or what would outgrow `bytes_max`:
+    then the record is the reason and the place alone, for one that cannot be written would be tried for ever.
     """
     ours = (
         ("dropstream-reason", why.reason.encode()),
         ("dropstream-detail", why.detail.encode()),
         ("dropstream-raw", str(raw.position).encode()),
     )
-    whole = Record("rejected", raw.key or b"", raw.value or b"", (*raw.headers, *ours))
+    theirs = [(name, value or b"") for name, value in raw.headers]
+    whole = Record("rejected", raw.key or b"", raw.value or b"", (*theirs, *ours))
     return whole if whole.bytes_count <= bytes_max else Record("rejected", b"", b"", ours)
 
 

@@ -7,9 +7,11 @@ import pytest
 
 from processors.deliver import Rules, deliver
 from processors.provider import discover
+from processors.replay import endpoint_of
 from schemas.configuration import Context, read_configuration
 from schemas.delivery import Delivery, read_record, record_headers
 from schemas.records import Position, RawRecord, Record
+from schemas.rejections import read_rejected
 from schemas.topics import record_bytes_max
 from tests.providers.outcomes import header, nothing_seen
 
@@ -107,6 +109,19 @@ def test_a_record_that_cannot_be_copied_is_named() -> None:
     assert record.value == b""
     assert header(record, "dropstream-raw") == "raw/3/9"
     assert header(record, "dropstream-reason") == "endpoint_unknown"
+
+
+@pytest.mark.parametrize("name", ["anything", "dropstream-endpoint", "dropstream-delivery", "traceparent"])
+def test_a_header_without_a_value_stops_nothing(name: str) -> None:
+    """Kafka lets another producer write one; its record is rejected, can be read again, and is of no endpoint."""
+    headers = (("dropstream-endpoint", b"dreamship"), (name, None))
+    raw = RawRecord(Position("raw", 3, 9), None, None, headers, 0)
+    (record,) = deliver(raw, RULES, nothing_seen())
+    assert (record.topic, record.headers[:2]) == ("rejected", (headers[0], (name, b"")))
+    found = read_rejected(RawRecord(raw.position, record.key, record.value, record.headers, 0))
+    assert found is not None
+    named = "" if name == "dropstream-endpoint" else "dreamship"
+    assert endpoint_of(raw) == endpoint_of(found[0]) == read_record(raw).endpoint == named
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "nonsense", ""])
