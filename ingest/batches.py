@@ -12,7 +12,7 @@ from enum import Enum, auto
 from functools import partial
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ingest.limits import Hold
@@ -86,7 +86,7 @@ class PartitionBatches:
     """Batches for one partition through one producer, which keeps their order.
 
     `settled` is told of every batch that the client had, with its error; `overdue` of every one that it still has when
-    the first record's deadline is over. Those that wait have been told by then.
+    the first record's deadline is over. Those that wait have been told by then. Both may be told of it after `abandon`.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class PartitionBatches:
         self._overdue = overdue
         self._settled = settled
         self._loop = asyncio.get_running_loop()
-        self._ready: deque[Batch] = deque()
+        self._ready: deque[Batch] = deque()  # Not with the client; the first one may be at its door.
         self._open: Batch | None = None
         self._submitting: asyncio.Task[None] | None = None
 
@@ -128,19 +128,33 @@ class PartitionBatches:
             self._submitting = self._loop.create_task(self._submit())
         return batch
 
+    def abandon(self) -> None:
+        """Gives the client nothing more, and settles what it has not; nothing may be appended any more.
+
+        What waits at its door would wait for ever where the client is closed meanwhile. What it has is settled once it
+        is done with that, at the latest as it is closed.
+        """
+        if self._submitting is not None:
+            self._submitting.cancel()
+        self._open = None
+        while self._ready:
+            self._settle(self._ready.popleft(), asyncio.CancelledError())
+
     async def _submit(self) -> None:
         """Gives the client batch after batch, until none is left; it takes one when the one before is on its way."""
         try:
             while self._ready:
-                batch = self._ready.popleft()
+                batch = self._ready[0]
                 batch.submitted = True
                 try:
                     written = await self._producer.send_batch(batch.builder, self._topic, partition=self._partition)
-                except (KafkaError, TimeoutError) as error:
+                except Exception as error:  # noqa: BLE001 `settled` judges it; nobody else would settle the batch
+                    self._ready.popleft()
                     if batch is self._open:
                         self._open = None
                     self._settle(batch, error)
                 else:
+                    self._ready.popleft()
                     written.add_done_callback(partial(self._written, batch))
         finally:
             self._submitting = None

@@ -4,6 +4,7 @@ Every wait has a deadline of ours, for aiokafka's own have none while the cluste
 """
 
 import asyncio
+from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -30,11 +31,11 @@ class Publisher:
         self._metrics = metrics
         self._log = structlog.get_logger("ingest")
         self._now = asyncio.get_running_loop().time
-        self._overdue: set[Batch] = set()  # Past the deadline, and the client still tries to write them.
+        self._overdue: set[Batch] = set()  # Past the deadline, and this producer still tries to write them.
         self._overdue_since = 0.0
         self._acknowledged_at = 0.0
         self._producer: AIOKafkaProducer | None = None
-        # Of this producer: its partitions, and where keys belong as long as there are so many.
+        # Of this producer: its partitions, none without it, and where keys belong as long as there are so many.
         self._partitions: list[PartitionBatches] = []
         self._of_key: dict[bytes, PartitionBatches] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -42,7 +43,7 @@ class Publisher:
     @property
     def connected(self) -> bool:
         """Whether Kafka takes records in time: there is a producer, and nothing given to it is overdue."""
-        return self._supervisor.producer is not None and not self._overdue
+        return bool(self._partitions) and not self._overdue
 
     @property
     def broken(self) -> bool:
@@ -51,14 +52,17 @@ class Publisher:
 
     def start(self) -> None:
         """Begins to connect, and returns at once."""
-        self._supervisor.start()
+        self._supervisor.start(self._take_over)
         self._watching = asyncio.create_task(self._watch(), name="watch the producer")
 
     async def stop(self, *, within_s: float) -> None:
         """Writes what was taken for up to `within_s` seconds; what is left fails, and was not answered for its sake."""
         if self._watching is not None:
             self._watching.cancel()
+        left = self._let_go()
         await self._supervisor.stop(within_s=within_s)
+        for batches in left:
+            batches.abandon()
 
     async def publish(self, record: PendingRecord, hold: Hold) -> Fate:
         """What became of the record, known within `ingest.kafka_deadline_ms`; as `begin`."""
@@ -72,36 +76,57 @@ class Publisher:
         After `UNKNOWN` it may still be written: the client does not give a record back. `hold` is taken over, and
         released when the client is done with the record, whenever that is; never before `on_fate` was called.
         """
-        producer = self._supervisor.producer
-        if producer is None:
+        partitions = self._partitions
+        if not partitions:
             on_fate(Fate.UNKNOWN)
             hold.release()
             return
-        if producer is not self._producer:
-            self._take_over(producer)
         batches = self._of_key.get(record.key)
         if batches is None:
-            batches = self._of_key[record.key] = self._partitions[partition_of(record.key, len(self._partitions))]
+            batches = self._of_key[record.key] = partitions[partition_of(record.key, len(partitions))]
         batches.append(record, hold, on_fate)
 
     def _take_over(self, producer: AIOKafkaProducer) -> None:
-        """What the producer before it still had fails as that one is closed."""
-        topic = self._supervisor.topic
         self._producer = producer
-        self._partitions = [
-            PartitionBatches(
-                producer,
-                topic,
-                number,
-                deadline_s=self._deadline_s,
-                overdue=self._mark_overdue,
-                settled=self._settle,
-            )
-            for number in sorted(_partitions(producer, topic))
-        ]
-        self._of_key = {}
+        self._follow(producer)
 
-    def _settle(self, batch: Batch, error: BaseException | None) -> None:
+    def _follow(self, producer: AIOKafkaProducer) -> None:
+        """Batches for as many partitions as are known; where none is, the topic may come back as it was."""
+        count = len(producer.client.cluster.partitions_for_topic(self._supervisor.topic) or ())
+        if count in {0, len(self._partitions)}:
+            return
+        kept, gone = self._partitions[:count], self._partitions[count:]
+        self._partitions = kept + [self._batches(producer, number) for number in range(len(kept), count)]
+        self._of_key = {}
+        for batches in gone:
+            batches.abandon()
+
+    def _batches(self, producer: AIOKafkaProducer, partition: int) -> PartitionBatches:
+        return PartitionBatches(
+            producer,
+            self._supervisor.topic,
+            partition,
+            deadline_s=self._deadline_s,
+            overdue=partial(self._mark_overdue, producer),
+            settled=partial(self._settle, producer),
+        )
+
+    def _let_go(self) -> list[PartitionBatches]:
+        """From now on there is no producer; what the last one had is the caller's to give up."""
+        left, self._partitions = self._partitions, []
+        self._of_key = {}
+        self._overdue.clear()
+        self._producer = None
+        return left
+
+    def _replace(self, reason: str) -> None:
+        """What the client has fails as it is closed; what waits before it, and may wait for ever, fails now."""
+        left = self._let_go()
+        self._supervisor.replace(reason)
+        for batches in left:
+            batches.abandon()
+
+    def _settle(self, producer: AIOKafkaProducer, batch: Batch, error: BaseException | None) -> None:
         if batch in self._overdue:
             self._overdue.discard(batch)
             if not self._overdue:
@@ -111,10 +136,12 @@ class Publisher:
             self._metrics.acknowledge_seconds.observe(self._acknowledged_at - batch.began_at)
             return
         self._metrics.write_failures.labels(type(error).__name__).inc()
-        if isinstance(error, KafkaError) and not error.retriable:
-            self._supervisor.replace("refused")
+        if producer is self._producer and _is_final(error):
+            self._replace("refused")
 
-    def _mark_overdue(self, batch: Batch) -> None:
+    def _mark_overdue(self, producer: AIOKafkaProducer, batch: Batch) -> None:
+        if producer is not self._producer:
+            return
         if not self._overdue:
             self._overdue_since = self._now()
             self._log.warning("kafka_overdue", deadline_s=self._deadline_s)
@@ -128,14 +155,13 @@ class Publisher:
         while True:
             await asyncio.sleep(_WATCH_S)
             if self._overdue and self._now() - max(self._overdue_since, self._acknowledged_at) > self._hung_s:
-                self._supervisor.replace("hung")
-            producer = self._producer
-            if producer is not None and producer is self._supervisor.producer:
-                known = _partitions(producer, self._supervisor.topic)
-                if known and len(known) != len(self._partitions):
-                    self._take_over(producer)
+                self._replace("hung")
+            elif self._producer is not None:
+                self._follow(self._producer)
 
 
-def _partitions(producer: AIOKafkaProducer, topic: str) -> set[int]:
-    found: set[int] = producer.client.cluster.partitions_for_topic(topic) or set()
-    return found
+def _is_final(error: BaseException) -> bool:
+    """Whether the producer is of no use after it: a refusal for good, or a fault of the client's own."""
+    if isinstance(error, KafkaError):
+        return not error.retriable
+    return not isinstance(error, (TimeoutError, asyncio.CancelledError))

@@ -164,11 +164,12 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def create_raw(settings: Settings, *, bytes_max: int | None = None) -> None:
-    """The topic `raw`, empty; `bytes_max` is the topic's own limit where it is not that of the settings."""
+async def create_raw(settings: Settings, *, bytes_max: int | None = None, partitions: int | None = None) -> None:
+    """The topic `raw`, empty; `bytes_max` and `partitions` are its own where they are not those of the settings."""
     config = {"max.message.bytes": str(bytes_max or record_bytes_max(settings))}
     async with _admin(settings) as client:
-        await client.create_topics([NewTopic(_raw(settings), settings.kafka.partitions, 1, topic_configs=config)])
+        count = partitions or settings.kafka.partitions
+        await client.create_topics([NewTopic(_raw(settings), count, 1, topic_configs=config)])
 
 
 def limit_topic(bootstrap_servers: str, name: str, bytes_max: int) -> None:

@@ -27,6 +27,12 @@ async def deliver(running: Serving, *bodies: bytes, endpoint: str = "acme") -> l
     return [(await running.ask(post(f"/webhooks/{endpoint}", body))).status for body in bodies]
 
 
+def replaced(running: Serving, reason: str) -> float:
+    """How many producers were given up for this reason so far."""
+    name = "dropstream_ingest_producers_replaced_total"
+    return running.registry.get_sample_value(name, {"reason": reason}) or 0.0
+
+
 async def test_without_kafka_it_starts_and_answers_200(settings: SettingsFactory, tmp_path: Path) -> None:
     """No broker at all: 200 from the disk at once, ready, and the figures say what waits."""
     mine = serving_settings(settings, bootstrap_servers=NOWHERE, spool=tmp_path / "spool")
@@ -99,18 +105,55 @@ async def test_a_frozen_broker_costs_one_deadline_and_its_producer(
         assert await deliver(running, b"before") == [200]
         broker.nodes[0].freeze()
         assert await deliver(running, b"1", b"2", b"3") == [200, 200, 200]
-
-        def replaced() -> bool:
-            labels = {"reason": "hung"}
-            count = running.registry.get_sample_value("dropstream_ingest_producers_replaced_total", labels)
-            return bool(count)
-
-        await until(replaced)
+        await until(lambda: replaced(running, "hung") > 0)
         broker.nodes[0].thaw()
         await until(lambda: not running.ingress.storage.figures().deliveries)
         assert await deliver(running, b"after") == [200]
         records = await read_raw(mine, 5)
     assert list(dict.fromkeys(record.value for record in records)) == [b"before", b"1", b"2", b"3", b"after"]
+
+
+async def test_raw_away_for_long_costs_a_producer_and_no_restart(settings: SettingsFactory, tmp_path: Path) -> None:
+    """What the client would keep for ever is given up, and once the topic is back deliveries go to Kafka again."""
+    mine = serving_settings(settings, "kafka_deadline_ms = 1_000\nproducer_hung_ms = 1_000", spool=tmp_path / "spool")
+    await create_raw(mine)
+    async with serving(mine) as running, asyncio.TaskGroup() as sending:
+        assert await deliver(running, b"before") == [200]
+        await take_raw_away(mine)
+        # The first ones go to a broker that knows no topic, the later ones wait in the client until it is known.
+        for number in range(12):
+            sending.create_task(deliver(running, b"%d" % number))
+            await asyncio.sleep(0.05)
+        await until(lambda: replaced(running, "hung") == 1)
+        await until(lambda: running.ingress.budget.held_bytes == 0)
+        assert await deliver(running, b"meanwhile") == [200]
+        await create_raw(mine)
+        await until(lambda: not running.ingress.storage.figures().deliveries)
+        assert await deliver(running, b"after") == [200]
+        assert (running.requests("acme", "stored"), running.requests("acme", "spooled")) == (2, 13)
+        records = await read_raw(mine, 14)
+    assert {record.value for record in records} == {b"%d" % number for number in range(12)} | {b"meanwhile", b"after"}
+
+
+async def test_raw_back_with_fewer_partitions_is_used(settings: SettingsFactory, tmp_path: Path) -> None:
+    """What the client waited to send to a partition that is gone is in the spool, and goes where its key is now."""
+    mine = serving_settings(settings, "kafka_deadline_ms = 1_000\nproducer_hung_ms = 3_000", spool=tmp_path / "spool")
+    await create_raw(mine)
+    async with serving(mine) as running, asyncio.TaskGroup() as sending:
+        await take_raw_away(mine)
+        for number in range(20):
+            sending.create_task(deliver(running, b"%d" % number, endpoint="laned"))
+            await asyncio.sleep(0.05)
+        await create_raw(mine, partitions=1)
+        await until(lambda: running.requests("laned", "stored") + running.requests("laned", "spooled") == 20)
+        await until(lambda: not running.ingress.storage.figures().deliveries and running.ingress.publisher.connected)
+        assert running.ingress.budget.held_bytes == 0
+        stored = running.requests("laned", "stored")
+        assert await deliver(running, b"a", b"b", b"c", endpoint="laned") == [200, 200, 200]
+        assert running.requests("laned", "stored") == stored + 3
+        narrow = mine.model_copy(update={"kafka": mine.kafka.model_copy(update={"partitions": 1})})
+        records = await read_raw(narrow, 23)
+    assert {record.value for record in records} == {b"%d" % number for number in range(20)} | {b"a", b"b", b"c"}
 
 
 async def test_a_delivery_that_kafka_refuses_blocks_nobody(settings: SettingsFactory, tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""The publisher without anything to publish to."""
+
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaProducer
+from prometheus_client import CollectorRegistry
+
+from ingest.batches import Fate
+from ingest.limits import ByteBudget, Hold
+from ingest.publisher import Publisher
+from ingest.supervisor import ProducerSupervisor
+from schemas.delivery import PendingRecord
+from schemas.metrics_ingest import IngestMetrics
+from tests.conftest import SettingsFactory
+
+_RECORD = PendingRecord("acme", b"acme", b"{}", [], 1_774_747_800_000)
+
+
+class _Blind(ProducerSupervisor):
+    """Connected at once, with a producer to which no partition of `raw` is known."""
+
+    def start(self, connected: Callable[[AIOKafkaProducer], None]) -> None:
+        self.producer = AIOKafkaProducer()
+        connected(self.producer)
+
+
+async def test_without_a_partition_there_is_no_producer(settings: SettingsFactory) -> None:
+    """What is published is told `UNKNOWN` at once, and nothing is held for it."""
+    mine, metrics = settings(bootstrap_servers="127.0.0.1:1"), IngestMetrics(CollectorRegistry())
+    supervisor = _Blind(mine, metrics=metrics)
+    publisher = Publisher(mine.ingest, supervisor=supervisor, metrics=metrics)
+    publisher.start()
+    budget, fates = ByteBudget(1_000), list[Fate]()
+    hold = Hold(budget)
+    hold.grow(10)
+    assert not publisher.connected
+    publisher.begin(_RECORD, hold, fates.append)
+    assert (fates, budget.held_bytes) == ([Fate.UNKNOWN], 0)
+    await publisher.stop(within_s=0)
