@@ -85,8 +85,9 @@ class Batch:
 class PartitionBatches:
     """Batches for one partition through one producer, which keeps their order.
 
-    `settled` is told of every batch that the client had, with its error; `overdue` of every one that it still has when
-    the first record's deadline is over. Those that wait have been told by then. Both may be told of it after `abandon`.
+    `settled` is told of every batch that the client had, or that `abandon` found waiting, with its error; `overdue` of
+    every one that the client still has when the first record's deadline is over. Those that wait have been told by
+    then. Either may come after `abandon`, of what the client had.
     """
 
     def __init__(

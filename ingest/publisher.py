@@ -135,7 +135,7 @@ class Publisher:
             self._acknowledged_at = self._now()
             self._metrics.acknowledge_seconds.observe(self._acknowledged_at - batch.began_at)
             return
-        self._metrics.write_failures.labels(type(error).__name__).inc()
+        self._metrics.write_failures.labels(type(error).__name__).inc(batch.builder.record_count())
         if producer is self._producer and _is_final(error):
             self._replace("refused")
 

@@ -62,13 +62,13 @@ class IngestMetrics:
         registry.register(self.answers)
         self.acknowledge_seconds = Histogram(
             "dropstream_ingest_acknowledge_seconds",
-            "From handing a delivery to the Kafka client until all in-sync replicas have it, late ones included.",
+            "From the beginning of a batch of deliveries until all in-sync replicas have it, late ones included.",
             buckets=_SECONDS,
             registry=registry,
         )
         self.write_failures = Counter(
             "dropstream_ingest_write_failures",
-            "Deliveries that the Kafka client gave up, by its error.",
+            "Deliveries that the Kafka client gave up, by its error; one that fails again from the spool counts again.",
             ("error",),
             registry=registry,
         )

@@ -11,7 +11,10 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 
+from ingest.batches import Fate
+from ingest.limits import ByteBudget, Hold
 from ops.admin import admin
+from schemas.delivery import PendingRecord
 from schemas.errors import DropstreamError
 from tests.conftest import SettingsFactory
 from tests.integration.raw_http import RawClient, post
@@ -178,3 +181,16 @@ async def test_a_batch_that_kafka_refuses_does_not_stop_the_next(settings: Setti
         await until(lambda: running.ingress.health().ready)
         assert (await running.ask(post("/webhooks/acme", b"after"))).status == 200
         assert [record.value for record in await read_raw(mine, 2)] == [b"before", b"after"]
+
+
+async def test_a_batch_that_is_given_up_counts_by_its_deliveries(settings: SettingsFactory) -> None:
+    """Two that are too large for the topic only together are two write failures, of one batch."""
+    mine = serving_settings(settings)
+    await create_raw(mine, bytes_max=200_000)
+    record = PendingRecord("acme", b"acme", bytes(120_000), [], time.time_ns() // 1_000_000)
+    async with serving(mine) as running:
+        publisher, budget = running.ingress.publisher, ByteBudget(0)
+        fates = await asyncio.gather(*(publisher.publish(record, Hold(budget)) for _ in range(2)))
+        labels = {"error": "MessageSizeTooLargeError"}
+        assert fates == [Fate.REFUSED, Fate.REFUSED]
+        assert running.registry.get_sample_value("dropstream_ingest_write_failures_total", labels) == 2
