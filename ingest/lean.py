@@ -19,7 +19,7 @@ from ingest.whole_requests import RequestReader, WholeRequest
 if TYPE_CHECKING:
     from ingest.connections import ConnectionServer
 
-# Of what comes while a request is handled, so much is read; the rest waits where it is.
+# Of what comes while a request is handled, or answers are not read, so much is read; the rest waits where it is.
 _HELD_BYTES_MAX = 65_536
 
 OnAnswer = Callable[[Answer], None]
@@ -69,9 +69,9 @@ class LeanConnection(BaseProtocol):
         self._server.lost(self)
 
     def data_received(self, data: bytes) -> None:
-        """One read; while a request is handled, what comes is for later, and not much of it is read."""
+        """One read; while a request is handled or answers are not read, what comes is for later, and little is read."""
         self.heard = True
-        if self._busy:
+        if self._busy or self._paused:
             self._held += data
             # What is left unread when a connection is closed would take its last answer away.
             if len(self._held) > _HELD_BYTES_MAX:
@@ -82,6 +82,12 @@ class LeanConnection(BaseProtocol):
         if request is None or not self._receiver.begin(request, peer=self._peer, on_answer=self._answered):
             self._busy = False
             self._hand_over(data)
+
+    def resume_writing(self) -> None:
+        """Its answers are read again."""
+        super().resume_writing()
+        if self._held and not self._busy:
+            self._go_on()
 
     def look(self, now: float) -> None:
         """Ends what is silent, idle, or does not read its answers."""
@@ -112,11 +118,14 @@ class LeanConnection(BaseProtocol):
             return
         transport.write(wire(answer, date=rfc822_formatted_time()))
         if self._held:
-            held, self._held = self._held, b""
-            self._resume_transport_reading()
-            self.data_received(held)
+            self._go_on()
         elif self._server.closing:
             transport.close()
+
+    def _go_on(self) -> None:
+        held, self._held = self._held, b""
+        self._resume_transport_reading()
+        self.data_received(held)
 
     def _hand_over(self, data: bytes) -> None:
         """The full connection takes the place of this one, and begins with these bytes."""

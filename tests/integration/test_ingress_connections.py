@@ -1,8 +1,6 @@
 """How long a stranger may hold a connection, and how many there may be; raw sockets against a running ingress."""
 
 import asyncio
-import gc
-import socket
 import time
 from contextlib import AsyncExitStack
 
@@ -30,18 +28,6 @@ async def trickle(client: RawClient, content: bytes, *, every_s: float) -> None:
     for byte in content:
         await client.send(bytes([byte]))
         await asyncio.sleep(every_s)
-
-
-def listener(port: int) -> socket.socket:
-    """This process's own socket that listens there."""
-    return next(
-        one
-        for one in gc.get_objects()
-        if type(one) is socket.socket
-        and one.fileno() >= 0
-        and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        and one.getsockname()[1] == port
-    )
 
 
 async def test_who_says_nothing_is_closed(settings: SettingsFactory) -> None:
@@ -104,27 +90,6 @@ async def test_a_body_at_a_fair_rate_is_taken(settings: SettingsFactory) -> None
             await asyncio.sleep(0.1)
         assert (await client.answer()).status == 200
         assert await running.bodies() == [bytes(1_200), b"the last"]
-
-
-async def test_who_does_not_read_is_closed(settings: SettingsFactory) -> None:
-    """A client that asks on and on and reads no answer is cut off, before its answers fill our memory."""
-    async with ready(settings, "answer_timeout_ms = 400") as running:
-        # Connections have the buffers of the socket that they came through; large ones take thousands of answers.
-        listener(running.port).setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-        line = socket.socket()
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        line.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(line, ("127.0.0.1", running.port))
-        with line:
-            try:
-                async with asyncio.timeout(30):
-                    while running.closed("answer_unread") == 0:
-                        await loop.sock_sendall(line, b"GET /webhooks/acme HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
-            except ConnectionError:
-                pass
-            await until(lambda: running.closed("answer_unread") == 1)
-        assert (await running.ask(_GOOD)).status == 200
 
 
 async def test_who_was_refused_and_left_costs_nothing_more(settings: SettingsFactory) -> None:
