@@ -123,9 +123,12 @@ async def test_stopping_has_an_end(settings: SettingsFactory) -> None:
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(serving(mine))
         await take_raw_away(mine)
-        async with RawClient(running.port) as client:
+        async with RawClient(running.port) as client, RawClient(running.port) as later:
             await client.send(post("/webhooks/acme", b"waiting"))
             await until(lambda: running.ingress.receiver.in_progress == 1)
+            await asyncio.sleep(0.5)  # By now the client knows no topic, and takes nothing until it does.
+            await later.send(post("/webhooks/acme", b"waiting before the client"))
+            await until(lambda: running.ingress.receiver.in_progress == 2)
             began_at = time.monotonic()
             await stack.pop_all().aclose()
             assert time.monotonic() - began_at < 4
