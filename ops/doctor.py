@@ -97,6 +97,14 @@ def _examine_clock() -> Sequence[Finding]:
 
 def examine_disk(spool: Path, spool_bytes_max: int) -> Finding:
     """Whether the spool can be written, and can grow to its bound."""
+    try:
+        return _examine_place(spool, spool_bytes_max)
+    except OSError as error:
+        sentence = f"{spool} cannot be looked at ({error.strerror}); set ingest.spool_dir to a directory that can"
+        return Finding("failed", "spool", sentence)
+
+
+def _examine_place(spool: Path, spool_bytes_max: int) -> Finding:
     place = next(one for one in (spool.absolute(), *spool.absolute().parents) if one.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return Finding("failed", "spool", f"{place} cannot be written; set ingest.spool_dir to a directory that can")

@@ -91,7 +91,7 @@ def plan(  # the whole of it, so that nothing is made before all is known to be 
     secret_file = SecretFile(folder / f"{name}.secret", own_secret)
     files = (token_file,) if given_secret else (token_file, secret_file)
     for file in files:
-        if file.path.exists() or file.path.is_symlink():
+        if os.path.lexists(file.path):
             raise ValueError(f"{file.path} exists already; take another name, or remove it if nothing uses it")
     return NewEndpoint(name, provider, base_url, token, given_secret or secret_file.reference, files)
 

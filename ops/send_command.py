@@ -110,15 +110,17 @@ def choose(
         provider, sample = samples[what]
         name = endpoint_name or _first_endpoint_of(provider.name, settings)
         return Target(name, _endpoint(name, settings), sample, None)
-    file = Path(what)
-    if not file.is_file():
-        raise typer.BadParameter(f"no sample and no file of this name{nearest(what, samples)}", param_hint="WHAT")
+    try:
+        body = Path(what).read_bytes()
+    except OSError as error:
+        fault = f"no sample, and no file that can be read ({error.strerror}){nearest(what, samples)}"
+        raise typer.BadParameter(fault, param_hint="WHAT") from error
     name = endpoint_name or _only_endpoint(settings)
     endpoint = _endpoint(name, settings)
     if sign_as is not None and sign_as not in samples:
         raise typer.BadParameter(f"no such sample{nearest(sign_as, samples)}", param_hint="--as")
     sample = samples[sign_as][1] if sign_as else providers[endpoint.provider].samples[0]
-    return Target(name, endpoint, sample, file.read_bytes())
+    return Target(name, endpoint, sample, body)
 
 
 def _is_base_url(text: str) -> bool:

@@ -47,17 +47,19 @@ class ClusterPlan:
 
 
 def check_folder(data: Path) -> Path:
-    """`data` as an absolute path, when it is new, empty or ours.
+    """`data` as an absolute path, made where it is new, when it is empty or ours.
 
     Raises:
-        DropstreamError: it is something else's.
+        DropstreamError: it is something else's, or cannot be.
     """
-    if data.exists() and not data.is_dir():
-        raise DropstreamError(f"{data} is no folder: name another with --data")
     data = data.resolve()
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        found = {entry.name for entry in data.iterdir()}
+    except OSError as error:
+        raise DropstreamError(f"{data} cannot be used ({error.strerror}): name another folder with --data") from error
     # A start that was killed before the cluster file was written leaves these two at most.
     ours = {_LOCK_FILE, f"{_CLUSTER_FILE}.partial", _CLUSTER_FILE}
-    found = {entry.name for entry in data.iterdir()} if data.is_dir() else set()
     if _CLUSTER_FILE not in found and not found <= ours:
         raise DropstreamError(f"{data} holds files that no local broker of ours wrote: name another folder with --data")
     return data
@@ -114,6 +116,8 @@ def _read_cluster(data: Path) -> tuple[str, int] | None:
         return str(held["cluster_id"]), int(held["nodes"])
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise DropstreamError(f"{data} cannot be read ({error.strerror}): name another folder with --data") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DropstreamError(
             f"{data / _CLUSTER_FILE} is broken: remove {data} if its records may go, or name another folder with --data"
@@ -121,7 +125,6 @@ def _read_cluster(data: Path) -> tuple[str, int] | None:
 
 
 def _make_cluster(data: Path, nodes: int) -> str:
-    data.mkdir(parents=True, exist_ok=True)
     # The form that Kafka asks for: 16 bytes in URL-safe base64 without padding.
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     partial = data / f"{_CLUSTER_FILE}.partial"

@@ -43,9 +43,23 @@ def test_foreign_folder_is_refused_untouched(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(DropstreamError, match=r"holds files that no local broker of ours wrote: .* --data"):
         check_folder(tmp_path)
-    with pytest.raises(DropstreamError, match=r"letter\.txt is no folder"):
+    with pytest.raises(DropstreamError, match=r"letter\.txt cannot be used \(File exists\): name another .* --data"):
         check_folder(tmp_path / "letter.txt")
     assert [entry.name for entry in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize(("folder", "why"), [("letter/below", "Not a directory"), (256 * "x", "File name too long")])
+def test_a_folder_that_cannot_be_is_refused(tmp_path: Path, folder: str, why: str) -> None:
+    """A mistyped folder is one sentence, whoever looks at it first."""
+    (tmp_path / "letter").write_text("dear")
+    with pytest.raises(DropstreamError, match=rf"cannot be used \({why}\): name another folder with --data"):
+        check_folder(tmp_path / folder)
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """So it is where a broker is only asked after."""
+    with pytest.raises(DropstreamError, match=r"cannot be read \(File name too long\): name another folder"):
+        nodes_of(tmp_path / (256 * "x"))
 
 
 def test_other_number_of_nodes_is_refused(tmp_path: Path) -> None:

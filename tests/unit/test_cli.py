@@ -144,13 +144,15 @@ def test_without_a_verb_it_shows_every_verb(dropstream: Dropstream) -> None:
         (["nonsense"], "No such command 'nonsense'"),
         (["topics", "plan", "--confg", "x"], "No such option: --confg"),
         (["send", "shipstream-ordr-created"], "nearest: shipstream-order-created"),
+        (["send", '{"topic":"' + 256 * "x" + '"}'], "no sample, and no file that can be read (File name too long)"),
+        (["send", "."], "no file that can be read (Is a directory)"),
         (["send", "shipstream-order-created", "--endpoint", "acne"], "nearest: acme"),
         (["send", "modern-dropship"], "no enabled endpoint has the provider modern_dropship"),
         (["send", "shipstream-order-created", "--url", "notaurl"], "'notaurl' is no base such as"),
         (["tail", "orders", "--from", "yesterday"], "is none of: beginning, latest, a time"),
         (["tail", "orders", "--where", "status"], "is not FIELD=VALUE"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
 def test_a_wrong_call_ends_with_2(dropstream: Dropstream, arguments: list[str], sentence: str) -> None:
     """A user's mistake is told on stderr with the way out, never as a traceback."""
@@ -255,6 +257,13 @@ def test_the_doctor_names_what_is_missing_and_goes_on(dropstream: Dropstream) ->
     assert levels["kafka"] == "failed"
     assert levels["ingress"] == "warning"
     assert levels["processors"] == "warning"
+
+
+def test_the_doctor_tells_of_a_place_that_it_cannot_look_at(dropstream: Dropstream) -> None:
+    """A spool below what this user may not search, or that can be no path, is a failed check and no traceback."""
+    ended = dropstream("doctor", DROPSTREAM_INGEST__SPOOL_DIR=256 * "x")
+    assert ended.code == 1
+    assert "cannot be looked at (File name too long); set ingest.spool_dir" in ended.stdout
 
 
 def test_the_doctor_tells_the_faults_of_a_configuration(dropstream: Dropstream) -> None:

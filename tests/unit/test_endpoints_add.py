@@ -104,12 +104,17 @@ def test_a_refusal_makes_nothing(place: Path, arguments: tuple[str, ...], senten
     assert [file.name for file in (place / "secrets").iterdir()] == ["old.secret"]
 
 
-def test_a_folder_that_cannot_be_is_one_sentence(place: Path) -> None:
-    """A file where the folder should be: told, and nothing is half made."""
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [("taken", "File exists"), ("taken/below", "Not a directory"), (256 * "x", "File name too long")],
+    ids=["taken", "below", "long"],
+)
+def test_a_folder_that_cannot_be_is_one_sentence(place: Path, folder: str, why: str) -> None:
+    """A file where the folder should be, or a name that none can have: told, and nothing is half made."""
     (place / "taken").write_text("")
-    ended = add("new", "--provider", "shipstream", *BASE, "--secrets-dir", "taken")
+    ended = add("new", "--provider", "shipstream", *BASE, "--secrets-dir", folder)
     assert ended.exit_code == 1
-    assert str(ended.exception) == f"cannot make {place}/taken/new.token: File exists; nothing was made"
+    assert str(ended.exception) == f"cannot make {place}/{folder}/new.token: {why}; nothing was made"
 
 
 def test_odd_folders_are_written_as_toml(place: Path) -> None:
