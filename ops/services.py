@@ -1,12 +1,13 @@
 """The long-running parts as processes of their own: started, waited for, started again when they end, stopped.
 
-Each ends when this process does, whatever ended it; what each says goes to a file of its own.
+Each ends when this process does, whatever ended it; what each says goes to a file of its own, and what the run before
+said, where it ended by itself, stays in another beside it.
 """
 
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +73,8 @@ async def _wait_ready(service: Service, process: KeptProcess, logs: Path) -> Non
         async with asyncio.timeout(_READY_WITHIN_S), aiohttp.ClientSession(timeout=timeout) as session:
             while not await _answers(session, service.ready_url):
                 if not process.running():
-                    raise DropstreamError(f"{service.name} ended at its start: {_last_words(logs, service.name)}")
+                    words = _last_words(log_file(logs, service.name))
+                    raise DropstreamError(f"{service.name} ended at its start: {words}")
                 await asyncio.sleep(_POLL_S)
     except TimeoutError as error:
         raise DropstreamError(
@@ -98,8 +100,9 @@ async def _keep(
     while True:
         await asyncio.sleep(_RESTART_AFTER_S)
         if not processes[service.name].running():
-            tell(f"{service.name} ended and is started again: {_last_words(logs, service.name)}")
             processes[service.name].forget()
+            words = _last_words(_put_aside(logs, service.name))
+            tell(f"{service.name} ended and is started again: {words}")
             processes[service.name] = _start(service, environ, logs)
 
 
@@ -111,7 +114,14 @@ async def _stop(process: KeptProcess) -> None:
     process.forget()
 
 
-def _last_words(logs: Path, service: str) -> str:
-    file = log_file(logs, service)
+def _put_aside(logs: Path, service: str) -> Path:
+    """Where the output of the run that has ended now lies; the next run begins its file anew."""
+    aside = logs / f"{service}.ended.log"
+    with suppress(FileNotFoundError):
+        log_file(logs, service).replace(aside)
+    return aside
+
+
+def _last_words(file: Path) -> str:
     lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines() if file.exists() else []
     return f"{lines[-1]} (see {file})" if lines else f"it said nothing (see {file})"
