@@ -5,6 +5,7 @@ import os
 import structlog
 from prometheus_client import CollectorRegistry
 
+from ops.addresses import reached_at
 from ops.console.app import console as serve
 from ops.context import ConfigFile, configuration_file
 from ops.reloading import Source, reloading
@@ -41,9 +42,7 @@ def console(config: ConfigFile = None) -> None:
 
 def console_url(settings: Settings, port: int | None = None) -> str:
     """Where a browser on this machine finds it."""
-    host = settings.console.host
-    reached = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 compared, not bound
-    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port or settings.console.port}/"
+    return f"http://{reached_at(settings.console.host, port or settings.console.port)}/"
 
 
 def _token(settings: Settings, source: str) -> Secret | None:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import aiohttp
 
+from ops.addresses import reached_at
 from ops.cluster import admin
 from ops.endpoints import find_problems
 from ops.topics import Comparison, read_comparisons
@@ -145,7 +146,7 @@ def examine_topics(comparisons: Sequence[Comparison]) -> Finding:
 
 
 async def _examine_service(subject: str, verb: str, host: str, port: int) -> Finding:
-    url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}/readyz"  # noqa: S104 read, not bound
+    url = f"http://{reached_at(host, port)}/readyz"
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_HTTP_TIMEOUT_S)) as session,

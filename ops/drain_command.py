@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ops import screen
+from ops.addresses import reached_at
 from ops.context import ConfigFile, load_settings
 from ops.drain import wait_drained
 from ops.event_loop import run
@@ -37,6 +38,4 @@ def drain(
 
 def _configured(config: ConfigFile) -> str:
     ports = load_settings(config, signing_secrets=False).ingest
-    # An address that stands for all of them is reached at the loopback one.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(ports.admin_host, ports.admin_host)  # noqa: S104 read, not bound
-    return f"[{host}]:{ports.admin_port}" if ":" in host else f"{host}:{ports.admin_port}"
+    return reached_at(ports.admin_host, ports.admin_port)

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from ops.addresses import reached_at
 from ops.screen import ReaderGoneError
 from processors.provider import Sample
 from schemas.errors import DropstreamError
@@ -82,9 +83,7 @@ def delivery_url(base_url: str, endpoint_name: str, endpoint: EndpointSettings) 
 
 def own_base_url(ingest: IngestSettings) -> str:
     """Where the ingress of these settings is reached from this machine."""
-    # An address that stands for all of them is reached at the loopback one.
-    host = "127.0.0.1" if ingest.host in {"0.0.0.0", "::"} else ingest.host  # noqa: S104 compared, not bound
-    return f"http://{host}:{ingest.port}"
+    return f"http://{reached_at(ingest.host, ingest.port)}"
 
 
 @contextlib.asynccontextmanager

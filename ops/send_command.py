@@ -15,7 +15,7 @@ from ops import screen
 from ops.context import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.nearest import nearest
-from ops.send import Answer, Outgoing, Tally, deliver_many, sign
+from ops.send import Answer, Outgoing, Tally, deliver_many, own_base_url, sign
 from processors.provider import Provider, Sample, discover
 from schemas.errors import DropstreamError
 from schemas.settings import EndpointSettings, Settings
@@ -79,7 +79,7 @@ def send(
     with _answers_shown(tally, target.endpoint_name, count) as on_answer:
         run(
             deliver_many(
-                url or f"http://127.0.0.1:{settings.ingest.port}",
+                url or own_base_url(settings.ingest),
                 target.endpoint_name,
                 target.endpoint,
                 deliveries=target.deliveries(first, count),

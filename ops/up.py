@@ -11,6 +11,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 
 from ops import topics, up_screen
+from ops.addresses import reached_at
 from ops.broker.local import DATA_FOLDER, Broker, BrokerKind, any_broker
 from ops.console_command import console_url
 from ops.ground import Ground, check_ports, find_ground
@@ -79,8 +80,8 @@ async def _make_topics(broker: Broker, settings: Settings) -> None:
 def _services(settings: Settings) -> tuple[Service, ...]:
     ingest, process = settings.ingest, settings.process
     return (
-        Service("ingest", ("ingest",), f"http://{ingest.admin_host}:{ingest.admin_port}/readyz"),
-        Service("process", ("process",), f"http://{process.admin_host}:{process.admin_port}/readyz"),
+        Service("ingest", ("ingest",), f"http://{reached_at(ingest.admin_host, ingest.admin_port)}/readyz"),
+        Service("process", ("process",), f"http://{reached_at(process.admin_host, process.admin_port)}/readyz"),
         Service("console", ("console",), f"{console_url(settings)}readyz"),
     )
 

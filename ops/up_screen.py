@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.cells import cell_len
 from rich.text import Text
 
+from ops.addresses import reached_at
 from ops.broker.local import PORT, Broker, BrokerKind
 from ops.broker.runtime import KAFKA_VERSION
 from ops.screen import console, is_terminal, printable, say, write_line
@@ -109,7 +110,7 @@ def show_invitation(settings: Settings, base_url: str, console_url: str, exports
             say(f"    TOKEN is the text of {_place(endpoint.token[0])}", style="dim")
     say("Console", style="bold")
     say(f"  {console_url}")
-    admin = f"http://{settings.ingest.admin_host}:{settings.ingest.admin_port}"
+    admin = f"http://{reached_at(settings.ingest.admin_host, settings.ingest.admin_port)}"
     say("Health and metrics", style="bold")
     say(f"  {admin}/readyz  {admin}/metrics")
     say(f"  the same of the processors on port {settings.process.admin_port}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import orjson
 
+from ops.addresses import reached_at
 from ops.console.figures import Figures, read_figures
 from ops.console.groups import SOURCES, GroupStanding, group_standing
 from ops.console.memory import FOLLOWED, Memory
@@ -131,19 +132,13 @@ class Watch:
 def ingest_addresses(settings: Settings) -> list[str]:
     """Where the ingresses' admin ports are: as told, else the one that these settings start."""
     ingest = settings.ingest
-    return settings.console.ingest_admin or [_address(ingest.admin_host, ingest.admin_port)]
+    return settings.console.ingest_admin or [reached_at(ingest.admin_host, ingest.admin_port)]
 
 
 def process_addresses(settings: Settings) -> list[str]:
     """Where the processors' admin ports are: as told, else the one that these settings start."""
     process = settings.process
-    return settings.console.process_admin or [_address(process.admin_host, process.admin_port)]
-
-
-def _address(host: str, port: int) -> str:
-    # An address that stands for all of them is reached at the loopback one.
-    reached = "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104 compared, not bound
-    return f"[{reached}]:{port}" if ":" in reached else f"{reached}:{port}"
+    return settings.console.process_admin or [reached_at(process.admin_host, process.admin_port)]
 
 
 async def _page(session: aiohttp.ClientSession, url: str) -> bytes:

@@ -102,9 +102,12 @@ def _carriers(prefix: str) -> list[str]:
     return found
 
 
-async def test_the_tour_shows_every_contract(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_the_tour_shows_every_contract(kafka: KafkaUnderTest, prefix: str, tmp_path: Path, host: str) -> None:
     """Each of the six wire contracts is answered 200, its events arrive with UTC times, and the exit code is 0."""
-    async with system(environment(kafka, prefix), tmp_path, "--once") as process:
+    hosts = ("INGEST__HOST", "INGEST__ADMIN_HOST", "PROCESS__ADMIN_HOST", "CONSOLE__HOST")
+    environ = environment(kafka, prefix) | {f"DROPSTREAM_{name}": host for name in hosts}
+    async with system(environ, tmp_path, "--once") as process:
         said = await output(process, until="\0")
         assert await process.wait() == 0, said
     for contract in CONTRACTS:

@@ -217,6 +217,13 @@ def test_an_ingress_that_is_not_there_is_one_sentence(dropstream: Dropstream) ->
     )
 
 
+def test_the_ingress_is_looked_for_where_it_listens(dropstream: Dropstream) -> None:
+    """The address of the settings counts, and IPv6 is written as a URL wants it."""
+    address = {"DROPSTREAM_INGEST__HOST": "::1", "DROPSTREAM_INGEST__ADMIN_HOST": "::1"}
+    assert "nothing answers at http://[::1]:1: " in dropstream("send", "shipstream-order-created", **address).stderr
+    assert "not answering at http://[::1]:2/readyz; " in dropstream("doctor", **address).stdout
+
+
 def test_the_list_of_endpoints_shows_no_secret(dropstream: Dropstream) -> None:
     """Secrets are shown as references and tokens not at all, a line for each endpoint, tabs between."""
     shown = dropstream("endpoints", "list")

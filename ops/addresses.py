@@ -1,0 +1,15 @@
+"""Where what listens on an address of the settings is reached from this machine."""
+
+from ipaddress import ip_address
+
+
+def reached_at(host: str, port: int) -> str:
+    """HOST:PORT as a URL has it; of an address that stands for all of its kind, the loopback one of that kind."""
+    try:
+        address = ip_address(host or "0.0.0.0")  # noqa: S104 compared, not bound
+    except ValueError:
+        return f"{host}:{port}"
+    if address.version == 4:
+        return f"{'127.0.0.1' if address.is_unspecified else address}:{port}"
+    # asyncio listens on `::` for IPv6 alone.
+    return f"[{'::1' if address.is_unspecified else address}]:{port}"
