@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from aiokafka.errors import KafkaError
 
-from ops.console.jobs import Job, Jobs
+from ops.console.jobs import Job, Jobs, State
 from ops.console.watching import Watch, now_ms
 from ops.names import check_name
 from ops.ranges import parse_span
@@ -32,6 +33,8 @@ from schemas.settings import Settings
 _PLANS_KEPT = 10
 _PLAN_WITHIN_S = 60.0
 Rows = list[tuple[str, str]]
+
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -106,8 +109,9 @@ class Acts:
         """Sends one signed sample to the endpoint; over when it is answered.
 
         Raises:
-            DropstreamError: a name is wrong.
+            DropstreamError: a name is wrong, or something runs.
         """
+        self._check_free()
         samples = {sample.name: (provider, sample) for provider, sample in all_samples()}
         check_name("sample", sample_name, samples)
         check_name("endpoint", endpoint_name, self.settings.endpoints)
@@ -164,13 +168,18 @@ class Acts:
         return [("answer", f"{answer.status} in {took}"), ("delivery", answer.delivery_id or "-")]
 
     async def _ended(self, job: Job, work: Coroutine[None, None, Rows]) -> None:
+        """Does the work of the job, which has ended then, whatever became of it."""
+        state: State = "failed"
+        outcome = [("failed", "the console ended; look what is there, then begin again")]
         try:
-            self.jobs.end(job, "done", await work)
+            state, outcome = "done", await work
         except (DropstreamError, KafkaError, TimeoutError) as error:
-            self.jobs.end(job, "failed", [("failed", str(error) or type(error).__name__)])
-        except asyncio.CancelledError:
-            self.jobs.end(job, "failed", [("failed", "the console ended; look what is there, then begin again")])
-            raise
+            outcome = [("failed", str(error) or type(error).__name__)]
+        except Exception as error:  # noqa: BLE001 a fault of ours ends this act, and neither the others nor the console
+            outcome = [("failed", f"{type(error).__name__}, a fault of the program; the console's log says where")]
+            _log.exception("console_act_broke", job=job.title)
+        finally:
+            self.jobs.end(job, state, outcome)
 
     def _check_free(self) -> None:
         if self.jobs.is_busy:

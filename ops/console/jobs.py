@@ -1,6 +1,5 @@
 """What was done from the console, newest first, for the page and the log; bodies and secrets are in neither."""
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -28,16 +27,17 @@ class Job:
 
 @dataclass(slots=True)
 class Jobs:
-    """The newest acts."""
+    """The newest acts, and every one that still runs."""
 
-    _kept: deque[Job] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    _kept: list[Job] = field(default_factory=list)
     _count: int = 0
 
     def begin(self, act: str, title: str, *, who: str, at_ms: int, **facts: str | int | None) -> Job:
         """A job that runs from now on, logged."""
         self._count += 1
         job = Job(self._count, title, who, at_ms)
-        self._kept.appendleft(job)
+        newest, older = self._kept[: _KEPT - 1], self._kept[_KEPT - 1 :]
+        self._kept = [job, *newest, *(one for one in older if one.state == "running")]
         _log.info("console_act", act=act, who=who, **{name: one for name, one in facts.items() if one is not None})
         return job
 
