@@ -7,7 +7,8 @@ import difflib
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,6 +19,8 @@ from schemas.settings import ENDPOINT_NAME_PATTERN, EndpointSettings, Settings, 
 _VARIABLE_PREFIX = "DROPSTREAM_"
 # Named like settings, but not settings: where the file is.
 _NOT_SETTINGS = frozenset({"DROPSTREAM_CONFIG"})
+# What an annotation may be written inside of; pydantic takes the outermost `Annotated` away itself.
+_ALTERNATIVES = frozenset({Annotated, Union, UnionType})
 # Tables of tables, each with a name of the user's own.
 _NAMED_TABLES: Mapping[int | str, type[BaseModel]] = {"endpoints": EndpointSettings, "shipstream": ShipstreamSettings}
 
@@ -90,12 +93,18 @@ def _apply_variables(tree: dict[str, Any], environ: Mapping[str, str]) -> list[s
 
 def _typed(text: str, annotation: Any) -> object:
     """`text` as TOML would type it, or as it is where the setting is text."""
-    if annotation is str or (get_origin(annotation) is not list and str in get_args(annotation)):
+    if _is_text(annotation):
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _is_text(annotation: Any) -> bool:
+    """Whether a value may be text; a list of texts is none."""
+    inside = get_args(annotation) if get_origin(annotation) in _ALTERNATIVES else ()
+    return annotation is str or any(map(_is_text, inside))
 
 
 def _nearest_setting(section: str, key: str) -> str:

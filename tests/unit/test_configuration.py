@@ -1,11 +1,12 @@
 """The configuration: every fault at once, variables over the file, secrets never shown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
@@ -26,6 +27,14 @@ def faults_of(text: str, environ: Mapping[str, str] = ENVIRON) -> tuple[str, ...
     with pytest.raises(ConfigurationError) as caught:
         read(text, environ)
     return caught.value.faults
+
+
+def outcome(text: str, environ: Mapping[str, str] = ENVIRON) -> Settings | tuple[str, ...]:
+    """The settings, or the faults."""
+    try:
+        return read(text, environ)
+    except ConfigurationError as error:
+        return error.faults
 
 
 def test_everything_but_the_endpoints_has_a_default() -> None:
@@ -179,6 +188,29 @@ def test_a_variable_overrides_the_file_with_its_type() -> None:
     assert kafka.check_crcs is False
     assert kafka.username == "12345"
     assert kafka.password == Secret("env:ACME", b"tiger-lily-secret")
+
+
+def text_settings() -> Iterator[tuple[str, str]]:
+    """Table and key of every setting that is refused where it is no text."""
+    for table, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            for key in field.annotation.model_fields:
+                try:
+                    field.annotation.model_validate({key: 7})
+                except ValidationError as error:
+                    if error.errors()[0]["type"] == "string_type":
+                        yield table, key
+
+
+def test_a_variable_of_a_text_stays_text() -> None:
+    """Whatever it looks like, it means what the same text in quotes means in the file: a name of digits is a name."""
+    found = {f"{table}.{key}" for table, key in text_settings()}
+    assert found >= {"kafka.username", "ingest.spool_dir", "process.instance_id", "console.token", "console.ingest_url"}
+    for table, key in text_settings():
+        for text in ("7", "true", "2026-05-21"):
+            variable = {f"DROPSTREAM_{table}__{key}".upper(): text}
+            assert outcome(SMALLEST, {**ENVIRON, **variable}) == outcome(f'[{table}]\n{key} = "{text}"\n{SMALLEST}')
+    assert read(SMALLEST, {**ENVIRON, "DROPSTREAM_PROCESS__INSTANCE_ID": "7"}).process.instance_id == "7"
 
 
 def test_a_variable_of_the_wrong_type_is_named_with_its_key() -> None:
