@@ -64,10 +64,10 @@ def confirm(question: str, *, yes: bool) -> None:
     """
     if yes:
         return
-    if not (screen.is_terminal() and screen.is_answered()):
+    if not (screen.is_terminal() and screen.can_ask()):
         raise UsageError("nobody can be asked here; say --yes, or look first with --dry-run")
     try:
-        agreed = typer.confirm(question)
+        agreed = typer.confirm(question, err=True)
     except typer.Abort:
         raise typer.Exit(130) from None
     if not agreed:

@@ -152,8 +152,3 @@ def is_reader_gone() -> bool:
 def leave_output() -> None:
     """Turns standard output to nowhere after it has failed, so that the exit flush does not fail too."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def is_answered() -> bool:
-    """Whether a person can answer on standard input."""
-    return sys.stdin.isatty()

@@ -14,7 +14,7 @@ from yarl import URL
 from ops import screen
 from ops.context import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.nearest import nearest
+from ops.names import nearest
 from ops.send import Answer, Outgoing, Tally, deliver_many, own_base_url, sign
 from processors.provider import Provider, Sample, discover
 from schemas.errors import DropstreamError

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ops.nearest import nearest
+from ops.names import nearest
 from ops.shipstream.client import Account
 from schemas.errors import ConfigurationError
 from schemas.secrets import resolve

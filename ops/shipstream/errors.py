@@ -8,7 +8,6 @@ from typing import Literal
 
 from schemas.errors import DropstreamError
 
-ACCESS_DENIED = 2
 SESSION_EXPIRED = 5
 
 # `undone`: the call has surely changed nothing. `unknown`: it may have, or may still.

@@ -1,5 +1,9 @@
 """What a person may ask of replay, redrive, trace and offsets, and what is told of that which cannot be meant."""
 
+import os
+import pty
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,6 +66,23 @@ def test_what_cannot_be_meant_is_one_sentence(asked: str, sentence: str, tmp_pat
     assert isinstance(ended.exception, UsageError)
     assert str(ended.exception) == sentence
     assert ended.output == ""
+
+
+@pytest.mark.parametrize("elsewhere", ["", "stdin", "stdout", "stderr"])
+def test_a_question_is_for_a_person_who_sees_the_plan(elsewhere: str) -> None:
+    """It is asked where input, output and errors are all a terminal; where one is not, it is a sentence."""
+    ours, theirs = pty.openpty()
+    os.write(ours, b"y\n")
+    question = "from ops.replay_screen import confirm; confirm('Begin?', yes=False)"
+    stdin, stdout, stderr = (
+        subprocess.DEVNULL if stream == elsewhere else theirs for stream in ("stdin", "stdout", "stderr")
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", question], stdin=stdin, stdout=stdout, stderr=stderr, check=False, timeout=30
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert (asked.returncode == 0) is not bool(elsewhere)
 
 
 def test_places_are_taken_as_they_are_meant() -> None:
