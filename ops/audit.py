@@ -10,7 +10,7 @@ pure; reading is below it.
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
@@ -20,7 +20,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from ops.audit_events import told_by
 from ops.audit_replays import Marked, Place
 from ops.cluster import admin
-from ops.reading import Start, full_name, open_reader
+from ops.reading import Start, full_name, open_reader, read_written
 from ops.replay_store import Store, read_store
 from ops.topics import existing
 from schemas.records import Position, RawRecord
@@ -158,14 +158,14 @@ async def audit(settings: Settings, start: Start = "beginning", end_ms: int | No
     ledger = Ledger(full_name("raw", settings))
     # Asked first: what is committed before the outputs are read must be in them.
     reached, store = await _reached(settings), await read_store(settings)
-    async for record in _written(settings, "raw", start):
+    async for record in read_written(settings, "raw", start):
         if end_ms is None or record.timestamp_ms < end_ms:
             ledger.take_raw(record)
     for topic in EVENT_TOPICS:
-        async for record in _written(settings, topic):
+        async for record in read_written(settings, topic):
             ledger.take_event(topic, record)
     for topic in ("rejected", "duplicates"):
-        async for record in _written(settings, topic):
+        async for record in read_written(settings, topic):
             ledger.take_other(topic, record)
     return ledger.judge(reached, store, await _take_copies(settings, store, ledger))
 
@@ -181,7 +181,7 @@ async def _take_copies(settings: Settings, store: Store, ledger: Ledger) -> set[
         if not there:
             gone.add(choice.into)
         for topic in there:
-            async for record in _written(settings, topic):
+            async for record in read_written(settings, topic):
                 ledger.take_event(topic, record)
     return gone
 
@@ -193,14 +193,6 @@ async def read_topic(settings: Settings, topic: str, start: Start = "beginning")
         while not await reader.is_at_end():
             records += await reader.fetch()
         return records
-
-
-async def _written(settings: Settings, topic: str, start: Start = "beginning") -> AsyncIterator[RawRecord]:
-    """Every record of `topic` that is committed now, those behind another's open transaction included."""
-    async with open_reader(settings, [full_name(topic, settings)], start, settled=True) as reader:
-        while not await reader.is_at_end():
-            for record in await reader.fetch():
-                yield record
 
 
 async def _reached(settings: Settings) -> dict[int, int]:

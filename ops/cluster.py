@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from schemas.errors import ConfigurationError, DropstreamError
-from schemas.kafka import client_arguments
+from schemas.kafka import client_arguments, reader_arguments
 from schemas.settings import KafkaSettings, Settings
 
 CONNECT_TIMEOUT_S = 5.0
@@ -35,6 +36,26 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         finally:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await client.close()
+
+
+@asynccontextmanager
+async def consumer(settings: Settings, **more: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer of committed records that belongs to no group, unless the arguments in `more` say otherwise.
+
+    Raises:
+        DropstreamError: when the cluster cannot be reached within a few seconds, or a request of the body fails.
+    """
+    checked_client_arguments(settings.kafka)
+    arguments = {**reader_arguments(settings), "request_timeout_ms": REQUEST_TIMEOUT_MS, **more}
+    client = AIOKafkaConsumer(**arguments)
+    with failures_told(settings.kafka):
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await client.start()
+            yield client
+        finally:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await client.stop()
 
 
 def checked_client_arguments(kafka: KafkaSettings, *, source: str = "kafka") -> dict[str, Any]:

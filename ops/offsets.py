@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import CoordinatorNotAvailableError, GroupCoordinatorNotAvailableError, GroupLoadInProgressError
 
-from ops.cluster import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, failures_told
+from ops.cluster import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, failures_told
 from ops.reading import parse_time, partitions_of
 from processors.offsets import committed_offset
 from schemas.delivery import timestamp_ms
 from schemas.errors import DropstreamError, UsageError
-from schemas.kafka import reader_arguments
 from schemas.settings import Settings
 
 _YOUNG = (CoordinatorNotAvailableError, GroupCoordinatorNotAvailableError, GroupLoadInProgressError)
@@ -115,9 +114,9 @@ async def standings(settings: Settings, group: str, topics: Sequence[str] | None
         partitions = sorted(found)
     else:
         partitions = await partitions_of(settings, topics)
-    async with _consumer(settings) as consumer, _client(settings) as client:
-        firsts = await consumer.beginning_offsets(partitions) if partitions else {}
-        ends = await consumer.end_offsets(partitions) if partitions else {}
+    async with consumer(settings) as reader, _client(settings) as client:
+        firsts = await reader.beginning_offsets(partitions) if partitions else {}
+        ends = await reader.end_offsets(partitions) if partitions else {}
         return [
             Standing(group, one, await _committed(client, group, one), firsts[one], ends[one]) for one in partitions
         ]
@@ -131,9 +130,9 @@ async def plan_moves(settings: Settings, found: Sequence[Standing], place: Place
     """
     by_time: Mapping[TopicPartition, int] = {}
     if isinstance(place, datetime):
-        async with _consumer(settings) as consumer:
+        async with consumer(settings) as reader:
             asked = {one.partition: max(0, timestamp_ms(place)) for one in found}
-            told = await consumer.offsets_for_times(asked)
+            told = await reader.offsets_for_times(asked)
             by_time = {one: at.offset for one, at in told.items() if at is not None}
     moves = [Move(one, _target(one, place, by_time)) for one in found]
     return [move for move in moves if move.to != move.standing.committed]
@@ -146,15 +145,9 @@ async def move(settings: Settings, group: str, moves: Sequence[Move]) -> None:
         DropstreamError: the group has members, or the cluster refuses.
     """
     await refuse_members(settings, group)
-    checked_client_arguments(settings.kafka)
-    consumer = AIOKafkaConsumer(**reader_arguments(settings), group_id=group, request_timeout_ms=REQUEST_TIMEOUT_MS)
-    with failures_told(settings.kafka):
-        try:
-            await consumer.start()
-            consumer.assign([one.standing.partition for one in moves])
-            await consumer.commit({one.standing.partition: one.to for one in moves})
-        finally:
-            await consumer.stop()
+    async with consumer(settings, group_id=group) as member:
+        member.assign([one.standing.partition for one in moves])
+        await member.commit({one.standing.partition: one.to for one in moves})
 
 
 def _target(one: Standing, place: Place, by_time: Mapping[TopicPartition, int]) -> int:
@@ -199,14 +192,3 @@ async def _client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
             yield client
         finally:
             await client.close()
-
-
-@asynccontextmanager
-async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(**reader_arguments(settings), request_timeout_ms=REQUEST_TIMEOUT_MS)
-    with failures_told(settings.kafka):
-        try:
-            await consumer.start()
-            yield consumer
-        finally:
-            await consumer.stop()

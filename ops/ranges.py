@@ -5,17 +5,15 @@ is refused, never quietly shortened.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ops.cluster import REQUEST_TIMEOUT_MS, checked_client_arguments, failures_told
+from ops.cluster import consumer
 from ops.reading import AtOffset, AtOffsets, Start, open_reader, parse_start, partitions_of
 from schemas.delivery import rfc3339, timestamp_ms
 from schemas.errors import DropstreamError, UsageError
-from schemas.kafka import reader_arguments
 from schemas.records import RawRecord
 from schemas.replays import Range
 from schemas.settings import Settings
@@ -75,10 +73,10 @@ async def resolve(settings: Settings, topic: str, span: Span) -> tuple[Range, ..
     partitions = [one for one in await partitions_of(settings, [topic]) if span.partition in {None, one.partition}]
     if not partitions:
         raise DropstreamError(f"{topic}: no partition {span.partition}")
-    async with _consumer(settings) as consumer:
-        logs = await _logs(consumer, partitions)
-        begins = await _offsets(consumer, logs, span.begin)
-        untils = await _offsets(consumer, logs, span.until)
+    async with consumer(settings) as client:
+        logs = await _logs(client, partitions)
+        begins = await _offsets(client, logs, span.begin)
+        untils = await _offsets(client, logs, span.until)
     _refuse_deleted(topic, span, logs)
     ranges = [
         Range(
@@ -93,9 +91,9 @@ async def resolve(settings: Settings, topic: str, span: Span) -> tuple[Range, ..
 
 async def offsets_at(settings: Settings, topic: str, times_ms: Mapping[int, int]) -> dict[int, int]:
     """By partition: the first offset that is not older than its time; a partition without one is left out."""
-    async with _consumer(settings) as consumer:
+    async with consumer(settings) as client:
         asked = {TopicPartition(topic, partition): max(0, time_ms) for partition, time_ms in times_ms.items()}
-        found = await consumer.offsets_for_times(asked) if asked else {}
+        found = await client.offsets_for_times(asked) if asked else {}
     return {one.partition: place.offset for one, place in found.items() if place is not None}
 
 
@@ -126,33 +124,21 @@ def _bound(text: str | None, option: str) -> Bound | None:
     raise UsageError(f"{option} {text!r} leaves nothing; give a time such as 2026-05-21T14:00:00Z, or P:OFFSET")
 
 
-@asynccontextmanager
-async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    checked_client_arguments(settings.kafka)
-    consumer = AIOKafkaConsumer(**reader_arguments(settings), request_timeout_ms=REQUEST_TIMEOUT_MS)
-    with failures_told(settings.kafka):
-        try:
-            await consumer.start()
-            yield consumer
-        finally:
-            await consumer.stop()
-
-
-async def _logs(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, _Log]:
-    firsts = await consumer.beginning_offsets(partitions)
-    ends = await consumer.end_offsets(partitions)
-    oldest = await consumer.offsets_for_times(dict.fromkeys(partitions, 0))
+async def _logs(client: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, _Log]:
+    firsts = await client.beginning_offsets(partitions)
+    ends = await client.end_offsets(partitions)
+    oldest = await client.offsets_for_times(dict.fromkeys(partitions, 0))
     return {one: _Log(firsts[one], ends[one], oldest[one].timestamp if oldest.get(one) else None) for one in partitions}
 
 
 async def _offsets(
-    consumer: AIOKafkaConsumer, logs: Mapping[TopicPartition, _Log], bound: Bound | None
+    client: AIOKafkaConsumer, logs: Mapping[TopicPartition, _Log], bound: Bound | None
 ) -> dict[TopicPartition, int]:
     if bound is None:
         return {}
     if isinstance(bound, AtOffset):
         return dict.fromkeys(logs, bound.offset)
-    found = await consumer.offsets_for_times(dict.fromkeys(logs, max(0, timestamp_ms(bound))))
+    found = await client.offsets_for_times(dict.fromkeys(logs, max(0, timestamp_ms(bound))))
     return {one: place.offset for one, place in found.items() if place is not None}
 
 

@@ -15,17 +15,9 @@ from typing import Any, Literal
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from ops.cluster import (
-    CLOSE_TIMEOUT_S,
-    CONNECT_TIMEOUT_S,
-    REQUEST_TIMEOUT_MS,
-    admin,
-    checked_client_arguments,
-    failures_told,
-)
+from ops.cluster import REQUEST_TIMEOUT_MS, admin, consumer
 from schemas.delivery import timestamp_ms
 from schemas.errors import DropstreamError
-from schemas.kafka import reader_arguments
 from schemas.records import Position, RawRecord
 from schemas.settings import Settings
 from schemas.topics import TOPICS
@@ -152,32 +144,27 @@ async def open_reader(
         DropstreamError: when the cluster is not reachable, or a topic or partition does not exist.
     """
     partitions = await _partitions(settings, topics, start)
-    checked_client_arguments(settings.kafka)
-    consumer = AIOKafkaConsumer(**reader_arguments(settings), request_timeout_ms=REQUEST_TIMEOUT_MS)
-    with failures_told(settings.kafka):
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await consumer.start()
-            consumer.assign(partitions)
-            async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
-                ends = await _seek(consumer, partitions, start)
-            yield Reader(consumer, await _written(settings, partitions) if settled else ends)
-        finally:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await consumer.stop()
+    async with consumer(settings) as client:
+        client.assign(partitions)
+        async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
+            ends = await _seek(client, partitions, start)
+        yield Reader(client, await _written(settings, partitions) if settled else ends)
+
+
+async def read_written(settings: Settings, topic: str, start: Start = "beginning") -> AsyncIterator[RawRecord]:
+    """Every record of `topic` (short name) that is committed now, those behind another's open transaction included."""
+    async with open_reader(settings, [full_name(topic, settings)], start, settled=True) as reader:
+        while not await reader.is_at_end():
+            for record in await reader.fetch():
+                yield record
 
 
 async def _written(settings: Settings, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
     """Where each partition ends, open transactions included."""
-    consumer = AIOKafkaConsumer(**{**reader_arguments(settings), "isolation_level": "read_uncommitted"})
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S + REQUEST_TIMEOUT_MS / 1000):
-            await consumer.start()
-            consumer.assign(partitions)
-            ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-    finally:
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await consumer.stop()
+    async with consumer(settings, isolation_level="read_uncommitted") as client:
+        client.assign(partitions)
+        async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
+            ends: dict[TopicPartition, int] = await client.end_offsets(partitions)
     return ends
 
 
@@ -209,14 +196,15 @@ async def _partitions(settings: Settings, topics: Sequence[str], start: Start) -
 
 
 async def _seek(
-    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], start: Start
+    client: AIOKafkaConsumer, partitions: Sequence[TopicPartition], start: Start
 ) -> dict[TopicPartition, int]:
     """Positions every partition; returns where each ends at this moment."""
-    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-    beginnings: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
+    ends: dict[TopicPartition, int] = await client.end_offsets(partitions)
+    beginnings: dict[TopicPartition, int] = await client.beginning_offsets(partitions)
     by_time: dict[TopicPartition, Any] = {}
     if isinstance(start, datetime):
-        by_time = await consumer.offsets_for_times(dict.fromkeys(partitions, timestamp_ms(start)))
+        # Kafka knows no time before 1970.
+        by_time = await client.offsets_for_times(dict.fromkeys(partitions, max(0, timestamp_ms(start))))
     for one in partitions:
         if isinstance(start, AtOffset | AtOffsets):
             wanted = start.offset if isinstance(start, AtOffset) else start.offsets[one.partition]
@@ -228,7 +216,7 @@ async def _seek(
             offset = by_time[one].offset if by_time.get(one) else ends[one]
         else:
             offset = ends[one] if start == "latest" else beginnings[one]
-        consumer.seek(one, offset)
+        client.seek(one, offset)
     return ends
 
 

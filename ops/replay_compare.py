@@ -13,8 +13,8 @@ from typing import Literal
 import orjson
 
 from ops.ranges import read_ranges
-from ops.reading import full_name
-from ops.replay_known import Ground, ground_of, open_state, raw_place, written_since
+from ops.reading import full_name, read_written
+from ops.replay_known import Ground, ground_of, open_state, raw_place
 from processors.deliver import Rules, deliver
 from processors.replay import EVENT_TOPICS, Task
 from schemas.records import Position, RawRecord, Record
@@ -137,11 +137,11 @@ async def compare(settings: Settings, plan: Plan, rules: Rules) -> Differences:
     ground: Ground = await ground_of(settings, plan, rules, plan.ranges)
     found = Found(full_name("raw", settings), plan.ranges, topics)
     for topic in topics:
-        async for record in written_since(settings, topic, ground.since):
+        async for record in read_written(settings, topic, ground.since):
             found.take_event(topic, record)
     others: Iterable[tuple[str, Literal["rejected", "retry"]]] = (("rejected", "rejected"), ("duplicates", "retry"))
     for topic, kind in others:
-        async for record in written_since(settings, topic, ground.since):
+        async for record in read_written(settings, topic, ground.since):
             found.take_other(kind, record)
     differences = Differences()
     task = Task(plan, rules, ground.known)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from ops.ranges import offsets_at, read_ranges
-from ops.reading import full_name, open_reader
+from ops.reading import full_name, read_written
 from processors.deliver import Rules, possible_ids, recall
 from processors.groups import new_memory
 from processors.replay import EVENT_TOPICS, Known, Replaying, Task, endless_memory, warm_up
@@ -64,7 +64,7 @@ async def _ground_in_raw(settings: Settings, left: Sequence[Range]) -> Ground:
     before = [Range(one.partition, min(begins.get(one.partition, one.first), one.first), one.first) for one in left]
     rejected = {
         place
-        async for record in written_since(settings, "rejected", _moment(min(first_ms.values()) - window_ms))
+        async for record in read_written(settings, "rejected", _moment(min(first_ms.values()) - window_ms))
         if (place := raw_place(record)) is not None
     }
     return Ground(Known(rejected=rejected), since=_moment(min(first_ms.values()) - _HOUR_MS), before=before)
@@ -131,7 +131,7 @@ async def _candidates(settings: Settings, task: Task, left: Sequence[Range]) -> 
 
 async def _events_since(settings: Settings, topic: str, start: datetime) -> AsyncIterator[tuple[Position, str]]:
     """The place in `raw` and the id of every event written since."""
-    async for record in written_since(settings, topic, start):
+    async for record in read_written(settings, topic, start):
         try:
             event = orjson.loads(record.value or b"")
             yield Position(event["rawtopic"], event["rawpartition"], int(event["rawoffset"])), event["id"]
@@ -156,14 +156,6 @@ async def _seeds(
         if record.position in places and recall(record, rules, new_memory(settings))
     ]
     return seeds, set(places) - {seed.position for seed in seeds}
-
-
-async def written_since(settings: Settings, topic: str, start: datetime) -> AsyncIterator[RawRecord]:
-    """All that is committed in the topic (short name) now, of those written at `start` or later."""
-    async with open_reader(settings, [full_name(topic, settings)], max(start, _EPOCH), settled=True) as reader:
-        while not await reader.is_at_end():
-            for record in await reader.fetch():
-                yield record
 
 
 def raw_place(record: RawRecord) -> Position | None:

@@ -134,6 +134,7 @@ async def test_a_reader_begins_where_it_is_told(settings: SettingsFactory, prefi
         # Records 1 and 2 are of 12:01 and 12:02; the time of a record itself is still in.
         assert sorted(await read(mine, topic, datetime(2026, 5, 21, 12, 3, tzinfo=UTC))) == ["SO-11", "SO-13", "SO-3"]
         assert await read(mine, topic, datetime(2027, 1, 1, tzinfo=UTC)) == []
+        assert len(await read(mine, topic, datetime(1969, 1, 1, tzinfo=UTC))) == 5
         assert await read(mine, topic, AtOffset(0, 1)) == ["SO-2", "SO-3"]
         assert await read(mine, topic, AtOffset(0, 10**12)) == []
 
