@@ -98,6 +98,14 @@ def _admin_address(text: str) -> str:
     return text
 
 
+def _base_url(text: str) -> str:
+    scheme, _, server = text.partition("://")
+    match = _SERVER_PATTERN.fullmatch(server)
+    if scheme not in {"http", "https"} or not match or int(match["port"] or 80) > 65_535:
+        raise ValueError("is a base such as http://ingress:8080 or http://[::1]:8080")
+    return text
+
+
 SecretReference = Annotated[Secret, PlainValidator(_resolve_secret)]
 # The ingress runs without the environment that holds these.
 SigningSecretReference = Annotated[Secret, PlainValidator(_resolve_signing_secret)]
@@ -217,7 +225,7 @@ class ConsoleSettings(Section):
     ingest_admin: list[Annotated[str, AfterValidator(_admin_address)]] = []
     process_admin: list[Annotated[str, AfterValidator(_admin_address)]] = []
     # Where samples are sent; None: to the ingress of these settings, on this machine.
-    ingest_url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] | None = None
+    ingest_url: Annotated[str, AfterValidator(_base_url)] | None = None
     records_per_partition: Annotated[int, Field(ge=1, le=100_000)] = 2_000  # read at the start, of each topic
 
     @model_validator(mode="after")

@@ -22,7 +22,10 @@ def acts_of(text: str) -> Acts:
 
 async def test_a_job_that_breaks_has_failed(capsys: pytest.CaptureFixture[str]) -> None:
     """A fault that nobody foresaw ends the job and is logged; the next act can begin."""
-    acts = acts_of('[console]\ningest_url = "http://host:99999"\n')
+    acts = acts_of("")
+    # No file can say this; it stands for what nobody foresaw.
+    console = acts.settings.console.model_copy(update={"ingest_url": "http://host:99999"})
+    acts.settings = acts.settings.model_copy(update={"console": console})
     job = await acts.send(SAMPLE, "acme", "somebody")
     told = "ValueError, a fault of the program; the console's log says where"
     assert (job.state, job.outcome) == ("failed", [("failed", told)])

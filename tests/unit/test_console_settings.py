@@ -22,7 +22,10 @@ def settings(table: str) -> ConsoleSettings:
         ('token = "plain"', "console.token: String should match pattern"),
         ('ingest_admin = ["8081"]', "console.ingest_admin[0]: is an address with its port, such as 127.0.0.1:8081"),
         ('process_admin = ["h:99999"]', "console.process_admin[0]: is an address with its port"),
-        ('ingest_url = "ftp://x"', "console.ingest_url: String should match pattern"),
+        *(
+            (f'ingest_url = "{wrong}"', "console.ingest_url: is a base such as http://ingress:8080")
+            for wrong in ("ftp://x", "http://::1:8080", "http://h:99999", "http://h/", "http://user:secret@h")
+        ),
         ("prot = 1", "console.prot: no such setting; nearest valid name: port"),
     ],
 )
@@ -31,6 +34,12 @@ def test_faults_are_named(table: str, fault: str) -> None:
     with pytest.raises(ConfigurationError) as told:
         settings(table)
     assert fault in str(told.value)
+
+
+@pytest.mark.parametrize("url", ["http://ingress", "https://ingress.example:8443", "http://[::1]:8080"])
+def test_samples_can_be_sent_elsewhere(url: str) -> None:
+    """To a name or an address of either kind."""
+    assert settings(f'ingest_url = "{url}"').ingest_url == url
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
