@@ -5,7 +5,7 @@ import sys
 
 _INTERRUPTED = 130
 # They read their configuration again on SIGHUP; unheard, it would end them.
-_RELOADING_VERBS = frozenset({"ingest", "process"})
+_RELOADING_VERBS = frozenset({"ingest", "process", "console"})
 
 
 def main() -> None:

@@ -128,11 +128,14 @@ async def check_a_restart(folder: Path, ingress: Program, port: int) -> None:
     assert list((await statuses(port, "fresh", "other")).values()) == [{404}, {200}]
 
 
-async def test_a_reload_that_is_asked_for_too_early_is_not_lost(settings: SettingsFactory, tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["ingest", "console"])
+async def test_a_reload_that_is_asked_for_too_early_is_not_lost(
+    settings: SettingsFactory, tmp_path: Path, verb: str
+) -> None:
     """SIGHUP while the configuration is read for the first time: it is read again, and nothing ends."""
     mine = settings()
-    port = find_free_ports(2, after=_PORTS_FROM)
-    tables = f'[ingest]\nhost = "127.0.0.1"\nport = {port}\nadmin_port = {port + 1}\n'
+    port = find_free_ports(3, after=_PORTS_FROM)
+    tables = f'[ingest]\nhost = "127.0.0.1"\nport = {port}\nadmin_port = {port + 1}\n[console]\nport = {port + 2}\n'
     file = tmp_path / "dropstream.toml"
     write(tmp_path, mine, tables, "acme", "fresh")
     second = file.rename(tmp_path / "second.toml")
@@ -140,13 +143,13 @@ async def test_a_reload_that_is_asked_for_too_early_is_not_lost(settings: Settin
     first = file.read_bytes()
     file.unlink()
     os.mkfifo(file)
-    async with program(tmp_path, "ingest", admin_port=port + 1) as ingress:
+    async with program(tmp_path, verb, admin_port=port + 1, environ={"SECRET": "made-up"}) as running:
         # Opened for writing only when the other end reads.
         with await asyncio.to_thread(file.open, "wb") as pipe:
-            ingress.signal(signal.SIGHUP)
+            running.signal(signal.SIGHUP)
             second.replace(file)
             pipe.write(first)
-        (told,) = await ingress.said("configuration_reloaded")
+        (told,) = await running.said("configuration_reloaded")
         assert told["added"] == ["fresh"]
 
 
