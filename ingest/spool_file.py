@@ -52,7 +52,7 @@ class Spooled:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is in a file: waiting records by endpoint, those that Kafka refused, and the oldest one's time (ms)."""
+    """What is in a file: waiting records by endpoint, those that Kafka refused, and when the oldest that waits came."""
 
     waiting: dict[str, int]
     refused: int
@@ -128,12 +128,14 @@ class SpoolFile:
         waiting = dict(
             self._database.execute("SELECT endpoint, count(*) FROM records WHERE refused IS NULL GROUP BY endpoint")
         )
-        refused, oldest_ms = self._database.execute("SELECT count(refused), min(timestamp_ms) FROM records").fetchone()
-        return Content(waiting, refused, oldest_ms)
+        (refused,) = self._database.execute("SELECT count(refused) FROM records").fetchone()
+        return Content(waiting, refused, self.oldest_ms())
 
     def oldest_ms(self) -> int | None:
         """When the record that waits longest was received; None where none waits."""
-        row = self._database.execute("SELECT timestamp_ms FROM records ORDER BY id LIMIT 1").fetchone()
+        row = self._database.execute(
+            "SELECT timestamp_ms FROM records WHERE refused IS NULL ORDER BY id LIMIT 1"
+        ).fetchone()
         return None if row is None else int(row[0])
 
     @property

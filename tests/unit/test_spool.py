@@ -74,11 +74,12 @@ async def test_a_successor_knows_what_waits(tmp_path: Path) -> None:
 
 
 async def test_a_refused_record_waits_no_more(spool: Spool) -> None:
-    """It is counted apart, and its endpoint is free."""
+    """It is counted apart, its endpoint is free, and it has no age that would grow for ever."""
     await spool.put(pending(1))
     (one,) = await spool.oldest(count_max=1, bytes_max=1)
     await spool.refuse(one, "too large")
-    assert (spool.waiting, spool.refused, spool.holds("acme")) == (0, 1, False)
+    await spool.check()
+    assert (spool.waiting, spool.refused, spool.holds("acme"), spool.oldest_ms) == (0, 1, False, None)
 
 
 async def test_a_fault_of_the_disk_reaches_who_asked(spool: Spool) -> None:

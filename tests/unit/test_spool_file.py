@@ -70,8 +70,8 @@ def test_what_is_removed_or_refused_is_passed_over(tmp_path: Path) -> None:
     first, second, *_ = file.oldest(count_max=9, bytes_max=ROOM)
     file.remove([first.id])
     file.refuse(second.id, "too large")
-    assert everything(file) == [pending(2), pending(3)]
-    assert file.content().refused == 1
+    assert (everything(file), file.oldest_ms()) == ([pending(2), pending(3)], 1_774_747_800_002)
+    assert (file.content().refused, file.content().oldest_ms) == (1, 1_774_747_800_002)
     file.close()
     again = SpoolFile(path, bytes_max=ROOM)
     assert everything(again) == [pending(1), pending(2), pending(3)]
