@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import sqlite3
 from asyncio import Future
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +25,6 @@ _log = structlog.get_logger("ingest")
 # https://docs.shipstream.io/merchant-api/webhook
 _WRITE_TIMEOUT_S = 3.0
 _COMMIT_RECORDS_MAX = 1_000
-_FILES_MAX = 1_000
 
 Answer = TypeVar("Answer")
 
@@ -52,9 +50,8 @@ class Spool:
     """An open spool file and its thread, used from one event loop. `close` it."""
 
     def __init__(self, file: SpoolFile) -> None:
-        content = file.content()
         self._file = file
-        self._waiting = Counter(content.waiting)
+        self._waiting = file.content.waiting.copy()
         self._loop = asyncio.get_running_loop()
         # What came while a commit runs goes with the next one.
         self._unwritten: list[tuple[PendingRecord, Future[bool]]] = []
@@ -62,8 +59,8 @@ class Spool:
         self._jobs: SimpleQueue[_Append | _Call | _Close] = SimpleQueue()
         self._thread = Thread(target=self._work, name=f"spool {file.path.name}", daemon=True)
         self.path = file.path
-        self.refused = content.refused
-        self.oldest_ms = content.oldest_ms
+        self.refused = 0
+        self.oldest_ms = file.content.oldest_ms
         self.bytes_used = file.bytes_used
         self.usable = True
         self._thread.start()
@@ -82,15 +79,8 @@ class Spool:
         """Whether records of this endpoint wait, or are on their way here: what comes now must go behind them."""
         return self._waiting.get(endpoint, 0) > 0
 
-    async def put(self, record: PendingRecord) -> bool:
-        """Whether the record is on the disk; behind all others of its endpoint that were put before.
-
-        After False it may still be written, where the disk was only slow.
-        """
-        return await self.written(self.enqueue(record))
-
     def enqueue(self, record: PendingRecord) -> "Future[bool]":
-        """The future of a record that is on its way to the disk from now on; await it by `written`."""
+        """The future of a record that goes to the disk, behind all that were enqueued before; await it by `written`."""
         self._waiting[record.endpoint] += 1
         done: Future[bool] = self._loop.create_future()
         done.add_done_callback(partial(self._settle, record.endpoint))
@@ -101,7 +91,7 @@ class Spool:
         return done
 
     async def written(self, done: "Future[bool]") -> bool:
-        """As `put`, for what was enqueued."""
+        """Whether the enqueued record is on the disk. After False it may still be written, where that was only slow."""
         await asyncio.wait((done,), timeout=_WRITE_TIMEOUT_S)
         if not done.done():
             self._tell_unusable(f"it took longer than {_WRITE_TIMEOUT_S:.0f} s")
@@ -121,8 +111,7 @@ class Spool:
         Raises:
             sqlite3.Error: the disk refuses; they are still here.
         """
-        ids = [one.id for one in spooled]
-        await self._ask(lambda file: file.remove(ids))
+        await self._ask(lambda file: file.remove(spooled))
         self._forget([one.record.endpoint for one in spooled])
 
     async def refuse(self, spooled: Spooled, reason: str) -> None:
@@ -152,7 +141,7 @@ class Spool:
             self._tell_unusable(str(error))
 
     async def close(self) -> None:
-        """Lets the file go; call it when no `put` waits any more."""
+        """Lets the file go; call it when nobody awaits `written` any more."""
         self._jobs.put(_Close())
         await asyncio.to_thread(self._thread.join, _WRITE_TIMEOUT_S)
 

@@ -6,7 +6,8 @@ Nothing here knows threads or an event loop.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,17 @@ import orjson
 
 from schemas.delivery import PendingRecord
 
-# Raised with every change of the tables; `_create` then learns to bring an older file up to it.
-_VERSION = 1
 _PAGE_BYTES = 4096
 # The log keeps this much of the disk for itself, so that a full disk does not stop the spool from being emptied.
 _LOG_BYTES = 4_194_304
-_TABLES = """
+# How many of the newest records are counted at the start; older ones were counted as they came.
+_UNTALLIED_MAX = 10_000
+# What the drain reads first. Damage that would block it shows when the file is opened, and the file is set aside.
+_SIGHT_RECORDS = 500
+_SIGHT_BYTES = 4_194_304
+# The n-th brings a file of version n up to version n + 1; a new file is of version 0. None is ever changed.
+_UPGRADES = (
+    """
 CREATE TABLE records (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     endpoint TEXT NOT NULL,
@@ -31,7 +37,24 @@ CREATE TABLE records (
 ) STRICT;
 CREATE TABLE probe (id INTEGER PRIMARY KEY, turn INTEGER NOT NULL) STRICT;
 INSERT INTO probe VALUES (0, 0);
+""",
+    """
+CREATE INDEX refused ON records (refused) WHERE refused IS NOT NULL;
+CREATE TABLE tally (
+    endpoint TEXT PRIMARY KEY,
+    records INTEGER NOT NULL,
+    last_id INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO tally SELECT endpoint, count(*), max(id) FROM records GROUP BY endpoint;
+""",
+)
+_INSERT = "INSERT INTO records (endpoint, key, timestamp_ms, headers, value) VALUES (?, ?, ?, ?, ?)"
+_TALLY = """
+INSERT INTO tally VALUES (?, ?, (SELECT max(id) FROM records))
+ON CONFLICT DO UPDATE SET records = records + excluded.records, last_id = excluded.last_id
 """
+# `refused` lies behind the body: to look at it in each record would be to read bodies that nobody wants.
+_WAITING = "FROM records WHERE id NOT IN (SELECT id FROM records WHERE refused IS NOT NULL) ORDER BY id LIMIT ?"
 
 
 class SpoolInUseError(Exception):
@@ -52,10 +75,9 @@ class Spooled:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is in a file: waiting records by endpoint, those that Kafka refused, and when the oldest that waits came."""
+    """What waits in a file: how many records by endpoint, and the oldest one's time (ms)."""
 
-    waiting: dict[str, int]
-    refused: int
+    waiting: Counter[str]
     oldest_ms: int | None
 
 
@@ -63,6 +85,8 @@ class SpoolFile:
     """An open, locked file.
 
     Every method raises sqlite3.Error when the disk does not do as it should; then nothing has changed.
+    `content` is what was in it when it was opened, however large it is known at once: all but the newest records are
+    counted in the table `tally`, as of its greatest `last_id`.
     """
 
     def __init__(self, path: Path, *, bytes_max: int) -> None:
@@ -78,28 +102,33 @@ class SpoolFile:
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         try:
             self._prepare(bytes_max)
+            self._tallied_to, self._untallied, self.content = self._look()
         except sqlite3.OperationalError as error:
             self._database.close()
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
                 raise SpoolInUseError(str(path)) from error
             raise
         except BaseException:
             self._database.close()
             raise
 
-    def append(self, records: Iterable[PendingRecord]) -> None:
+    def append(self, records: Sequence[PendingRecord]) -> None:
         """All of the records, in one commit."""
         rows = [(record.endpoint, record.key, record.timestamp_ms, _pack(record), record.value) for record in records]
-        self._write("INSERT INTO records (endpoint, key, timestamp_ms, headers, value) VALUES (?, ?, ?, ?, ?)", rows)
+        endpoints = [record.endpoint for record in records]
+        if self._untallied.total() + len(endpoints) < _UNTALLIED_MAX:
+            self._write((_INSERT, rows))
+            self._untallied.update(endpoints)
+        else:
+            self._write((_INSERT, rows), (_TALLY, list((self._untallied + Counter(endpoints)).items())))
+            self._tallied_to, self._untallied = self._read_int("SELECT max(last_id) FROM tally"), Counter()
 
     def oldest(self, *, count_max: int, bytes_max: int) -> list[Spooled]:
         """The first records in the order in which they came: one, and more while they fit; none that was refused."""
         found: list[Spooled] = []
         size = 0
         rows = self._database.execute(
-            "SELECT id, endpoint, key, timestamp_ms, headers, value FROM records"
-            " WHERE refused IS NULL ORDER BY id LIMIT ?",
-            (count_max,),
+            f"SELECT id, endpoint, key, timestamp_ms, headers, value {_WAITING}", (count_max,)
         )
         for number, endpoint, key, timestamp_ms, headers, value in rows:
             size += len(headers) + len(value)
@@ -111,37 +140,32 @@ class SpoolFile:
         rows.close()
         return found
 
-    def remove(self, ids: Collection[int]) -> None:
+    def remove(self, spooled: Sequence[Spooled]) -> None:
         """These are elsewhere now."""
-        self._write("DELETE FROM records WHERE id = ?", [(number,) for number in ids])
+        tallied = Counter(one.record.endpoint for one in spooled if one.id <= self._tallied_to)
+        self._write(
+            ("DELETE FROM records WHERE id = ?", [(one.id,) for one in spooled]),
+            ("UPDATE tally SET records = records - ? WHERE endpoint = ?", [(n, name) for name, n in tallied.items()]),
+        )
+        self._untallied -= Counter(one.record.endpoint for one in spooled if one.id > self._tallied_to)
 
     def refuse(self, number: int, reason: str) -> None:
         """This one Kafka will not have: it stays, and is passed over until the file is opened again."""
-        self._write("UPDATE records SET refused = ? WHERE id = ?", [(reason, number)])
+        self._write(("UPDATE records SET refused = ? WHERE id = ?", [(reason, number)]))
 
     def probe(self) -> None:
         """Returns when the disk takes a commit."""
-        self._write("UPDATE probe SET turn = turn + 1", [()])
-
-    def content(self) -> Content:
-        """What is in the file."""
-        waiting = dict(
-            self._database.execute("SELECT endpoint, count(*) FROM records WHERE refused IS NULL GROUP BY endpoint")
-        )
-        (refused,) = self._database.execute("SELECT count(refused) FROM records").fetchone()
-        return Content(waiting, refused, self.oldest_ms())
+        self._write(("UPDATE probe SET turn = turn + 1", [()]))
 
     def oldest_ms(self) -> int | None:
         """When the record that waits longest was received; None where none waits."""
-        row = self._database.execute(
-            "SELECT timestamp_ms FROM records WHERE refused IS NULL ORDER BY id LIMIT 1"
-        ).fetchone()
+        row = self._database.execute(f"SELECT timestamp_ms {_WAITING}", (1,)).fetchone()
         return None if row is None else int(row[0])
 
     @property
     def bytes_used(self) -> int:
         """How much of the disk its records take; pages that were freed are used again before it grows."""
-        pages, free = (self._pragma(name) for name in ("page_count", "freelist_count"))
+        pages, free = (self._read_int(f"PRAGMA {name}") for name in ("page_count", "freelist_count"))
         return (pages - free) * _PAGE_BYTES
 
     def shrink(self) -> None:
@@ -162,26 +186,39 @@ class SpoolFile:
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         run(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-        run(f"PRAGMA max_page_count = {max(1, bytes_max // _PAGE_BYTES)}")
-        version = self._pragma("user_version")
-        if version > _VERSION:
-            raise SpoolTooNewError(f"{self.path} is of version {version}; this program knows {_VERSION}")
+        version = self._read_int("PRAGMA user_version")
+        if version > len(_UPGRADES):
+            raise SpoolTooNewError(f"{self.path} is of version {version}; this program knows {len(_UPGRADES)}")
         run("BEGIN EXCLUSIVE")
-        if version == 0:
-            for statement in _TABLES.split(";\n"):
+        for number, upgrade in enumerate(_UPGRADES[version:], version + 1):
+            for statement in upgrade.split(";\n"):
                 run(statement)
-            run(f"PRAGMA user_version = {_VERSION}")
+            run(f"PRAGMA user_version = {number}")
         run("UPDATE records SET refused = NULL WHERE refused IS NOT NULL")
+        # Whatever became of the counts, by a person's hand even: an empty file holds nobody back.
+        run("DELETE FROM tally WHERE NOT EXISTS (SELECT 1 FROM records)")
         run("COMMIT")
+        # Last, for a file that is full must be able to come up to this version.
+        run(f"PRAGMA max_page_count = {max(1, bytes_max // _PAGE_BYTES)}")
 
-    def _pragma(self, name: str) -> int:
-        return int(self._database.execute(f"PRAGMA {name}").fetchone()[0])
+    def _look(self) -> tuple[int, Counter[str], Content]:
+        """Up to which record all are counted, what came since, by endpoint, and both together."""
+        self.oldest(count_max=_SIGHT_RECORDS, bytes_max=_SIGHT_BYTES)
+        tallied_to = self._read_int("SELECT ifnull(max(last_id), 0) FROM tally")
+        tally = Counter(dict(self._database.execute("SELECT endpoint, records FROM tally WHERE records > 0")))
+        rows = self._database.execute("SELECT endpoint, count(*) FROM records WHERE id > ? GROUP BY 1", (tallied_to,))
+        untallied = Counter(dict(rows))
+        return tallied_to, untallied, Content(tally + untallied, self.oldest_ms())
 
-    def _write(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        """One transaction, durable on return."""
+    def _read_int(self, query: str) -> int:
+        return int(self._database.execute(query).fetchone()[0])
+
+    def _write(self, *changes: tuple[str, Sequence[Sequence[object]]]) -> None:
+        """One transaction of statements, each with all of its rows; durable on return."""
         try:
             self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany(statement, rows)
+            for statement, rows in changes:
+                self._database.executemany(statement, rows)
             self._database.execute("COMMIT")
         except sqlite3.Error:
             if self._database.in_transaction:

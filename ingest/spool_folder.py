@@ -43,7 +43,7 @@ def left_behind(folder: Path, *, bytes_max: int) -> Iterator[SpoolFile]:
         file = _open(path, bytes_max)
         if file is None:
             continue
-        if file.content().waiting:
+        if file.content.waiting:
             yield file
         else:
             file.close()

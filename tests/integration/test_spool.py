@@ -1,6 +1,8 @@
 """The ingress while Kafka is away: it goes on answering 200, and all of it reaches `raw`, in order, by itself."""
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.integration.serving import (
     take_raw_away,
     until,
 )
+from tests.unit.test_spool_file import VERSION_1
 
 pytestmark = pytest.mark.kafka
 
@@ -180,7 +183,7 @@ async def test_neither_kafka_nor_disk_is_503_and_comes_back_by_itself(
     settings: SettingsFactory, tmp_path: Path
 ) -> None:
     """A full spool refuses and is not ready; when Kafka has emptied it, all is well without a restart."""
-    mine = serving_settings(settings, "spool_bytes_max = 150_000", spool=tmp_path / "spool")
+    mine = serving_settings(settings, "spool_bytes_max = 170_000", spool=tmp_path / "spool")
     async with serving(mine, connected=False) as running:
         assert await deliver(running, b"x" * 60_000, b"y" * 60_000, b"z" * 60_000) == [200, 200, 503]
         assert not running.ingress.health().ready
@@ -189,6 +192,19 @@ async def test_neither_kafka_nor_disk_is_503_and_comes_back_by_itself(
         await until(lambda: running.ingress.health().ready and running.ingress.storage.spool_usable)
         assert await deliver(running, b"fresh") == [200]
         assert len(await read_raw(mine, 3)) == 3
+
+
+async def test_what_the_first_version_left_reaches_kafka(settings: SettingsFactory, tmp_path: Path) -> None:
+    """An ingress that is replaced by a newer one while its spool holds deliveries loses none of them."""
+    mine = serving_settings(settings, spool=tmp_path / "spool")
+    (tmp_path / "spool").mkdir()
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool" / "spool-0.sqlite")) as database:
+        database.executescript(VERSION_1)
+    await create_raw(mine)
+    async with serving(mine, connected=False) as running:
+        assert running.ingress.storage.figures().deliveries == 2
+        await until(lambda: not running.ingress.storage.figures().deliveries)
+        assert {record.value for record in await read_raw(mine, 2)} == {b"\x00\xff", b""}
 
 
 async def test_a_folder_that_cannot_be_had_is_waited_for(settings: SettingsFactory, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from ingest.spool import Spool
 from ingest.spool_file import SpoolFile
+from schemas.delivery import PendingRecord
 from tests.unit.test_spool_file import ROOM, pending
 
 
@@ -22,6 +23,11 @@ class CountingFile(SpoolFile):
         super().append(records)
 
 
+async def put(spool: Spool, record: PendingRecord) -> bool:
+    """Whether the record is on the disk, as the ingress asks for it."""
+    return await spool.written(spool.enqueue(record))
+
+
 @pytest.fixture
 async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
     opened = Spool(SpoolFile(tmp_path / "spool-0.sqlite", bytes_max=100_000))
@@ -33,7 +39,7 @@ async def test_many_that_wait_share_a_commit(tmp_path: Path) -> None:
     """Five hundred at once cost a handful of waits for the disk, and are read back in their order."""
     file = CountingFile(tmp_path / "spool-0.sqlite", bytes_max=ROOM)
     spool = Spool(file)
-    assert all(await asyncio.gather(*(spool.put(pending(number)) for number in range(500))))
+    assert all(await asyncio.gather(*(put(spool, pending(number)) for number in range(500))))
     assert file.commits <= 2
     found = await spool.oldest(count_max=1_000, bytes_max=ROOM)
     assert [one.record for one in found] == [pending(number) for number in range(500)]
@@ -42,7 +48,7 @@ async def test_many_that_wait_share_a_commit(tmp_path: Path) -> None:
 
 async def test_an_endpoint_is_held_from_the_first_put_to_the_last_removal(spool: Spool) -> None:
     """Newer deliveries of it must go behind from the moment on at which one is on its way to the disk."""
-    writing = asyncio.create_task(spool.put(pending(1)))
+    writing = asyncio.create_task(put(spool, pending(1)))
     await asyncio.sleep(0)
     assert (spool.holds("acme"), spool.holds("other")) == (True, False)
     assert await writing
@@ -54,19 +60,19 @@ async def test_an_endpoint_is_held_from_the_first_put_to_the_last_removal(spool:
 
 async def test_what_the_disk_refuses_holds_nothing_back(spool: Spool) -> None:
     """A put that failed says so and leaves no trace; with room again the next is taken, and it is usable again."""
-    assert await spool.put(pending(1, size=60_000))
-    assert not await spool.put(pending(2, "other", size=60_000))
+    assert await put(spool, pending(1, size=60_000))
+    assert not await put(spool, pending(2, "other", size=60_000))
     assert (spool.usable, spool.holds("other"), spool.waiting) == (False, False, 1)
     await spool.remove(await spool.oldest(count_max=1, bytes_max=1))
     await spool.check()
     assert spool.usable
-    assert await spool.put(pending(3, "other", size=60_000))
+    assert await put(spool, pending(3, "other", size=60_000))
 
 
 async def test_a_successor_knows_what_waits(tmp_path: Path) -> None:
     """Counts and age come from the file."""
     first = Spool(SpoolFile(tmp_path / "spool-0.sqlite", bytes_max=ROOM))
-    await asyncio.gather(*(first.put(pending(number)) for number in range(3)))
+    await asyncio.gather(*(put(first, pending(number)) for number in range(3)))
     await first.close()
     second = Spool(SpoolFile(tmp_path / "spool-0.sqlite", bytes_max=ROOM))
     assert (second.waiting, second.holds("acme"), second.oldest_ms) == (3, True, 1_774_747_800_000)
@@ -75,7 +81,7 @@ async def test_a_successor_knows_what_waits(tmp_path: Path) -> None:
 
 async def test_a_refused_record_waits_no_more(spool: Spool) -> None:
     """It is counted apart, its endpoint is free, and it has no age that would grow for ever."""
-    await spool.put(pending(1))
+    await put(spool, pending(1))
     (one,) = await spool.oldest(count_max=1, bytes_max=1)
     await spool.refuse(one, "too large")
     await spool.check()
@@ -84,7 +90,7 @@ async def test_a_refused_record_waits_no_more(spool: Spool) -> None:
 
 async def test_a_fault_of_the_disk_reaches_who_asked(spool: Spool) -> None:
     """Nobody waits for ever, and nothing is said to be gone that is still there."""
-    await spool.put(pending(1))
+    await put(spool, pending(1))
     found = await spool.oldest(count_max=1, bytes_max=1)
     spool._file.close()  # noqa: SLF001 as a disk that was taken away
     with pytest.raises(sqlite3.Error):

@@ -2,13 +2,14 @@
 
 import shutil
 import sqlite3
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.spool_file import SpoolFile, SpoolInUseError, SpoolTooNewError
+from ingest.spool_file import Content, SpoolFile, SpoolInUseError, SpoolTooNewError
 from ingest.spool_folder import claim, left_behind
 from schemas.delivery import PendingRecord
 
@@ -35,8 +36,7 @@ def test_records_come_back_as_they_were_and_in_their_order(tmp_path: Path) -> No
     file.close()
     again = SpoolFile(tmp_path / "spool-0.sqlite", bytes_max=ROOM)
     assert everything(again) == records
-    content = again.content()
-    assert (content.waiting, content.refused, content.oldest_ms) == ({"acme": 2, "other": 1}, 0, 1_774_747_800_001)
+    assert again.content == Content(Counter({"acme": 2, "other": 1}), 1_774_747_800_001)
     again.close()
 
 
@@ -67,11 +67,13 @@ def test_what_is_removed_or_refused_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "spool-0.sqlite"
     file = SpoolFile(path, bytes_max=ROOM)
     file.append([pending(number) for number in range(4)])
-    first, second, *_ = file.oldest(count_max=9, bytes_max=ROOM)
-    file.remove([first.id])
+    first, second, *rest = file.oldest(count_max=9, bytes_max=ROOM)
+    file.remove([first])
     file.refuse(second.id, "too large")
     assert (everything(file), file.oldest_ms()) == ([pending(2), pending(3)], 1_774_747_800_002)
-    assert (file.content().refused, file.content().oldest_ms) == (1, 1_774_747_800_002)
+    for one in rest:
+        file.refuse(one.id, "too large")
+    assert (everything(file), file.oldest_ms()) == ([], None)
     file.close()
     again = SpoolFile(path, bytes_max=ROOM)
     assert everything(again) == [pending(1), pending(2), pending(3)]
@@ -105,7 +107,7 @@ def test_a_full_file_takes_nothing_and_changes_nothing_until_there_is_room(tmp_p
     with pytest.raises(sqlite3.OperationalError, match="full"):
         file.append([pending(2), pending(3, size=50_000)])
     assert everything(file) == [pending(1, size=50_000)]
-    file.remove([one.id for one in file.oldest(count_max=1, bytes_max=1)])
+    file.remove(file.oldest(count_max=1, bytes_max=1))
     file.append([pending(2), pending(3, size=50_000)])
     assert everything(file) == [pending(2), pending(3, size=50_000)]
     assert (tmp_path / "spool-0.sqlite").stat().st_size <= 100_000
@@ -117,32 +119,93 @@ def test_an_empty_file_gives_the_disk_back(tmp_path: Path) -> None:
     path = tmp_path / "spool-0.sqlite"
     file = SpoolFile(path, bytes_max=100 * ROOM)
     file.append([pending(number, size=10_000) for number in range(200)])
-    file.remove([one.id for one in file.oldest(count_max=1_000, bytes_max=100 * ROOM)])
+    file.remove(file.oldest(count_max=1_000, bytes_max=100 * ROOM))
     assert file.bytes_used < 50_000
     file.shrink()
     file.close()
     assert path.stat().st_size < 50_000
 
 
-def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
-    """Written here as the first version wrote it, byte for byte of its tables; every later version must read it."""
+VERSION_1 = """
+CREATE TABLE records (id INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, key BLOB NOT NULL,
+    timestamp_ms INTEGER NOT NULL, headers BLOB NOT NULL, value BLOB NOT NULL, refused TEXT) STRICT;
+CREATE TABLE probe (id INTEGER PRIMARY KEY, turn INTEGER NOT NULL) STRICT;
+INSERT INTO probe VALUES (0, 0);
+INSERT INTO records VALUES
+    (7, 'acme', x'61636d65', 1774747800001, CAST('[["h","\u00ff"]]' AS BLOB), x'00ff', 'too large'),
+    (8, 'other', x'6f74686572', 1774747800002, CAST('[]' AS BLOB), x'', NULL);
+PRAGMA user_version = 1;
+"""
+
+
+@pytest.mark.parametrize("bytes_max", [ROOM, 5 * 4_096])
+def test_a_file_of_version_1_is_read(tmp_path: Path, bytes_max: int) -> None:
+    """Written here as the first version wrote it, byte for byte of its tables; also where it is full already."""
     path = tmp_path / "spool-0.sqlite"
     database = sqlite3.connect(path)
-    database.executescript(
-        """
-        CREATE TABLE records (id INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, key BLOB NOT NULL,
-            timestamp_ms INTEGER NOT NULL, headers BLOB NOT NULL, value BLOB NOT NULL, refused TEXT) STRICT;
-        CREATE TABLE probe (id INTEGER PRIMARY KEY, turn INTEGER NOT NULL) STRICT;
-        INSERT INTO probe VALUES (0, 0);
-        INSERT INTO records VALUES
-            (7, 'acme', x'61636d65', 1774747800001, CAST('[["h","\u00ff"]]' AS BLOB), x'00ff', NULL);
-        PRAGMA user_version = 1;
-        """
-    )
+    database.executescript(VERSION_1)
+    database.close()
+    for _ in range(2):
+        file = SpoolFile(path, bytes_max=bytes_max)
+        assert file.content == Content(Counter({"acme": 1, "other": 1}), 1_774_747_800_001)
+        assert everything(file) == [
+            PendingRecord("acme", b"acme", b"\x00\xff", [("h", b"\xff")], 1_774_747_800_001),
+            PendingRecord("other", b"other", b"", [], 1_774_747_800_002),
+        ]
+        file.close()
+    file = SpoolFile(path, bytes_max=bytes_max)
+    file.remove(file.oldest(count_max=1, bytes_max=1))
+    file.append([pending(2)])
+    file.close()
+    file = SpoolFile(path, bytes_max=bytes_max)
+    assert file.content == Content(Counter({"acme": 1, "other": 1}), 1_774_747_800_002)
+    file.close()
+
+
+def test_a_file_knows_at_once_what_is_in_it_however_much_came_and_went(tmp_path: Path) -> None:
+    """By endpoint, across many openings, with more records than are counted one by one, and past refusals."""
+    path = tmp_path / "spool-0.sqlite"
+    held: list[str] = []
+    for names in (["acme"] * 7_000, ["other"] * 2_000 + ["acme"] * 3_000, ["acme", "third"] * 6_000, ["third"]):
+        file = SpoolFile(path, bytes_max=100 * ROOM)
+        assert file.content.waiting == Counter(held)
+        for start in range(0, len(names), 900):
+            file.append([pending(number, name) for number, name in enumerate(names[start : start + 900])])
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            file.append([pending(0, size=100 * ROOM)])
+        file.remove(file.oldest(count_max=800, bytes_max=ROOM))
+        held = (held + names)[800:]
+        file.close()
+    file = SpoolFile(path, bytes_max=100 * ROOM)
+    everyone = file.oldest(count_max=100_000, bytes_max=100 * ROOM)
+    assert [one.record.endpoint for one in everyone] == held
+    file.remove(everyone[:-3])
+    file.close()
+    file = SpoolFile(path, bytes_max=100 * ROOM)
+    assert file.content.waiting == Counter({"third": 2, "acme": 1})
+    file.remove(everyone[-3:])
+    file.close()
+    file = SpoolFile(path, bytes_max=100 * ROOM)
+    assert file.content == Content(Counter(), None)
+    file.close()
+
+
+def test_an_empty_file_holds_nobody_back(tmp_path: Path) -> None:
+    """Also where somebody else took the records out, and the counts were left."""
+    path = tmp_path / "spool-0.sqlite"
+    file = SpoolFile(path, bytes_max=10 * ROOM)
+    file.append([pending(number) for number in range(10_000)])
+    file.close()
+    database = sqlite3.connect(path)
+    database.execute("DELETE FROM records")
+    database.commit()
     database.close()
     file = SpoolFile(path, bytes_max=ROOM)
-    assert everything(file) == [PendingRecord("acme", b"acme", b"\x00\xff", [("h", b"\xff")], 1_774_747_800_001)]
-    file.append([pending(2)])
+    assert file.content == Content(Counter(), None)
+    file.append([pending(1)])
+    file.close()
+    file = SpoolFile(path, bytes_max=ROOM)
+    assert file.content.waiting == Counter({"acme": 1})
     file.close()
 
 
@@ -152,7 +215,7 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 9")
     database.close()
-    with pytest.raises(SpoolTooNewError, match="version 9; this program knows 1"):
+    with pytest.raises(SpoolTooNewError, match="version 9; this program knows 2"):
         SpoolFile(path, bytes_max=ROOM)
     file = claim(tmp_path, bytes_max=ROOM)
     assert file.path.name == "spool-1.sqlite"
@@ -175,18 +238,28 @@ def test_a_file_belongs_to_one_process(tmp_path: Path) -> None:
     second.close()
 
 
-@pytest.mark.parametrize("damage", [b"this is no database, whatever it is called" * 300, None])
-def test_a_corrupt_file_is_set_aside_and_kept(tmp_path: Path, damage: bytes | None) -> None:
+def overwritten(whole: bytes, start: int, end: int) -> bytes:
+    return whole[:start] + b"\xee" * (end - start) + whole[end:]
+
+
+def damaged(whole: bytes, where: str) -> bytes:
+    """What is left of the file."""
+    if where == "everywhere":
+        return b"this is no database, whatever it is called" * 300
+    if where == "behind the first page":
+        return overwritten(whole, 4_096, len(whole))
+    page = whole.index(pending(400).value) // 4_096 * 4_096
+    return overwritten(whole, page, page + 4_096)
+
+
+@pytest.mark.parametrize("where", ["everywhere", "behind the first page", "where the drain begins"])
+def test_a_corrupt_file_is_set_aside_and_kept(tmp_path: Path, where: str) -> None:
     """The ingress goes on with a fresh one; the damaged one has another name, for a person to save what is in it."""
     path = tmp_path / "spool-0.sqlite"
-    file = SpoolFile(path, bytes_max=ROOM)
-    file.append([pending(number) for number in range(50)])
+    file = SpoolFile(path, bytes_max=10 * ROOM)
+    file.append([pending(number) for number in range(10_000)])
     file.close()
-    if damage is not None:
-        path.write_bytes(damage)
-    else:
-        whole = path.read_bytes()
-        path.write_bytes(whole[:4_096] + b"\xee" * (len(whole) - 4_096))
+    path.write_bytes(damaged(path.read_bytes(), where))
     fresh = claim(tmp_path, bytes_max=ROOM)
     assert (fresh.path, everything(fresh)) == (path, [])
     fresh.close()
