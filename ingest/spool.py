@@ -56,6 +56,8 @@ class Spool:
         # What came while a commit runs goes with the next one.
         self._unwritten: list[tuple[PendingRecord, Future[bool]]] = []
         self._writing = False
+        # The most that a commit held which the disk refused; it is not usable before it has room for as much.
+        self._refused_bytes = 0
         self._jobs: SimpleQueue[_Append | _Call | _Close] = SimpleQueue()
         self._thread = Thread(target=self._work, name=f"spool {file.path.name}", daemon=True)
         self.path = file.path
@@ -128,15 +130,17 @@ class Spool:
         """Looks whether the disk takes writes, how old the oldest record is, and gives room back."""
 
         def look(file: SpoolFile) -> int | None:
-            if not self.usable:
-                file.probe()
             if not self._waiting:
                 file.shrink()
-            return file.oldest_ms()
+            oldest_ms = file.oldest_ms()
+            if not self.usable and file.has_room(self._refused_bytes):
+                # From this thread, so that a write that fails next has the last word.
+                self._refused_bytes = 0
+                self._tell(self._tell_usable)
+            return oldest_ms
 
         try:
             self.oldest_ms = await self._ask(look)
-            self.usable = True
         except sqlite3.Error as error:
             self._tell_unusable(str(error))
 
@@ -162,8 +166,12 @@ class Spool:
             if not self._waiting[endpoint]:
                 del self._waiting[endpoint]
 
+    def _tell_usable(self) -> None:
+        self.usable = True
+        _log.info("spool_usable_again", path=str(self.path))
+
     def _tell_unusable(self, error: str) -> None:
-        """Once, until it works again."""
+        """Once, until there is room again. A smaller record that still fits is no sign of it."""
         if self.usable:
             _log.error("spool_unusable", path=str(self.path), error=error)
         self.usable = False
@@ -187,10 +195,13 @@ class Spool:
             self._file.append(job.records)
             self.bytes_used = self._file.bytes_used
         except sqlite3.Error as error:
+            # Twice, for there are headers too, and pages are not filled to their ends.
+            size = 2 * sum(len(record.value) for record in job.records)
+            self._refused_bytes = max(self._refused_bytes, size)
             self._tell(partial(self._tell_unusable, str(error)))
             written = False
         else:
-            self.usable = written = True
+            written = True
         self._tell(partial(_resolve, job.done, written))
         self._tell(self._write)
 

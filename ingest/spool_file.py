@@ -18,6 +18,8 @@ from schemas.delivery import PendingRecord
 _PAGE_BYTES = 4096
 # The log keeps this much of the disk for itself, so that a full disk does not stop the spool from being emptied.
 _LOG_BYTES = 4_194_304
+# More than that, or the log would hide that the disk has nothing left to give.
+_PROBE_BYTES = 2 * _LOG_BYTES
 # How many of the newest records are counted at the start; older ones were counted as they came.
 _UNTALLIED_MAX = 10_000
 # What the drain reads first. Damage that would block it shows when the file is opened, and the file is set aside.
@@ -46,6 +48,8 @@ CREATE TABLE tally (
     last_id INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO tally SELECT endpoint, count(*), max(id) FROM records GROUP BY endpoint;
+DROP TABLE probe;
+CREATE TABLE probe (room BLOB NOT NULL) STRICT;
 """,
 )
 _INSERT = "INSERT INTO records (endpoint, key, timestamp_ms, headers, value) VALUES (?, ?, ?, ?, ?)"
@@ -53,6 +57,7 @@ _TALLY = """
 INSERT INTO tally VALUES (?, ?, (SELECT max(id) FROM records))
 ON CONFLICT DO UPDATE SET records = records + excluded.records, last_id = excluded.last_id
 """
+_UNPROBE = "DELETE FROM probe"
 # `refused` lies behind the body: to look at it in each record would be to read bodies that nobody wants.
 _WAITING = "FROM records WHERE id NOT IN (SELECT id FROM records WHERE refused IS NOT NULL) ORDER BY id LIMIT ?"
 
@@ -98,10 +103,11 @@ class SpoolFile:
             sqlite3.Error: it is corrupt, or the disk refuses.
         """
         self.path = path
+        self._bytes_max = bytes_max
         # Written by one thread, opened by whichever.
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         try:
-            self._prepare(bytes_max)
+            self._prepare()
             self._tallied_to, self._untallied, self.content = self._look()
         except sqlite3.OperationalError as error:
             self._database.close()
@@ -153,9 +159,14 @@ class SpoolFile:
         """This one Kafka will not have: it stays, and is passed over until the file is opened again."""
         self._write(("UPDATE records SET refused = ? WHERE id = ?", [(reason, number)]))
 
-    def probe(self) -> None:
-        """Returns when the disk takes a commit."""
-        self._write(("UPDATE probe SET turn = turn + 1", [()]))
+    def has_room(self, size: int) -> bool:
+        """Whether it may grow by `size`, 8 MiB at least, or by half its bound where that is less; tried on the disk."""
+        room = min(max(size, _PROBE_BYTES), self._bytes_max // 2)
+        if self._bytes_max - self.bytes_used < room:
+            return False
+        self._write((_UNPROBE, [()]), ("INSERT INTO probe VALUES (zeroblob(?))", [(min(room, _PROBE_BYTES),)]))
+        self._write((_UNPROBE, [()]))
+        return True
 
     def oldest_ms(self) -> int | None:
         """When the record that waits longest was received; None where none waits."""
@@ -177,7 +188,7 @@ class SpoolFile:
         """Lets the file go."""
         self._database.close()
 
-    def _prepare(self, bytes_max: int) -> None:
+    def _prepare(self) -> None:
         run = self._database.execute
         run(f"PRAGMA page_size = {_PAGE_BYTES}")
         run("PRAGMA auto_vacuum = INCREMENTAL")
@@ -195,11 +206,12 @@ class SpoolFile:
                 run(statement)
             run(f"PRAGMA user_version = {number}")
         run("UPDATE records SET refused = NULL WHERE refused IS NOT NULL")
+        run(_UNPROBE)
         # Whatever became of the counts, by a person's hand even: an empty file holds nobody back.
         run("DELETE FROM tally WHERE NOT EXISTS (SELECT 1 FROM records)")
         run("COMMIT")
         # Last, for a file that is full must be able to come up to this version.
-        run(f"PRAGMA max_page_count = {max(1, bytes_max // _PAGE_BYTES)}")
+        run(f"PRAGMA max_page_count = {max(1, self._bytes_max // _PAGE_BYTES)}")
 
     def _look(self) -> tuple[int, Counter[str], Content]:
         """Up to which record all are counted, what came since, by endpoint, and both together."""

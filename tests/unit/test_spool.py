@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from ingest.spool import Spool
 from ingest.spool_file import SpoolFile
@@ -67,6 +68,26 @@ async def test_what_the_disk_refuses_holds_nothing_back(spool: Spool) -> None:
     await spool.check()
     assert spool.usable
     assert await put(spool, pending(3, "other", size=60_000))
+
+
+async def test_a_full_spool_stays_unusable_until_there_is_room(spool: Spool) -> None:
+    """Whatever small thing still fits; told once, and once when it is over."""
+    assert await put(spool, pending(1, size=60_000))
+    with structlog.testing.capture_logs() as told:
+        for number in range(2, 5):
+            assert not await put(spool, pending(number, size=60_000))
+            assert await put(spool, pending(number))
+            await spool.check()
+            assert not spool.usable
+        await spool.remove(await spool.oldest(count_max=1, bytes_max=1))
+        await spool.check()
+    assert (spool.usable, spool.waiting) == (True, 3)
+    assert spool.bytes_used < 50_000
+    path = str(spool.path)
+    assert told == [
+        {"event": "spool_unusable", "path": path, "error": "database or disk is full", "log_level": "error"},
+        {"event": "spool_usable_again", "path": path, "log_level": "info"},
+    ]
 
 
 async def test_a_successor_knows_what_waits(tmp_path: Path) -> None:
