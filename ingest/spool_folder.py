@@ -5,7 +5,8 @@ worker left behind that is not there any more is found as well, and brought to K
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,11 +18,21 @@ _log = structlog.get_logger("ingest")
 
 _FILES_MAX = 1_000
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_BESIDE = ("", "-wal")
+# Another file would fare no better.
+_OF_THE_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+_WAL = "-wal"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """Files that nobody had and that hold records, open now; and why others cannot be read, by path."""
+
+    files: Sequence[SpoolFile]
+    unread: Mapping[Path, str]
 
 
 def claim(folder: Path, *, bytes_max: int) -> SpoolFile:
-    """The first file that is free, made where there is none; the folder is made too.
+    """The first file that can be had, made where there is none; the folder is made too.
 
     A corrupt one is set aside under another name, for `sqlite3 FILE .recover` may still save what is in it.
 
@@ -31,40 +42,61 @@ def claim(folder: Path, *, bytes_max: int) -> SpoolFile:
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(_FILES_MAX):
         path = folder / f"spool-{number}.sqlite"
-        file = _open(path, bytes_max)
-        if file is not None:
-            return file
-    raise OSError(f"{folder} has {_FILES_MAX} spool files, all in use")
-
-
-def left_behind(folder: Path, *, bytes_max: int) -> Iterator[SpoolFile]:
-    """The files in the folder that nobody has and that hold records."""
-    for path in sorted(folder.glob("spool-*.sqlite")):
-        file = _open(path, bytes_max)
-        if file is None:
+        is_new = not path.exists()
+        try:
+            return _open(path, bytes_max)
+        except (SpoolInUseError, SpoolTooNewError):
             continue
-        if file.content.waiting:
-            yield file
-        else:
-            file.close()
+        except sqlite3.Error as error:
+            if is_new or _code(error) in _OF_THE_DISK:
+                raise
+    raise OSError(f"{folder} has {_FILES_MAX} spool files, and none can be had")
 
 
-def _open(path: Path, bytes_max: int) -> SpoolFile | None:
-    """The file, or None where it is not to be had."""
+def left_behind(folder: Path, *, bytes_max: int) -> LeftBehind:
+    """What there is beside the files that somebody has. A file that cannot be read hides no other."""
+    files, unread = [], {}
+    try:
+        for path in _paths(folder, "spool-*.sqlite"):
+            try:
+                file = _open(path, bytes_max)
+            except SpoolInUseError:
+                continue
+            except (OSError, SpoolTooNewError, sqlite3.Error) as error:
+                unread[path] = str(error)
+                continue
+            if file.content.waiting:
+                files.append(file)
+            else:
+                file.close()
+        for path in _paths(folder, "spool-*.sqlite.corrupt-*"):
+            unread[path] = "it was corrupt and set aside; save what is in it, then take it away"
+    except OSError as error:
+        unread[folder] = str(error)
+    return LeftBehind(files, unread)
+
+
+def _paths(folder: Path, pattern: str) -> Sequence[Path]:
+    # Not `glob`, which takes a folder that cannot be listed for an empty one.
+    return sorted(path for path in folder.iterdir() if path.match(pattern) and not path.name.endswith(_WAL))
+
+
+def _open(path: Path, bytes_max: int) -> SpoolFile:
+    """The file, or a fresh one where it is corrupt; raises as `SpoolFile`, and OSError."""
     try:
         return SpoolFile(path, bytes_max=bytes_max)
-    except SpoolInUseError:
-        return None
-    except SpoolTooNewError as error:
-        _log.error("spool_too_new", path=str(path), error=str(error))
-        return None
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode not in _CORRUPT:
+        if _code(error) not in _CORRUPT:
             raise
         aside = f".corrupt-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        for ending in _BESIDE:
+        for ending in ("", _WAL):
             part = path.with_name(path.name + ending)
             if part.exists():
                 part.rename(path.with_name(path.name + aside + ending))
         _log.error("spool_corrupt", path=str(path), set_aside_as=path.name + aside, error=str(error))
         return SpoolFile(path, bytes_max=bytes_max)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary code, without what it says more exactly in higher bits."""
+    return error.sqlite_errorcode & 0xFF

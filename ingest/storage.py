@@ -8,7 +8,7 @@ import contextlib
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -19,7 +19,6 @@ from ingest.drain import Drain
 from ingest.limits import Hold
 from ingest.publisher import Publisher
 from ingest.spool import Spool
-from ingest.spool_file import SpoolFile
 from ingest.spool_folder import claim, left_behind
 from schemas.delivery import PendingRecord
 from schemas.metrics_ingest import IngestMetrics, SpoolFigures
@@ -41,6 +40,8 @@ class Storage:
         self._drain = Drain(publisher, metrics)
         # What was left behind by others comes first, for it is older than all that comes now.
         self._left_behind: list[Spool] = []
+        self._unread: Mapping[Path, str] = {}
+        self._not_opened = ""
         self._spool: Spool | None = None
         self._filled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -76,6 +77,7 @@ class Storage:
             free_bytes=free,
             usable=self.spool_usable,
             bytes_max=self._bytes_max,
+            unread_files=len(self._unread),
         )
 
     async def start(self) -> None:
@@ -83,6 +85,7 @@ class Storage:
         self._publisher.start()
         if self._bytes_max:
             await self._open()
+            await self._look_around()
             self._task = asyncio.create_task(self._work(), name="empty the spool")
 
     async def stop(self, *, within_s: float) -> None:
@@ -182,27 +185,32 @@ class Storage:
                 if spool is not self._spool and not spool.waiting and not spool.refused:
                     self._left_behind.remove(spool)
                     await spool.close()
-            if not self._left_behind and loop.time() - looked_at > _LOOK_AROUND_S:
+            if loop.time() - looked_at > _LOOK_AROUND_S:
                 looked_at = loop.time()
                 await self._look_around()
 
     async def _open(self) -> None:
+        """Takes a spool of our own, where the disk lets us; told once where it does not."""
         try:
             self._spool = Spool(await asyncio.to_thread(claim, self._folder, bytes_max=self._bytes_max))
         except (OSError, sqlite3.Error) as error:
-            _log.error("spool_not_opened", path=str(self._folder), error=str(error))
-            return
-        await self._look_around()
-        if waiting := self.figures().deliveries:
-            _log.info("spool_found", deliveries=waiting, path=str(self._folder))
-            self._filled.set()
+            if str(error) != self._not_opened:
+                _log.error("spool_not_opened", path=str(self._folder), error=str(error))
+            self._not_opened = str(error)
+        else:
+            self._found([self._spool])
 
     async def _look_around(self) -> None:
-        def find() -> list[SpoolFile]:
-            return list(left_behind(self._folder, bytes_max=self._bytes_max))
+        """Takes what others left behind. What cannot be read is told once, and counted for as long as it is there."""
+        there = await asyncio.to_thread(left_behind, self._folder, bytes_max=self._bytes_max)
+        spools = [Spool(file) for file in there.files]
+        self._left_behind += spools
+        self._found(spools)
+        for path in sorted(there.unread.keys() - self._unread.keys()):
+            _log.error("spool_file_not_read", path=str(path), error=there.unread[path])
+        self._unread = there.unread
 
-        with contextlib.suppress(OSError, sqlite3.Error):
-            found = await asyncio.to_thread(find)
-            self._left_behind += map(Spool, found)
-            if found:
-                self._filled.set()
+    def _found(self, spools: Sequence[Spool]) -> None:
+        if waiting := sum(spool.waiting for spool in spools):
+            _log.info("spool_found", deliveries=waiting, path=str(self._folder))
+            self._filled.set()

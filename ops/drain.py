@@ -19,27 +19,34 @@ _SILENCES_MAX = 4
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """What waits in the spools, of all workers together; `silent` workers did not say."""
+    """What waits in the spools, of all workers together; `silent` workers did not say.
+
+    Nobody knows what waits in the `unread` files, which cannot be read.
+    """
 
     deliveries: int
     oldest_s: float
     silent: int = 0
+    unread: int = 0
 
     @property
-    def is_drained(self) -> bool:
-        """Whether nothing is left, as far as every worker is concerned."""
+    def is_at_rest(self) -> bool:
+        """Whether every worker has brought to Kafka what it can."""
         return not self.deliveries and not self.silent
 
     def __str__(self) -> str:
-        told = f"{self.deliveries} spooled deliveries left, the oldest is {self.oldest_s:.0f} s old"
-        return f"{told}; {self.silent} worker(s) silent" if self.silent else told
+        told = [f"{self.deliveries} spooled deliveries left, the oldest is {self.oldest_s:.0f} s old"]
+        told += [f"{self.silent} worker(s) silent"] if self.silent else []
+        told += [f"{self.unread} spool file(s) cannot be read"] if self.unread else []
+        return "; ".join(told)
 
 
 async def wait_drained(place: str, *, timeout_s: float, tell: Callable[[Spooled], None]) -> None:
     """Returns when the ingress whose admin port is at `place` (HOST:PORT) has an empty spool; `tell` hears the way.
 
     Raises:
-        DropstreamError: not within `timeout_s`; or it does not answer, or not as an ingress does.
+        DropstreamError: not within `timeout_s`; or all is drained but what cannot be read; or it does not answer, or
+            not as an ingress does.
     """
     deadline = time.monotonic() + timeout_s
     silences = 0
@@ -57,8 +64,8 @@ async def wait_drained(place: str, *, timeout_s: float, tell: Callable[[Spooled]
             if answer is not None:
                 spooled = read_spooled(answer, place)
                 tell(spooled)
-                if spooled.is_drained:
-                    return
+                if spooled.is_at_rest:
+                    return _expect_nothing_unread(spooled)
             if time.monotonic() + _POLL_S > deadline:
                 raise DropstreamError(
                     f"not drained within {timeout_s:g} s: {spooled or 'no answer yet'}\n"
@@ -79,12 +86,25 @@ def read_spooled(answer: bytes, place: str) -> Spooled:
     try:
         counts = [int(part["spool_deliveries"]) for part in speaking]
         ages = [float(part.get("spool_oldest_seconds") or 0) for part in speaking]
+        unread = [int(part.get("spool_unread_files") or 0) for part in speaking]
     except (KeyError, TypeError, ValueError) as error:
         raise DropstreamError(
             f"the ingress at {place} has no fact spool_deliveries, so what is spooled is not known\n"
             "Is it an older dropstream, or the admin port of dropstream process? Name the right one with --admin."
         ) from error
-    return Spooled(sum(counts), max(ages, default=0.0), silent=len(parts) - len(speaking))
+    # The folder is one and the same for all workers.
+    return Spooled(
+        sum(counts), max(ages, default=0.0), silent=len(parts) - len(speaking), unread=max(unread, default=0)
+    )
+
+
+def _expect_nothing_unread(spooled: Spooled) -> None:
+    """To wait longer would change nothing."""
+    if spooled.unread:
+        raise DropstreamError(
+            f"drained, but {spooled.unread} spool file(s) cannot be read, and nobody knows what waits in them\n"
+            "Keep the disk of ingest.spool_dir, and see spool_file_not_read in the ingress's log."
+        )
 
 
 def _parts(answer: bytes, place: str) -> Sequence[dict[str, Any]]:

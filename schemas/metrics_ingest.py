@@ -29,6 +29,7 @@ class SpoolFigures:
     free_bytes: int = 0
     usable: bool = False
     bytes_max: int = 0
+    unread_files: int = 0
 
 
 class SpoolGauges(Collector):
@@ -47,6 +48,7 @@ class SpoolGauges(Collector):
             ("bytes_max", "What they may take of it: `ingest.spool_bytes_max`, 0 for no spool.", now.bytes_max),
             ("oldest_seconds", "Age of the oldest spooled delivery; 0 without one.", now.oldest_seconds),
             ("free_bytes", "Free on the spool's disk.", now.free_bytes),
+            ("unread_files", "Files in the spool's folder that cannot be read; a person must look.", now.unread_files),
             ("usable", "1 while the disk takes deliveries.", float(now.usable)),
         ):
             gauge = GaugeMetricFamily(f"dropstream_ingest_spool_{name}", meaning)

@@ -6,7 +6,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from ingest.spool_file import SpoolFile
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.raw_http import post
 from tests.integration.serving import (
@@ -18,7 +20,7 @@ from tests.integration.serving import (
     take_raw_away,
     until,
 )
-from tests.unit.test_spool_file import VERSION_1
+from tests.unit.test_spool_file import ROOM, VERSION_1, pending
 
 pytestmark = pytest.mark.kafka
 
@@ -205,6 +207,43 @@ async def test_what_the_first_version_left_reaches_kafka(settings: SettingsFacto
         assert running.ingress.storage.figures().deliveries == 2
         await until(lambda: not running.ingress.storage.figures().deliveries)
         assert {record.value for record in await read_raw(mine, 2)} == {b"\x00\xff", b""}
+
+
+async def test_a_file_that_cannot_be_read_is_told_once_and_hides_no_other(
+    settings: SettingsFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others leave beside it reaches Kafka, also later; it is counted for as long as it is there."""
+    monkeypatch.setattr("ingest.storage._LOOK_AROUND_S", 0.0)
+    mine = serving_settings(settings, spool=tmp_path)
+    left = [tmp_path / f"spool-{number}.sqlite" for number in range(3)]
+    left[0].mkdir()
+
+    def leave(path: Path) -> None:
+        file = SpoolFile(path, bytes_max=ROOM)
+        file.append([pending(1)])
+        file.close()
+
+    with capture_logs() as told:
+        async with serving(mine, connected=False) as running:
+            leave(left[2])
+            await until(lambda: running.ingress.storage.figures().deliveries == 1)
+            await create_raw(mine)
+            await until(lambda: not running.ingress.storage.figures().deliveries)
+            leave(tmp_path / "spool-3.sqlite")
+            await read_raw(mine, 2)
+            assert running.ingress.health().facts["spool_unread_files"] == 1
+            assert running.registry.get_sample_value("dropstream_ingest_spool_unread_files") == 1.0
+            left[0].rmdir()
+            await until(lambda: running.ingress.health().facts["spool_unread_files"] == 0)
+    lines = [line for line in told if line["log_level"] == "error" and line["event"].startswith("spool")]
+    assert lines == [
+        {
+            "event": "spool_file_not_read",
+            "path": str(left[0]),
+            "error": "unable to open database file",
+            "log_level": "error",
+        }
+    ]
 
 
 async def test_a_folder_that_cannot_be_had_is_waited_for(settings: SettingsFactory, tmp_path: Path) -> None:

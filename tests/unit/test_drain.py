@@ -73,6 +73,18 @@ def test_it_gives_up_and_says_what_is_left() -> None:
     )
 
 
+def test_what_cannot_be_read_is_not_drained() -> None:
+    """Exit 1 as soon as all else is in Kafka, however many workers tell of the same file."""
+    workers = {"0": spool(0, 0) | {"spool_unread_files": 1}, "1": spool(0, 0) | {"spool_unread_files": 1}}
+    with answering(spool(3) | {"spool_unread_files": 1}, {"live": True, "ready": True, "workers": workers}) as place:
+        code, output, errors = drain(place)
+    assert (code, output) == (1, "")
+    assert errors == (
+        "error: drained, but 1 spool file(s) cannot be read, and nobody knows what waits in them\n"
+        "Keep the disk of ingest.spool_dir, and see spool_file_not_read in the ingress's log.\n"
+    )
+
+
 def test_an_ingress_that_does_not_answer_is_not_drained() -> None:
     """Nothing listens on port 1: exit 1, for nobody knows what is spooled."""
     code, output, errors = drain("127.0.0.1:1")
@@ -96,7 +108,7 @@ def test_workers_are_taken_together() -> None:
     workers = {"0": spool(2, 1.5), "1": spool(3, 9.5, live=False), "2": {"live": False, "ready": False}}
     read = read_spooled(json.dumps({"live": False, "ready": False, "workers": workers}).encode(), "here:1")
     assert read == Spooled(5, 9.5, silent=1)
-    assert not read.is_drained
+    assert not read.is_at_rest
 
 
 @pytest.mark.parametrize(
