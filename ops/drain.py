@@ -21,12 +21,13 @@ _SILENCES_MAX = 4
 class Spooled:
     """What waits in the spools, of all workers together; `silent` workers did not say.
 
-    Nobody knows what waits in the `unread` files, which cannot be read.
+    `refused` are deliveries that Kafka will not have, `unread` files that cannot be read: to wait changes neither.
     """
 
     deliveries: int
     oldest_s: float
     silent: int = 0
+    refused: int = 0
     unread: int = 0
 
     @property
@@ -37,16 +38,21 @@ class Spooled:
     def __str__(self) -> str:
         told = [f"{self.deliveries} spooled deliveries left, the oldest is {self.oldest_s:.0f} s old"]
         told += [f"{self.silent} worker(s) silent"] if self.silent else []
-        told += [f"{self.unread} spool file(s) cannot be read"] if self.unread else []
-        return "; ".join(told)
+        return "; ".join([*told, *self.stuck])
+
+    @property
+    def stuck(self) -> Sequence[str]:
+        """What stays on the disk until a person has looked at it."""
+        found = [f"Kafka refuses {self.refused} spooled deliveries"] if self.refused else []
+        return [*found, f"{self.unread} spool file(s) cannot be read"] if self.unread else found
 
 
 async def wait_drained(place: str, *, timeout_s: float, tell: Callable[[Spooled], None]) -> None:
     """Returns when the ingress whose admin port is at `place` (HOST:PORT) has an empty spool; `tell` hears the way.
 
     Raises:
-        DropstreamError: not within `timeout_s`; or all is drained but what cannot be read; or it does not answer, or
-            not as an ingress does.
+        DropstreamError: not within `timeout_s`; or only what is stuck is left; or it does not answer, or not as an
+            ingress does.
     """
     deadline = time.monotonic() + timeout_s
     silences = 0
@@ -65,7 +71,7 @@ async def wait_drained(place: str, *, timeout_s: float, tell: Callable[[Spooled]
                 spooled = read_spooled(answer, place)
                 tell(spooled)
                 if spooled.is_at_rest:
-                    return _expect_nothing_unread(spooled)
+                    return _expect_nothing_stuck(spooled)
             if time.monotonic() + _POLL_S > deadline:
                 raise DropstreamError(
                     f"not drained within {timeout_s:g} s: {spooled or 'no answer yet'}\n"
@@ -86,24 +92,28 @@ def read_spooled(answer: bytes, place: str) -> Spooled:
     try:
         counts = [int(part["spool_deliveries"]) for part in speaking]
         ages = [float(part.get("spool_oldest_seconds") or 0) for part in speaking]
+        refused = [int(part.get("spool_refused") or 0) for part in speaking]
         unread = [int(part.get("spool_unread_files") or 0) for part in speaking]
     except (KeyError, TypeError, ValueError) as error:
         raise DropstreamError(
             f"the ingress at {place} has no fact spool_deliveries, so what is spooled is not known\n"
             "Is it an older dropstream, or the admin port of dropstream process? Name the right one with --admin."
         ) from error
-    # The folder is one and the same for all workers.
     return Spooled(
-        sum(counts), max(ages, default=0.0), silent=len(parts) - len(speaking), unread=max(unread, default=0)
+        sum(counts),
+        max(ages, default=0.0),
+        silent=len(parts) - len(speaking),
+        refused=sum(refused),
+        unread=max(unread, default=0),  # The folder is one and the same for all workers.
     )
 
 
-def _expect_nothing_unread(spooled: Spooled) -> None:
-    """To wait longer would change nothing."""
-    if spooled.unread:
+def _expect_nothing_stuck(spooled: Spooled) -> None:
+    if spooled.stuck:
         raise DropstreamError(
-            f"drained, but {spooled.unread} spool file(s) cannot be read, and nobody knows what waits in them\n"
-            "Keep the disk of ingest.spool_dir, and see spool_file_not_read in the ingress's log."
+            f"drained but for what a person must look at: {'; '.join(spooled.stuck)}\n"
+            "Keep the disk of ingest.spool_dir. "
+            "Look for delivery_refused_by_kafka and spool_file_not_read in the ingress's log."
         )
 
 

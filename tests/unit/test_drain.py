@@ -73,15 +73,18 @@ def test_it_gives_up_and_says_what_is_left() -> None:
     )
 
 
-def test_what_cannot_be_read_is_not_drained() -> None:
+def test_what_cannot_be_read_or_is_refused_is_not_drained() -> None:
     """Exit 1 as soon as all else is in Kafka, however many workers tell of the same file."""
-    workers = {"0": spool(0, 0) | {"spool_unread_files": 1}, "1": spool(0, 0) | {"spool_unread_files": 1}}
-    with answering(spool(3) | {"spool_unread_files": 1}, {"live": True, "ready": True, "workers": workers}) as place:
+    stuck = {"spool_unread_files": 1, "spool_refused": 2}
+    workers = {"0": spool(0, 0) | stuck, "1": spool(0, 0) | stuck}
+    with answering(spool(3) | stuck, {"live": True, "ready": True, "workers": workers}) as place:
         code, output, errors = drain(place)
     assert (code, output) == (1, "")
     assert errors == (
-        "error: drained, but 1 spool file(s) cannot be read, and nobody knows what waits in them\n"
-        "Keep the disk of ingest.spool_dir, and see spool_file_not_read in the ingress's log.\n"
+        "error: drained but for what a person must look at: Kafka refuses 4 spooled deliveries; "
+        "1 spool file(s) cannot be read\n"
+        "Keep the disk of ingest.spool_dir. "
+        "Look for delivery_refused_by_kafka and spool_file_not_read in the ingress's log.\n"
     )
 
 
