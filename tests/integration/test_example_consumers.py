@@ -182,6 +182,24 @@ async def _goes_on_and_starts_elsewhere(
     assert await shown("three", len(expected), "--from", f"{place.partition}:{place.offset}") == expected
 
 
+async def test_an_uncertain_time_does_not_take_back_a_certain_one(
+    program: Program, kafka: KafkaUnderTest, settings: SettingsFactory
+) -> None:
+    """What an exact time has made late stays late, though an hour that came twice was told of in between."""
+    mine = await prepared(settings())
+    event: dict[str, Any] = orjson.loads(examples()["orders"][0].value)
+    told = [("12:00", "exact", "new"), ("11:00", "ambiguous", "new"), ("11:00", "exact", "late")]
+    for number, (hour, quality, _) in enumerate(told):
+        stamped = {"id": str(number), "time": f"2025-10-26T{hour}:00.000000Z", "timequality": quality}
+        await write(mine, key=_ORDER, value=orjson.dumps({**event, **stamped}))
+    group = f"{mine.kafka.topic_prefix}times"
+    arguments = ("--prefix", mine.kafka.topic_prefix, "--group", group, "--from", "beginning")
+    async with consumer(program, kafka.bootstrap_servers, *arguments) as running:
+        await running.prints(lambda lines: len(orders_of(lines)) == len(told))
+        assert await running.stop() == program.stopped_code
+    assert [line.split()[3] for line in orders_of(running.lines)] == [age for *_, age in told]
+
+
 async def test_a_consumer_that_cannot_begin_says_why(
     program: Program, kafka: KafkaUnderTest, settings: SettingsFactory
 ) -> None:

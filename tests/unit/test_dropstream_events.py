@@ -199,6 +199,16 @@ def test_an_uncertain_time_does_not_make_the_next_one_late() -> None:
     assert times.is_late("one", event_at(9))
 
 
+def test_an_uncertain_time_does_not_take_back_a_certain_one() -> None:
+    """What an exact time has made late stays late, though an uncertain one came in between that may be newer."""
+    times = LastTimes()
+    assert not times.is_late("one", event_at(12))
+    assert not times.is_late("one", event_at(11, "ambiguous"))
+    assert times.is_late("one", event_at(11))
+    assert not times.is_late("one", event_at(13, "ambiguous"))
+    assert times.is_late("one", event_at(11))
+
+
 def test_times_are_remembered_up_to_a_bound() -> None:
     """The entity that was longest silent goes first."""
     times = LastTimes(entities_max=2)

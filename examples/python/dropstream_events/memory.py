@@ -2,7 +2,7 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from dropstream_events.events import Event
 
@@ -34,7 +34,7 @@ class RecentIds:
 
 
 class LastTimes:
-    """When the newest event of each of the last `entities_max` entities happened: tells an event that came late.
+    """When each of the last `entities_max` entities was newest for certain: tells an event that came late.
 
     Events of one entity come in the order in which the provider's deliveries arrived, and a late delivery tells of the
     past. Where either time is not known well enough to say so, the order of arrival counts.
@@ -42,17 +42,17 @@ class LastTimes:
 
     def __init__(self, entities_max: int = ENTITIES_MAX) -> None:
         self._entities_max = entities_max
-        self._times: OrderedDict[Hashable, tuple[datetime, timedelta]] = OrderedDict()
+        self._earliest: OrderedDict[Hashable, datetime] = OrderedDict()
 
     def is_late(self, entity: Hashable, event: Event) -> bool:
         """Whether something newer of this entity was there before, for certain."""
         uncertainty = event.uncertainty
         if uncertainty is None:
             return False
-        known = self._times.pop(entity, None)
-        late = known is not None and event.time + uncertainty < known[0] - known[1]
-        newest = known if known is not None and late else (event.time, uncertainty)
-        self._times[entity] = newest
-        if len(self._times) > self._entities_max:
-            self._times.popitem(last=False)
-        return late
+        earliest = event.time - uncertainty
+        known = self._earliest.pop(entity, earliest)
+        # What was certain stays so, be the next one as uncertain as it will.
+        self._earliest[entity] = max(known, earliest)
+        if len(self._earliest) > self._entities_max:
+            self._earliest.popitem(last=False)
+        return event.time + uncertainty < known

@@ -7,7 +7,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * When the newest event of each of the last 100,000 orders happened: tells an event that came late.
+ * When each of the last 100,000 orders was newest for certain: tells an event that came late.
  *
  * <p>Events of one order come in the order in which the provider's deliveries arrived, and a late delivery tells of the
  * past. Where either time is not known well enough to say so, the order of arrival counts.
@@ -15,13 +15,11 @@ import java.util.Optional;
 final class LastTimes {
     private static final int ORDERS_MAX = 100_000;
 
-    private record Known(Instant time, Duration uncertainty) {}
-
-    private final Map<String, Known> times = new LinkedHashMap<>(16, 0.75f, true) {
+    private final Map<String, Instant> earliest = new LinkedHashMap<>(16, 0.75f, true) {
         private static final long serialVersionUID = 1L;
 
         @Override
-        protected boolean removeEldestEntry(Map.Entry<String, Known> eldest) {
+        protected boolean removeEldestEntry(Map.Entry<String, Instant> eldest) {
             return size() > ORDERS_MAX;
         }
     };
@@ -32,12 +30,10 @@ final class LastTimes {
         if (uncertainty.isEmpty()) {
             return false;
         }
-        Known known = times.get(key);
-        boolean late = known != null
-                && event.time().plus(uncertainty.get()).isBefore(known.time().minus(known.uncertainty()));
-        if (!late) {
-            times.put(key, new Known(event.time(), uncertainty.get()));
-        }
-        return late;
+        Instant here = event.time().minus(uncertainty.get());
+        Instant known = earliest.getOrDefault(key, here);
+        // What was certain stays so, be the next one as uncertain as it will.
+        earliest.put(key, known.isAfter(here) ? known : here);
+        return event.time().plus(uncertainty.get()).isBefore(known);
     }
 }
