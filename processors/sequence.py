@@ -1,22 +1,18 @@
 """A sequence id is seen at an endpoint, or time goes by: which ids are missing, came late, or are lost?
 
 Pure: no clock, no Kafka; the same arrivals give the same gaps, byte for byte, on any day. Every time in a gap rests
-on receipts alone and never on the moment at which `advance` happened to be called.
+on receipts alone and never on the moment at which `advance` happened to be called. When an arrival counts is decided in
+`processors.receipts`.
 Order of receipts, retries and lost deliveries are all one to it: what it reports are the ids that did not come.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from processors.receipts import Arrival, first_moment, moment
 from processors.sequence_state import Hole, SequenceState, Step
 from schemas.delivery import rfc3339
 from schemas.gaps import Gap, GapState
-from schemas.observations import Observation
-from schemas.vocabulary import TimeQuality
-
-# An event time further ahead of its receipt than this is a broken clock. Believed once, it would be the newest for
-# years, and no restart of the counter would be arrival.
-_AHEAD_MAX = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,43 +36,16 @@ class GapRules:
             raise ValueError("the grace time must not be longer than the time after which a hole is lost")
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A sequence id as it came in; `time` is the provider's own event time, None where none can be believed."""
-
-    endpoint: str
-    sequence: int
-    time: datetime | None
-    recorded_at: datetime
-    raw: str
-
-
-def arrival_of(observation: Observation) -> Arrival:
-    """The observation as the tracker takes it; its times must be real ones, as `read_observation` sees to."""
-    recorded_at = datetime.fromisoformat(observation.recordedtime)
-    time = datetime.fromisoformat(observation.time)
-    believed = observation.timequality is TimeQuality.EXACT and time <= recorded_at + _AHEAD_MAX
-    return Arrival(
-        endpoint=observation.endpoint,
-        sequence=observation.sequence,
-        time=time if believed else None,
-        recorded_at=recorded_at,
-        raw=observation.raw,
-    )
-
-
 def observe(state: SequenceState | None, arrival: Arrival, rules: GapRules) -> Step:
     """The step that an arrival makes, after all that was due before its receipt; `state` None at the very first.
 
-    The first id is the baseline, whatever it is: what was before it is nobody's loss.
+    The first id is the baseline, whatever it is: what was before it is nobody's loss. One whose receipt cannot be
+    believed yet waits in the state.
     """
     if state is None:
-        return Step(_begun(arrival, at=arrival.recorded_at, epoch=1, older_until=None), head_changed=True)
-    # Receipts are not quite in order; time that went backwards would undo what has been said.
-    at = max(state.stream_at, arrival.recorded_at)
-    due = advance(replace(state, stream_at=at), at, rules)
-    step = _give_up_oldest(_place(due.state, arrival, rules), rules)
-    return replace(step, gaps=due.gaps + step.gaps, touched=due.touched + step.touched, head_changed=True)
+        begun = _begun(arrival, at=first_moment(arrival), epoch=1, older_until=None)
+        return Step(begun, head_changed=True)
+    return replace(_settle(state, (*state.waiting, arrival), None, rules), head_changed=True)
 
 
 def advance(state: SequenceState, now: datetime, rules: GapRules) -> Step:
@@ -85,6 +54,40 @@ def advance(state: SequenceState, now: datetime, rules: GapRules) -> Step:
     The same object comes back as state when nothing was due. `now` ahead of a receipt that is still to come may say
     `open`, and then `filled`, where a replay says neither: let it trail the clock by the way of a delivery to here.
     """
+    settled = _settle(state, state.waiting, now, rules)
+    return _then(settled, _fall_due(settled.state, now, rules))
+
+
+def _settle(state: SequenceState, waiting: tuple[Arrival, ...], clock: datetime | None, rules: GapRules) -> Step:
+    """The step of those that wait, as far as it is known when they count."""
+    step = Step(state)
+    while waiting and (at := moment(waiting, step.state.stream_at, clock)) is not None:
+        step = _then(step, _take(step.state, waiting[0], at, rules))
+        waiting = waiting[1:]
+    if waiting == step.state.waiting:
+        return step
+    return replace(step, state=replace(step.state, waiting=waiting), head_changed=True)
+
+
+def _take(state: SequenceState, arrival: Arrival, at: datetime, rules: GapRules) -> Step:
+    # Receipts are not quite in order; time that went backwards would undo what has been said.
+    at = max(state.stream_at, at)
+    due = _fall_due(replace(state, stream_at=at), at, rules)
+    return _then(due, _give_up_oldest(_place(due.state, arrival, rules), rules))
+
+
+def _then(first: Step, second: Step) -> Step:
+    """Both as one."""
+    return Step(
+        state=second.state,
+        gaps=first.gaps + second.gaps,
+        touched=first.touched + second.touched,
+        head_changed=first.head_changed or second.head_changed,
+        given_up_count=first.given_up_count + second.given_up_count,
+    )
+
+
+def _fall_due(state: SequenceState, now: datetime, rules: GapRules) -> Step:
     reported = state.reported_count()
     overdue = max(reported, state.suspected_count(now - rules.grace))
     expired = state.suspected_count(now - rules.lost_after)

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from processors.receipts import Arrival
 from schemas.gaps import Gap
 
 HoleKey = tuple[int, int]  # Epoch, last id.
@@ -33,9 +34,11 @@ class Hole:
 class SequenceState:
     """One endpoint's counter: ids from `baseline` to `highest` have come, but for those in `holes`.
 
-    `stream_at` is the latest receipt seen. Event times are the provider's own, None until one is known: `began_at` of
-    the epoch's first delivery, `newest` (and its id) of the newest event, `older_until` of the epoch before's newest.
+    `stream_at` is the latest receipt believed. Event times are the provider's own, None until one is known: `began_at`
+    of the epoch's first delivery, `newest` (with its id) of the newest event, `older_until` of the newest one of the
+    epoch before.
     `holes` are disjoint and ascending; `suspected_at` never falls along them, and the reported ones come first.
+    `waiting` are the arrivals that count nowhere yet, in their order: `processors.receipts` says until when.
     """
 
     endpoint: str
@@ -47,6 +50,7 @@ class SequenceState:
     newest: tuple[datetime, int] | None
     older_until: datetime | None
     holes: tuple[Hole, ...] = ()
+    waiting: tuple[Arrival, ...] = ()
 
     def hole_index(self, sequence: int) -> int | None:
         """Where in `holes` the one is that `sequence` lies in; None when it lies in none."""
@@ -136,6 +140,7 @@ def _head_json(state: SequenceState) -> bytes:
             "began_at": state.began_at,
             "newest": state.newest,
             "older_until": state.older_until,
+            "waiting": state.waiting,
         }
     )
 
@@ -151,11 +156,22 @@ def _read_head(endpoint: str, head: dict[str, Any]) -> SequenceState:
         began_at=_read_time(head["began_at"]),
         newest=None if newest is None else (datetime.fromisoformat(newest[0]), newest[1]),
         older_until=_read_time(head["older_until"]),
+        waiting=tuple(map(_read_arrival, head.get("waiting", ()))),  # Older heads have none.
     )
 
 
 def _read_time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
+
+
+def _read_arrival(arrival: dict[str, Any]) -> Arrival:
+    return Arrival(
+        endpoint=arrival["endpoint"],
+        sequence=arrival["sequence"],
+        time=_read_time(arrival["time"]),
+        recorded_at=datetime.fromisoformat(arrival["recorded_at"]),
+        raw=arrival["raw"],
+    )
 
 
 def _read_hole(hole: dict[str, Any]) -> Hole:

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from processors import sequence
-from processors.sequence import GapRules, arrival_of
+from processors.receipts import arrival_of
+from processors.sequence import GapRules
 from processors.sequence_state import SequenceState, Step, entries, read_entry, restore
 from processors.state import Change
 from schemas.errors import DropstreamError

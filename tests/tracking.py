@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from processors.sequence import Arrival, GapRules, advance, observe
+from processors.receipts import Arrival
+from processors.sequence import GapRules, advance, observe
 from processors.sequence_state import SequenceState, Step, entries, restore
 from schemas.gaps import Gap, GapState
 

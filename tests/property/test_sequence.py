@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from processors.receipts import WAITING_MAX
 from processors.sequence import GapRules
 from schemas.delivery import rfc3339
 from schemas.gaps import GapState, gap_record
@@ -18,6 +19,8 @@ GRACE_S, LOST_AFTER_S = 90, 1_000
 # The smallest drops count: one counter must not be taken for two, whatever the rules.
 RULES = GapRules(grace=timedelta(seconds=GRACE_S), lost_after=timedelta(seconds=LOST_AFTER_S), drop_min=1)
 TIGHT = GapRules(grace=timedelta(seconds=GRACE_S), lost_after=timedelta(seconds=LOST_AFTER_S), holes_max=3, drop_min=10)
+WIDE = GapRules(grace=timedelta(seconds=GRACE_S), lost_after=timedelta(hours=40))
+HOUR_S = 3_600
 # No deadline: how fast this machine happens to be is not the law.
 law = settings(deadline=None)
 
@@ -57,6 +60,42 @@ def anything(draw: st.DrawFn) -> list[Arrived]:
         event_s = draw(st.none() | st.integers(min_value=0, max_value=30).map(float))
         feed.append(Arrived(sequence, clock_s, event_s))
     return feed
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """A delivery that came at `real_s`; its receipt, where its clock was right, says so."""
+
+    real_s: float
+    arrived: Arrived
+
+    @property
+    def is_right(self) -> bool:
+        return self.arrived.received_s == self.real_s
+
+
+@st.composite
+def one_wrong_clock(draw: st.DrawFn) -> list[Stamped]:
+    """Deliveries and retries over any silences, some of them received by a machine hours or weeks ahead."""
+    ahead_s = draw(st.sampled_from([3.0, 30.0, 24.0 * 14])) * HOUR_S
+    real_s = 0.0
+    feed: list[Stamped] = []
+    # No more of them than may wait.
+    for _ in range(draw(st.integers(min_value=1, max_value=WAITING_MAX))):
+        real_s += draw(st.sampled_from([1.0, 60.0, 100.0, 2_000.0, 5.0 * HOUR_S, 30.0 * HOUR_S]))
+        lag_s = draw(st.sampled_from([None, 0.0, 1_000.0, 6.0 * HOUR_S]))
+        sequence = draw(st.integers(min_value=0, max_value=25))
+        received_s = real_s + draw(st.sampled_from([0.0, ahead_s])) if feed else real_s
+        feed.append(Stamped(real_s, Arrived(sequence, received_s, None if lag_s is None else real_s - lag_s)))
+    end_s = real_s + 1
+    return [*feed, Stamped(end_s, Arrived(12, end_s, end_s))]
+
+
+def counted_s(feed: list[Stamped], number: int) -> float:
+    """When it counts, by definition: at its receipt, unless a right one after it is more than an hour below that."""
+    one = feed[number]
+    next_s = next(other.real_s for other in feed[number:] if other.is_right)
+    return one.arrived.received_s if one.arrived.received_s <= next_s + HOUR_S else next_s
 
 
 def run(feed: list[Arrived], rules: GapRules, *, each: Callable[[Tracker], None] = lambda _: None) -> Tracker:
@@ -131,6 +170,54 @@ def test_when_time_is_told_changes_nothing(feed: list[Arrived], data: st.DataObj
         stream_s = next_s
     for moment in data.draw(st.lists(st.integers(min_value=0, max_value=5_000), max_size=5).map(sorted)):
         asked.wait_until(stream_s + moment)
+    plain.wait_until(END_S)
+    asked.wait_until(END_S)
+    assert [gap_record(gap) for gap in asked.gaps] == [gap_record(gap) for gap in plain.gaps]
+    assert asked.state == plain.state
+
+
+# Each is within an hour of the one before: together they led time three hours astray, once.
+CREEPING = [
+    Stamped(1.0, Arrived(0, 1.0, None)),
+    *(Stamped(real_s, Arrived(0, real_s + 3 * HOUR_S, None)) for real_s in (2.0, 2_002.0, 4_002.0, 6_002.0)),
+    Stamped(8_002.0, Arrived(0, 8_002.0, None)),
+    Stamped(8_003.0, Arrived(12, 8_003.0, 8_003.0)),
+]
+
+
+@law
+@given(one_wrong_clock())
+@example(CREEPING)
+def test_a_wrong_clock_says_nothing(feed: list[Stamped]) -> None:
+    """What is told is as if each delivery that one wrong clock took had come with the next that a right one did."""
+    told, expected_of = Tracker(WIDE), Tracker(WIDE)
+    real_s = 0.0
+    for number, one in enumerate(feed):
+        told.arrive(one.arrived.sequence, one.arrived.received_s, one.arrived.event_s)
+        check_changelog(told)
+        expected_of.arrive(one.arrived.sequence, counted_s(feed, number), one.arrived.event_s)
+        expected_of.wait_until(counted_s(feed, number))
+        assert told.state is not None
+        real_s = max(real_s, one.real_s)
+        assert told.state.stream_at <= at(real_s + HOUR_S)
+        if one.is_right and one.arrived.event_s is not None and one.real_s - one.arrived.event_s <= HOUR_S:
+            # No silence is followed late.
+            assert told.state.stream_at >= at(one.real_s)
+    told.wait_until(END_S)
+    expected_of.wait_until(END_S)
+    assert [gap_record(gap) for gap in told.gaps] == [gap_record(gap) for gap in expected_of.gaps]
+
+
+@law
+@given(one_wrong_clock(), st.data())
+def test_a_replay_says_the_same_though_a_clock_was_wrong(feed: list[Stamped], data: st.DataObject) -> None:
+    """Asked with a right clock at any moments between the deliveries, or never: the same records in the same order."""
+    plain, asked = Tracker(WIDE), Tracker(WIDE)
+    for one, following in itertools.pairwise([*feed, Stamped(END_S, feed[-1].arrived)]):
+        for tracker in (plain, asked):
+            tracker.arrive(one.arrived.sequence, one.arrived.received_s, one.arrived.event_s)
+        for part in sorted(data.draw(st.lists(st.floats(min_value=0, max_value=1), max_size=3))):
+            asked.wait_until(one.real_s + part * (following.real_s - one.real_s))
     plain.wait_until(END_S)
     asked.wait_until(END_S)
     assert [gap_record(gap) for gap in asked.gaps] == [gap_record(gap) for gap in plain.gaps]

@@ -99,6 +99,7 @@ def test_a_delivery_at_the_horizon_is_late() -> None:
     tracker.arrive(4, 0)
     tracker.arrive(2, 110 * HOUR_S - 1)
     tracker.arrive(3, 110 * HOUR_S)
+    tracker.wait_until(110 * HOUR_S)
     assert tracker.told() == [("open", 2, 3), ("filled", 2, 2), ("lost", 3, 3)]
 
 
@@ -109,6 +110,7 @@ def test_what_was_due_is_said_before_what_came_after_it() -> None:
     tracker.arrive(3, 0)
     tracker.arrive(5, 110 * HOUR_S - 30)
     tracker.arrive(4, 120 * HOUR_S)
+    tracker.wait_until(120 * HOUR_S)
     assert tracker.told() == [("open", 2, 2), ("lost", 2, 2), ("open", 4, 4), ("filled", 4, 4)]
 
 

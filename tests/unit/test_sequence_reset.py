@@ -57,6 +57,7 @@ def test_a_small_counter_s_restart_is_seen_once_its_events_are_newer_by_the_grac
     for sequence in (1, 2, 3):
         tracker.arrive(sequence, sequence, event_s=sequence)
     tracker.arrive(1, 5_000, event_s=event_s)
+    tracker.wait_until(5_000)
     assert tracker.told() == told
 
 
@@ -68,6 +69,7 @@ def test_a_late_delivery_under_ids_without_times_is_no_restart() -> None:
     tracker.arrive(100, 200, event_s=150)
     assert tracker.told() == [("open", 2, 4_999), ("filled", 100, 100)]
     tracker.arrive(101, 120 * HOUR_S, event_s=160)
+    tracker.wait_until(120 * HOUR_S)
     assert tracker.told()[2:] == [("lost", 2, 99), ("lost", 101, 4_999)]
 
 
