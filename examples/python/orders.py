@@ -11,30 +11,21 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import (
-    CommitFailedError,
-    KafkaConnectionError,
-    KafkaError,
-    NoOffsetForPartitionError,
-    OffsetOutOfRangeError,
-)
+from aiokafka.errors import CommitFailedError, KafkaConnectionError, KafkaError, OffsetOutOfRangeError
 from dropstream_events.events import Event, OrderData, read_event
 from dropstream_events.gaps import Missing, read_gap
 from dropstream_events.memory import LastTimes, RecentIds
+from placement import Placement, Start
 
 _FETCH_TIMEOUT_MS = 500
 _RECORDS_MAX = 500
 _RUNS_SHOWN_MAX = 10
-
-# A datetime (aware), a partition with an offset, "beginning", or None: where the group stood.
-Start = datetime | tuple[int, int] | str | None
 
 
 class CannotGoOnError(Exception):
@@ -93,54 +84,14 @@ def order_line(event: Event, key: str, age: str) -> str:
     return f"order {event.time:%Y-%m-%dT%H:%M:%SZ} {trust} {age} {key} {what} {status or '-'}"
 
 
-class Placement(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
-    """Where each partition is read from when it is given to us."""
-
-    def __init__(self, consumer: AIOKafkaConsumer, gaps: str, start: Start) -> None:
-        self._consumer = consumer
-        self._gaps = gaps
-        self._start = start
-        self._placed: set[TopicPartition] = set()
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Nothing: what was shown is committed."""
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Gaps from the beginning, for what is missing is the sum of them; orders where --from says, but only once."""
-        start = self._start
-        for one in assigned:
-            if one.topic == self._gaps:
-                await self._seek_to_beginning(one)
-            elif isinstance(start, tuple) and one.partition != start[0]:
-                await self._seek_to_beginning(one)
-                self._consumer.pause(one)  # One partition was asked for.
-            elif start is not None and one not in self._placed:
-                await self._place(one, start)
-            elif await self._consumer.committed(one) is None:
-                await self._seek_to_beginning(one)
-            self._placed.add(one)
-
-    async def _place(self, one: TopicPartition, start: datetime | tuple[int, int] | str) -> None:
-        if isinstance(start, datetime):
-            found = await self._consumer.offsets_for_times({one: int(start.timestamp() * 1000)})
-            offset = found[one].offset if found.get(one) else (await self._consumer.end_offsets([one]))[one]
-            self._consumer.seek(one, offset)
-        elif isinstance(start, tuple):
-            self._consumer.seek(one, start[1])
-        else:
-            await self._seek_to_beginning(one)
-
-    async def _seek_to_beginning(self, one: TopicPartition) -> None:
-        self._consumer.seek(one, (await self._consumer.beginning_offsets([one]))[one])
-
-
-async def read(consumer: AIOKafkaConsumer, orders: Orders, topic: str, stopping: asyncio.Event) -> None:
+async def read(
+    consumer: AIOKafkaConsumer, placement: Placement, orders: Orders, topic: str, stopping: asyncio.Event
+) -> None:
     """Takes records and commits them, until it is told to stop; a batch that was begun is finished."""
     while not stopping.is_set():
+        await placement.place()
         try:
             batches = await consumer.getmany(timeout_ms=_FETCH_TIMEOUT_MS, max_records=_RECORDS_MAX)
-        except NoOffsetForPartitionError:
-            continue  # The partition is new to the group, and about to be placed.
         except OffsetOutOfRangeError as error:
             places = ", ".join(f"{one.partition}:{offset}" for one, offset in error.args[0].items())
             raise CannotGoOnError(f"there is nothing at {places}; say with --from where to go on") from error
@@ -163,35 +114,37 @@ async def run(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     orders = Orders()
-    await check(arguments.kafka, topic, gaps, arguments.start)
-    async with AIOKafkaConsumer(
-        bootstrap_servers=arguments.kafka,
-        group_id=arguments.group,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        # After the loss of a leader a position can be out of range: a client that then begins anew reads all again.
-        auto_offset_reset="none",
-    ) as consumer:
-        consumer.subscribe([topic, gaps], listener=Placement(consumer, gaps, arguments.start))
-        await read(consumer, orders, topic, stopping)
+    client = AIOKafkaAdminClient(bootstrap_servers=arguments.kafka)
+    try:
+        await client.start()
+        await check(client, topic, gaps, arguments)
+        async with AIOKafkaConsumer(
+            bootstrap_servers=arguments.kafka,
+            group_id=arguments.group,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            # After the loss of a leader a position can be out of range: a client that then begins anew reads all again.
+            auto_offset_reset="none",
+        ) as consumer:
+            placement = Placement(consumer, client, group=arguments.group, gaps=gaps, start=arguments.start)
+            consumer.subscribe([topic, gaps], listener=placement)
+            await read(consumer, placement, orders, topic, stopping)
+    finally:
+        await client.close()
     tell(f"stopped: {orders.shown} shown, {orders.repeats} repeats dropped, {orders.unreadable} passed over")
 
 
-async def check(kafka: str, orders: str, gaps: str, start: Start) -> None:
+async def check(client: AIOKafkaAdminClient, orders: str, gaps: str, arguments: argparse.Namespace) -> None:
     """Whether there is what is to be read.
 
     Raises:
         CannotGoOnError: with what is missing.
     """
-    client = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    try:
-        await client.start()
-        described = await client.describe_topics([orders, gaps])
-    finally:
-        await client.close()
+    described = await client.describe_topics([orders, gaps])
     partitions = {one["topic"]: len(one["partitions"]) for one in described if not one["error_code"]}
     if missing := {orders, gaps} - partitions.keys():
-        raise CannotGoOnError(f"{kafka} has no topic {' and '.join(sorted(missing))}; is --prefix right?")
+        raise CannotGoOnError(f"{arguments.kafka} has no topic {' and '.join(sorted(missing))}; is --prefix right?")
+    start: Start = arguments.start
     if isinstance(start, tuple) and start[0] >= partitions[orders]:
         raise CannotGoOnError(f"{orders} has no partition {start[0]}")
 

@@ -40,7 +40,7 @@ final class Placement implements ConsumerRebalanceListener {
             } else if (placed.add(one) && !(start instanceof Start.Group)) {
                 place(one);
             } else if (consumer.committed(Set.of(one)).get(one) == null) {
-                consumer.seekToBeginning(List.of(one));
+                place(one);
             }
         }
     }
