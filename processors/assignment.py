@@ -123,11 +123,16 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
             return all(partition.source in self._open for partition, _ in owned)
 
     async def tick(self, now: datetime) -> None:
-        """Lets time pass where nothing is left to read; call it when all that was fetched is processed."""
+        """Lets time pass where nothing is left to read, here and upstream; call it when all that came is processed."""
+        if not any(partition.is_due(now) for partition in self._open.values()):
+            return
+        until = await self._read_until(now)
+        if until is None:
+            return
         async with self._lock:
             for partition in list(self._open.values()):
                 if await self._is_caught_up(partition.source):
-                    outputs = await self._attempt(partition, partition.tick(now))
+                    outputs = await self._attempt(partition, partition.tick(until))
                     self.work.metrics.count_outputs(self.work.name, outputs or ())
 
     async def close(self, timeout_s: float) -> None:
@@ -182,6 +187,17 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
             self.consumer.pause(source)
             self._noted.add(source)
             self._show()
+            return None
+
+    async def _read_until(self, now: datetime) -> datetime | None:
+        """Up to when all that came has been read upstream; None while nobody can tell."""
+        if self.work.upstream is None:
+            return now
+        client = next(iter(self._open.values())).producer.client
+        try:
+            return await self.work.upstream.read_until(self.consumer, client, now)
+        except (KafkaError, TimeoutError) as error:
+            _log.warning("upstream_unknown", group=self.work.name, error=repr(error))
             return None
 
     async def _is_caught_up(self, source: TopicPartition) -> bool:

@@ -11,6 +11,7 @@ from processors.provider import Provider
 from processors.runtime import Group
 from processors.sequence import GapRules
 from processors.tracking import Tracking, observe, tick
+from processors.upstream import Upstream
 from processors.work import Work
 from schemas.records import RawRecord, Record
 from schemas.settings import EndpointSettings, Settings
@@ -79,6 +80,8 @@ def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asynci
         lost_after=timedelta(hours=settings.sequence.lost_after_hours),
     )
 
+    prefix = settings.kafka.topic_prefix
+
     def new_state() -> Tracking:
         tracking = Tracking(rules)
         metrics.holes.watch(tracking)
@@ -90,6 +93,7 @@ def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asynci
         changelog="sequence-state",
         new_step=lambda: observe,
         tick=tick,
+        upstream=Upstream(group=f"{prefix}deliver", topic=f"{prefix}raw"),
         new_state=new_state,
         settings=settings,
         metrics=metrics,

@@ -5,6 +5,8 @@ aiokafka 0.14 asks with version 3 of OffsetFetch, whose answer has an error of i
 begins at the start processes everything twice.
 """
 
+from collections.abc import Collection, Mapping
+
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import CoordinatorNotAvailableError, for_code
@@ -19,20 +21,32 @@ async def committed_offset(client: AIOKafkaClient, group: str, source: TopicPart
     Raises:
         KafkaError: the coordinator is away, moving or loading, or refuses; ask again.
     """
+    return (await committed_offsets(client, group, [source]))[source]
+
+
+async def committed_offsets(
+    client: AIOKafkaClient, group: str, sources: Collection[TopicPartition]
+) -> dict[TopicPartition, int | None]:
+    """The same of several partitions, in one question; raises where one of them is not to be had."""
     coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
-    answer = await client.send(coordinator, OffsetFetchRequest(group, [(source.topic, [source.partition])]))
-    found = [
-        (offset, error)
+    asked = [(source.topic, [source.partition]) for source in sources]
+    answer = await client.send(coordinator, OffsetFetchRequest(group, asked))
+    found = {
+        TopicPartition(topic, partition): (offset, error)
         for topic, partitions in answer.topics
         for partition, offset, _metadata, error in partitions
-        if (topic, partition) == source
-    ]
-    for error in (answer.error_code, *(error for _, error in found)):
-        if error:
-            raise for_code(error)(f"the committed offset of {source} is not to be had")
-    if not found:
+    }
+    if answer.error_code:
+        raise for_code(answer.error_code)(f"the committed offsets of {group} are not to be had")
+    return {source: _read_offset(source, found) for source in sources}
+
+
+def _read_offset(source: TopicPartition, found: Mapping[TopicPartition, tuple[int, int]]) -> int | None:
+    if source not in found:
         raise CoordinatorNotAvailableError(f"the coordinator says nothing about {source}")
-    offset: int = found[0][0]
+    offset, error = found[source]
+    if error:
+        raise for_code(error)(f"the committed offset of {source} is not to be had")
     return None if offset == _NONE_COMMITTED else offset
 
 

@@ -60,6 +60,13 @@ class Partition(Generic[StateT]):
         outputs = await self._commit(batch)
         return Transacted(outputs, batch.taken, batch.offset_next)
 
+    def is_due(self, now: datetime) -> bool:
+        """Whether `tick` would do anything."""
+        state = self.kept.state
+        due = bool(self.work.tick(state, now) or state.changes())
+        state.roll_back()
+        return due
+
     async def tick(self, now: datetime) -> list[Record]:
         """What has become due by `now` (aware) although nothing came; call it when the partition is caught up.
 

@@ -54,6 +54,8 @@ def advance(state: SequenceState, now: datetime, rules: GapRules) -> Step:
     The same object comes back as state when nothing was due. `now` ahead of a receipt that is still to come may say
     `open`, and then `filled`, where a replay says neither: let it trail the clock by the way of a delivery to here.
     """
+    if not state.waiting:
+        return _fall_due(state, now, rules)
     settled = _settle(state, state.waiting, now, rules)
     return _then(settled, _fall_due(settled.state, now, rules))
 

@@ -20,8 +20,9 @@ from schemas.gaps import gap_record
 from schemas.observations import read_observation
 from schemas.records import RawRecord, Record
 
-# Time alone never passes a receipt still on its way: through the ingress, `raw` and group `deliver` to here. Ahead of
-# it, a hole would be reported that the receipt fills in time, and a replay, which knows receipts only, would differ.
+# Time alone passes no receipt still on its way: what lies in `raw` is read first (`processors.upstream`), and this long
+# one may take from the ingress to there. Ahead of it, a hole would be reported that the receipt fills in time, and a
+# replay, which knows receipts only, would differ. So it is where the receipt waits in an ingress's spool for longer.
 TRAIL = timedelta(seconds=5)
 # One tick fits in one transaction; what is left is due at the next.
 _TICK_GAPS_MAX = 10_000

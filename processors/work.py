@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 
 from processors.metrics import ProcessMetrics
 from processors.state import StateT
+from processors.upstream import Upstream
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 
@@ -23,7 +24,8 @@ class Work(Generic[StateT]):
 
     `new_step` gives the step of one transaction: the outputs of one input record, and changes to the state that it is
     given. What it is judged by may be another from one transaction to the next, never within one. `tick` gives the
-    outputs that time alone makes due. `keeps_position` False where the state's own changes say how far it came.
+    outputs that time alone makes due, once `upstream` has read what came before. `keeps_position` False where the
+    state's own changes say how far it came.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Work(Generic[StateT]):
     settings: Settings
     metrics: ProcessMetrics
     tick: Callable[[StateT, datetime], Sequence[Record]] = _nothing_due
+    upstream: Upstream | None = None
     keeps_position: bool = True
 
     @property

@@ -8,17 +8,25 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
+from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
 from ops.audit import read_topic
+from processors.dedupe import Seen
+from processors.groups import deliver_group, sequence_group
+from processors.metrics import ProcessMetrics
+from processors.provider import discover
+from processors.runtime import Group
 from processors.sequence import GapRules
+from processors.state import StateT
 from processors.tracking import TRAIL, Tracking, observe, tick
 from schemas.delivery import Delivery, rfc3339
 from schemas.kafka import producer_arguments
@@ -162,6 +170,69 @@ async def test_a_hole_seen_before_a_crash_is_reported_after_it(settings: Setting
         assert await told(mine) == []
         await start("successor")
         assert await told_at_last(mine, 1) == [("open", 2, 3)]
+
+
+@asynccontextmanager
+async def at_work(group: Group[StateT]) -> AsyncIterator[None]:
+    """The group runs in this process until the block ends."""
+    task = asyncio.create_task(group.run())
+    yield
+    group.stopping.set()
+    await task
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not await condition():  # noqa: ASYNC110 another task or process sees to it
+            await asyncio.sleep(0.05)
+
+
+async def test_the_clock_waits_for_what_lies_unread_in_raw(settings: SettingsFactory) -> None:
+    """A hole whose delivery group `deliver` has still to read is not reported, however late it is by the clock."""
+    mine = await prepared(settings(ENDPOINTS + PROCESS + QUICK, environ=ENVIRON))
+
+    def deliver() -> Group[Seen]:
+        return deliver_group(mine, discover(), ProcessMetrics(CollectorRegistry()), asyncio.Event())
+
+    async def is_observed() -> bool:
+        return len(await read_topic(mine, "sequence")) == 3
+
+    asked = []
+
+    def clock() -> datetime:
+        asked.append(datetime.now(UTC))
+        return asked[-1]
+
+    async def has_ticked() -> bool:
+        return len(asked) > ticks + 3
+
+    # Received in time, all of them; only read late.
+    came = {number: shipped(number, early(number), early(number)) for number in (1, 2, 3, 5)}
+    async with at_work(deliver()):
+        await put(mine, [came[number] for number in (1, 3, 5)])
+        await until(is_observed)
+    await put(mine, [came[2]])
+    group = sequence_group(mine, ProcessMetrics(CollectorRegistry()), asyncio.Event())
+    group.clock = clock
+    async with at_work(group):
+        ticks = await opened(group, asked)
+        await until(has_ticked)
+        assert await told(mine) == []
+        async with at_work(deliver()):
+            assert await told_at_last(mine, 1) == [("open", 4, 4)]
+            ticks = len(asked)
+            await until(has_ticked)
+    assert await told(mine) == [("open", 4, 4)]
+
+
+async def opened(group: Group[Tracking], asked: Sequence[datetime]) -> int:
+    """How often the clock had been asked when every partition was open."""
+
+    async def is_ready() -> bool:
+        return group.health().ready
+
+    await until(is_ready)
+    return len(asked)
 
 
 async def test_without_topics_both_groups_end_with_one_sentence(settings: SettingsFactory, tmp_path: Path) -> None:
