@@ -166,7 +166,7 @@ async def good_client(running: Serving, count: int) -> float:
 async def test_a_thousand_slow_clients_do_not_slow_a_good_one(settings: SettingsFactory) -> None:
     """Thirds are silent, stand in their headers, stand in their body: 100 deliveries pass meanwhile; then all end."""
     begun = [b"", _GOOD[:20], post("/webhooks/acme", bytes(100))[:-50]]
-    lines = "header_timeout_ms = 16_000\nbody_timeout_ms = 16_000\nbody_bytes_per_second_min = 0"
+    lines = "header_timeout_ms = 14_000\nbody_timeout_ms = 14_000\nbody_bytes_per_second_min = 0"
     async with ready(settings, lines) as running, AsyncExitStack() as slow:
         for number in range(_SLOW):
             client = await slow.enter_async_context(RawClient(running.port))
