@@ -5,6 +5,8 @@ When a cluster as a whole is ready is decided in `cluster`; what a node's folder
 
 import re
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from ops.broker.data import ClusterPlan, NodePlan, check_node, formatting_folder, logs_folder, server_properties
@@ -18,6 +20,7 @@ from schemas.errors import DropstreamError
 
 _STOP_GRACE_S = 15.0
 _KILL_GRACE_S = 10.0
+_HALT_S = 1.0
 _LOG_TAIL_BYTES = 65_536
 
 
@@ -108,9 +111,10 @@ class BrokerNode:
         self._process = None
 
     def freeze(self) -> None:
-        """Halts the node as it is: connections stay open, nothing answers."""
+        """Halts the node as it is: connections stay open, nothing answers, on Linux from the return on."""
         if self._process:
             self._process.send("STOP")
+            _wait_halted(self._process.pid)
 
     def thaw(self) -> None:
         """Lets a frozen node go on."""
@@ -165,3 +169,16 @@ def _check_port(port: int) -> None:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
+
+
+def _wait_halted(pid: int) -> None:
+    """The signal goes by way of the keeper, which may be slow to get its turn."""
+    until = time.monotonic() + _HALT_S
+    with suppress(OSError):  # There is no /proc, or the process has ended.
+        while _state(pid) != "T" and time.monotonic() < until:
+            time.sleep(0.002)  # The loop may wait as long as its own broker does.
+
+
+def _state(pid: int) -> str:
+    """The letter behind the name in parentheses: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
