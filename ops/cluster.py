@@ -1,7 +1,7 @@
 """Short visits to the Kafka cluster, each with a deadline, each failure one sentence for a person."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,8 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """
     arguments = checked_client_arguments(settings.kafka)
     client = AIOKafkaAdminClient(**arguments, request_timeout_ms=REQUEST_TIMEOUT_MS)
-    with failures_told(settings.kafka):
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await client.start()
-            yield client
-        finally:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await client.close()
+    async with _started(settings.kafka, client.start, client.close):
+        yield client
 
 
 @asynccontextmanager
@@ -48,14 +42,23 @@ async def consumer(settings: Settings, **more: Any) -> AsyncIterator[AIOKafkaCon
     checked_client_arguments(settings.kafka)
     arguments = {**reader_arguments(settings), "request_timeout_ms": REQUEST_TIMEOUT_MS, **more}
     client = AIOKafkaConsumer(**arguments)
-    with failures_told(settings.kafka):
+    async with _started(settings.kafka, client.start, client.stop):
+        yield client
+
+
+@asynccontextmanager
+async def _started(
+    kafka: KafkaSettings, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]
+) -> AsyncIterator[None]:
+    """A client between its start and its stop, each within its time, and the failures of both and of the body told."""
+    with failures_told(kafka):
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await client.start()
-            yield client
+                await start()
+            yield
         finally:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await client.stop()
+                await stop()
 
 
 def checked_client_arguments(kafka: KafkaSettings, *, source: str = "kafka") -> dict[str, Any]:
