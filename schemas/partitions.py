@@ -1,6 +1,6 @@
 """Which partition a key belongs to: Kafka's murmur2, so that a Java producer or consumer agrees.
 
-aiokafka has the same function in Python: fourteen times as dear, and a tenth of what a delivery cost.
+aiokafka has the same function in Python, many times as dear; it showed in what a delivery costs.
 """
 
 from murmurhash2 import murmurhash2
