@@ -22,19 +22,16 @@ import processors.providers
 from ops.broker.cluster import BrokerCluster, open_cluster
 from ops.broker.install import Unavailable
 from ops.broker.local import prepare_kafka
-from ops.broker.probe import find_free_ports
 from ops.broker.runtime import Runtime
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
+from tests.ports import free_ports
 
 # A machine that others use too is slow at times; what an example costs is no law.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
 _KAFKA_FIXTURES = {"kafka", "cluster", "kafka_runtime"}
-# Sessions beside each other look in different places first, and so do the workers of one (pytest-xdist: gw0, gw1, ...).
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_PORTS_FROM = 22_000 + (os.getpid() % 64 + 64 * (_WORKER % 4)) * 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ def kafka_session(
         opening = open_cluster(
             tmp_path_factory.mktemp("kafka"),
             nodes=1,
-            port=find_free_ports(2, after=_PORTS_FROM),
+            port=free_ports(2),
             runtime=kafka_found,
             progress=_silent,
         )
@@ -156,7 +153,7 @@ async def cluster(kafka_runtime: Runtime, tmp_path_factory: pytest.TempPathFacto
             broker = await open_cluster(
                 data or tmp_path_factory.mktemp("cluster"),
                 nodes=nodes,
-                port=find_free_ports(2 * nodes, after=_PORTS_FROM),
+                port=free_ports(2 * nodes),
                 runtime=kafka_runtime,
                 progress=_silent,
             )

@@ -7,30 +7,28 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import aiohttp
 
 from ops.broker.local import local_broker
-from ops.broker.probe import find_free_ports
 from ops.cluster import admin
 from ops.topics import apply
 from processors.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 from tests.bench.gauge import family
+from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "made-up-secret"
 PARTITIONS = 12
 _PROVIDERS = ("dreamship", "shipstream", "modern_dropship", "dropea")
 _PATIENCE_S = 60.0
-_FIRST_PORT = 29_000
 _ASK = aiohttp.ClientTimeout(total=2.0)
 
 
@@ -56,8 +54,6 @@ class Place:
     folder: Path
     bootstrap_servers: str
     cores: Cores
-    # Where the next free port is looked for: one that was found is not taken yet.
-    ports: Iterator[int]
 
     def config(
         self,
@@ -69,7 +65,7 @@ class Place:
         commit_interval_ms: int = 100,
     ) -> Path:
         """The configuration of a program: topics of its own by its name, ports that are free."""
-        ports = [find_free_ports(1, after=next(self.ports)) for _ in range(3)]
+        ports = [free_ports(1) for _ in range(3)]
         tables = "".join(
             f'[endpoints.{one}]\nprovider = "{provider}"\nsecrets = ["env:SECRET"]\n'
             for one, provider in endpoint_names(endpoints)
@@ -162,12 +158,11 @@ async def place() -> AsyncIterator[Place]:
     """A fresh Kafka, or that of KAFKA=host:port; it ends with the block."""
     every = sorted(os.sched_getaffinity(0))
     cores = Cores(frozenset(every[:1]), frozenset(every[1:] or every))
-    ports = count(_FIRST_PORT + os.getpid() % 100 * 20, 4)
     os.sched_setaffinity(0, cores.rest)
     try:
         with TemporaryDirectory() as name:
             async with _broker(Path(name), prefix := f"bench-{time.time_ns():x}-") as servers:
-                yield Place(prefix, Path(name), servers, cores, ports)
+                yield Place(prefix, Path(name), servers, cores)
     finally:
         os.sched_setaffinity(0, every)
 
@@ -177,7 +172,7 @@ async def _broker(folder: Path, prefix: str) -> AsyncIterator[str]:
     """Where Kafka is; of one that is given, the topics with this prefix are deleted in the end."""
     given = os.environ.get("KAFKA")
     if not given:
-        port = find_free_ports(2, after=26_000 + os.getpid() % 500 * 4)
+        port = free_ports(2)
         async with local_broker(folder / "kafka", environ={}, progress=_silent, port=port) as broker:
             yield broker.bootstrap_servers
         return

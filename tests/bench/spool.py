@@ -4,7 +4,6 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from ops.broker.probe import find_free_ports
 from tests.bench.figures import Figure, figure
 from tests.bench.gauge import cpu_us
 from tests.bench.ingress import BODY_BYTES, ingress, requests_of
@@ -12,6 +11,7 @@ from tests.bench.load import Plan, Result, generate
 from tests.bench.place import Place, Program, running
 from tests.bench.report import Part, Progress, Section
 from tests.bench.requests import write_requests
+from tests.ports import free_ports
 
 _DRAIN_S = 120.0
 _POLL_S = 0.01
@@ -44,7 +44,7 @@ async def measure(place: Place, effort: Effort, progress: Progress) -> Part:
     for number in range(effort.rounds):
         name = f"spooled-{number}"
         spool = place.folder / f"{name}-files"
-        nowhere = f"127.0.0.1:{find_free_ports(1, after=next(place.ports))}"
+        nowhere = f"127.0.0.1:{free_ports(1)}"
         config = place.config(name, spool=spool, bootstrap_servers=nowhere)
         async with running(place, config, "ops", "ingest", "--config", str(config), topics=False) as program:
             port = program.settings.ingest.port

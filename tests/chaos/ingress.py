@@ -19,11 +19,11 @@ from tempfile import TemporaryDirectory
 
 from ops.broker.cluster import BrokerCluster
 from ops.broker.local import local_broker
-from ops.broker.probe import find_free_ports
 from tests.chaos import faults
 from tests.chaos.obligations import Load, Verdict, judge
 from tests.chaos.stage import Stage, staged
 from tests.chaos.wire import Wire
+from tests.ports import free_ports
 
 SEED = 20_261_121
 _RECOVERY_S = 120.0
@@ -81,7 +81,7 @@ async def play(fault: faults.Fault, stage: Stage, *, seed: int) -> Played:
 async def wired(cluster: BrokerCluster) -> AsyncIterator[Wire]:
     """The one node of the cluster, started again so that it sends its clients through a wire."""
     node = cluster.nodes[0]
-    port = find_free_ports(1, after=node.plan.port + 10)
+    port = free_ports(1)
     node.plan = replace(node.plan, advertised_port=port)
     async with Wire(port, node.plan.port) as wire:
         await node.stop()
@@ -112,7 +112,7 @@ async def main(names: Sequence[str], *, away_s: float, seed: int) -> int:
     results = []
     with TemporaryDirectory() as name:
         folder = Path(name)
-        port = find_free_ports(2, after=27_500)
+        port = free_ports(2)
         async with (
             local_broker(folder / "kafka", environ={}, progress=print, port=port) as cluster,
             wired(cluster) as wire,

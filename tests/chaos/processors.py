@@ -18,7 +18,6 @@ from aiokafka import AIOKafkaProducer
 
 from ops.broker.cluster import BrokerCluster
 from ops.broker.local import local_broker
-from ops.broker.probe import find_free_ports
 from processors.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.kafka import producer_arguments
@@ -34,6 +33,7 @@ from tests.integration.processing import (
     processors,
     send,
 )
+from tests.ports import free_ports
 
 DELIVERIES = 12_500
 CHUNK = 250
@@ -161,7 +161,7 @@ async def main(names: list[str]) -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # The brokers go away; that is the point.
     with TemporaryDirectory() as name:
         folder = Path(name)
-        port = find_free_ports(6, after=27_000)
+        port = free_ports(6)
         async with local_broker(folder / "kafka", environ={}, progress=print, nodes=3, port=port) as cluster:
             columns = "".join(f"{text:>{width}}" for text, width in zip(head, widths, strict=True))
             print(f"{'fault':<20}{columns}", flush=True)  # noqa: T201

@@ -18,7 +18,6 @@ from aiokafka import AIOKafkaProducer
 from ops.audit import audit
 from ops.broker.cluster import BrokerCluster
 from ops.broker.local import local_broker
-from ops.broker.probe import find_free_ports
 from ops.replay_store import Store, read_store
 from processors.provider import discover
 from schemas.configuration import Context, read_configuration
@@ -35,6 +34,7 @@ from tests.integration.processing import (
     send,
 )
 from tests.integration.replaying import Program, ended, kill, says
+from tests.ports import free_ports
 
 DELIVERIES = 200_000
 CHUNK = 2_000
@@ -94,7 +94,7 @@ async def main(count: int) -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with TemporaryDirectory() as directory:
         folder = Path(directory)
-        port = find_free_ports(2, after=28_000)
+        port = free_ports(2)
         async with local_broker(folder / "kafka", environ={}, progress=print, nodes=1, port=port) as cluster:
             settings = await prepared(settings_of(cluster))
             await process(settings, folder, count)

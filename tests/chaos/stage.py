@@ -15,13 +15,13 @@ import aiohttp
 
 from ops.broker.cluster import BrokerCluster
 from ops.broker.node import BrokerNode
-from ops.broker.probe import find_free_ports
 from ops.topics import apply
 from processors.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 from tests.chaos.obligations import SENDERS
 from tests.chaos.wire import Wire
+from tests.ports import free_ports
 
 ENVIRON = {"SECRET": "made-up-secret"}
 _PATIENCE_S = 60.0
@@ -147,7 +147,7 @@ _FACTS = aiohttp.ClientTimeout(total=2.0)
 @asynccontextmanager
 async def staged(name: str, folder: Path, *, cluster: BrokerCluster, wire: Wire, away_s: float) -> AsyncIterator[Stage]:
     """A stage with a running ingress; whatever runs at the end is killed."""
-    port = find_free_ports(2, after=28_500)
+    port = free_ports(2)
     config = folder / "dropstream.toml"
     endpoints = "".join(
         f'[endpoints.e{number}]\nprovider = "dreamship"\nsecrets = ["env:SECRET"]\n' for number in range(SENDERS)

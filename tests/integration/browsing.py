@@ -20,7 +20,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from ops.broker.install import STATE_FOLDER
-from ops.broker.probe import find_free_ports
+from tests.ports import free_ports
 
 SECRET = "made-up-secret-of-acme"
 LATE_SECRET = "the-secret-that-came-late"
@@ -104,7 +104,7 @@ def order(order_id: str, number: int) -> bytes:
 @contextmanager
 def system(bootstrap_servers: str, folder: Path) -> Iterator[System]:
     """Everything runs inside, and has ended afterwards."""
-    port = find_free_ports(5, after=25_500 + os.getpid() % 500 * 8)
+    port = free_ports(5)
     ports = {"port": port, "ingest_admin": port + 1, "process_admin": port + 2, "console": port + 3}
     environ = {
         **os.environ,
@@ -139,7 +139,7 @@ def system(bootstrap_servers: str, folder: Path) -> Iterator[System]:
 @contextmanager
 def blind_console(running: System) -> Iterator[str]:
     """A console whose Kafka is nowhere; gives its address."""
-    port = find_free_ports(1, after=29_600)
+    port = free_ports(1)
     (running.folder / "blind.toml").write_text(
         f'[kafka]\nbootstrap_servers = "127.0.0.1:1"\n[console]\nport = {port}\n[endpoints]\n'
     )

@@ -20,13 +20,13 @@ from ops.broker.daemon import NodeState
 from ops.broker.local import BrokerKind, any_broker
 from ops.broker.memory import memory_broker
 from ops.broker.pid import find_running
-from ops.broker.probe import find_free_ports, nodes_seen, port_is_free
+from ops.broker.probe import nodes_seen, port_is_free
 from ops.broker.runtime import Runtime
 from ops.processes import command_line
 from schemas.errors import DropstreamError
 from tests.conftest import ClusterFactory, KafkaUnderTest, SettingsFactory
+from tests.ports import free_ports
 
-_PORTS_FROM = 30_200
 _DEADLINE_S = 30.0
 
 # Starts a broker in a child, prints the broker's pid, and then only waits to be killed.
@@ -104,7 +104,7 @@ async def test_shared_broker_takes_and_gives_records(
 
 async def test_daemon_starts_once_and_stops(kafka_runtime: Runtime, tmp_path: Path) -> None:
     """A daemon broker is ready once started, is found by a second start, and is gone after stop."""
-    data, port = tmp_path / "data", find_free_ports(2, after=_PORTS_FROM)
+    data, port = tmp_path / "data", free_ports(4)
     try:
         started = await broker_daemon.start(data, nodes=1, port=port, runtime=kafka_runtime, progress=_silent)
         assert (started.bootstrap_servers, started.already) == (f"127.0.0.1:{port}", False)
@@ -158,7 +158,7 @@ async def test_three_nodes_survive_the_kill_of_one(cluster: ClusterFactory) -> N
 @pytest.mark.usefixtures("kafka_runtime")
 async def test_broker_ends_with_its_killed_parent(tmp_path: Path) -> None:
     """Kill -9 of the process that started a broker leaves no broker, even one that was frozen."""
-    data, port = tmp_path / "data", find_free_ports(2, after=_PORTS_FROM)
+    data, port = tmp_path / "data", free_ports(2)
     with _start_parent(data, port) as parent:
         assert parent.stdout
         pid = int(await asyncio.to_thread(parent.stdout.readline))
@@ -176,7 +176,7 @@ def _start_parent(data: Path, port: int) -> "subprocess.Popen[bytes]":
 
 async def test_taken_port_is_named(kafka_runtime: Runtime, tmp_path: Path) -> None:
     """A port that another program has is named, with what to do, and nothing is left running."""
-    port = find_free_ports(2, after=_PORTS_FROM)
+    port = free_ports(2)
     with socket.create_server(("127.0.0.1", port + 1)):
         with pytest.raises(DropstreamError, match=f"port {port + 1} of 127.0.0.1 is taken .* --port; .* KAFKA="):
             await open_cluster(tmp_path / "data", nodes=1, port=port, runtime=kafka_runtime, progress=_silent)
@@ -185,7 +185,7 @@ async def test_taken_port_is_named(kafka_runtime: Runtime, tmp_path: Path) -> No
 
 async def test_broker_that_dies_at_start_is_explained(kafka_runtime: Runtime, tmp_path: Path) -> None:
     """A broker that ends while starting gives its own last words and the path of its log."""
-    data, port = tmp_path / "data", find_free_ports(2, after=_PORTS_FROM)
+    data, port = tmp_path / "data", free_ports(2)
     broker = await open_cluster(data, nodes=1, port=port, runtime=kafka_runtime, progress=_silent)
     await broker.stop()
     metadata = data / "node-1" / "logs" / "__cluster_metadata-0"

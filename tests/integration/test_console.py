@@ -12,11 +12,11 @@ import aiohttp
 import orjson
 import pytest
 
-from ops.broker.probe import find_free_ports
 from schemas.settings import Settings
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.processing import ENDPOINTS, ENVIRON, deliveries, prepared, put
 from tests.integration.programs import Program, eventually, program
+from tests.ports import free_ports
 
 _PATIENCE_S = 60.0
 TOKEN = "a-token-that-nobody-guesses"
@@ -70,7 +70,7 @@ async def test_a_token_that_is_missing_is_named(tmp_path: Path) -> None:
 
 async def test_the_token_opens_a_session_and_signing_out_ends_it(settings: SettingsFactory, tmp_path: Path) -> None:
     """Nothing is seen before the token was said; with it all is, until signed out. No log and no answer holds it."""
-    port = find_free_ports(1, after=27_600)
+    port = free_ports(1)
     text = configuration(settings(bootstrap_servers="127.0.0.1:1"), port, 'token = "env:CONSOLE_TOKEN"')
     async with console(tmp_path, text, port) as (running, client):
         async with client.get("/", allow_redirects=False) as answer:
@@ -105,7 +105,7 @@ async def test_kafka_may_be_away(settings: SettingsFactory, cluster: ClusterFact
     broker = await cluster()
     mine = await prepared(settings(ENDPOINTS, environ=ENVIRON, bootstrap_servers=broker.bootstrap_servers))
     await put(mine, deliveries(12))
-    port = find_free_ports(1, after=27_700)
+    port = free_ports(1)
     async with console(tmp_path, configuration(mine, port), port) as (_running, client):
         await (await client.get("/")).read()
         well = await picture_with(client, lambda one: state_of(one, "Kafka") == "well" and one["caught_up"])
@@ -133,7 +133,7 @@ async def test_kafka_may_be_away(settings: SettingsFactory, cluster: ClusterFact
 @pytest.mark.kafka
 async def test_endpoints_are_read_again(settings: SettingsFactory, tmp_path: Path) -> None:
     """On SIGHUP an endpoint that was added is known, so that a redrive judges by what is configured now."""
-    port = find_free_ports(1, after=27_800)
+    port = free_ports(1)
     text = configuration(settings(bootstrap_servers="127.0.0.1:1"), port)
     async with console(tmp_path, text, port) as (running, client):
         await (await client.get("/")).read()

@@ -19,11 +19,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ops.broker.probe import find_free_ports
 from ops.livez import lives
 from ops.topics import apply
 from tests.conftest import SettingsFactory
 from tests.integration.deployment import DEPLOY, ROOT, quiet_environment, run
+from tests.ports import free_ports
 from tests.tools import tool
 
 USER = 10_001
@@ -31,7 +31,6 @@ _FILE = DEPLOY / "Dockerfile"
 _PLACE = "/opt/dropstream"
 _PACKAGES = ("schemas", "ingest", "processors", "ops")
 _WITHIN_S = 60.0
-_PORTS_FROM = 20_300
 
 # In mounts of its own: all is read-only but two folders, as a volume and a tmpfs are in a container.
 _READ_ONLY = """
@@ -199,7 +198,7 @@ async def test_the_image_works_where_it_can_write_nothing(nobody: Nobody, settin
     """As a user without rights, its content untouched, it makes topics, takes a delivery, lives and drains."""
     mine = settings()
     await apply(mine)
-    port, admin_port = (find_free_ports(2, after=_PORTS_FROM) + number for number in (0, 1))
+    port, admin_port = free_ports(1), free_ports(1)
     nobody.config.write_text(
         f'[kafka]\nbootstrap_servers = "{mine.kafka.bootstrap_servers}"\ntopic_prefix = "{mine.kafka.topic_prefix}"\n'
         f"replication_factor = 1\npartitions = 3\n"
@@ -245,7 +244,7 @@ def test_a_health_check_is_right_about_who_lives() -> None:
     """Nobody there: no. One that says so: yes. One that says no, or hangs, beside it: no."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Says)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    port, free = server.server_address[1], find_free_ports(1, after=_PORTS_FROM)
+    port, free = server.server_address[1], free_ports(1)
     try:
         assert lives({port: "/livez"})
         assert lives({free: "/livez", port: "/livez"})

@@ -15,14 +15,13 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
-from ops.broker.probe import find_free_ports
 from schemas.kafka import group_consumer_arguments
 from schemas.settings import Settings
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.processing import ENDPOINTS, ENVIRON, SECRET, Processor, deliveries, prepared, put
+from tests.ports import free_ports
 
 _PATIENCE_S = 60.0
-_PORTS_FROM = 19_500
 NAMES = {
     "records": "counter",
     "outputs": "counter",
@@ -123,7 +122,7 @@ async def answered(client: aiohttp.ClientSession, path: str, status: int, text: 
 async def test_a_processor_says_how_it_is(settings: SettingsFactory, cluster: ClusterFactory, tmp_path: Path) -> None:
     """Alive at once, ready when every partition is open, in figures by documented names, and never with a secret."""
     broker = await cluster()
-    table = process_table(find_free_ports(1, after=_PORTS_FROM))
+    table = process_table(free_ports(1))
     mine = await prepared(settings(ENDPOINTS + table, environ=ENVIRON, bootstrap_servers=broker.bootstrap_servers))
     good = deliveries(30)
     await put(mine, [*good, *good[:4], replace(good[1], body=b"{}"), replace(good[2], endpoint="removed")])
@@ -148,7 +147,7 @@ async def test_a_processor_says_how_it_is(settings: SettingsFactory, cluster: Cl
 @pytest.mark.kafka
 async def test_connected_is_not_ready(settings: SettingsFactory, tmp_path: Path) -> None:
     """A processor in the group that has no partition open yet, for another still holds them, is alive and not ready."""
-    table = process_table(find_free_ports(1, after=_PORTS_FROM))
+    table = process_table(free_ports(1))
     mine = await prepared(settings(ENDPOINTS + table, environ=ENVIRON))
     url = f"http://127.0.0.1:{mine.process.admin_port}"
     async with slow_member(mine) as member, processor(mine, tmp_path), aiohttp.ClientSession(url) as client:

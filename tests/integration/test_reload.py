@@ -10,7 +10,6 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from ops.audit import read_topic
-from ops.broker.probe import find_free_ports
 from processors.provider import discover
 from schemas.delivery import Delivery
 from schemas.kafka import producer_arguments
@@ -20,10 +19,9 @@ from tests.integration.processing import audited, prepared, send, signed
 from tests.integration.programs import Program, eventually, load, program
 from tests.integration.raw_http import RawClient, post
 from tests.integration.serving import create_raw, read_raw
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.kafka
-
-_PORTS_FROM = 31_000 + os.getpid() % 150 * 8
 
 
 def write(folder: Path, settings: Settings, tables: str, *endpoints: str) -> None:
@@ -68,7 +66,7 @@ async def test_an_ingress_takes_new_endpoints_without_dropping_a_delivery(
     """New ones answer, removed ones and old tokens do not; a broken file and another table's setting change nothing."""
     mine = settings()
     await create_raw(mine)
-    port = find_free_ports(2, after=_PORTS_FROM)
+    port = free_ports(2)
     admin_port = port + 1
     tables = f'[ingest]\nhost = "127.0.0.1"\nport = {port}\nadmin_port = {admin_port}\nkafka_deadline_ms = 10_000\n'
     (tmp_path / "token").write_text("old-token")
@@ -134,7 +132,7 @@ async def test_a_reload_that_is_asked_for_too_early_is_not_lost(
 ) -> None:
     """SIGHUP while the configuration is read for the first time: it is read again, and nothing ends."""
     mine = settings()
-    port = find_free_ports(3, after=_PORTS_FROM)
+    port = free_ports(3)
     tables = f'[ingest]\nhost = "127.0.0.1"\nport = {port}\nadmin_port = {port + 1}\n[console]\nport = {port + 2}\n'
     file = tmp_path / "dropstream.toml"
     write(tmp_path, mine, tables, "acme", "fresh")
@@ -156,7 +154,7 @@ async def test_a_reload_that_is_asked_for_too_early_is_not_lost(
 async def test_a_stop_does_not_wait_for_a_file_that_hangs(settings: SettingsFactory, tmp_path: Path) -> None:
     """TERM while SIGHUP reads a file that never ends: the end is as orderly and as fast as ever."""
     mine = settings()
-    port = find_free_ports(2, after=_PORTS_FROM)
+    port = free_ports(2)
     tables = f'[ingest]\nhost = "127.0.0.1"\nport = {port}\nadmin_port = {port + 1}\n'
     write(tmp_path, mine, tables, "acme")
     async with program(tmp_path, "ingest", admin_port=port + 1) as ingress:
@@ -176,7 +174,7 @@ async def test_processors_take_new_secrets_in_the_middle_of_a_rebalance(
     settings: SettingsFactory, tmp_path: Path
 ) -> None:
     """Two workers and a third that joins: what is signed with the new secret is verified after SIGHUP, nothing else."""
-    port = find_free_ports(2, after=_PORTS_FROM)
+    port = free_ports(2)
     (tmp_path / "secret").write_text("made-up-secret")
     acme = f'acme\nsecrets = ["file:{tmp_path / "secret"}"]'
     mine = await prepared(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.broker.probe import find_free_ports
 from ops.services import Service, log_file, running
 from tests.integration.programs import eventually
+from tests.ports import free_ports
 
 
 def pid_of(configuration: Path) -> int:
@@ -34,7 +34,7 @@ def file_named_in(sentence: str) -> Path:
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for a process in /proc")
 async def test_what_an_ended_service_said_can_still_be_read(tmp_path: Path) -> None:
     """The file that is named when a service ended holds all that it said, after it was started again too."""
-    port = find_free_ports(1, after=27_900)
+    port = free_ports(1)
     configuration = tmp_path / "dropstream.toml"
     configuration.write_text(
         f'[kafka]\nbootstrap_servers = "127.0.0.1:1"\n[console]\nport = {port}\n[endpoints]\n', encoding="utf-8"

@@ -2,17 +2,16 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from ops.broker.probe import find_free_ports
 from tests.conftest import SettingsFactory
 from tests.integration.processing import SECRET, deliveries, prepared, put
 from tests.integration.programs import program
 from tests.integration.raw_http import RawClient, post
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.kafka
 
@@ -49,7 +48,7 @@ async def test_nothing_that_is_printed_tells_a_secret_or_a_body(settings: Settin
         f'bootstrap_servers = "{mine.kafka.bootstrap_servers}"\ntopic_prefix = "{mine.kafka.topic_prefix}"\n'
         f"replication_factor = 1\npartitions = {mine.kafka.partitions}\n"
     )
-    port = find_free_ports(3, after=26_500 + os.getpid() % 400 * 8)
+    port = free_ports(3)
     file = tmp_path / "dropstream.toml"
     file.write_text(configuration(kafka, port, tmp_path / "spool"))
     printed: list[str] = []

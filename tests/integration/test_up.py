@@ -14,10 +14,10 @@ import pytest
 
 from ops.broker.install import Unavailable
 from ops.broker.local import any_broker
-from ops.broker.probe import find_free_ports
 from ops.broker.runtime import Runtime
 from ops.local_setup import local_file
 from tests.conftest import KafkaUnderTest
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.kafka
 
@@ -27,7 +27,7 @@ CONTRACTS = ("Dreamship advanced", "Dreamship basic", "ShipStream", "Modern Drop
 
 def environment(kafka: KafkaUnderTest, prefix: str) -> dict[str, str]:
     """The environment of a system on this broker, on ports of its own."""
-    port = find_free_ports(4, after=24_000 + os.getpid() % 1_000 * 8)
+    port = free_ports(4)
     return {
         **os.environ,
         "KAFKA": kafka.bootstrap_servers,
@@ -152,7 +152,7 @@ async def test_where_kafka_is_may_be_said_in_three_ways(prefix: str, tmp_path: P
     environ = {**os.environ, "DROPSTREAM_KAFKA__TOPIC_PREFIX": prefix}
     environ.pop("KAFKA", None)
     source = "$DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS"
-    port = find_free_ports(4, after=24_000 + os.getpid() % 1_000 * 8)
+    port = free_ports(4)
     ports = f"[ingest]\nport = {port}\nadmin_port = {port + 1}\n[process]\nadmin_port = {port + 2}\n"
     ports += f"[console]\nport = {port + 3}\n"
     if own:
@@ -204,7 +204,7 @@ async def test_a_taken_broker_port_is_no_hindrance(kafka_found: Runtime | Unavai
     """A broker of ours takes the next two ports that are free."""
     if isinstance(kafka_found, Unavailable):
         pytest.skip(kafka_found.reason)
-    port = find_free_ports(4, after=26_000 + os.getpid() % 500 * 8)
+    port = free_ports(4)
     environ = {name: text for name, text in os.environ.items() if name != "KAFKA"}
     with socket.create_server(("127.0.0.1", port + 1)):
         async with any_broker(tmp_path / "data", environ=environ, progress=lambda _: None, port=port) as broker:

@@ -9,7 +9,6 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.broker.probe import find_free_ports
 from ops.metrics_table import metric_rows
 from schemas.patience import Loss, Patience
 from tests.conftest import ClusterFactory, SettingsFactory
@@ -17,10 +16,10 @@ from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS, deliveries
 from tests.integration.programs import Program, program
 from tests.integration.raw_http import post
 from tests.integration.serving import Serving, create_raw, serving, serving_settings, until
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.kafka
 
-_PORTS_FROM = 19_700
 _PATIENCE_S = 60.0
 _RULES = (Path(__file__).resolve().parents[2] / "deploy" / "prometheus" / "rules.yaml").read_text(encoding="utf-8")
 PATIENCE = {"shipstream": Patience(Loss.SUBSCRIPTION, "page", failures_max=4, failing_s_max=3_600, answer_within_s=30)}
@@ -87,7 +86,7 @@ async def test_endpoints_are_counted_from_0_also_when_they_come_later(settings: 
 
 async def test_programs_export_what_the_table_says(settings: SettingsFactory, tmp_path: Path) -> None:
     """Ingress with workers and processors after traffic: no metric more, none less; wrong signatures are counted."""
-    port, ingest_admin, process_admin = (find_free_ports(1, after=_PORTS_FROM + 10 * step) for step in range(3))
+    port, ingest_admin, process_admin = (free_ports(1) for _ in range(3))
     mine = await prepared(settings(ENDPOINTS, environ=ENVIRON))
     kafka = mine.kafka
     (tmp_path / "dropstream.toml").write_text(

@@ -13,23 +13,21 @@ from pathlib import Path
 import orjson
 import pytest
 
-from ops.broker.probe import find_free_ports
 from ops.topics import apply
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.integration.programs import Program, answering, eventually, load, program, refusing, runs
 from tests.integration.raw_http import RawClient, post
 from tests.integration.serving import create_raw, read_raw
+from tests.ports import free_ports
 
-_PORTS_FROM = 26_000 + os.getpid() % 500 * 8
 _PATIENCE_S = 30.0
 _NOWHERE = 'bootstrap_servers = "127.0.0.1:1"'
 
 
 def ports() -> Sequence[int]:
     """Two free ports, for deliveries and for the admin."""
-    first = find_free_ports(2, after=_PORTS_FROM)
-    return first, first + 1
+    return free_ports(1), free_ports(1)
 
 
 def write(folder: Path, kafka: str, port: int, admin_port: int, more: str = "") -> None:
@@ -149,7 +147,7 @@ async def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Pat
     write(tmp_path, _NOWHERE, port, admin_port)
     async with program(tmp_path, "ingest", "--workers", "2", admin_port=admin_port):
         await answering(port)
-        async with program(tmp_path, "ingest", "--workers", "2", admin_port=admin_port + 1) as second:
+        async with program(tmp_path, "ingest", "--workers", "2", admin_port=free_ports(1)) as second:
             assert await second.ended() == 1
             text = second.log.read_text(encoding="utf-8")
             assert text.startswith(f"error: ingest.port: cannot listen on 127.0.0.1:{port}: Address already in use\n")

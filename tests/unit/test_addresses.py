@@ -7,11 +7,11 @@ import pytest
 from aiohttp import web
 
 from ops.addresses import reached_at
-from ops.broker.probe import find_free_ports
 from ops.console.watching import ingest_addresses, process_addresses
 from ops.console_command import console_url
 from ops.send import own_base_url
 from schemas.settings import ConsoleSettings, IngestSettings, ProcessSettings, Settings
+from tests.ports import free_ports
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ async def test_a_server_is_found_where_it_is_said_to_be(host: str) -> None:
     """Whatever of this machine it listens on, `::` for IPv6 alone included."""
     if ":" in host and not _has_ipv6():
         pytest.skip("this machine has no IPv6")
-    port = find_free_ports(1, after=28_200)
+    port = free_ports(1)
 
     async def answer(_request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(text="here")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ops.broker.probe import find_free_ports, port_is_free
 from ops.broker.runtime import DockerRuntime, JavaRuntime, Launch
+from tests.ports import free_ports
 
 _LAUNCH = Launch(Path("/data/node-1"), "kafka.Kafka", ("/data/node-1/server.properties",), 9092)
 
@@ -49,7 +50,7 @@ def test_only_a_broker_dumps_the_archive(tmp_path: Path) -> None:
 
 def test_taken_ports_are_passed_over() -> None:
     """A port that a program listens on is not free, and a run of free ports begins after it."""
-    first = find_free_ports(2, after=31_000)
+    first = free_ports(2)
     with socket.create_server(("127.0.0.1", first + 1)):
         assert port_is_free(first)
         assert not port_is_free(first + 1)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ops.broker.local import Broker, BrokerKind
-from ops.broker.probe import find_free_ports
 from ops.ground import check_ports, find_ground
 from ops.local_setup import local_file
 from schemas.errors import DropstreamError
+from tests.ports import free_ports
 
 SERVERS = "DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS"
 OWN = '[kafka]\nbootstrap_servers = "own:9092"\n[endpoints]\n'
@@ -69,10 +69,12 @@ def test_what_is_laid_over_the_persons_file_is_exported(place: Path, monkeypatch
 
 
 def test_only_taken_ports_are_named(place: Path) -> None:
-    """Of three ports the two that are taken are told in one error, each with the variable that moves it."""
-    port = find_free_ports(3, after=19_660)
-    lines = f"[ingest]\nport = {port}\nadmin_port = {port + 1}\n[process]\nadmin_port = {port + 2}\n[endpoints]\n"
-    (place / "dropstream.toml").write_text(lines)
+    """Of four ports the two that are taken are told in one error, each with the variable that moves it."""
+    port = free_ports(4)
+    (place / "dropstream.toml").write_text(
+        f"[ingest]\nport = {port}\nadmin_port = {port + 1}\n[process]\nadmin_port = {port + 2}\n"
+        f"[console]\nport = {port + 3}\n[endpoints]\n"
+    )
     settings = find_ground(None).settings
     check_ports(settings)
     taken = [socket.create_server(("127.0.0.1", number)) for number in (port, port + 2)]

@@ -43,6 +43,13 @@ def test_import_arrows_point_one_way(package: str) -> None:
         assert ours <= MAY_IMPORT[package] | {package}, path
 
 
+def test_ports_of_tests_come_from_one_place() -> None:
+    """Tests that run beside each other never find the same port: only `tests/ports.py` gives one to a program."""
+    searchers = {path.relative_to(ROOT) for path in modules("tests") if "find_free_ports" in path.read_text("utf-8")}
+    # The second tests the search itself, of the product.
+    assert searchers - {Path("tests/unit/test_house.py")} == {Path("tests/unit/test_broker_runtime.py")}
+
+
 def test_schemas_are_pure() -> None:
     """Nothing in `schemas` touches a socket, a clock, the environment or another process."""
     for path in modules("schemas"):
