@@ -26,6 +26,7 @@ from ops.broker.runtime import Runtime
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 from tests.ports import free_ports
+from tests.skipped import missing, skipped_lines
 
 # A machine that others use too is slow at times; what an example costs is no law.
 hypothesis.settings.register_profile("unhurried", deadline=None)
@@ -62,6 +63,13 @@ class ClusterFactory(Protocol):
         """A started broker of the test's own, to stop, kill, freeze and restart; it has ended after the test."""
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each command that brings what was skipped."""
+    reports = terminalreporter.stats.get("skipped", [])
+    for line in skipped_lines(str(report.longrepr[2]) for report in reports):
+        terminalreporter.write_line(line, yellow=True)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks every test that uses a real Kafka, so that `-m 'not kafka'` leaves all of them out."""
     for item in items:
@@ -73,10 +81,14 @@ def _silent(_step: str) -> None:
     return
 
 
-def _no_kafka(reason: str) -> NoReturn:
+def _no_kafka(found: Unavailable) -> NoReturn:
+    _skip(f"there is no real Kafka here ({found.reason})", bring="make test KAFKA=HOST:PORT")
+
+
+def _skip(what: str, *, bring: str) -> NoReturn:
     if os.environ.get("REQUIRE_KAFKA") == "1":
-        pytest.fail(f"REQUIRE_KAFKA=1, but {reason}", pytrace=False)
-    pytest.skip(reason)
+        pytest.fail(f"REQUIRE_KAFKA=1, but {what}", pytrace=False)
+    pytest.skip(missing(what, bring=bring))
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +132,7 @@ def kafka(request: pytest.FixtureRequest) -> KafkaUnderTest:
         return KafkaUnderTest(given)
     broker: KafkaUnderTest | Unavailable = request.getfixturevalue("kafka_session")
     if isinstance(broker, Unavailable):
-        _no_kafka(f"there is no real Kafka here: {broker.reason}")
+        _no_kafka(broker)
     return broker
 
 
@@ -135,10 +147,10 @@ def _marked_kafka(request: pytest.FixtureRequest) -> None:
 def kafka_runtime(request: pytest.FixtureRequest) -> Runtime:
     """What runs a broker of the test's own."""
     if os.environ.get("KAFKA"):
-        _no_kafka("KAFKA names a broker, and this test needs one of its own")
+        _skip("KAFKA names a broker, and the test needs one of its own", bring="env --unset=KAFKA make test")
     found: Runtime | Unavailable = request.getfixturevalue("kafka_found")
     if isinstance(found, Unavailable):
-        _no_kafka(f"there is no real Kafka here: {found.reason}")
+        _no_kafka(found)
     return found
 
 
@@ -149,7 +161,8 @@ async def cluster(kafka_runtime: Runtime, tmp_path_factory: pytest.TempPathFacto
 
         async def start(*, nodes: int = 1, data: Path | None = None) -> BrokerCluster:
             if nodes > kafka_runtime.nodes_max:
-                _no_kafka(f"{nodes} nodes need Java with Maven; here Kafka runs in Docker")
+                what = f"{nodes} nodes need Java with Maven, and here Kafka runs in Docker"
+                _skip(what, bring="PATH=FOLDER-OF-JAVA-AND-MAVEN:$PATH make test")
             broker = await open_cluster(
                 data or tmp_path_factory.mktemp("cluster"),
                 nodes=nodes,

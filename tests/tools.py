@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.skipped import missing
+
 _FETCHED = Path(__file__).resolve().parents[1] / ".dropstream" / "tools"
 # Of these the machine's own will do.
 _ANYBODYS = {"helm", "promtool"}
@@ -21,7 +23,7 @@ def tool(name: str) -> str:
         shutil.which(name) if name in _ANYBODYS else None
     )
     if found is None:
-        reason = f"{name} is not here; fetch it with: make tools"
+        reason = missing(f"{name} is not here", bring="make tools")
         if os.environ.get("REQUIRE_TOOLS") == "1":
             pytest.fail(f"REQUIRE_TOOLS=1, but {reason}", pytrace=False)
         pytest.skip(reason)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ops.broker.install import STATE_FOLDER
+from tests.skipped import missing
 
 _PACKAGE = "@asyncapi/specs@6.11.1"
 _ARCHIVE = "asyncapi-specs-6.11.1.tgz"
@@ -38,7 +39,7 @@ def asyncapi_specification() -> dict[str, Any]:
 def _fetch(folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip("there is no npm here to fetch AsyncAPI's schema with")
+        pytest.skip(missing("AsyncAPI's own schema needs npm", bring="PATH=FOLDER-OF-NPM:$PATH make test"))
     folder.mkdir(parents=True, exist_ok=True)
     command = [npm, "pack", "--silent", _PACKAGE, "--pack-destination", str(folder)]
     if subprocess.run(command, check=False, capture_output=True, timeout=_FETCH_S).returncode:
