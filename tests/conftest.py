@@ -7,6 +7,7 @@ it are skipped by name, or fail with REQUIRE_KAFKA=1.
 import asyncio
 import os
 import pkgutil
+import signal
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,23 @@ class SettingsFactory(Protocol):
 class ClusterFactory(Protocol):
     def __call__(self, *, nodes: int = 1, data: Path | None = None) -> Awaitable[BrokerCluster]:
         """A started broker of the test's own, to stop, kill, freeze and restart; it has ended after the test."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Programs under test hear Ctrl-C, also where the tests themselves were started in the background.
+
+    A shell gives what it starts with `&` deaf ears for SIGINT and SIGQUIT, `nohup` for SIGHUP, and every child of ours
+    would inherit them. The parent of the workers (pytest-xdist) starts no program under test, and stays as it is.
+    """
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        hear_signals()
+
+
+def hear_signals() -> None:
+    """What an ended terminal or Ctrl-C sends has its usual effect again, on this process and on what it starts."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
