@@ -20,7 +20,7 @@ from schemas.errors import DropstreamError
 
 _STOP_GRACE_S = 15.0
 _KILL_GRACE_S = 10.0
-_HALT_S = 1.0
+_HALT_S = 30.0
 _LOG_TAIL_BYTES = 65_536
 
 
