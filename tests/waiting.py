@@ -7,8 +7,8 @@ the limit of the product where a test is about something else: what only that li
 import asyncio
 from collections.abc import Awaitable, Callable
 
-PATIENCE_S = 120.0
-UNHURRIED_MS = 900_000
+PATIENCE_S = 240.0
+UNHURRIED_MS = 600_000
 
 
 async def until(condition: Callable[[], bool], *, every_s: float = 0.01) -> None:

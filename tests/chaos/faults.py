@@ -194,6 +194,8 @@ async def a_short_mix(stage: Stage, load: Load, chance: random.Random) -> None:
     stage.wire.cut()
     await asyncio.sleep(chance.uniform(2, 3))
     stage.wire.reset()
+    # However slow the machine is: the judgement is of so many.
+    await stage.until(lambda: load.count > 500)
 
 
 def limit_raw(stage: Stage, bytes_max: int) -> None:

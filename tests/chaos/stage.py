@@ -22,9 +22,9 @@ from schemas.settings import Settings
 from tests.chaos.obligations import SENDERS
 from tests.chaos.wire import Wire
 from tests.ports import free_ports
+from tests.waiting import PATIENCE_S
 
 ENVIRON = {"SECRET": "made-up-secret"}
-_PATIENCE_S = 60.0
 _RESTART_S = 0.2
 
 
@@ -95,7 +95,7 @@ class Stage:
                 return told
         return {}
 
-    async def until(self, condition: Callable[[], bool], within_s: float = _PATIENCE_S) -> None:
+    async def until(self, condition: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
         """Returns when the condition holds."""
         async with asyncio.timeout(within_s):
             while not condition():  # noqa: ASYNC110 nobody tells of a condition in general
@@ -131,7 +131,7 @@ class Stage:
         faults = []
         if self.process is not None:
             self.kill_ingress(signal.SIGTERM)
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 if (code := await self.process.wait()) != 0:
                     faults.append(f"the ingress ended with {code}")
         said = self.log.read_text(encoding="utf-8", errors="replace")
@@ -164,7 +164,7 @@ async def staged(name: str, folder: Path, *, cluster: BrokerCluster, wire: Wire,
     stage = Stage(settings, config, folder / "ingress.log", cluster, wire, away_s)
     running = asyncio.create_task(stage.keep_running())
     try:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while not (await stage.facts()).get("kafka_connected"):  # noqa: ASYNC110 another process
                 await asyncio.sleep(0.1)
         yield stage

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-_PATIENCE_S = 10.0
+from tests.waiting import PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class RawAnswer:
 
 
 class RawClient:
-    """One connection to 127.0.0.1; every wait ends after 10 s."""
+    """One connection to 127.0.0.1; every wait has an end."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -39,7 +39,7 @@ class RawClient:
         """Sends exactly these bytes."""
         self._writer.write(content)
         try:
-            await asyncio.wait_for(self._writer.drain(), _PATIENCE_S)
+            await asyncio.wait_for(self._writer.drain(), PATIENCE_S)
         except ConnectionError:
             return  # The server may close while we still send; its answer is what counts.
 
@@ -50,16 +50,16 @@ class RawClient:
 
     async def answer(self) -> RawAnswer:
         """The next answer; an interim one (100) counts."""
-        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), _PATIENCE_S)
+        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
         first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        body = await asyncio.wait_for(self._reader.readexactly(int(headers.get("content-length", "0"))), _PATIENCE_S)
+        body = await asyncio.wait_for(self._reader.readexactly(int(headers.get("content-length", "0"))), PATIENCE_S)
         return RawAnswer(status=int(first.split(" ")[1]), headers=headers, head=head, body=body)
 
     async def closed(self) -> bool:
         """Waits for the server to close the connection; True when it sent nothing more."""
         try:
-            return await asyncio.wait_for(self._reader.read(1), _PATIENCE_S) == b""
+            return await asyncio.wait_for(self._reader.read(1), PATIENCE_S) == b""
         except ConnectionResetError:
             return True
 
@@ -67,7 +67,7 @@ class RawClient:
         """Everything until the server closes the connection, be it by a reset."""
         content = b""
         try:
-            while chunk := await asyncio.wait_for(self._reader.read(65_536), _PATIENCE_S):
+            while chunk := await asyncio.wait_for(self._reader.read(65_536), PATIENCE_S):
                 content += chunk
         except ConnectionError:
             return content

@@ -7,7 +7,8 @@ from structlog.testing import capture_logs
 
 from tests.conftest import SettingsFactory
 from tests.integration.raw_http import RawClient, post
-from tests.integration.serving import Serving, ready, until
+from tests.integration.serving import Serving, ready
+from tests.waiting import until
 
 pytestmark = pytest.mark.kafka
 
@@ -82,13 +83,14 @@ async def test_who_is_refused_is_not_invited(running: Serving, path: str, length
         assert (answer.status, answer.headers["connection"]) == (status, "close")
 
 
-async def test_a_slow_body_is_not_waited_for(running: Serving) -> None:
+async def test_a_slow_body_is_not_waited_for(settings: SettingsFactory) -> None:
     """It is answered 408 after body_timeout_ms, and the connection closed."""
-    async with RawClient(running.port) as client:
-        await client.send(post("/webhooks/acme", b"unfinished").removesuffix(b"finished"))
-        assert (await client.answer()).status == 408
-        assert await client.closed()
-    assert await running.bodies() == [b"the last"]
+    async with ready(settings, "body_timeout_ms = 300") as running:
+        async with RawClient(running.port) as client:
+            await client.send(post("/webhooks/acme", b"unfinished").removesuffix(b"finished"))
+            assert (await client.answer()).status == 408
+            assert await client.closed()
+        assert await running.bodies() == [b"the last"]
 
 
 async def test_who_leaves_early_leaves_nothing(running: Serving, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,11 +1,13 @@
 """The ingress in front of a broker of its own that freezes: connections stay open and nothing answers."""
 
+import asyncio
 import time
 from contextlib import AsyncExitStack
 
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.raw_http import RawClient, post
-from tests.integration.serving import create_raw, read_raw, serving, serving_settings, until
+from tests.integration.serving import create_raw, read_raw, serving, serving_settings
+from tests.waiting import PATIENCE_S, UNHURRIED_MS, until
 
 
 async def test_a_frozen_broker_costs_refusals_and_nothing_else(
@@ -13,19 +15,26 @@ async def test_a_frozen_broker_costs_refusals_and_nothing_else(
 ) -> None:
     """While it is frozen the answer is 503 at the deadline; thawed, it has what it was sent, and 200 is back."""
     broker = await cluster()
-    mine = serving_settings(settings, "kafka_deadline_ms = 300", bootstrap_servers=broker.bootstrap_servers)
+    mine = serving_settings(
+        settings,
+        f"kafka_deadline_ms = 300\nproducer_hung_ms = {UNHURRIED_MS}",
+        bootstrap_servers=broker.bootstrap_servers,
+    )
     await create_raw(mine)
     async with serving(mine) as running:
-        assert (await running.ask(post("/webhooks/acme", b"before"))).status == 200
+        await running.stored(b"before")
+        await until(lambda: running.ingress.health().ready)
         broker.nodes[0].freeze()
         began_at = time.monotonic()
         assert (await running.ask(post("/webhooks/acme", b"meanwhile"))).status == 503
-        assert 0.3 <= time.monotonic() - began_at < 1.5
+        assert time.monotonic() - began_at >= 0.3
         assert not running.ingress.health().ready
         broker.nodes[0].thaw()
         await until(lambda: running.ingress.health().ready)
-        assert (await running.ask(post("/webhooks/acme", b"after"))).status == 200
-        assert [record.value for record in await read_raw(mine, 3)] == [b"before", b"meanwhile", b"after"]
+        await running.stored(b"after")
+        records = [record.value for record in await read_raw(mine, 3)]
+        assert list(dict.fromkeys(records)) == [b"before", b"meanwhile", b"after"]
+        assert records.count(b"meanwhile") == 1
 
 
 async def test_a_frozen_broker_does_not_hold_the_ingress(settings: SettingsFactory, cluster: ClusterFactory) -> None:
@@ -33,7 +42,7 @@ async def test_a_frozen_broker_does_not_hold_the_ingress(settings: SettingsFacto
     broker = await cluster()
     mine = serving_settings(
         settings,
-        "kafka_deadline_ms = 60_000\nstop_grace_ms = 300",
+        "stop_grace_ms = 300",
         bootstrap_servers=broker.bootstrap_servers,
     )
     await create_raw(mine)
@@ -43,8 +52,7 @@ async def test_a_frozen_broker_does_not_hold_the_ingress(settings: SettingsFacto
         async with RawClient(running.port) as client:
             await client.send(post("/webhooks/acme", b"waiting"))
             await until(lambda: running.ingress.receiver.in_progress == 1)
-            began_at = time.monotonic()
-            await stack.pop_all().aclose()
-            assert time.monotonic() - began_at < 5
+            async with asyncio.timeout(PATIENCE_S):
+                await stack.pop_all().aclose()
     assert running.requests("acme", "stored") == 0
     assert running.ingress.budget.held_bytes == 0

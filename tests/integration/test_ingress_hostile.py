@@ -8,7 +8,8 @@ from structlog.testing import capture_logs
 
 from tests.conftest import SettingsFactory
 from tests.integration.raw_http import RawClient, post
-from tests.integration.serving import Serving, ready, until
+from tests.integration.serving import Serving, ready
+from tests.waiting import until
 
 pytestmark = pytest.mark.kafka
 
@@ -145,11 +146,12 @@ async def test_a_long_pipeline_is_answered_whole(running: Serving) -> None:
     assert await running.bodies() == [b"%d" % number for number in range(501)] + [b"the last"]
 
 
-async def test_a_look_with_a_body_is_a_look(running: Serving) -> None:
+async def test_a_look_with_a_body_is_a_look(settings: SettingsFactory) -> None:
     """HEAD and GET may carry a body; it is not stored, and not taken for a request."""
-    for method in (b"HEAD", b"GET"):
-        assert await conversation(running, _SMUGGLED.replace(b"POST", method) + _GOOD[:-1]) == [200, 408]
-    assert await running.bodies() == [b"the last"]
+    async with ready(settings, "body_timeout_ms = 300") as running:
+        for method in (b"HEAD", b"GET"):
+            assert await conversation(running, _SMUGGLED.replace(b"POST", method) + _GOOD[:-1]) == [200, 408]
+        assert await running.bodies() == [b"the last"]
 
 
 async def test_an_endless_body_is_cut_off(running: Serving) -> None:

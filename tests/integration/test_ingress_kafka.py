@@ -5,11 +5,13 @@ until the topic is there again.
 """
 
 import asyncio
+import gc
 import time
 from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from ingest.batches import Fate
 from ingest.limits import ByteBudget, Hold
@@ -18,7 +20,8 @@ from schemas.delivery import PendingRecord
 from schemas.errors import DropstreamError
 from tests.conftest import SettingsFactory
 from tests.integration.raw_http import RawClient, post
-from tests.integration.serving import create_raw, read_raw, serving, serving_settings, take_raw_away, until
+from tests.integration.serving import create_raw, read_raw, serving, serving_settings, take_raw_away
+from tests.waiting import PATIENCE_S, UNHURRIED_MS, until
 
 pytestmark = pytest.mark.kafka
 
@@ -27,15 +30,13 @@ _NOWHERE = "127.0.0.1:1"
 
 
 async def test_without_kafka_it_starts_and_refuses(settings: SettingsFactory) -> None:
-    """No broker at all: 503 with Retry-After in good time, alive but not ready, and it stops as fast."""
-    mine = serving_settings(settings, bootstrap_servers=_NOWHERE)
-    began_at = time.monotonic()
-    async with serving(mine, connected=False) as running:
+    """No broker at all: 503 with Retry-After, alive but not ready, and it stops; neither waits for a deadline."""
+    mine = serving_settings(settings, f"stop_grace_ms = {UNHURRIED_MS}", bootstrap_servers=_NOWHERE)
+    async with asyncio.timeout(PATIENCE_S), serving(mine, connected=False) as running:
         answer = await running.ask(post("/webhooks/acme", b"body"))
         health = running.ingress.health()
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert (health.live, health.ready) == (True, False)
-    assert time.monotonic() - began_at < 3
     assert running.requests("acme", "unavailable") == 1
 
 
@@ -52,25 +53,28 @@ async def test_it_connects_when_kafka_comes(settings: SettingsFactory) -> None:
 
 async def test_what_kafka_does_not_acknowledge_is_not_answered_200(settings: SettingsFactory) -> None:
     """After the deadline the answer is 503; the record stays in hand, counted, until Kafka has it after all."""
-    mine = serving_settings(settings, "kafka_deadline_ms = 300")
+    mine = serving_settings(settings, f"kafka_deadline_ms = 300\nproducer_hung_ms = {UNHURRIED_MS}")
     await create_raw(mine)
     async with serving(mine) as running:
         await take_raw_away(mine)
         began_at = time.monotonic()
         assert (await running.ask(post("/webhooks/acme", b"late"))).status == 503
-        assert 0.3 <= time.monotonic() - began_at < 1.5
+        assert time.monotonic() - began_at >= 0.3
         assert running.ingress.budget.held_bytes > len(b"late")
         assert not running.ingress.health().ready
         await create_raw(mine)
         await until(lambda: running.ingress.health().ready)
         assert running.ingress.budget.held_bytes == 0
-        assert (await running.ask(post("/webhooks/acme", b"in time"))).status == 200
-        assert [record.value for record in await read_raw(mine, 2)] == [b"late", b"in time"]
+        await running.stored(b"in time")
+        records = [record.value for record in await read_raw(mine, 2)]
+        assert list(dict.fromkeys(records)) == [b"late", b"in time"]
+        assert records.count(b"late") == 1
 
 
 async def test_bytes_in_flight_are_bounded(settings: SettingsFactory) -> None:
     """While 600 of 1,000 bytes wait for Kafka, 600 more are refused at once and 100 are still taken."""
-    mine = serving_settings(settings, "kafka_deadline_ms = 300\nin_flight_bytes_max = 1_000")
+    lines = f"kafka_deadline_ms = 300\nproducer_hung_ms = {UNHURRIED_MS}\nin_flight_bytes_max = 1_000"
+    mine = serving_settings(settings, lines)
     await create_raw(mine)
     async with serving(mine) as running:
         await take_raw_away(mine)
@@ -81,12 +85,12 @@ async def test_bytes_in_flight_are_bounded(settings: SettingsFactory) -> None:
         assert running.requests("acme", "in_flight_full") == 1
         await create_raw(mine)
         await until(lambda: running.ingress.budget.held_bytes == 0)
-        assert (await running.ask(post("/webhooks/acme", bytes(600)))).status == 200
+        await running.stored(bytes(600))
 
 
 async def test_stopping_answers_what_came_and_refuses_what_comes(settings: SettingsFactory) -> None:
     """A delivery in hand is answered 200 once Kafka has it; others get 503 or no connection."""
-    mine = serving_settings(settings, "kafka_deadline_ms = 10_000")
+    mine = serving_settings(settings, f"stop_grace_ms = {UNHURRIED_MS}")
     await create_raw(mine)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         running = await stack.enter_async_context(serving(mine))
@@ -116,9 +120,15 @@ async def test_stopping_answers_what_came_and_refuses_what_comes(settings: Setti
     assert {record.value for record in await read_raw(mine, 2)} == {b"waiting", b"reading"}
 
 
+def known_partitions(topic: str) -> set[int]:
+    """The partitions that the clients of this process believe the topic to have; there is no public way to them."""
+    clients = [one.client for one in gc.get_objects() if type(one) is AIOKafkaProducer]
+    return {number for one in clients for number in one.cluster.partitions_for_topic(topic) or ()}
+
+
 async def test_stopping_has_an_end(settings: SettingsFactory) -> None:
     """Where Kafka never answers, stop_grace_ms is the end; who waits gets anything but 200."""
-    mine = serving_settings(settings, "kafka_deadline_ms = 60_000\nstop_grace_ms = 300")
+    mine = serving_settings(settings, "stop_grace_ms = 300")
     await create_raw(mine)
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(serving(mine))
@@ -126,12 +136,12 @@ async def test_stopping_has_an_end(settings: SettingsFactory) -> None:
         async with RawClient(running.port) as client, RawClient(running.port) as later:
             await client.send(post("/webhooks/acme", b"waiting"))
             await until(lambda: running.ingress.receiver.in_progress == 1)
-            await asyncio.sleep(0.5)  # By now the client knows no topic, and takes nothing until it does.
+            # From then on the client takes nothing until it knows the topic again.
+            await until(lambda: not known_partitions(f"{mine.kafka.topic_prefix}raw"))
             await later.send(post("/webhooks/acme", b"waiting before the client"))
             await until(lambda: running.ingress.receiver.in_progress == 2)
-            began_at = time.monotonic()
-            await stack.pop_all().aclose()
-            assert time.monotonic() - began_at < 4
+            async with asyncio.timeout(PATIENCE_S):
+                await stack.pop_all().aclose()
     assert running.requests("acme", "stored") == 0
     assert running.ingress.budget.held_bytes == 0
 

@@ -8,16 +8,16 @@ import time
 
 import pytest
 
+from ingest.lean import LeanConnection
 from ingest.receive import Stamps
 from tests.conftest import SettingsFactory
 from tests.integration.raw_http import post
-from tests.integration.serving import Serving, ready, until
+from tests.integration.serving import Serving, ready
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.kafka
 
 _GOOD = post("/webhooks/acme", b"good")
-# For a delivery that Kafka takes at once; on a busy machine too.
-_TAKEN_S = 4.0
 
 
 def listener(port: int) -> socket.socket:
@@ -40,6 +40,7 @@ async def unread(running: Serving) -> socket.socket:
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     line.setblocking(False)
     await asyncio.get_running_loop().sock_connect(line, ("127.0.0.1", running.port))
+    await until(lambda: running.open == 1)
     return line
 
 
@@ -59,15 +60,19 @@ class Taken:
         return Stamps(new_id=self, now_us=lambda: time.time_ns() // 1_000)
 
 
+def connection() -> LeanConnection:
+    """The server's side of the only connection that is open in this process."""
+    (found,) = [one for one in gc.get_objects() if type(one) is LeanConnection and one.transport is not None]
+    return found
+
+
 async def post_until_full(line: socket.socket, taken: Taken) -> int:
-    """Sends deliveries, each once the one before was taken, until one is not; how many were, up to 3,000."""
+    """Sends deliveries, each once the one before was taken, until answers have no place; how many were, up to 3,000."""
+    server = connection()
     for count in range(3_000):
         await asyncio.get_running_loop().sock_sendall(line, _GOOD)
-        try:
-            async with asyncio.timeout(_TAKEN_S):
-                while taken.count == count:  # noqa: ASYNC110 the ids have no event
-                    await asyncio.sleep(0)
-        except TimeoutError:
+        await until(lambda before=count: taken.count > before or server.writing_paused, every_s=0)  # type: ignore[misc] # it is bound here
+        if taken.count == count:
             break
     return taken.count
 
@@ -78,7 +83,7 @@ async def test_who_does_not_read_is_closed(settings: SettingsFactory) -> None:
         loop = asyncio.get_running_loop()
         with await unread(running) as line:
             try:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE_S):
                     while running.closed("answer_unread") == 0:
                         await loop.sock_sendall(line, b"GET /webhooks/acme HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
             except ConnectionError:
@@ -100,13 +105,13 @@ async def test_who_delivers_and_reads_nothing_is_closed(settings: SettingsFactor
 async def test_who_reads_late_misses_nothing(settings: SettingsFactory) -> None:
     """What a client sends while its answers have no place is answered when they have, in order, whatever it is."""
     taken = Taken()
-    async with ready(settings, "answer_timeout_ms = 20_000", stamps=taken.stamps) as running:
+    async with ready(settings, stamps=taken.stamps) as running:
         with await unread(running) as line:
             count = await post_until_full(line, taken)
             assert count < 3_000
             loop, answers = asyncio.get_running_loop(), b""
             await loop.sock_sendall(line, b"GET /webhooks/acme HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while chunk := await loop.sock_recv(line, 65_536):
                     answers += chunk
         delivered = re.findall(rb"Dropstream-Delivery: delivery-(\d+)", answers)
