@@ -26,7 +26,7 @@ from schemas.settings import Settings
 from tests.integration.processing import (
     ENDPOINTS,
     ENVIRON,
-    PROCESS,
+    MORTAL,
     audited,
     deliveries,
     prepared,
@@ -47,7 +47,7 @@ PATIENCE_S_PER_THOUSAND = 5
 def settings_of(cluster: BrokerCluster) -> Settings:
     text = (
         f'[kafka]\nbootstrap_servers = "{cluster.bootstrap_servers}"\ntopic_prefix = "replay."\n'
-        f"replication_factor = 1\npartitions = 6\n{PROCESS}\n{ENDPOINTS}"
+        f"replication_factor = 1\npartitions = 6\n{MORTAL}\n{ENDPOINTS}"
     )
     return read_configuration(text, source="chaos", context=Context(ENVIRON, discover()))
 

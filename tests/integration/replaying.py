@@ -18,9 +18,8 @@ from uuid_utils import uuid7
 from ops.audit import EVENT_TOPICS, read_topic
 from schemas.delivery import Delivery
 from schemas.settings import Settings
-from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS, SECRET
-
-PATIENCE_S = 60.0
+from tests.integration.processing import ENDPOINTS, ENVIRON, SECRET
+from tests.waiting import PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +39,19 @@ class Program:
     folder: Path
     environ: Mapping[str, str]
 
-    async def start(self, *arguments: str) -> Process:
-        """Starts it with these arguments."""
+    async def start(self, *arguments: str, dies_at: str | None = None) -> Process:
+        """Starts it with these arguments; `dies_at` is a step of `tests.integration.dying`."""
         kafka = self.settings.kafka
         config = self.folder / "program.toml"
         config.write_text(
             f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\ntopic_prefix = "{kafka.topic_prefix}"\n'
-            f"replication_factor = {kafka.replication_factor}\npartitions = {kafka.partitions}\n{PROCESS}\n{ENDPOINTS}"
+            f"replication_factor = {kafka.replication_factor}\npartitions = {kafka.partitions}\n"
+            f"[process]\nadmin_port = 0\nsession_timeout_ms = {self.settings.process.session_timeout_ms}\n"
+            f"transaction_timeout_ms = {self.settings.process.transaction_timeout_ms}\n{ENDPOINTS}"
         )
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ops", *arguments, "--config", str(config)),
+            *(sys.executable, "-m", *(("tests.integration.dying", dies_at) if dies_at else ("ops",))),
+            *(*arguments, "--config", str(config)),
             env={**os.environ, **self.environ},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,

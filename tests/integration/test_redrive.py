@@ -1,6 +1,7 @@
 """`dropstream redrive` on real Kafka: what was rejected and is good today is an event, once."""
 
 import asyncio
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import pytest
 from uuid_utils import uuid7
 
 from ops.audit import audit, read_topic
-from ops.replay_store import read_store
 from processors.provider import discover
 from schemas.delivery import Delivery, read_record
 from schemas.settings import Settings
@@ -17,6 +17,7 @@ from tests.conftest import SettingsFactory
 from tests.integration.processing import (
     ENDPOINTS,
     ENVIRON,
+    MORTAL,
     PROCESS,
     deliveries,
     prepared,
@@ -25,7 +26,8 @@ from tests.integration.processing import (
     put,
     signed,
 )
-from tests.integration.replaying import counts, events, kill, more_events, program, replay_id, resigned
+from tests.integration.replaying import counts, ended, events, program, replay_id, resigned, says
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kafka
 
@@ -86,7 +88,7 @@ async def test_a_redriven_delivery_fills_its_gap(settings: SettingsFactory, tmp_
 
 async def gaps(settings: Settings, count: int) -> list[tuple[str, int, int]]:
     """State, first and last id of the records of `gaps`, once there are so many."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while len(found := await read_topic(settings, "gaps")) < count:  # noqa: ASYNC110 the log is elsewhere
             await asyncio.sleep(0.1)
     told = [orjson.loads(record.value or b"") for record in found]
@@ -114,17 +116,17 @@ async def test_what_came_through_otherwise_is_not_redriven(settings: SettingsFac
 
 
 async def test_killed_three_times_a_redrive_doubles_nothing(settings: SettingsFactory, tmp_path: Path) -> None:
-    """kill -9 in the middle, three times, resumed or begun anew: every rejected delivery is one event."""
+    """kill -9 at three steps of a transaction, resumed or begun anew: every rejected delivery is one event."""
     count = 1_000
-    mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
+    mine = await prepared(settings(ENDPOINTS + MORTAL, environ=ENVIRON))
     await processed(mine, tmp_path, orders(*range(1, count + 1)), total=count, environ=WRONG)
     dropstream = program(mine, tmp_path)
     arguments: tuple[str, ...] = ("--yes",)
-    for turn in range(3):
-        running = await dropstream.start("redrive", *arguments, "--rate", "800")
-        await more_events(mine, 400 * (turn + 1))
-        await kill(running)
-        name = max((await read_store(mine)).plans)
+    for turn, step in enumerate(("all_sent", "commit_on_its_way", "committed")):
+        # At this rate a transaction has 50 records, so each death comes with most of them still to do.
+        killed = await dropstream.start("redrive", *arguments, "--rate", "200", dies_at=step)
+        name = (await says(killed, "id\t")).split("\t")[1].strip()
+        assert (await ended(killed)).code == -signal.SIGKILL, step
         # Once by its id, and once as another that knows nothing of it.
         arguments = ("--resume", name) if turn % 2 else ("--yes",)
     done = await dropstream.run("redrive", *arguments)

@@ -15,6 +15,7 @@ from tests.conftest import SettingsFactory
 from tests.integration.processing import (
     ENDPOINTS,
     ENVIRON,
+    MORTAL,
     PROCESS,
     STARTED_AT,
     deliveries,
@@ -25,22 +26,28 @@ from tests.integration.replaying import counts, ended, events, kill, more_events
 
 pytestmark = pytest.mark.kafka
 
+# A rate at which a transaction has a hundred records: at the death with the fifth, most of a range is still to come.
+SMALL = "400"
+DEATHS = ("all_sent", "commit_on_its_way", "committed")
+# A rate at which no run comes to its end while a test waits, and each transaction has one record.
+ENDLESS = "1"
+
 
 async def test_killed_three_times_it_loses_and_doubles_nothing(settings: SettingsFactory, tmp_path: Path) -> None:
-    """kill -9 in the middle, three times; resumed, every event is there once more and the audit is at zero."""
+    """kill -9 at three steps of a transaction; resumed, every event is there once more and the audit is at zero."""
     count = 4_000
-    mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
+    mine = await prepared(settings(ENDPOINTS + MORTAL, environ=ENVIRON))
     await processed(mine, tmp_path, deliveries(count))
     originals = {one["id"] for one in await events(mine)}
     dropstream = program(mine, tmp_path)
-    running = await dropstream.start("replay", "--in-place", "--yes", "--rate", "2000")
-    name = (await says(running, "id\t")).split("\t")[1].strip()
-    seen = len(originals)
-    for _ in range(3):
-        seen = await more_events(mine, seen + 300)
-        await kill(running)
-        running = await dropstream.start("replay", "--in-place", "--resume", name, "--rate", "2000")
-    done = await ended(running)
+    name = ""
+    for step in DEATHS:
+        begun = ("--resume", name) if name else ("--yes",)
+        killed = await dropstream.start("replay", "--in-place", *begun, "--rate", SMALL, dies_at=step)
+        name = name or (await says(killed, "id\t")).split("\t")[1].strip()
+        assert (await ended(killed)).code == -signal.SIGKILL, step
+    assert 0 < len([one for one in await events(mine) if "replay" in one]) < len(originals)
+    done = await dropstream.run("replay", "--in-place", "--resume", name)
     assert done.code == 0, done
     assert counts(done.out)["became events"] == count
     marked = [one["id"] for one in await events(mine) if "replay" in one]
@@ -57,7 +64,7 @@ async def test_of_two_with_one_id_the_first_ends(settings: SettingsFactory, tmp_
     mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
     await processed(mine, tmp_path, deliveries(600))
     dropstream = program(mine, tmp_path)
-    first = await dropstream.start("replay", "--in-place", "--yes", "--rate", "100")
+    first = await dropstream.start("replay", "--in-place", "--yes", "--rate", ENDLESS)
     name = (await says(first, "id\t")).split("\t")[1].strip()
     await says(first, "should it end early")
     await more_events(mine, 1, marked=True)
@@ -77,7 +84,7 @@ async def test_ctrl_c_says_how_to_go_on(settings: SettingsFactory, tmp_path: Pat
     mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
     await processed(mine, tmp_path, deliveries(300))
     dropstream = program(mine, tmp_path)
-    running = await dropstream.start("replay", "--in-place", "--yes", "--rate", "20")
+    running = await dropstream.start("replay", "--in-place", "--yes", "--rate", ENDLESS)
     name = (await says(running, "id\t")).split("\t")[1].strip()
     await more_events(mine, 1, marked=True)
     running.send_signal(signal.SIGINT)
@@ -91,7 +98,7 @@ async def test_ctrl_c_says_how_to_go_on(settings: SettingsFactory, tmp_path: Pat
 
 async def test_what_retention_has_eaten_is_not_replayed_quietly(settings: SettingsFactory, tmp_path: Path) -> None:
     """A range whose beginning is deleted is refused by offset and by time, with what is left; the rest can be had."""
-    mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON, partitions=1))
+    mine = await prepared(settings(ENDPOINTS + MORTAL, environ=ENVIRON, partitions=1))
     await processed(mine, tmp_path, deliveries(100))
     raw = TopicPartition(f"{mine.kafka.topic_prefix}raw", 0)
     async with admin(mine) as client:
@@ -107,7 +114,7 @@ async def test_what_retention_has_eaten_is_not_replayed_quietly(settings: Settin
     by_time = await dropstream.run("replay", "--from", early, "--in-place", "--yes")
     assert (by_time.code, by_time.out) == (1, "")
     assert by_time.err.endswith(f"is deleted already; {raw.topic} is whole from {left} on\n")
-    running = await dropstream.start("replay", "--from", "0:60", "--in-place", "--yes", "--rate", "10")
+    running = await dropstream.start("replay", "--from", "0:60", "--in-place", "--yes", "--rate", ENDLESS)
     await more_events(mine, 1, marked=True)
     await kill(running)
     async with admin(mine) as client:
