@@ -25,7 +25,7 @@ from schemas.settings import Settings
 from tests.integration.processing import (
     ENDPOINTS,
     ENVIRON,
-    PROCESS,
+    MORTAL,
     Processor,
     audited,
     deliveries,
@@ -121,7 +121,7 @@ FAULTS: tuple[Fault, ...] = (
 def settings_of(cluster: BrokerCluster, prefix: str) -> Settings:
     text = (
         f'[kafka]\nbootstrap_servers = "{cluster.bootstrap_servers}"\ntopic_prefix = "{prefix}"\n'
-        f"replication_factor = 3\npartitions = 6\n{PROCESS}\n{ENDPOINTS}"
+        f"replication_factor = 3\npartitions = 6\n{MORTAL}\n{ENDPOINTS}"
     )
     return read_configuration(text, source="chaos", context=Context(ENVIRON, discover()))
 

@@ -19,6 +19,7 @@ from processors.provider import Sample, discover
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers, timestamp_ms
 from schemas.kafka import producer_arguments
 from schemas.settings import Settings
+from tests.waiting import PATIENCE_S
 
 SECRET = b"made-up-secret"
 ENDPOINTS = "".join(
@@ -30,16 +31,23 @@ ENDPOINTS = "".join(
         ("dropea", "dropea"),
     )
 )
-PROCESS = """
+# Where members die, the group forgets them after as short a time as Kafka allows.
+MORTAL = """
 [process]
 admin_port = 0
 session_timeout_ms = 6000
 transaction_timeout_ms = 5000
 """
+# Where none dies, none is taken for dead because the machine is slow.
+PROCESS = """
+[process]
+admin_port = 0
+session_timeout_ms = 60000
+transaction_timeout_ms = 50000
+"""
 ENVIRON = {"SECRET": SECRET.decode()}
 # Now, for a record of `raw` has the time of receipt, and one past the topic's retention is deleted under the test.
 STARTED_AT = datetime.now(UTC).replace(microsecond=0)
-_PATIENCE_S = 60.0
 
 
 def signed(sample: Sample, provider: str, endpoint: str, number: int) -> Delivery:
@@ -99,12 +107,12 @@ class Processor:
 
     async def says(self, event: str) -> None:
         """Returns once `event` is in its log."""
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while event not in self.log.read_text(encoding="utf-8"):  # noqa: ASYNC110 another process writes it
                 await asyncio.sleep(0.05)
 
     async def ended(self) -> int:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.process.wait()
 
 
@@ -126,7 +134,9 @@ async def start_processor(
         f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\ntopic_prefix = "{kafka.topic_prefix}"\n'
         f"replication_factor = {kafka.replication_factor}\npartitions = {kafka.partitions}\n"
         f"[sequence]\ngrace_seconds = {settings.sequence.grace_seconds}\n"
-        f"{PROCESS}records_per_round_max = {settings.process.records_per_round_max}\n{ENDPOINTS}"
+        f"[process]\nadmin_port = 0\nrecords_per_round_max = {settings.process.records_per_round_max}\n"
+        f"session_timeout_ms = {settings.process.session_timeout_ms}\n"
+        f"transaction_timeout_ms = {settings.process.transaction_timeout_ms}\n{ENDPOINTS}"
     )
     log = folder / f"{name}.log"
     with log.open("ab") as output:
@@ -182,7 +192,7 @@ async def processed(
     return verdict
 
 
-async def audited(settings: Settings, count: int, *, patience_s: float = _PATIENCE_S) -> Verdict:
+async def audited(settings: Settings, count: int, *, patience_s: float = PATIENCE_S) -> Verdict:
     """The verdict once every one of `count` deliveries has an output, or patience is over."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience_s
@@ -195,7 +205,7 @@ async def audited(settings: Settings, count: int, *, patience_s: float = _PATIEN
 
 async def progress(settings: Settings, *, beyond: int) -> int:
     """How many events of orders are committed, once that is more than `beyond`."""
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while (found := await outputs_so_far(settings)) <= beyond:  # noqa: ASYNC110 the log is elsewhere
             await asyncio.sleep(0.05)
     return found

@@ -17,6 +17,7 @@ from tests.integration.dying import STEPS
 from tests.integration.processing import (
     ENDPOINTS,
     ENVIRON,
+    MORTAL,
     PROCESS,
     audited,
     deliveries,
@@ -28,7 +29,7 @@ from tests.integration.processing import (
 
 pytestmark = pytest.mark.kafka
 
-SMALL_ROUNDS = f"{PROCESS}records_per_round_max = 100\n"
+SMALL_ROUNDS = f"{MORTAL}records_per_round_max = 100\n"
 # Together, so that the six seconds that a dead member stays in its group pass for all at once.
 AT_ONCE = 3
 

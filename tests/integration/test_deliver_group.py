@@ -17,6 +17,7 @@ from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.processing import (
     ENDPOINTS,
     ENVIRON,
+    MORTAL,
     PROCESS,
     SECRET,
     STARTED_AT,
@@ -53,7 +54,7 @@ async def test_what_others_write_to_raw_is_rejected_and_passed(settings: Setting
 
 async def test_kill_9_and_rebalance_lose_and_double_nothing(settings: SettingsFactory, tmp_path: Path) -> None:
     """Processors killed in the middle of their work, others joining and leaving: the audit finds nothing."""
-    mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
+    mine = await prepared(settings(ENDPOINTS + MORTAL, environ=ENVIRON))
     await put(mine, deliveries(4_000))
     async with processors(mine, tmp_path) as start:
         victim = await start("victim")
@@ -94,7 +95,7 @@ async def test_a_killed_broker_comes_back_and_nothing_is_missing(
 
 async def test_a_frozen_processor_harms_nobody_when_it_wakes(settings: SettingsFactory, tmp_path: Path) -> None:
     """Frozen past its session and woken under load, it commits nothing of its own and never ends the new owner."""
-    mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
+    mine = await prepared(settings(ENDPOINTS + MORTAL, environ=ENVIRON))
     await put(mine, deliveries(6_000))
     async with processors(mine, tmp_path) as start:
         frozen = await start("frozen")

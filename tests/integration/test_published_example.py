@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count, islice
 from typing import Any
 
 import pytest
@@ -25,18 +27,37 @@ from schemas.kafka import group_consumer_arguments, producer_arguments, transact
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
-from tests.integration.processing import PROCESS, prepared
+from tests.integration.processing import MORTAL, prepared
+from tests.waiting import PATIENCE_S, until_it_is
 
 pytestmark = pytest.mark.kafka
 
 _RECORDS = 120
-_WORK_S = 0.05
-_PATIENCE_S = 60.0
+_WORK_S = 0.02
+# Of these the first member has done some and not all when the second one joins.
+_TURN = 10
 
-Member = Callable[[Settings, str, asyncio.Event], Coroutine[Any, Any, None]]
+
+@dataclass(slots=True)
+class Schedule:
+    """The order of events that both loops are put under, however fast they are.
+
+    The second member joins once the first one works on its batch; the batch ends once the second one works too.
+    """
+
+    first_works: asyncio.Event = field(default_factory=asyncio.Event)
+    second_works: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def worked(self, name: str) -> None:
+        """A member of this name has worked on a record; its work is computation, in both loops."""
+        time.sleep(_WORK_S)
+        (self.first_works if name == "first" else self.second_works).set()
 
 
-async def usual_member(settings: Settings, name: str, stopping: asyncio.Event) -> None:
+Member = Callable[[Settings, str, Schedule, asyncio.Event], Coroutine[Any, Any, None]]
+
+
+async def usual_member(settings: Settings, name: str, schedule: Schedule, stopping: asyncio.Event) -> None:
     """Consume, transform, produce, as documentation and blogs show it."""
     prefix = settings.kafka.topic_prefix
     arguments = {**group_consumer_arguments(settings, group=f"{prefix}usual"), "auto_offset_reset": "earliest"}
@@ -46,15 +67,22 @@ async def usual_member(settings: Settings, name: str, stopping: asyncio.Event) -
         while not stopping.is_set():
             for source, records in (await consumer.getmany(timeout_ms=200)).items():
                 async with producer.transaction():
-                    for record in records:
-                        time.sleep(_WORK_S)  # noqa: ASYNC251 computation, as in ours
+                    for number, record in enumerate(records):
+                        schedule.worked(name)
                         await asyncio.sleep(0)
+                        if name == "first" and number == _TURN:
+                            await schedule.second_works.wait()
                         await producer.send(f"{prefix}orders", record.value, key=record.key)
                     await producer.send_offsets_to_transaction({source: records[-1].offset + 1}, f"{prefix}usual")
 
 
-async def our_member(settings: Settings, _name: str, stopping: asyncio.Event) -> None:
+async def our_member(settings: Settings, name: str, schedule: Schedule, stopping: asyncio.Event) -> None:
     """The same work in a group of ours."""
+
+    def slow_step(raw: RawRecord, _seen: Seen) -> Sequence[Record]:
+        schedule.worked(name)
+        return (Record("orders", raw.key or b"", raw.value or b""),)
+
     work = Work(
         name="deliver",
         source="raw",
@@ -67,37 +95,44 @@ async def our_member(settings: Settings, _name: str, stopping: asyncio.Event) ->
     await Group(work, stopping).run()
 
 
-def slow_step(raw: RawRecord, _seen: Seen) -> Sequence[Record]:
-    time.sleep(_WORK_S)
-    return (Record("orders", raw.key or b"", raw.value or b""),)
-
-
 @asynccontextmanager
-async def running(member: Member, settings: Settings, name: str) -> AsyncIterator[None]:
+async def running(member: Member, settings: Settings, name: str, schedule: Schedule) -> AsyncIterator[None]:
     stopping = asyncio.Event()
-    task = asyncio.create_task(member(settings, name, stopping))
+    task = asyncio.create_task(member(settings, name, schedule, stopping))
     try:
         yield
     finally:
         stopping.set()
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             await task
 
 
-async def copies(member: Member, settings: Settings) -> Counter[bytes]:
-    """How often each record came out, when a second member joins in the middle of the first one's batch."""
-    async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
-        for number in range(_RECORDS):
+async def copies(member: Member, settings: Settings) -> tuple[int, Counter[bytes]]:
+    """How many records went in, and how often each came out, when a second member joins in the middle of a batch."""
+    schedule, numbers = Schedule(), count()
+
+    async def put(producer: AIOKafkaProducer, how_many: int) -> None:
+        for number in islice(numbers, how_many):
             value = b"%d" % number
             await producer.send(f"{settings.kafka.topic_prefix}raw", value, key=value)
         await producer.flush()
-    async with running(member, settings, "first"):
-        await asyncio.sleep(1.5)  # Long enough to be in the batch, far too short to be through it.
-        async with running(member, settings, "second"):
-            async with asyncio.timeout(_PATIENCE_S):
-                while len(await values(settings)) < _RECORDS:  # noqa: ASYNC110 the log is elsewhere
-                    await asyncio.sleep(0.2)
-    return Counter(record.value or b"" for record in await read_topic(settings, "orders"))
+
+    async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
+        await put(producer, _RECORDS)
+        async with running(member, settings, "first", schedule), asyncio.timeout(PATIENCE_S):
+            await schedule.first_works.wait()
+            async with running(member, settings, "second", schedule):
+                # A loop whose batches are small would be through before the second one has joined.
+                while not schedule.second_works.is_set():
+                    await put(producer, 2)
+                    await asyncio.sleep(0.1)
+                sent = next(numbers)
+                await until_it_is(lambda: all_are_out(settings, sent))
+    return sent, Counter(record.value or b"" for record in await read_topic(settings, "orders"))
+
+
+async def all_are_out(settings: Settings, sent: int) -> bool:
+    return len(await values(settings)) == sent
 
 
 async def values(settings: Settings) -> set[bytes | None]:
@@ -106,13 +141,13 @@ async def values(settings: Settings) -> set[bytes | None]:
 
 async def test_the_usual_loop_doubles(settings: SettingsFactory) -> None:
     """The schedule is real: the loop that is usually shown writes records twice under it."""
-    found = await copies(usual_member, await prepared(settings(PROCESS, partitions=2)))
-    assert len(found) == _RECORDS
+    sent, found = await copies(usual_member, await prepared(settings(MORTAL, partitions=2)))
+    assert len(found) == sent
     assert max(found.values()) > 1
 
 
 async def test_ours_does_not(settings: SettingsFactory) -> None:
     """Under the same schedule every record comes out once."""
-    found = await copies(our_member, await prepared(settings(PROCESS, partitions=2)))
-    assert len(found) == _RECORDS
+    sent, found = await copies(our_member, await prepared(settings(MORTAL, partitions=2)))
+    assert len(found) == sent
     assert set(found.values()) == {1}

@@ -32,14 +32,24 @@ from schemas.delivery import Delivery, rfc3339
 from schemas.kafka import producer_arguments
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
-from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS, SECRET, prepared, processors, put
+from tests.integration.processing import (
+    ENDPOINTS,
+    ENVIRON,
+    MORTAL,
+    PROCESS,
+    SECRET,
+    prepared,
+    processors,
+    put,
+    start_processor,
+)
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kafka
 
 # Long enough ago that every hole of then is overdue, and short enough that none is lost.
 STARTED_AT = datetime.now(UTC) - timedelta(minutes=10)
 QUICK = "[sequence]\ngrace_seconds = 1\n"
-PATIENCE_S = 60.0
 
 
 def shipped(number: int, made_at: datetime, received_at: datetime) -> Delivery:
@@ -130,7 +140,7 @@ async def test_a_hole_is_reported_and_filled_while_traffic_stops(settings: Setti
 
 async def test_kill_9_loses_and_doubles_no_verdict(settings: SettingsFactory, tmp_path: Path) -> None:
     """Processors killed in the middle: what was reported is known to the next one, and a replay says the same."""
-    mine = await prepared(settings(ENDPOINTS + PROCESS + QUICK, environ=ENVIRON))
+    mine = await prepared(settings(ENDPOINTS + MORTAL + QUICK, environ=ENVIRON))
     # Every tenth id is missing.
     came = [shipped(number, early(number), early(number)) for number in range(1, 4_000) if number % 10]
     await put(mine, came[:1_800])
@@ -157,9 +167,11 @@ async def test_kill_9_loses_and_doubles_no_verdict(settings: SettingsFactory, tm
 
 async def test_a_hole_seen_before_a_crash_is_reported_after_it(settings: SettingsFactory, tmp_path: Path) -> None:
     """The next process knows the hole from the changelog alone, and time passes for it though nothing more comes."""
-    mine = await prepared(settings(ENDPOINTS + PROCESS + "[sequence]\ngrace_seconds = 6\n", environ=ENVIRON))
+    mine = await prepared(settings(ENDPOINTS + MORTAL + QUICK, environ=ENVIRON))
+    # The one that dies would report nothing, however long it takes to die.
+    patient = mine.model_copy(update={"sequence": mine.sequence.model_copy(update={"grace_seconds": 3_600})})
     async with processors(mine, tmp_path) as start:
-        victim = await start("victim")
+        victim = await start_processor(patient, tmp_path, "victim")
         await victim.says("partition_opened")
         await put_now(mine, (1, 4))
         async with asyncio.timeout(PATIENCE_S):

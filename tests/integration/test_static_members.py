@@ -22,10 +22,13 @@ from tests.integration.processing import (
     processors,
     put,
 )
+from tests.waiting import PATIENCE_S
 
-_PATIENCE_S = 60.0
 # Longer than a restart takes on a busy machine.
-_SESSION_MS = "45000"
+_LONG_MS = "45000"
+# That of the member which is never restarted: with a third of it, it sees that another one has come.
+_SHORT_MS = "15000"
+_SESSION = "DROPSTREAM_PROCESS__SESSION_TIMEOUT_MS"
 
 
 def assigned(processor: Processor) -> Iterator[int]:
@@ -38,7 +41,7 @@ def assigned(processor: Processor) -> Iterator[int]:
 
 async def shared(*members: Processor) -> None:
     """Returns once all three partitions are shared by the members, none of them idle."""
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             last = [next(reversed([0, *assigned(member)])) for member in members]
             if sum(last) == 3 and all(last):
@@ -53,13 +56,14 @@ async def test_a_restart_within_the_session_causes_no_rebalance(
 ) -> None:
     """Stopped or killed, a member that is back in time has its partitions still; the other one never stops for it."""
     mine = await prepared(settings(ENDPOINTS, environ=ENVIRON))
-    monkeypatch.setenv("DROPSTREAM_PROCESS__SESSION_TIMEOUT_MS", _SESSION_MS)
     async with processors(mine, tmp_path) as start:
-        monkeypatch.setenv("DROPSTREAM_PROCESS__INSTANCE_ID", "pod-0")
-        first = await start("first")
-        await first.says("partition_opened")
         monkeypatch.setenv("DROPSTREAM_PROCESS__INSTANCE_ID", "pod-1")
+        monkeypatch.setenv(_SESSION, _SHORT_MS)
         other = await start("other")
+        await other.says("partition_opened")
+        monkeypatch.setenv("DROPSTREAM_PROCESS__INSTANCE_ID", "pod-0")
+        monkeypatch.setenv(_SESSION, _LONG_MS)
+        first = await start("first")
         await shared(first, other)
         before, share = list(assigned(other)), list(assigned(first))[-1]
         first.signal(end)
@@ -84,7 +88,7 @@ async def test_without_a_name_a_restart_stops_the_others(settings: SettingsFacto
         await shared(first, other)
         first.signal(signal.SIGTERM)
         assert await first.ended() == 0
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while next(reversed(list(assigned(other)))) != 3:  # noqa: ASYNC110 another process writes it
                 await asyncio.sleep(0.1)
 

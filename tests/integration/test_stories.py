@@ -16,10 +16,10 @@ from processors.provider import discover
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.integration.consuming import consumer, python_program
-from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS, audited, prepared, start_processor
+from tests.integration.processing import ENDPOINTS, ENVIRON, MORTAL, audited, prepared, start_processor
 from tests.integration.replaying import counts, program
-from tests.integration.serving import until
 from tests.integration.test_replay import processed_with, with_a_bug
+from tests.waiting import until
 
 pytestmark = pytest.mark.kafka
 
@@ -50,7 +50,7 @@ async def consumed_orders(settings: Settings) -> list[str]:
 
 async def test_a_wrong_secret_from_http_to_the_consumer(settings: SettingsFactory, tmp_path: Path) -> None:
     """Monday's deliveries are answered 200 and rejected; after the fix and one redrive the consumer has each, once."""
-    mine = await prepared(settings(INGEST + ENDPOINTS + PROCESS, environ=ENVIRON))
+    mine = await prepared(settings(INGEST + ENDPOINTS + MORTAL, environ=ENVIRON))
     dropstream = program(mine, tmp_path)
     async with receiving(mine) as url:
         sent = await dropstream.run("send", "shipstream-order-created", "--count", str(COUNT), "--url", url)
@@ -68,7 +68,7 @@ async def test_a_wrong_secret_from_http_to_the_consumer(settings: SettingsFactor
 
 async def test_a_parser_s_bug_from_http_to_the_consumer(settings: SettingsFactory, tmp_path: Path) -> None:
     """A bug hid orders from the consumer; a look, a copy and a replay in place later it has each of them, once."""
-    mine = await prepared(settings(INGEST + ENDPOINTS + PROCESS, environ=ENVIRON))
+    mine = await prepared(settings(INGEST + ENDPOINTS + MORTAL, environ=ENVIRON))
     dropstream = program(mine, tmp_path)
     async with receiving(mine) as url:
         sent = await dropstream.run("send", "dropea-v2-order", "--count", str(COUNT), "--url", url)
