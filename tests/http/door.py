@@ -33,6 +33,7 @@ from schemas.delivery import PendingRecord
 from schemas.metrics_ingest import IngestMetrics
 from tests.http.inputs import Input, make_input
 from tests.http.reference import Request, read_requests
+from tests.waiting import PATIENCE_S
 
 _CONFIGURATION = """
 [ingest]
@@ -59,7 +60,6 @@ _ALLOWED = frozenset({100, 200, 400, 404, 405, 408, 413})
 # In turns of the loop: to read what was sent, and to answer it.
 _READ_TURNS = 3
 _ANSWER_TURNS = 24
-_END_S = 10.0
 
 _taken: ContextVar[list[PendingRecord]] = ContextVar("taken")
 
@@ -143,7 +143,7 @@ class Door:
         async with asyncio.TaskGroup() as clients:
             for _ in range(together):
                 clients.create_task(feed_some())
-        async with asyncio.timeout(_END_S):
+        async with asyncio.timeout(PATIENCE_S):
             while self.server.open_count or self.receiver.in_progress or self.budget.held_bytes:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 

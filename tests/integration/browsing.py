@@ -21,10 +21,11 @@ from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from ops.broker.install import STATE_FOLDER
 from tests.ports import free_ports
+from tests.skipped import missing
+from tests.waiting import PATIENCE_S
 
 SECRET = "made-up-secret-of-acme"
 LATE_SECRET = "the-secret-that-came-late"
-_PATIENCE_S = 90.0
 _AXE = "axe-core@4.10.3"
 
 _CONFIGURATION = """
@@ -81,7 +82,7 @@ class System:
         mac = b64encode(hmac.digest(secret.encode(), body, hashlib.sha256)).decode()
         signed = {"X-Plugin-Hmac-Sha256": mac, "Content-Type": "application/json", **(headers or {})}
         request = urllib.request.Request(f"{self.base_url}/webhooks/{endpoint}", body, signed)  # noqa: S310 loopback
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 as above
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 as above
             assert answer.status == 200
 
     @property
@@ -162,14 +163,14 @@ def _program(
     finally:
         process.terminate()
         try:
-            process.wait(_PATIENCE_S)
+            process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 def _wait(condition: Callable[[], bool], runs: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert runs(), log.read_text()
         assert time.monotonic() < deadline, log.read_text()
@@ -181,7 +182,7 @@ def chromium() -> str:
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if found is None:
-        pytest.skip("there is no Chromium here; install it, or name one with CHROMIUM=path")
+        pytest.skip(missing("there is no Chromium here", bring="make test CHROMIUM=PATH-OF-THE-BROWSER"))
     return found
 
 
@@ -193,7 +194,7 @@ def axe() -> str:
         folder.mkdir(parents=True, exist_ok=True)
         npm = shutil.which("npm")
         if npm is None:
-            pytest.skip(f"{_AXE} cannot be had: there is no npm here")
+            pytest.skip(missing(f"{_AXE} needs npm", bring="PATH=FOLDER-OF-NPM:$PATH make test"))
         packed = subprocess.run(
             [npm, "pack", _AXE, "--silent"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
         )
@@ -219,12 +220,12 @@ class Reader:
             timezone_id="Europe/Madrid",
             bypass_csp=bypass_csp,
         )
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(1_000 * PATIENCE_S)
         page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self._note(request.url, url))
         page.goto(url)
-        expect(page.locator("#clock")).to_contain_text("live", timeout=30_000)
+        expect(page.locator("#clock")).to_contain_text("live", timeout=1_000 * PATIENCE_S)
         return page
 
     def _note(self, requested: str, url: str) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ops.broker.install import CHECKOUT, STATE_FOLDER
 from ops.broker.tool import locked, run_tool
+from tests.waiting import PATIENCE_S
 
 _EXAMPLES = CHECKOUT / "examples"
-_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Consumer:
     async def prints(self, condition: Callable[[list[str]], bool]) -> list[str]:
         """Its lines, once the condition holds of them; fails after a minute, or when it ended before."""
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while not condition(self.lines):
                     assert self.process.stdout
                     line = await self.process.stdout.readline()
@@ -54,7 +54,7 @@ class Consumer:
 
     async def ended(self) -> int:
         """Its exit code, when it has ended by itself."""
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             printed, said = await self.process.communicate()
         self.lines += printed.decode().splitlines()
         self.errors += said.decode().splitlines()

@@ -11,11 +11,11 @@ from processors.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 from tests.tools import tool
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm" / "dropstream"
-_WITHIN_S = 120
 # A file's content where a secret is mounted, and whatever a variable holds: as long as a token should be.
 _SECRET = "0123456789abcdefghijklmnop"
 
@@ -28,7 +28,7 @@ def run(*command: str | Path, given: str = "", succeeds: bool = True) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=_WITHIN_S,
+        timeout=PATIENCE_S,
         env=quiet_environment(),
     )
     said = done.stdout + done.stderr

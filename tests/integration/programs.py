@@ -15,8 +15,7 @@ import orjson
 
 from ops.processes import command_line
 from tests.integration.raw_http import RawClient
-
-_PATIENCE_S = 30.0
+from tests.waiting import PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +58,19 @@ class Program:
 
     async def ready(self) -> None:
         """Returns once it is ready, all of it."""
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while (await self.page("/readyz"))[0] != 200:  # noqa: ASYNC110 another process decides it
                 await asyncio.sleep(0.05)
 
     async def shows(self, *samples: str) -> None:
         """Returns once `/metrics` has each of these lines."""
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while not set(samples) <= set((await self.page("/metrics"))[1].splitlines()):  # noqa: ASYNC110 as above
                 await asyncio.sleep(0.05)
 
     async def ended(self) -> int:
         """Its exit code."""
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.process.wait()
 
 
@@ -122,7 +121,7 @@ def runs(pid: int) -> bool:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Returns when `condition` holds; fails after 30 s."""
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 nobody tells of a condition in general
             await asyncio.sleep(0.02)
 
@@ -138,7 +137,7 @@ async def refusing(port: int) -> None:
 
 
 async def _takes_connections(port: int, *, wanted: bool) -> None:
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 async with RawClient(port):

@@ -26,8 +26,7 @@ from ops.processes import command_line
 from schemas.errors import DropstreamError
 from tests.conftest import ClusterFactory, KafkaUnderTest, SettingsFactory
 from tests.ports import free_ports
-
-_DEADLINE_S = 30.0
+from tests.waiting import PATIENCE_S
 
 # Starts a broker in a child, prints the broker's pid, and then only waits to be killed.
 _PARENT = """
@@ -51,7 +50,7 @@ def _silent(_step: str) -> None:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(_DEADLINE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 another process sets no event of ours
             await asyncio.sleep(0.05)
 
@@ -71,7 +70,7 @@ async def _write(servers: str, topic: str, *values: bytes) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True)
     await producer.start()
     try:
-        async with asyncio.timeout(_DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             for value in values:
                 await producer.send_and_wait(topic, value, partition=0)
     finally:
@@ -85,7 +84,7 @@ async def _read(servers: str, topic: str, count: int, *, check_crcs: bool = True
         partition = TopicPartition(topic, 0)
         consumer.assign([partition])
         await consumer.seek_to_beginning(partition)
-        async with asyncio.timeout(_DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             return [(await consumer.getone()).value for _ in range(count)]
     finally:
         await consumer.stop()
@@ -136,7 +135,7 @@ async def test_records_survive_kill_and_freeze(cluster: ClusterFactory) -> None:
     assert await _read(servers, "kept", 1) == [b"before"]
     node.freeze()
     # The signal reaches its threads one after the other; one may answer still.
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while await nodes_seen(node.plan.port):
             pass
     node.thaw()

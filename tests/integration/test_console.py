@@ -17,8 +17,8 @@ from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.processing import ENDPOINTS, ENVIRON, deliveries, prepared, put
 from tests.integration.programs import Program, eventually, program
 from tests.ports import free_ports
+from tests.waiting import PATIENCE_S
 
-_PATIENCE_S = 60.0
 TOKEN = "a-token-that-nobody-guesses"
 
 
@@ -47,7 +47,7 @@ async def console(folder: Path, text: str, port: int) -> AsyncIterator[tuple[Pro
 
 async def picture_with(client: aiohttp.ClientSession, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The first picture of the live stream that is as wanted."""
-    async with asyncio.timeout(_PATIENCE_S), client.get("/api/live") as stream:
+    async with asyncio.timeout(PATIENCE_S), client.get("/api/live") as stream:
         assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         async for line in stream.content:
             if line.startswith(b"data: ") and wanted(found := orjson.loads(line.removeprefix(b"data: "))):

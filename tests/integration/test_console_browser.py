@@ -20,11 +20,12 @@ from tests.integration.browsing import (
     reader,
     system,
 )
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kafka
 
 HOSTILE = '<img src=x onerror="window.hacked=1">\u202egpj.exe\u0000'
-WITHIN_MS = 30_000
+WITHIN_MS = 1_000 * PATIENCE_S
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS, SECRET, ST
 from tests.integration.raw_http import post
 from tests.integration.serving import read_raw, serving
 from tests.integration.test_strangers import Found, read_with_librdkafka
+from tests.waiting import UNHURRIED_MS
 
 pytestmark = pytest.mark.kafka
 
@@ -40,11 +41,11 @@ provider = "shipstream"
 secrets = ["env:SECRET"]
 signature = "verify-if-present"
 """
-LANED = """
+LANED = f"""
 [ingest]
 host = "127.0.0.1"
 port = 0
-kafka_deadline_ms = 10_000
+kafka_deadline_ms = {UNHURRIED_MS}
 spool_bytes_max = 0
 
 [endpoints.dreamship]

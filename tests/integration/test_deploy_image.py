@@ -24,13 +24,14 @@ from ops.topics import apply
 from tests.conftest import SettingsFactory
 from tests.integration.deployment import DEPLOY, ROOT, quiet_environment, run
 from tests.ports import free_ports
+from tests.skipped import missing
 from tests.tools import tool
+from tests.waiting import PATIENCE_S
 
 USER = 10_001
 _FILE = DEPLOY / "Dockerfile"
 _PLACE = "/opt/dropstream"
 _PACKAGES = ("schemas", "ingest", "processors", "ops")
-_WITHIN_S = 60.0
 
 # In mounts of its own: all is read-only but two folders, as a volume and a tmpfs are in a container.
 _READ_ONLY = """
@@ -61,7 +62,8 @@ def interpreter() -> str:
     pytest.skip(f"no {usual.name} that every user may run")
 
 
-as_root = pytest.mark.skipif(not can_confine(), reason="no rights to mounts of our own (root with setpriv and unshare)")
+_NO_RIGHTS = missing("no rights to mounts of our own, as root has with setpriv and unshare", bring="sudo make test")
+as_root = pytest.mark.skipif(not can_confine(), reason=_NO_RIGHTS)
 
 
 def steps() -> list[str]:
@@ -151,7 +153,7 @@ class Nobody:
 
     def run(self, *arguments: str, python: bool = False) -> tuple[int, str]:
         process = self.start(*arguments, python=python)
-        said, _ = process.communicate(timeout=_WITHIN_S)
+        said, _ = process.communicate(timeout=PATIENCE_S)
         return process.returncode, said
 
 
@@ -211,7 +213,7 @@ async def test_the_image_works_where_it_can_write_nothing(nobody: Nobody, settin
     assert not lives({admin_port: "/livez"})
     ingest = nobody.start("ingest", "--workers", "2")
     try:
-        deadline = time.monotonic() + _WITHIN_S
+        deadline = time.monotonic() + PATIENCE_S
         while not lives({admin_port: "/readyz"}):
             assert ingest.poll() is None
             assert time.monotonic() < deadline
@@ -224,7 +226,7 @@ async def test_the_image_works_where_it_can_write_nothing(nobody: Nobody, settin
         assert nobody.run("drain", "--admin", f"127.0.0.1:{admin_port}", "--timeout", "30") == (0, "")
     finally:
         ingest.terminate()
-        said, _ = ingest.communicate(timeout=_WITHIN_S)
+        said, _ = ingest.communicate(timeout=PATIENCE_S)
     assert ingest.returncode == 0, said[-2_000:]
     assert content(nobody.image) == before
     assert nobody.run("-c", "open('/tmp/x', 'w')", python=True)[1].endswith("Read-only file system: '/tmp/x'\n")

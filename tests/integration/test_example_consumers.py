@@ -39,6 +39,8 @@ from tests.integration.processing import (
     put,
     signed,
 )
+from tests.skipped import missing
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kafka
 
@@ -56,7 +58,7 @@ async def program(request: pytest.FixtureRequest) -> Program:
     if isinstance(found, str) and os.environ.get("REQUIRE_KAFKA") == "1":
         pytest.fail(f"REQUIRE_KAFKA=1, but {found}", pytrace=False)
     if isinstance(found, str):
-        pytest.skip(found)
+        pytest.skip(missing(found, bring="PATH=FOLDER-OF-JAVA-AND-MAVEN:$PATH make test"))
     return found
 
 
@@ -252,7 +254,7 @@ async def test_members_of_a_group_share_the_work(
 
 async def joined(settings: Settings, group: str, *, members: int) -> None:
     """Returns once the group has so many members, and each knows its partitions."""
-    async with admin(settings) as client, asyncio.timeout(30):
+    async with admin(settings) as client, asyncio.timeout(PATIENCE_S):
         while True:
             with suppress(GroupCoordinatorNotAvailableError):  # A broker that is new makes its first group.
                 _, _, state, _, _, found, *_ = (await client.describe_consumer_groups([group]))[0].groups[0]

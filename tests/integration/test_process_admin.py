@@ -20,8 +20,8 @@ from schemas.settings import Settings
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.processing import ENDPOINTS, ENVIRON, SECRET, Processor, deliveries, prepared, put
 from tests.ports import free_ports
+from tests.waiting import PATIENCE_S
 
-_PATIENCE_S = 60.0
 NAMES = {
     "records": "counter",
     "outputs": "counter",
@@ -92,7 +92,7 @@ async def slow_member(settings: Settings) -> AsyncIterator[SlowMember]:
     await consumer.start()
     try:
         consumer.subscribe([f"{settings.kafka.topic_prefix}raw"], listener=member)
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             await member.taken.wait()
         yield member
     finally:
@@ -111,7 +111,7 @@ async def answer(client: aiohttp.ClientSession, path: str) -> tuple[int, str]:
 
 async def answered(client: aiohttp.ClientSession, path: str, status: int, text: str = "") -> str:
     """The body once `path` has this status and a body with `text`."""
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             found, body = await answer(client, path)
             if found == status and text in body:
@@ -151,7 +151,7 @@ async def test_connected_is_not_ready(settings: SettingsFactory, tmp_path: Path)
     mine = await prepared(settings(ENDPOINTS + table, environ=ENVIRON))
     url = f"http://127.0.0.1:{mine.process.admin_port}"
     async with slow_member(mine) as member, processor(mine, tmp_path), aiohttp.ClientSession(url) as client:
-        await asyncio.wait_for(member.asked.wait(), _PATIENCE_S)
+        await asyncio.wait_for(member.asked.wait(), PATIENCE_S)
         await answered(client, "/readyz", 503, 'connected":true')
         assert (await answer(client, "/livez"))[0] == 200
         member.released.set()

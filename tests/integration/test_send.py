@@ -21,8 +21,8 @@ from schemas.settings import Settings
 from schemas.topics import record_bytes_max
 from tests.conftest import SettingsFactory
 from tests.integration.serving import serving
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 15
 ENVIRON = {"SECRET": "a-made-up-secret", "TOKEN": "a token/with ?"}
 TABLES = '[ingest]\nhost = "127.0.0.1"\nport = 0\nspool_bytes_max = 0\n' + "".join(
     f'[endpoints.{name}]\nprovider = "{name}"\nsecrets = ["env:SECRET"]\ntoken = "env:TOKEN"\n' for name in discover()

@@ -19,6 +19,7 @@ from schemas.settings import Settings
 from schemas.vocabulary import Domain
 from tests.conftest import SettingsFactory
 from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS, audited, deliveries, prepared, processors, put
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kafka
 
@@ -56,7 +57,8 @@ def read_with_librdkafka(settings: Settings, topic: str) -> list[Found]:
     """Every committed record of a topic, read by librdkafka."""
     servers = settings.kafka.bootstrap_servers
     name = settings.kafka.topic_prefix + topic
-    partitions = AdminClient({"bootstrap.servers": servers}).list_topics(name, timeout=10).topics[name].partitions
+    topics = AdminClient({"bootstrap.servers": servers}).list_topics(name, timeout=PATIENCE_S).topics
+    partitions = topics[name].partitions
     consumer = Consumer(
         {
             "bootstrap.servers": servers,
@@ -70,8 +72,8 @@ def read_with_librdkafka(settings: Settings, topic: str) -> list[Found]:
     found: list[Found] = []
     ended = 0
     while ended < len(partitions):
-        message = consumer.poll(10)
-        assert message is not None, "librdkafka got nothing for 10 s"
+        message = consumer.poll(PATIENCE_S)
+        assert message is not None, "librdkafka got nothing"
         if message.error():
             ended += 1
         else:

@@ -21,8 +21,8 @@ from schemas.kafka import transactional_producer_arguments
 from schemas.records import RawRecord
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 30
 NOON = 1_779_364_800_000  # 2026-05-21T12:00:00Z
 
 

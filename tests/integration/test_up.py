@@ -18,10 +18,11 @@ from ops.broker.runtime import Runtime
 from ops.local_setup import local_file
 from tests.conftest import KafkaUnderTest
 from tests.ports import free_ports
+from tests.skipped import missing
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kafka
 
-_PATIENCE_S = 90.0
 CONTRACTS = ("Dreamship advanced", "Dreamship basic", "ShipStream", "Modern Dropship", "Dropea v1", "Dropea v2")
 
 
@@ -77,7 +78,7 @@ async def output(process: asyncio.subprocess.Process, *, until: str) -> str:
     """What it says up to the line that holds `until`, or to its end."""
     assert process.stdout is not None
     said = ""
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while until not in said and (line := await process.stdout.readline()):
             said += line.decode()
     return said
@@ -85,7 +86,7 @@ async def output(process: asyncio.subprocess.Process, *, until: str) -> str:
 
 async def nothing_left_of(prefix: str) -> bool:
     """Whether every process that carries the prefix in its environment has ended, waited for."""
-    async with asyncio.timeout(_PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while _carriers(prefix):  # noqa: ASYNC110 the processes are not ours to wait for
             await asyncio.sleep(0.05)
     return True
@@ -126,7 +127,7 @@ async def test_nothing_is_left_behind(
     async with system(environment(kafka, prefix), tmp_path) as process:
         assert "Ctrl-C ends everything" in await output(process, until="Ctrl-C ends everything")
         process.send_signal(number)
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             code = await process.wait()
     assert code == (-number if number is signal.SIGKILL else 0)
     assert await nothing_left_of(prefix)
@@ -203,7 +204,7 @@ async def test_taken_ports_are_one_clear_sentence(kafka: KafkaUnderTest, prefix:
 async def test_a_taken_broker_port_is_no_hindrance(kafka_found: Runtime | Unavailable, tmp_path: Path) -> None:
     """A broker of ours takes the next two ports that are free."""
     if isinstance(kafka_found, Unavailable):
-        pytest.skip(kafka_found.reason)
+        pytest.skip(missing(kafka_found.reason, bring="PATH=FOLDER-OF-JAVA-AND-MAVEN:$PATH make test"))
     port = free_ports(4)
     environ = {name: text for name, text in os.environ.items() if name != "KAFKA"}
     with socket.create_server(("127.0.0.1", port + 1)):

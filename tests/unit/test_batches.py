@@ -1,7 +1,6 @@
 """A batch is open until the client takes it, and not a moment longer; and it is settled, whatever the client does."""
 
 import asyncio
-from collections.abc import Callable
 
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.transaction_manager import TransactionManager
@@ -11,6 +10,7 @@ from ingest.batches import Batch, Builder, Fate, PartitionBatches
 from ingest.limits import ByteBudget, Hold
 from schemas.delivery import PendingRecord
 from schemas.kafka import BATCH_BYTES
+from tests.waiting import until
 
 _RECORD = PendingRecord("acme", b"acme", b"{}", [("content-type", b"application/json")], 1_774_747_800_000)
 
@@ -77,24 +77,18 @@ class _Told:
         self.batches.append(_RECORD, hold, self.fates.append)
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 nobody tells of a condition in general
-            await asyncio.sleep(0.001)
-
-
 async def test_what_waits_when_the_producer_goes_is_settled_at_once() -> None:
     """Both the batch at the client's door, which is overdue, and the one behind it; nothing is held or tried again."""
     client = _Client()
     told = _Told(client)
     told.append()
-    await _until(lambda: len(told.overdue) == 1)
+    await until(lambda: len(told.overdue) == 1)
     told.append()
     assert (told.fates, told.held_bytes) == ([Fate.UNKNOWN], 20)
     told.batches.abandon()
     assert (told.fates, told.held_bytes) == ([Fate.UNKNOWN, Fate.UNKNOWN], 0)
     assert told.errors == ["CancelledError", "CancelledError"]
-    await _until(lambda: len(asyncio.all_tasks()) == 1)
+    await until(lambda: len(asyncio.all_tasks()) == 1)
     assert (client.asked, len(told.overdue)) == (1, 1)
 
 
@@ -104,6 +98,6 @@ async def test_a_fault_of_the_clients_ends_its_batch_and_no_other() -> None:
     told = _Told(client)
     for count in (1, 2):
         told.append()
-        await _until(lambda expected=count: len(told.errors) == expected)  # type: ignore[misc] # it is bound here
+        await until(lambda expected=count: len(told.errors) == expected)  # type: ignore[misc] # it is bound here
     assert (told.fates, told.errors) == ([Fate.UNKNOWN] * 2, ["AssertionError"] * 2)
     assert (told.held_bytes, client.asked, told.overdue) == (0, 2, [])

@@ -17,6 +17,7 @@ from ops.reading import AtOffset
 from ops.replay_store import Store, check_same_choice, check_unused_suffix
 from schemas.errors import DropstreamError, UsageError
 from schemas.replays import Choice, Plan
+from tests.waiting import PATIENCE_S
 
 CONFIGURATION = """
 [kafka]
@@ -78,7 +79,7 @@ def test_a_question_is_for_a_person_who_sees_the_plan(elsewhere: str) -> None:
         subprocess.DEVNULL if stream == elsewhere else theirs for stream in ("stdin", "stdout", "stderr")
     )
     asked = subprocess.run(
-        [sys.executable, "-c", question], stdin=stdin, stdout=stdout, stderr=stderr, check=False, timeout=30
+        [sys.executable, "-c", question], stdin=stdin, stdout=stdout, stderr=stderr, check=False, timeout=PATIENCE_S
     )
     os.close(theirs)
     os.close(ours)

@@ -12,6 +12,7 @@ import pytest
 
 from ops.drain import Spooled, read_spooled
 from schemas.errors import DropstreamError
+from tests.waiting import PATIENCE_S
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def answering(*answers: object) -> Iterator[str]:
 def drain(place: str, *options: str) -> tuple[int, str, str]:
     """Exit code, output and errors of the program."""
     command = [sys.executable, "-m", "ops", "drain", "--admin", place, *options]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return ended.returncode, ended.stdout, ended.stderr
 
 

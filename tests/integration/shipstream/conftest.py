@@ -10,8 +10,9 @@ from typing import Protocol
 import pytest
 
 from ops.cli import main
-from tests.integration.shipstream.instance import KEY, USER, Shipstream
+from tests.integration.shipstream.instance import KEY, USER, Fault, Shipstream
 from tests.integration.shipstream.server import running
+from tests.waiting import UNHURRIED_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ def with_sessions(place: Path) -> None:
         file.write('authentication = "session"\n')
 
 
-@pytest.fixture
-def impatient(place: Path) -> None:
-    """The account waits 400 ms for an answer."""
+def wait_little(place: Path, fault: Fault) -> None:
+    """The account waits 1.5 s for an answer where the fault is that none comes; else as long as any test waits."""
+    hangs = fault in {Fault.HANGS_BEFORE, Fault.HANGS_AFTER}
     with (place / "dropstream.toml").open("a") as file:
-        file.write("answer_timeout_ms = 400\n")
+        file.write(f"answer_timeout_ms = {1_500 if hangs else UNHURRIED_MS}\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.shipstream.conftest import Dropstream
+from tests.integration.shipstream.conftest import Dropstream, wait_little
 from tests.integration.shipstream.instance import Fault, Shipstream
 
 CREATE = (
@@ -134,7 +134,6 @@ def test_the_content_type_does_not_decide(dropstream: Dropstream, shipstream: Sh
     assert dropstream(*LIST).code == 0
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "fault", [Fault.HANGS_AFTER, Fault.CUT_OFF, Fault.BROKEN_AFTER, Fault.NOT_TRUE, Fault.STRANGER]
 )
@@ -142,6 +141,7 @@ def test_a_create_whose_answer_got_lost_is_found_and_not_repeated(
     dropstream: Dropstream, shipstream: Shipstream, place: Path, fault: Fault
 ) -> None:
     """The list tells whether it was made; it is never made twice."""
+    wait_little(place, fault)
     shipstream.faults = [("webhook.create", fault)]
     ended = dropstream(*CREATE)
     assert shipstream.methods() == ["webhook.list", "webhook.create", "webhook.list"]
@@ -153,12 +153,12 @@ def test_a_create_whose_answer_got_lost_is_found_and_not_repeated(
     assert secret_files(place) == ["acme.secret", "acme.token"]
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", [Fault.HANGS_BEFORE, Fault.NO_EFFECT, Fault.INTERNAL, Fault.BUSY])
 def test_a_create_that_may_still_come_keeps_its_files(
     dropstream: Dropstream, shipstream: Shipstream, place: Path, fault: Fault
 ) -> None:
     """What is known is told, with what was made and how to undo it; a webhook that comes late has its secret."""
+    wait_little(place, fault)
     shipstream.faults = [("webhook.create", fault)]
     ended = dropstream(*CREATE)
     assert ended.code == 1
@@ -197,10 +197,12 @@ def test_a_list_that_fails_afterwards_is_told_with_what_is_known(
     assert secret_files(place) == ["acme.secret", "acme.token"]
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", [Fault.HANGS_AFTER, Fault.CUT_OFF, Fault.BROKEN_AFTER])
-def test_a_delete_whose_answer_got_lost_is_found(dropstream: Dropstream, shipstream: Shipstream, fault: Fault) -> None:
+def test_a_delete_whose_answer_got_lost_is_found(
+    dropstream: Dropstream, shipstream: Shipstream, place: Path, fault: Fault
+) -> None:
     """The list no longer shows it, so it is done."""
+    wait_little(place, fault)
     shipstream.add(3, "https://a.example", "order:created")
     shipstream.faults = [("webhook.delete", fault)]
     assert dropstream(*DELETE).code == 0

@@ -4,9 +4,11 @@ import contextlib
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.shipstream.instance import KEY, Fault, Shipstream
+from tests.waiting import PATIENCE_S
 
 WEBHOOKS = ("shipstream", "webhooks")
 TOKEN = "a-token-in-a-url-of-more-than-22-characters"
@@ -31,7 +34,7 @@ class Terminal:
     def read_until(self, words: str) -> None:
         """Waits until `words` were shown."""
         while words not in self.shown:
-            self.shown += os.read(self.descriptor, 65_536).decode()
+            self.shown += self._read().decode()
 
     def type(self, text: str) -> None:
         """As if it was typed."""
@@ -47,11 +50,17 @@ class Terminal:
     def end(self) -> int:
         """The exit code, when all is shown."""
         try:
-            while part := os.read(self.descriptor, 65_536):
+            while part := self._read():
                 self.shown += part.decode()
         except OSError:  # Linux says so when the other end of a terminal is closed.
             pass
-        return self.program.wait(30)
+        return self.program.wait(PATIENCE_S)
+
+    def _read(self) -> bytes:
+        """What it writes next."""
+        ready, _, _ = select.select([self.descriptor], [], [], PATIENCE_S)
+        assert ready, f"it writes nothing more: {self.shown}"
+        return os.read(self.descriptor, 65_536)
 
 
 @contextmanager
@@ -67,6 +76,14 @@ def terminal(place: Path, *arguments: str) -> Iterator[Terminal]:
         finally:
             program.kill()
             os.close(ours)
+
+
+def await_method(shipstream: Shipstream, method: str) -> None:
+    """Returns once ShipStream was asked for it."""
+    until_s = time.monotonic() + PATIENCE_S
+    while method not in shipstream.methods():
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("verb", "asked"), [("delete", "Delete webhook 3"), ("disable", "Disable webhook 3")])
@@ -128,8 +145,7 @@ def test_ctrl_c_in_the_middle_says_what_was_made(place: Path, shipstream: Shipst
     create = ("create", "acme", "--url", "https://hooks.example", "--topics", "order:created", "--verbose")
     with terminal(place, *WEBHOOKS, *create) as person:
         person.read_until("webhook.list: 200")
-        while "webhook.create" not in shipstream.methods():
-            assert person.program.poll() is None
+        await_method(shipstream, "webhook.create")
         person.program.send_signal(signal.SIGINT)
         assert person.end() == 130
     assert f"Broken off. Made: {place}/secrets/acme.token and {place}/secrets/acme.secret; " in person.shown
