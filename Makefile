@@ -26,8 +26,9 @@ run: env  ## the whole system on a local Kafka, with one signed delivery per con
 
 test: env  ## every test, on a real local Kafka; REQUIRE_KAFKA=1 makes its absence a failure
 	@PYTHON=$(PYTHON) deploy/tools/fetch
-	@$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
-		tests/unit tests/providers tests/property tests/integration
+	@# Files are dealt out in this order: the long ones first, so that no worker ends long after the others.
+	@$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
+		tests/integration tests/unit tests/property tests/providers
 
 tools:  ## all that the tests of deploy/ use, in .dropstream/tools: parsers, promtool, and Helm by Go; REQUIRE_TOOLS=1 as above
 	@PYTHON=$(PYTHON) deploy/tools/fetch --build
