@@ -225,7 +225,7 @@ class Reader:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self._note(request.url, url))
         page.goto(url)
-        expect(page.locator("#clock")).to_contain_text("live", timeout=1_000 * PATIENCE_S)
+        expect(page.locator("#clock")).to_contain_text("live")
         return page
 
     def _note(self, requested: str, url: str) -> None:
@@ -237,6 +237,7 @@ class Reader:
 def reader() -> Iterator[Reader]:
     """A browser inside."""
     path = chromium()
+    expect.set_options(timeout=1_000 * PATIENCE_S)
     with sync_playwright() as playwright:
         try:
             # Without the sandbox, for it wants rights that root in a container has not.
