@@ -29,8 +29,10 @@ from schemas.settings import Settings
 from tests.ports import free_ports
 from tests.skipped import missing, skipped_lines
 
-# A machine that others use too is slow at times; what an example costs is no law.
-hypothesis.settings.register_profile("unhurried", deadline=None)
+# A machine that others use too is slow at times; what an example costs is no law, nor is what it costs to make one.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("unhurried")
 
 _KAFKA_FIXTURES = {"kafka", "cluster", "kafka_runtime"}

@@ -196,7 +196,7 @@ def axe() -> str:
         if npm is None:
             pytest.skip(missing(f"{_AXE} needs npm", bring="PATH=FOLDER-OF-NPM:$PATH make test"))
         packed = subprocess.run(
-            [npm, "pack", _AXE, "--silent"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+            [npm, "pack", _AXE, "--silent"], cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
         if packed.returncode:
             pytest.skip(f"{_AXE} cannot be had: npm says {packed.stderr.strip()[:200]}")

@@ -108,7 +108,13 @@ def image() -> Path:
 def step(line: str, work: Path, place: Path, shell: dict[str, str]) -> None:
     command = ["bash", "-euo", "pipefail", "-c", line.replace(_PLACE, str(place))]
     done = subprocess.run(
-        command, cwd=work, env=quiet_environment(**shell), capture_output=True, text=True, check=False, timeout=300
+        command,
+        cwd=work,
+        env=quiet_environment(**shell),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * PATIENCE_S,
     )
     assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-2_000:]
 
@@ -223,7 +229,7 @@ async def test_the_image_works_where_it_can_write_nothing(nobody: Nobody, settin
             client.post(f"http://127.0.0.1:{port}/webhooks/acme", data=b"{}") as answer,
         ):
             assert (answer.status, len(answer.headers["Dropstream-Delivery"])) == (200, 36)
-        assert nobody.run("drain", "--admin", f"127.0.0.1:{admin_port}", "--timeout", "30") == (0, "")
+        assert nobody.run("drain", "--admin", f"127.0.0.1:{admin_port}", "--timeout", str(PATIENCE_S)) == (0, "")
     finally:
         ingest.terminate()
         said, _ = ingest.communicate(timeout=PATIENCE_S)

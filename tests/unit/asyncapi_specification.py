@@ -12,12 +12,12 @@ import pytest
 
 from ops.broker.install import STATE_FOLDER
 from tests.skipped import missing
+from tests.waiting import PATIENCE_S
 
 _PACKAGE = "@asyncapi/specs@6.11.1"
 _ARCHIVE = "asyncapi-specs-6.11.1.tgz"
 _SHA256 = "01af8744dc33c0c7eb2e908f6a955319ee58b70ecadc9387d1aeb16c0cd28928"
 _MEMBER = "package/schemas/3.0.0.json"
-_FETCH_S = 60
 
 
 def asyncapi_specification() -> dict[str, Any]:
@@ -42,5 +42,5 @@ def _fetch(folder: Path) -> None:
         pytest.skip(missing("AsyncAPI's own schema needs npm", bring="PATH=FOLDER-OF-NPM:$PATH make test"))
     folder.mkdir(parents=True, exist_ok=True)
     command = [npm, "pack", "--silent", _PACKAGE, "--pack-destination", str(folder)]
-    if subprocess.run(command, check=False, capture_output=True, timeout=_FETCH_S).returncode:
+    if subprocess.run(command, check=False, capture_output=True, timeout=PATIENCE_S).returncode:
         pytest.skip(f"{_PACKAGE} cannot be fetched here")

@@ -50,6 +50,28 @@ def test_ports_of_tests_come_from_one_place() -> None:
     assert searchers - {Path("tests/unit/test_house.py")} == {Path("tests/unit/test_broker_runtime.py")}
 
 
+def hurries(path: Path) -> Iterator[int]:
+    """The lines that give a wait a number of seconds of its own, or call a time too long by a number."""
+    clocks = {"monotonic", "perf_counter", "process_time", "time"}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            given = [*(node.args if name in {"timeout", "wait_for"} else ())]
+            given += [one.value for one in node.keywords if one.arg == "timeout"]
+            if any(isinstance(one, ast.Constant) and isinstance(one.value, int | float) for one in given):
+                yield node.lineno
+        if isinstance(node, ast.Compare) and isinstance(node.ops[-1], ast.Lt | ast.LtE):
+            measured = any(isinstance(one, ast.Attribute) and one.attr in clocks for one in ast.walk(node))
+            if measured and isinstance(node.comparators[-1], ast.Constant):
+                yield node.lineno
+
+
+def test_no_test_is_in_a_hurry() -> None:
+    """Waits end with their condition or with `PATIENCE_S`, and no test fails because something took a second more."""
+    judged = [path for path in modules("tests") if not {"bench", "chaos"} & set(path.parts)]
+    assert [f"{path.relative_to(ROOT)}:{line}" for path in judged for line in hurries(path)] == []
+
+
 def test_schemas_are_pure() -> None:
     """Nothing in `schemas` touches a socket, a clock, the environment or another process."""
     for path in modules("schemas"):
