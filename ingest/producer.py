@@ -11,6 +11,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed
 
+from schemas.cancellation import cancellation_kept
+
 _CLOSE_S = 2.0
 
 
@@ -34,11 +36,12 @@ async def open_producer(arguments: Mapping[str, Any], *, topic: str, within_s: f
 
 async def close_producer(producer: AIOKafkaProducer, *, flush_s: float) -> None:
     """Writes what it still has for up to `flush_s` seconds, then fails the rest and closes, within 2 seconds."""
-    try:
-        async with asyncio.timeout(flush_s):
-            await producer.stop()
-    except (TimeoutError, KafkaError):
-        await _abandon(producer)
+    with cancellation_kept():
+        try:
+            async with asyncio.timeout(flush_s):
+                await producer.stop()
+        except (TimeoutError, KafkaError):
+            await _abandon(producer)
 
 
 async def _abandon(producer: AIOKafkaProducer) -> None:

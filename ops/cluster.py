@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from schemas.cancellation import cancellation_kept
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.kafka import client_arguments, reader_arguments
 from schemas.settings import KafkaSettings, Settings
@@ -57,8 +58,11 @@ async def _started(
                 await start()
             yield
         finally:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await stop()
+            # What aiokafka began at the last moment must have run before it is cancelled, or `stop` itself is.
+            await asyncio.sleep(0)
+            with cancellation_kept():
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await stop()
 
 
 def checked_client_arguments(kafka: KafkaSettings, *, source: str = "kafka") -> dict[str, Any]:

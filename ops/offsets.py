@@ -13,16 +13,16 @@ from typing import Literal
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import CoordinatorNotAvailableError, GroupCoordinatorNotAvailableError, GroupLoadInProgressError
+from aiokafka.errors import KafkaError
 
 from ops.cluster import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, failures_told
 from ops.reading import parse_time, partitions_of
-from processors.offsets import committed_offset
+from processors.offsets import committed_offsets
+from schemas.cancellation import cancellation_kept
 from schemas.delivery import timestamp_ms
 from schemas.errors import DropstreamError, UsageError
 from schemas.settings import Settings
 
-_YOUNG = (CoordinatorNotAvailableError, GroupCoordinatorNotAvailableError, GroupLoadInProgressError)
 _YOUNG_WITHIN_S = 15.0
 _POLL_S = 0.2
 
@@ -108,18 +108,13 @@ async def standings(settings: Settings, group: str, topics: Sequence[str] | None
     Raises:
         DropstreamError: a topic does not exist, or the cluster is away.
     """
-    if topics is None:
-        async with admin(settings) as client:
-            found = await client.list_consumer_group_offsets(group)
-        partitions = sorted(found)
-    else:
-        partitions = await partitions_of(settings, topics)
-    async with consumer(settings) as reader, _client(settings) as client:
+    asked = None if topics is None else await partitions_of(settings, topics)
+    async with consumer(settings) as reader, open_client(settings) as client:
+        committed = await _committed(client, group, asked)
+        partitions = sorted(committed)
         firsts = await reader.beginning_offsets(partitions) if partitions else {}
         ends = await reader.end_offsets(partitions) if partitions else {}
-        return [
-            Standing(group, one, await _committed(client, group, one), firsts[one], ends[one]) for one in partitions
-        ]
+    return [Standing(group, one, committed[one], firsts[one], ends[one]) for one in partitions]
 
 
 async def plan_moves(settings: Settings, found: Sequence[Standing], place: Place) -> list[Move]:
@@ -165,13 +160,18 @@ def _target(one: Standing, place: Place, by_time: Mapping[TopicPartition, int]) 
     return by_time.get(one.partition, one.end)
 
 
-async def _committed(client: AIOKafkaClient, group: str, partition: TopicPartition) -> int | None:
+async def _committed(
+    client: AIOKafkaClient, group: str, partitions: Sequence[TopicPartition] | None
+) -> dict[TopicPartition, int | None]:
+    """What is committed in these partitions, or everywhere; an error that does not pass is raised, never an offset."""
     async with asyncio.timeout(_YOUNG_WITHIN_S):
         while True:
             try:
-                return await committed_offset(client, group, partition)
-            except _YOUNG:
-                await asyncio.sleep(_POLL_S)  # A young cluster has no coordinator yet.
+                return await committed_offsets(client, group, partitions)
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(_POLL_S)  # A young group has no coordinator yet, and that of an old one may move.
 
 
 async def _patiently(client: AIOKafkaAdminClient, group: str) -> list[Mapping[str, list[Mapping[str, list[object]]]]]:
@@ -179,16 +179,24 @@ async def _patiently(client: AIOKafkaAdminClient, group: str) -> list[Mapping[st
         while True:
             try:
                 return [answer.to_object() for answer in await client.describe_consumer_groups([group])]
-            except _YOUNG:
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
                 await asyncio.sleep(_POLL_S)
 
 
 @asynccontextmanager
-async def _client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
+async def open_client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
+    """A client for requests that no consumer or admin client makes.
+
+    Raises:
+        DropstreamError: the cluster cannot be reached, or a request of the body fails.
+    """
     client = AIOKafkaClient(**checked_client_arguments(settings.kafka), request_timeout_ms=REQUEST_TIMEOUT_MS)
     with failures_told(settings.kafka):
         try:
             await client.bootstrap()
             yield client
         finally:
-            await client.close()
+            with cancellation_kept():
+                await client.close()

@@ -18,7 +18,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from ops.cluster import REQUEST_TIMEOUT_MS, admin, consumer
 from schemas.delivery import timestamp_ms
 from schemas.errors import DropstreamError
-from schemas.records import Position, RawRecord
+from schemas.records import RawRecord, raw_record
 from schemas.settings import Settings
 from schemas.topics import TOPICS
 
@@ -109,7 +109,7 @@ class Reader:
         except OffsetOutOfRangeError as error:
             await self._return_to_the_log(error.args[0])
             return []
-        return [_record(one) for batch in batches.values() for one in batch]
+        return [raw_record(one) for batch in batches.values() for one in batch]
 
     async def is_at_end(self) -> bool:
         """Whether everything that was there when the reader was opened has been fetched."""
@@ -148,7 +148,7 @@ async def open_reader(
         client.assign(partitions)
         async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
             ends = await _seek(client, partitions, start)
-        yield Reader(client, await _written(settings, partitions) if settled else ends)
+        yield Reader(client, await written_ends(settings, partitions) if settled else ends)
 
 
 async def read_written(settings: Settings, topic: str, start: Start = "beginning") -> AsyncIterator[RawRecord]:
@@ -159,7 +159,16 @@ async def read_written(settings: Settings, topic: str, start: Start = "beginning
                 yield record
 
 
-async def _written(settings: Settings, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+async def read_topic(settings: Settings, topic: str, start: Start = "beginning") -> list[RawRecord]:
+    """Every committed record of `topic` (short name) up to its present end, in order within a partition."""
+    async with open_reader(settings, [full_name(topic, settings)], start) as reader:
+        records: list[RawRecord] = []
+        while not await reader.is_at_end():
+            records += await reader.fetch()
+        return records
+
+
+async def written_ends(settings: Settings, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
     """Where each partition ends, open transactions included."""
     async with consumer(settings, isolation_level="read_uncommitted") as client:
         client.assign(partitions)
@@ -218,13 +227,3 @@ async def _seek(
             offset = ends[one] if start == "latest" else beginnings[one]
         client.seek(one, offset)
     return ends
-
-
-def _record(record: Any) -> RawRecord:
-    return RawRecord(
-        position=Position(record.topic, record.partition, record.offset),
-        key=record.key,
-        value=record.value,
-        headers=tuple(record.headers),
-        timestamp_ms=record.timestamp,
-    )

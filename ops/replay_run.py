@@ -28,6 +28,7 @@ from processors.partition import Partition
 from processors.replay import Replaying, Task, redrive_step, replay_step
 from processors.state import Kept
 from processors.work import Work
+from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError
 from schemas.kafka import reader_arguments, transactional_producer_arguments
 from schemas.records import RawRecord, Record
@@ -208,6 +209,6 @@ def _pass_over_unasked(loop: asyncio.AbstractEventLoop, context: dict[str, Any])
 
 async def _within(stopping: Awaitable[None]) -> None:
     """A client that does not stop in time, or stumbles over what ended it, is left behind: the cluster outlives it."""
-    with contextlib.suppress(KafkaError, TimeoutError):
+    with cancellation_kept(), contextlib.suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await stopping

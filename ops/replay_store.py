@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from ops.cluster import checked_client_arguments, failures_told
 from ops.reading import full_name, open_reader
+from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka import producer_arguments
 from schemas.replays import Choice, Plan, Progress, Range, progress_key, read_plan, read_progress, write
@@ -77,7 +78,7 @@ async def read_store(settings: Settings) -> Store:
 async def keep_plan(settings: Settings, plan: Plan) -> None:
     """Writes the plan; it is on all in-sync replicas on return."""
     checked_client_arguments(settings.kafka)
-    with failures_told(settings.kafka):
+    with cancellation_kept(), failures_told(settings.kafka):
         async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
             topic = full_name("replay-state", settings)
             await producer.send_and_wait(topic, write(plan), key=plan.id.encode(), partition=_PLANS_PARTITION)

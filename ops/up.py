@@ -21,6 +21,7 @@ from ops.send import own_base_url
 from ops.services import Service, running
 from ops.tour import Stop, follow, tour
 from processors.provider import Provider, discover
+from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError
 from schemas.kafka import client_arguments
 from schemas.settings import Settings
@@ -72,9 +73,10 @@ async def _make_topics(broker: Broker, settings: Settings) -> None:
             raise DropstreamError(f"{error}\n{broker.source} says to use this broker.") from error
         return
     # It has no request that makes a topic; it makes one when its name is first asked for.
-    async with AIOKafkaProducer(**client_arguments(settings.kafka)) as producer:
-        for topic in plan(settings):
-            await producer.partitions_for(topic.name)
+    with cancellation_kept():
+        async with AIOKafkaProducer(**client_arguments(settings.kafka)) as producer:
+            for topic in plan(settings):
+                await producer.partitions_for(topic.name)
 
 
 def _services(settings: Settings) -> tuple[Service, ...]:

@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 
 from processors.state import StateT
 from processors.work import Work
-from schemas.records import Position, RawRecord, Record
+from schemas.records import Record, raw_record
 
 # The step is computation; after this time the heartbeat and the admin port get their turn.
 _TURN_S = 0.02
@@ -32,6 +32,12 @@ class Batch(Generic[StateT]):
     taken: int = 0
 
     @property
+    def offset_first(self) -> int:
+        """The offset of the first record."""
+        offset: int = self.records[0].offset
+        return offset
+
+    @property
     def offset_next(self) -> int:
         """The offset behind the last record that was taken."""
         offset: int = self.records[self.taken - 1].offset
@@ -46,7 +52,7 @@ class Batch(Generic[StateT]):
         bytes_count = 0
         for record in self.records:
             self.taken += 1
-            for output in step(_raw_record(record), self.state):
+            for output in step(raw_record(record), self.state):
                 outputs.append(output)
                 bytes_count += output.bytes_count
             now = time.monotonic()
@@ -65,17 +71,8 @@ class Due:
     """Outputs that time alone made due; they belong to no offset."""
 
     outputs: Sequence[Record]
+    offset_first: int | None = None
     offset_next: int | None = None
 
     async def __aiter__(self) -> AsyncIterator[Sequence[Record]]:
         yield self.outputs
-
-
-def _raw_record(record: ConsumerRecord) -> RawRecord:
-    return RawRecord(
-        position=Position(record.topic, record.partition, record.offset),
-        key=record.key,
-        value=record.value,
-        headers=tuple(record.headers),
-        timestamp_ms=record.timestamp,
-    )

@@ -25,11 +25,14 @@ async def committed_offset(client: AIOKafkaClient, group: str, source: TopicPart
 
 
 async def committed_offsets(
-    client: AIOKafkaClient, group: str, sources: Collection[TopicPartition]
+    client: AIOKafkaClient, group: str, sources: Collection[TopicPartition] | None
 ) -> dict[TopicPartition, int | None]:
-    """The same of several partitions, in one question; raises where one of them is not to be had."""
+    """The same of several partitions, in one question; raises where one of them is not to be had.
+
+    None asks about every partition in which the group has committed anything.
+    """
     coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
-    asked = [(source.topic, [source.partition]) for source in sources]
+    asked = None if sources is None else [(source.topic, [source.partition]) for source in sources]
     answer = await client.send(coordinator, OffsetFetchRequest(group, asked))
     found = {
         TopicPartition(topic, partition): (offset, error)
@@ -38,7 +41,7 @@ async def committed_offsets(
     }
     if answer.error_code:
         raise for_code(answer.error_code)(f"the committed offsets of {group} are not to be had")
-    return {source: _read_offset(source, found) for source in sources}
+    return {source: _read_offset(source, found) for source in (found if sources is None else sources)}
 
 
 def _read_offset(source: TopicPartition, found: Mapping[TopicPartition, tuple[int, int]]) -> int | None:

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from processors.assignment import Assignment, Batches
 from processors.state import StateT
 from processors.work import Work
+from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.kafka import GROUP_FETCH_WAIT_MS, group_consumer_arguments
@@ -202,6 +203,6 @@ def _be_asked(future: "asyncio.Future[Batches]") -> None:
 
 async def _within(seconds: float, what: Awaitable[object]) -> None:
     """Awaits `what`, at most so long; a cluster that is away must not keep us."""
-    with contextlib.suppress(TimeoutError, KafkaError):
+    with cancellation_kept(), contextlib.suppress(TimeoutError, KafkaError):
         async with asyncio.timeout(seconds):
             await what

@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError
 from schemas.kafka import restore_arguments
 from schemas.settings import Settings
@@ -96,8 +97,9 @@ async def catch_up(kept: Kept[StateT], changelog: TopicPartition, settings: Sett
             for record in batches.get(changelog, ()):
                 _take(kept, record, corrupt)
     finally:
-        async with asyncio.timeout(timeout_s):
-            await consumer.stop()
+        with cancellation_kept():
+            async with asyncio.timeout(timeout_s):
+                await consumer.stop()
     for fault in corrupt.values():
         raise DropstreamError(f"changelog {changelog.topic}, partition {changelog.partition}, {fault}")
     kept.offset_next = max(kept.offset_next, end)

@@ -3,6 +3,9 @@
 `topic` here is the contract's short name (`orders`); the prefix is added where a producer is called.
 """
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from schemas.messages import message
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -43,6 +46,29 @@ class RawRecord:
     value: bytes | None
     headers: AnyHeaders
     timestamp_ms: int
+
+
+class Fetched(Protocol):
+    """A record as a client of Kafka gives it; `timestamp` is in milliseconds since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+def raw_record(fetched: Fetched) -> RawRecord:
+    """The record, whatever topic it is of."""
+    return RawRecord(
+        position=Position(fetched.topic, fetched.partition, fetched.offset),
+        key=fetched.key,
+        value=fetched.value,
+        headers=tuple(fetched.headers),
+        timestamp_ms=fetched.timestamp,
+    )
 
 
 @message(frozen=True, slots=True)
