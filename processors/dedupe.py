@@ -8,10 +8,11 @@ counter that began anew, or a message made anew. It is processed under a key of 
 import hashlib
 import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
+from typing import Protocol
 
 from processors.state import Change
 from schemas.messages import message
@@ -50,6 +51,71 @@ class Sighting:
     entry: tuple[bytes, bytes]
 
 
+class Sightings(Protocol):
+    """What remembers deliveries, however it does."""
+
+    def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
+        """What the delivery is to those that are remembered; `received_s` is in seconds since 1970."""
+
+    def remember(self, sighting: Sighting) -> None:
+        """From now on the delivery has been seen."""
+
+
+class SightingsOfRun(Sightings, Protocol):
+    """One that is changed transaction by transaction."""
+
+    @property
+    def entries(self) -> int:
+        """How many keys are remembered."""
+
+    @property
+    def evicted(self) -> int:
+        """How many were forgotten for want of room."""
+
+    def commit(self) -> None:
+        """What was remembered since the last commit counts for good."""
+
+    def roll_back(self) -> None:
+        """What was remembered since the last commit is forgotten."""
+
+
+def judge_sighting(
+    find: Callable[[bytes], bytes | None],
+    window_s: int,
+    *,
+    endpoint: str,
+    natural_key: str,
+    body: bytes,
+    offset: int,
+    received_s: int,
+) -> Sighting:
+    """What a delivery is, where `find` gives the second half of the entry that is remembered of a key."""
+    received_s = min(max(received_s, 0), _SECONDS_MAX)
+    digest = _digest(body)
+    entry = _SIGHTING.pack(digest, offset, received_s)
+    key = _hash(endpoint, natural_key)
+    found = _within(window_s, find(key), received_s)
+    if found is not None and found[0] == digest:
+        return Sighting(Kind.RETRY, natural_key, found[1], (key, entry))
+    # Asked even where the plain key is unknown: its window may be over, and that of a differing body not.
+    own_key = _key_with(natural_key, digest)
+    own = _hash(endpoint, own_key)
+    again = _within(window_s, find(own), received_s)
+    if again is not None:
+        return Sighting(Kind.RETRY, own_key, again[1], (own, entry))
+    if found is None:
+        return Sighting(Kind.FIRST, natural_key, offset, (key, entry))
+    return Sighting(Kind.BODY_DIFFERS, own_key, found[1], (own, entry))
+
+
+def _within(window_s: int, packed: bytes | None, received_s: int) -> tuple[bytes, int] | None:
+    """Body digest and offset of a key's first try, where that lies within the window."""
+    if packed is None:
+        return None
+    digest, offset, first_s = _SIGHTING.unpack(packed)
+    return (digest, offset) if received_s - first_s <= window_s else None
+
+
 @dataclass(slots=True)
 class Seen:
     """The keys of one partition within `window_s`, at most `keys_max`; a `State`.
@@ -78,22 +144,15 @@ class Seen:
 
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
         """What the delivery is; the time is that of receipt, so that a replay judges the same."""
-        received_s = min(max(received_s, 0), _SECONDS_MAX)
-        digest = _digest(body)
-        entry = _SIGHTING.pack(digest, offset, received_s)
-        key = _hash(endpoint, natural_key)
-        found = self._look_up(key, received_s)
-        if found is not None and found[0] == digest:
-            return Sighting(Kind.RETRY, natural_key, found[1], (key, entry))
-        # Asked even where the plain key is unknown: its window may be over, and that of a differing body not.
-        own_key = _key_with(natural_key, digest)
-        own = _hash(endpoint, own_key)
-        again = self._look_up(own, received_s)
-        if again is not None:
-            return Sighting(Kind.RETRY, own_key, again[1], (own, entry))
-        if found is None:
-            return Sighting(Kind.FIRST, natural_key, offset, (key, entry))
-        return Sighting(Kind.BODY_DIFFERS, own_key, found[1], (own, entry))
+        return judge_sighting(
+            self._find,
+            self.window_s,
+            endpoint=endpoint,
+            natural_key=natural_key,
+            body=body,
+            offset=offset,
+            received_s=received_s,
+        )
 
     def remember(self, sighting: Sighting) -> None:
         """From now on, in this transaction and after its commit, the delivery has been seen."""
@@ -140,13 +199,8 @@ class Seen:
         """Forgets the overlay."""
         self._overlay = {}
 
-    def _look_up(self, key: bytes, received_s: int) -> tuple[bytes, int] | None:
-        """Body digest and offset of the key's first try, where that lies within the window."""
-        packed = self._overlay.get(key) or self._memory.get(key)
-        if packed is None:
-            return None
-        digest, offset, first_s = _SIGHTING.unpack(packed)
-        return (digest, offset) if received_s - first_s <= self.window_s else None
+    def _find(self, key: bytes) -> bytes | None:
+        return self._overlay.get(key) or self._memory.get(key)
 
     def _overlay_name(self) -> int:
         """The name of the bucket that the overlay will be; no other of this partition can have it."""

@@ -7,7 +7,7 @@ rules and memory, same result, on any machine and any day; nothing is lost: ever
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from processors.dedupe import Kind, Seen, Sighting, key_of_another_body
+from processors.dedupe import Kind, Sighting, Sightings, key_of_another_body
 from processors.parse import parse
 from processors.personal import PersonalFields
 from processors.provider import Fact, Interpretation, Message, Provider
@@ -55,7 +55,7 @@ class _Understood:
     personal: PersonalFields | None
 
 
-def deliver(raw: RawRecord, rules: Rules, seen: Seen) -> tuple[Record, ...]:
+def deliver(raw: RawRecord, rules: Rules, seen: Sightings) -> tuple[Record, ...]:
     """The records that `raw` leads to, at least one, in order; `seen` remembers the delivery."""
     understood = _understand(read_record(raw), raw.position, rules)
     if isinstance(understood, Rejection):
@@ -92,7 +92,7 @@ def possible_ids(raw: RawRecord, rules: Rules) -> frozenset[str]:
     )
 
 
-def recall(raw: RawRecord, rules: Rules, seen: Seen) -> bool:
+def recall(raw: RawRecord, rules: Rules, seen: Sightings) -> bool:
     """`seen` remembers a delivery that was believed once, whatever today's secrets say; False if it cannot be read."""
     delivery = read_record(raw)
     meaning = _claimed(delivery, rules)

@@ -8,16 +8,21 @@ from processors.dedupe import Seen
 from processors.deliver import Rules, deliver
 from processors.metrics import ProcessMetrics
 from processors.provider import Provider
+from processors.rules_version import gap_rules_version, rules_version
 from processors.runtime import Group
 from processors.sequence import GapRules
 from processors.tracking import Tracking, observe, tick
 from processors.upstream import Upstream
 from processors.work import Work
 from schemas.records import RawRecord, Record
+from schemas.rules_notes import RulesVersion
 from schemas.settings import EndpointSettings, Settings
 from schemas.topics import record_bytes_max
+from schemas.vocabulary import Domain
 
 _HOUR_S = 3_600
+# All that one delivery can lead to.
+DELIVER_OUTPUTS = (*(domain.topic for domain in Domain), "rejected", "duplicates", "sequence")
 
 
 def deliver_rules(
@@ -64,6 +69,8 @@ def deliver_group(
         source="raw",
         changelog="deliver-state",
         new_step=new_step,
+        rules=_current_rules(settings, known, providers),
+        outputs=DELIVER_OUTPUTS,
         new_state=lambda: new_memory(settings),
         settings=settings,
         metrics=metrics,
@@ -71,15 +78,35 @@ def deliver_group(
     return Group(work, stopping)
 
 
-def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asyncio.Event) -> Group[Tracking]:
-    """Group `sequence`: observations to gaps, until `stopping` is set."""
-    metrics.expect_group("sequence")
-    metrics.expect_endpoints("sequence", settings.endpoints)
-    rules = GapRules(
+def _current_rules(
+    settings: Settings, known: Callable[[], Mapping[str, EndpointSettings]], providers: Mapping[str, Provider]
+) -> Callable[[], RulesVersion]:
+    """Gives the rules of the moment; made anew only when the endpoints were read anew."""
+    kept: list[tuple[Mapping[str, EndpointSettings], RulesVersion]] = []
+
+    def current() -> RulesVersion:
+        endpoints = known()
+        if not kept or kept[0][0] is not endpoints:
+            kept[:] = [(endpoints, rules_version(settings, endpoints, providers))]
+        return kept[0][1]
+
+    return current
+
+
+def gap_rules(settings: Settings) -> GapRules:
+    """What a hole in a sequence is judged by."""
+    return GapRules(
         grace=timedelta(seconds=settings.sequence.grace_seconds),
         lost_after=timedelta(hours=settings.sequence.lost_after_hours),
     )
 
+
+def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asyncio.Event) -> Group[Tracking]:
+    """Group `sequence`: observations to gaps, until `stopping` is set."""
+    metrics.expect_group("sequence")
+    metrics.expect_endpoints("sequence", settings.endpoints)
+    rules = gap_rules(settings)
+    noted = gap_rules_version(settings)
     prefix = settings.kafka.topic_prefix
 
     def new_state() -> Tracking:
@@ -92,6 +119,8 @@ def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asynci
         source="sequence",
         changelog="sequence-state",
         new_step=lambda: observe,
+        rules=lambda: noted,
+        outputs=("gaps",),
         tick=tick,
         upstream=Upstream(group=f"{prefix}deliver", topic=f"{prefix}raw"),
         new_state=new_state,

@@ -39,11 +39,15 @@ class Outbox:
         """Takes records, each for the partition of its key."""
         for record in records:
             topic = topic_prefix + record.topic
-            count = self._counts.get(topic)
-            if count is None:
-                count = self._counts[topic] = len(await self.producer.partitions_for(topic))
-            place = (topic, partition_of(record.key, count))
+            place = (topic, partition_of(record.key, self._counts.get(topic) or await self.partitions(topic)))
             self._append(place, record.key, record.value, list(record.headers))
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions the topic (full name) has for this transaction."""
+        count = self._counts.get(topic)
+        if count is None:
+            count = self._counts[topic] = len(await self.producer.partitions_for(topic))
+        return count
 
     def put_changes(self, changelog: TopicPartition, changes: Sequence[Change]) -> None:
         """Takes changes of the state for this partition."""

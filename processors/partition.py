@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic
 
@@ -21,10 +21,11 @@ from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 from processors.batch import Batch, Due
 from processors.offsets import committed_offset, first_offset
 from processors.outbox import Outbox
-from processors.state import Kept, StateT, catch_up, input_position
+from processors.state import Kept, StateT, catch_up, input_position, noted_rules
 from processors.work import Work
 from schemas.kafka import transactional_producer_arguments
 from schemas.records import Record
+from schemas.rules_notes import RulesVersion, rules_records
 
 _log = structlog.get_logger()
 
@@ -86,11 +87,14 @@ class Partition(Generic[StateT]):
         process = self.work.settings.process
         changelog = self.work.changelog_of(self.source)
         outbox = Outbox(self.producer)
+        rules: RulesVersion | None = None
         began = time.monotonic()
         try:
             async with asyncio.timeout(process.transaction_timeout_ms / 1000):
                 await self.producer.begin_transaction()
+                rules = await self._rules(outbox)
                 written = await self._fill(outbox, outputs, changelog)
+                await self._note(outbox, rules, outputs.offset_first, changelog)
                 await outbox.send()
                 # While the batches are on their way: nothing counts before the commit, and that waits for both.
                 if outputs.offset_next is not None:
@@ -111,7 +115,29 @@ class Partition(Generic[StateT]):
         self.kept.state.commit()
         self.kept.offset_next = max(self.kept.offset_next, outbox.offset_behind(changelog))
         self.kept.input_next = outputs.offset_next or self.kept.input_next
+        if rules is not None and outputs.offset_first is not None:
+            self.kept.rules = rules.digest
         return written
+
+    async def _rules(self, outbox: Outbox) -> RulesVersion | None:
+        """What the transaction is judged by; None where nobody is to be told."""
+        if self.work.rules is None:
+            return None
+        prefix = self.work.settings.kafka.topic_prefix
+        counts = {topic: await outbox.partitions(prefix + topic) for topic in self.work.outputs}
+        # Asked after the last wait before the step is made: both are of one moment.
+        rules = self.work.rules()
+        return replace(rules, partitions=counts)
+
+    async def _note(
+        self, outbox: Outbox, rules: RulesVersion | None, first: int | None, changelog: TopicPartition
+    ) -> None:
+        """Says by what the records were judged from `first` on, where that is another than before."""
+        if rules is None or first is None or rules.digest == self.kept.rules:
+            return
+        notes = rules_records(rules, self.work.source, self.source.partition, first)
+        await outbox.put(self.work.settings.kafka.topic_prefix, notes)
+        outbox.put_changes(changelog, noted_rules(rules.digest))
 
     async def _fill(self, outbox: Outbox, outputs: Batch[StateT] | Due, changelog: TopicPartition) -> list[Record]:
         """Makes the outputs and puts them into the box, the changes after them."""

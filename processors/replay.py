@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from processors.dedupe import Seen
+from processors.dedupe import Seen, SightingsOfRun
 from processors.deliver import Rules, deliver, recall
 from processors.state import Change
 from schemas.records import Position, RawRecord, Record
@@ -40,7 +40,7 @@ class Replaying:
 
     replay: str
     partition: int
-    seen: Seen
+    seen: SightingsOfRun
     progress: Progress
     _running: Progress | None = None
 

@@ -21,6 +21,7 @@ Change = tuple[bytes, bytes | None]
 
 # No state has such a key: theirs are of eight bytes, or JSON.
 _INPUT_KEY = b"input"
+_RULES_KEY = b"rules"
 _FETCH_WAIT_MS = 500
 _RECORDS_PER_FETCH = 5_000
 
@@ -58,16 +59,25 @@ StateT = TypeVar("StateT", bound=State)
 
 @dataclass(slots=True)
 class Kept(Generic[StateT]):
-    """A state, up to where it has taken its changelog in, and up to which offset of the input it stands for."""
+    """A state, up to where it has taken its changelog in, and up to which offset of the input it stands for.
+
+    `rules` is the digest of the rules that topic `rules` says last of this partition.
+    """
 
     state: StateT
     offset_next: int = 0
     input_next: int = 0
+    rules: str = ""
 
 
 def input_position(offset_next: int | None) -> Sequence[Change]:
     """The changelog record that says up to which offset of the input the state stands; none where it did not move."""
     return () if offset_next is None else ((_INPUT_KEY, str(offset_next).encode()),)
+
+
+def noted_rules(digest: str) -> Sequence[Change]:
+    """The changelog record that says by which rules the partition was judged last."""
+    return ((_RULES_KEY, digest.encode()),)
 
 
 async def catch_up(kept: Kept[StateT], changelog: TopicPartition, settings: Settings) -> None:
@@ -112,6 +122,8 @@ def _take(kept: Kept[StateT], record: ConsumerRecord, corrupt: dict[bytes | None
             del corrupt[record.key]
         elif record.key == _INPUT_KEY:
             kept.input_next = int(record.value or b"0")
+        elif record.key == _RULES_KEY:
+            kept.rules = (record.value or b"").decode()
         elif record.key is None:
             raise ValueError("it has no key")  # noqa: TRY301 one message for all that is wrong with a record
         else:

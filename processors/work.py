@@ -11,6 +11,7 @@ from processors.metrics import ProcessMetrics
 from processors.state import StateT
 from processors.upstream import Upstream
 from schemas.records import RawRecord, Record
+from schemas.rules_notes import RulesVersion
 from schemas.settings import Settings
 
 
@@ -25,7 +26,8 @@ class Work(Generic[StateT]):
     `new_step` gives the step of one transaction: the outputs of one input record, and changes to the state that it is
     given. What it is judged by may be another from one transaction to the next, never within one. `tick` gives the
     outputs that time alone makes due, once `upstream` has read what came before. `keeps_position` False where the
-    state's own changes say how far it came.
+    state's own changes say how far it came. `rules` gives what the next step judges by, where topic `rules` is to say
+    so, and `outputs` then are the short names of all topics that it writes to.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Work(Generic[StateT]):
     tick: Callable[[StateT, datetime], Sequence[Record]] = _nothing_due
     upstream: Upstream | None = None
     keeps_position: bool = True
+    rules: Callable[[], RulesVersion] | None = None
+    outputs: Sequence[str] = ()
 
     @property
     def id(self) -> str:

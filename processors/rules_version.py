@@ -1,0 +1,71 @@
+"""Which rules this program judges by, in the form in which topic `rules` keeps them."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import processors
+import schemas
+from processors.provider import Provider
+from schemas.rules_notes import RulesVersion, digest_of, endpoint_digest
+from schemas.settings import EndpointSettings, Settings
+from schemas.topics import record_bytes_max
+
+_DIGEST_BYTES = 8
+
+
+def rules_version(
+    settings: Settings, endpoints: Mapping[str, EndpointSettings], providers: Mapping[str, Provider]
+) -> RulesVersion:
+    """The rules of `processors.deliver` under these settings and endpoints; the partitions are to be filled in."""
+    process = settings.process
+    common = {
+        "topic_prefix": settings.kafka.topic_prefix,
+        "record_bytes_max": record_bytes_max(settings),
+        "redact_personal_data": process.redact_personal_data,
+        "dedupe_window_hours": process.dedupe_window_hours,
+        "dedupe_keys_max": process.dedupe_keys_max,
+    }
+    digests = {name: endpoint_digest(endpoint) for name, endpoint in endpoints.items()}
+    return RulesVersion(
+        version=version("dropstream"),
+        code=digest_of([_source_digest(), sorted(map(_functions_of, providers.values()))]),
+        settings=digest_of([common, digests]),
+        common=digest_of(common),
+        endpoints=digests,
+        partitions={},
+    )
+
+
+def gap_rules_version(settings: Settings) -> RulesVersion:
+    """The rules of `processors.sequence` under these settings."""
+    sequence = settings.sequence
+    common = digest_of({"grace_seconds": sequence.grace_seconds, "lost_after_hours": sequence.lost_after_hours})
+    return RulesVersion(
+        version=version("dropstream"),
+        code=_source_digest(),
+        settings=common,
+        common=common,
+        endpoints={},
+        partitions={},
+    )
+
+
+def _functions_of(provider: Provider) -> str:
+    """Which functions read the provider's deliveries: others than those of its file are other rules."""
+    functions = (provider.claim, provider.interpret)
+    return " ".join([provider.name, *(f"{one.__module__}.{one.__qualname__}" for one in functions)])
+
+
+@cache
+def _source_digest() -> str:
+    """A digest of the source of `schemas` and `processors`: a version that was changed by hand is another one."""
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    for package in (schemas, processors):
+        for root in package.__path__:
+            for file in sorted(Path(root).rglob("*.py")):
+                digest.update(f"{file.relative_to(root)}\n".encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
