@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from ops import (
-    audit_command,
     console_command,
     doctor_command,
     drain_command,
@@ -33,6 +32,7 @@ from ops import (
     trace_command,
     up_command,
 )
+from ops.audit import command as audit_command
 from ops.context import verb_group
 from schemas.errors import ConfigurationError, DropstreamError, UsageError
 

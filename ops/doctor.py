@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import aiohttp
 
 from ops.addresses import reached_at
+from ops.audit.state import AuditState, read_state
 from ops.cluster import admin
 from ops.endpoints import find_problems
 from ops.topics import Comparison, read_comparisons
@@ -26,6 +27,7 @@ from schemas.errors import DropstreamError
 from schemas.settings import Settings
 
 _HTTP_TIMEOUT_S = 3.0
+_AUDIT_STATE_WITHIN_S = 15.0
 _FREE_BYTES_MIN = 1_073_741_824
 _MEBIBYTE = 1_048_576
 # adjtimex(2): the answer of a clock that nothing keeps right. https://man7.org/linux/man-pages/man2/adjtimex.2.html
@@ -47,7 +49,7 @@ async def examine(settings: Settings, now: datetime) -> tuple[Finding, ...]:
     """Every finding but the configuration's own, in the order in which a person would mend them."""
     ingest, process = settings.ingest, settings.process
     async with asyncio.TaskGroup() as checks:
-        cluster = checks.create_task(_examine_cluster(settings))
+        cluster = checks.create_task(_examine_cluster(settings, now))
         services = [
             checks.create_task(_examine_service("ingress", "ingest", ingest.admin_host, ingest.admin_port)),
             checks.create_task(_examine_service("processors", "process", process.admin_host, process.admin_port)),
@@ -120,19 +122,52 @@ def _examine_place(spool: Path, spool_bytes_max: int) -> Finding:
     return Finding("ok", "spool", told)
 
 
-async def _examine_cluster(settings: Settings) -> Sequence[Finding]:
+async def _examine_cluster(settings: Settings, now: datetime) -> Sequence[Finding]:
     place = settings.kafka.bootstrap_servers
     try:
         async with admin(settings) as client:
             brokers = len((await client.describe_cluster())["brokers"])
         comparisons = await read_comparisons(settings)
+        state = await _audit_state(settings)
     except DropstreamError as error:
         return (Finding("failed", "kafka", str(error)),)
     replicas = settings.kafka.replication_factor
     if brokers < replicas:
         sentence = f"{brokers} brokers at {place} cannot hold {replicas} replicas; set kafka.replication_factor"
-        return (Finding("failed", "kafka", sentence), examine_topics(comparisons))
-    return (Finding("ok", "kafka", f"{brokers} broker(s) at {place}"), examine_topics(comparisons))
+        kafka = Finding("failed", "kafka", sentence)
+    else:
+        kafka = Finding("ok", "kafka", f"{brokers} broker(s) at {place}")
+    return kafka, examine_topics(comparisons), examine_audit(state, now)
+
+
+async def _audit_state(settings: Settings) -> AuditState | None:
+    try:
+        async with asyncio.timeout(_AUDIT_STATE_WITHIN_S):
+            return await read_state(settings)
+    except (DropstreamError, TimeoutError):
+        return None
+
+
+def examine_audit(state: AuditState | None, now: datetime) -> Finding:
+    """How the last audit of everything ended, and when; `state` None where that cannot be read."""
+    if state is None or not state.is_readable:
+        return Finding("warning", "audit", "what topic audit-state keeps of the last one cannot be read")
+    if (result := state.result) is None:
+        return Finding("warning", "audit", "never audited; run dropstream audit, then audit --since-last every hour")
+    told = f"{result.status} {_ago(now - datetime.fromisoformat(result.finished_at))}"
+    if result.status == "exceptions":
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(result.exceptions.items()))
+        return Finding("failed", "audit", f"{told}: {counts}; dropstream audit --since-last names them")
+    if result.status == "unknown":
+        return Finding("warning", "audit", f"{told}; dropstream audit --since-last says what is not known")
+    return Finding("ok", "audit", told)
+
+
+def _ago(age: timedelta) -> str:
+    minutes = max(0, round(age.total_seconds() / 60))
+    if minutes < 120:
+        return f"{minutes} min ago"
+    return f"{minutes // 60} h ago" if minutes < 48 * 60 else f"{minutes // 1440} days ago"
 
 
 def examine_topics(comparisons: Sequence[Comparison]) -> Finding:

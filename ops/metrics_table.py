@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from ops.audit.gauges import AuditGauges
 from ops.reloading import ReloadMetrics
 from ops.workers import Plan, Workers
 from ops.workers_admin import merge_metrics
@@ -49,6 +50,7 @@ def metric_rows() -> dict[str, list[MetricRow]]:
         in_flight_bytes=int, producer_connected=bool, spool=SpoolFigures, answers=list, clock=float
     )
     ProcessMetrics(process)
+    process.register(AuditGauges())
     ReloadMetrics(both)
     Workers(Plan((), 0, Path(), 0), registry=parent)
     merged = text_string_to_metric_families(merge_metrics(CollectorRegistry(), {0: b""}).decode())

@@ -9,6 +9,7 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from ops.admin import admin
+from ops.audit.gauges import audits_shown
 from ops.context import ConfigFile, configuration_file
 from ops.reloading import Reading, Source, reloading
 from ops.service import Signals, run_service
@@ -99,6 +100,7 @@ async def _work(
             worker=worker,
         ),
         reloading(source, settings, signals.reload, registry=registry, apply=apply),
+        audits_shown(mine, registry),
     ):
         await run_together(list(groups.values()), signals.stopping)
 

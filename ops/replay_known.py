@@ -13,6 +13,7 @@ import orjson
 
 from ops.ranges import offsets_at, read_ranges
 from ops.reading import full_name, read_written
+from processors.dedupe import SightingsOfRun
 from processors.deliver import Rules, possible_ids, recall
 from processors.groups import new_memory
 from processors.replay import EVENT_TOPICS, Known, Replaying, Task, endless_memory, warm_up
@@ -70,8 +71,16 @@ async def _ground_in_raw(settings: Settings, left: Sequence[Range]) -> Ground:
     return Ground(Known(rejected=rejected), since=_moment(min(first_ms.values()) - _HOUR_MS), before=before)
 
 
-async def open_state(settings: Settings, task: Task, ground: Ground, one: Range, progress: Progress) -> Replaying:
-    """The state at the beginning of `one`, its memory as it was then."""
+async def open_state(
+    settings: Settings,
+    task: Task,
+    ground: Ground,
+    one: Range,
+    progress: Progress,
+    *,
+    seen: SightingsOfRun | None = None,
+) -> Replaying:
+    """The state at the beginning of `one`, its memory as it was then; `seen` is an empty one to use, for a replay."""
     progress = replace(progress, next=one.first)
     if task.plan.source == "rejected":
         seen = endless_memory(settings.process.dedupe_keys_max)
@@ -79,7 +88,7 @@ async def open_state(settings: Settings, task: Task, ground: Ground, one: Range,
             recall(seed, task.rules, seen)
         seen.commit()
         return Replaying(task.plan.id, one.partition, seen, progress)
-    state = Replaying(task.plan.id, one.partition, new_memory(settings), progress)
+    state = Replaying(task.plan.id, one.partition, seen or new_memory(settings), progress)
     before = [other for other in ground.before if other.partition == one.partition]
     async for records in read_ranges(settings, full_name("raw", settings), before):
         for record in records:

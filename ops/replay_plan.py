@@ -9,7 +9,9 @@ from ops.reading import full_name, open_reader
 from ops.replay_store import Store, check_unused_suffix
 from ops.topics import create, existing
 from processors.deliver import Rules
+from processors.provider import discover
 from processors.replay import EVENT_TOPICS, Known, Task, endpoint_of
+from processors.rules_version import rules_version
 from schemas.errors import DropstreamError
 from schemas.rejections import read_rejected
 from schemas.replays import Choice, Plan, Range
@@ -37,7 +39,13 @@ async def make_plan(settings: Settings, replay: str, source: str, choice: Choice
         DropstreamError: a part of the span is deleted already.
     """
     ranges = await resolve(settings, full_name(source, settings), span)
-    return Plan(id=replay, source="raw" if source == "raw" else "rejected", choice=choice, ranges=ranges)
+    return Plan(
+        id=replay,
+        source="raw" if source == "raw" else "rejected",
+        choice=choice,
+        ranges=ranges,
+        rules=rules_version(settings, settings.endpoints, discover()).judging,
+    )
 
 
 async def survey(settings: Settings, plan: Plan, rules: Rules) -> Survey:

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -74,9 +75,17 @@ def confirm(question: str, *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True, slots=True)
+class ProgressBar:
+    """What is told how far it is: a bar on a terminal, a line now and then in a pipe."""
+
+    set_total: Callable[[int], None]
+    advance: Callable[[int], None]
+
+
 @contextmanager
-def progress_shown(name: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
-    """What is told how many records more are done: a bar on a terminal, a line now and then in a pipe."""
+def progress_shown(name: str, total: int, done: int, *, line_every_s: float = _LINE_EVERY_S) -> Iterator[ProgressBar]:
+    """A bar for `total` records of which `done` are done already."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
@@ -84,35 +93,39 @@ def progress_shown(name: str, total: int, done: int) -> Iterator[Callable[[int],
         _Rate(),
         TimeRemainingColumn(),
     )
-    lines = _Lines(name, total, done)
+    lines = _Lines(name, total, done, line_every_s)
     with Progress(*columns, console=screen.console(), disable=not screen.is_terminal()) as bar:
         task = bar.add_task(name, total=total, completed=done)
 
-        def on_records(count: int) -> None:
+        def advance(count: int) -> None:
             bar.advance(task, count)
             lines.take(count)
 
-        yield on_records
+        def set_total(count: int) -> None:
+            bar.update(task, total=count)
+            lines.total = count
+
+        yield ProgressBar(set_total, advance)
 
 
 class _Lines:
     """The same for a pipe: records done, records in all, records a second, seconds left."""
 
-    def __init__(self, name: str, total: int, done: int) -> None:
-        self._name, self._total, self._done, self._before = name, total, done, done
+    def __init__(self, name: str, total: int, done: int, every_s: float) -> None:
+        self._name, self.total, self._done, self._before, self._every_s = name, total, done, done, every_s
         self._began_at = self._told_at = time.monotonic()
 
     def take(self, count: int) -> None:
         self._done += count
         now = time.monotonic()
-        if screen.is_terminal() or now - self._told_at < _LINE_EVERY_S:
+        if screen.is_terminal() or now - self._told_at < self._every_s:
             return
         self._told_at = now
         rate = (self._done - self._before) / (now - self._began_at)
-        left_s = (self._total - self._done) / rate if rate else 0
+        left_s = (self.total - self._done) / rate if rate else 0
         # Whoever stops listening does not stop the replay.
         with contextlib.suppress(screen.ReaderGoneError):
-            screen.write_line(f"{self._name}\t{self._done}\t{self._total}\t{rate:.0f}/s\t{left_s:.0f} s left")
+            screen.write_line(f"{self._name}\t{self._done}\t{self.total}\t{rate:.0f}/s\t{left_s:.0f} s left")
 
 
 def show_counts(plan: Plan, counts: Counts) -> None:

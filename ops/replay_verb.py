@@ -19,6 +19,7 @@ from ops.replay_store import Store, check_same_choice, keep_plan, new_id, read_s
 from processors.deliver import Rules
 from processors.groups import deliver_rules
 from processors.provider import discover
+from processors.rules_version import rules_version
 from schemas.errors import DropstreamError, UsageError
 from schemas.replays import Choice, Plan, Progress
 from schemas.settings import Settings
@@ -40,6 +41,11 @@ class Verb:
     def rules(self) -> Rules:
         """Today's."""
         return deliver_rules(self.settings.endpoints, self.settings, discover())
+
+    @property
+    def _judging(self) -> str:
+        """The name of today's rules."""
+        return rules_version(self.settings, self.settings.endpoints, discover()).judging
 
     def begin(self, choice: Choice, *, dry_run: bool) -> None:
         """Plans; then looks, or asks and runs."""
@@ -89,14 +95,15 @@ class Verb:
     def _run(self, plan: Plan, store: Store) -> None:
         screen.say(f"{self.kind} {plan.id}; should it end early, go on with: {self._resume_line(plan)}")
         total = sum(one.count for one in plan.ranges)
-        with progress_shown(plan.id, total, store.sum_of(plan).records) as on_records:
+        with progress_shown(plan.id, total, store.sum_of(plan).records) as bar:
 
             async def run_it() -> None:
                 await make_topics(self.settings, plan.choice)
-                if plan.id not in store.plans:
-                    await keep_plan(self.settings, plan)
-                counts = await Run(self.settings, plan, self.rules, Pace(self.rate), on_records).run()
-                await keep_plan(self.settings, replace(plan, finished=True))
+                kept = plan if plan.rules == self._judging else replace(plan, rules="")
+                if store.plans.get(plan.id) != kept:
+                    await keep_plan(self.settings, kept)
+                counts = await Run(self.settings, plan, self.rules, Pace(self.rate), bar.advance).run()
+                await keep_plan(self.settings, replace(kept, finished=True))
                 tally.append(counts)
 
             tally: list[Progress] = []

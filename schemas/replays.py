@@ -44,13 +44,17 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What was asked for, resolved: `source` is the short name of the topic that is read."""
+    """What was asked for, resolved: `source` is the short name of the topic that is read.
+
+    `rules` names the rules that every run of it judged by; empty where they were not the same, or nobody noted them.
+    """
 
     id: Annotated[str, Field(pattern=_ID_PATTERN)]
     source: Literal["raw", "rejected"]
     choice: Choice
     ranges: tuple[Range, ...]
     finished: bool = False
+    rules: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

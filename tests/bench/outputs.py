@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from schemas.settings import Settings
 from schemas.topics import TOPICS
 
-_OUTPUTS = tuple(one.name for one in TOPICS if one.name not in {"raw", "gaps"} and not one.name.endswith("-state"))
+_OUTPUTS = tuple(one.name for one in TOPICS if one.name not in {"raw", "gaps"} and one.retention_ms is not None)
 _QUIET_S = 1.0
 
 

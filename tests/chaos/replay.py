@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory
 
 from aiokafka import AIOKafkaProducer
 
-from ops.audit import audit
+from ops.audit.run import audit
+from ops.audit.verdict import FindingKind
 from ops.broker.cluster import BrokerCluster
 from ops.broker.local import local_broker
 from ops.replay_store import Store, read_store
@@ -102,25 +103,25 @@ async def main(count: int) -> int:
             name = await replay(Program(settings, folder, ENVIRON), count, random.Random(SEED))  # noqa: S311 a seeded schedule
             seconds = time.perf_counter() - began_at
             verdict = await audit(settings)
-    found = (verdict.lost, verdict.doubled, verdict.altered, verdict.disordered)
-    events = verdict.replays.get(f"events of {name}", 0)
+    found = [verdict.found.get(kind, 0) for kind in FindingKind]
+    events = verdict.replays.get(name, 0)
     good = (
         verdict.clean
         and verdict.deliveries == count
         and events
         == sum(verdict.outputs.get(topic, 0) for topic in ("orders", "inventory", "catalog", "incidents", "other"))
     )
-    head = ("deliveries", "events", "kills", "lost", "doubled", "altered", "disordered", "seconds", "rate")
+    head = ("deliveries", "events", "kills", *FindingKind, "seconds", "rate")
     row = (
         f"{verdict.deliveries:,}",
         f"{events:,}",
         KILLS,
-        *map(len, found),
+        *found,
         f"{seconds:.0f}",
         f"{count / seconds:,.0f}/s",
     )
     for line in (head, row):
-        print("".join(f"{text:>12}" for text in line), flush=True)  # noqa: T201
+        print("".join(f"{text:>17}" for text in line), flush=True)  # noqa: T201
     return 0 if good else 1
 
 

@@ -1,6 +1,7 @@
 """Processors under test: deliveries put into `raw` as the ingress would, and `dropstream process` as a real program."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -13,7 +14,10 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from uuid_utils import uuid7
 
-from ops.audit import Verdict, audit, read_topic
+from ops.audit.run import audit
+from ops.audit.verdict import Verdict
+from ops.offsets import standings
+from ops.reading import read_topic
 from ops.topics import apply
 from processors.provider import Sample, discover
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers, timestamp_ms
@@ -193,14 +197,20 @@ async def processed(
 
 
 async def audited(settings: Settings, count: int, *, patience_s: float = PATIENCE_S) -> Verdict:
-    """The verdict once every one of `count` deliveries has an output, or patience is over."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience_s
-    while True:
-        verdict = await audit(settings)
-        if (verdict.deliveries == count and not verdict.pending) or loop.time() > deadline:
-            return verdict
-        await asyncio.sleep(0.2)
+    """The verdict once every one of `count` deliveries is processed, or patience is over."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience_s):
+            while not await is_processed(settings, count):  # noqa: ASYNC110 another process commits
+                await asyncio.sleep(0.1)
+    return await audit(settings)
+
+
+async def is_processed(settings: Settings, count: int) -> bool:
+    """Whether group `deliver` has committed all that is in `raw`, and that is `count` deliveries."""
+    prefix = settings.kafka.topic_prefix
+    found = await standings(settings, f"{prefix}deliver", [f"{prefix}raw"])
+    behind = [one.end - max(one.first, one.committed or 0) for one in found]
+    return sum(one.end - one.first for one in found) == count and not any(behind)
 
 
 async def progress(settings: Settings, *, beyond: int) -> int:

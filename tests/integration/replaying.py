@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 from uuid_utils import uuid7
 
-from ops.audit import EVENT_TOPICS, read_topic
+from ops.reading import read_topic
+from processors.replay import EVENT_TOPICS
 from schemas.delivery import Delivery
 from schemas.settings import Settings
 from tests.integration.processing import ENDPOINTS, ENVIRON, SECRET

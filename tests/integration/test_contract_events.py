@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
-from ops.audit import read_topic
+from ops.reading import read_topic
 from ops.topics import apply
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics

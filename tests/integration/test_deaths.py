@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaProducer
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from ops.audit import read_topic
+from ops.audit.verdict import FindingKind
+from ops.reading import read_topic
 from schemas.kafka import producer_arguments
 from tests.conftest import SettingsFactory
 from tests.integration.dying import STEPS
@@ -123,4 +124,4 @@ async def test_deliveries_that_retention_ate_are_reported_and_passed(settings: S
         verdict = await audited(mine, 5)
         log = processor.log.read_text(encoding="utf-8")
     assert "position_out_of_range" in log
-    assert (verdict.pending, verdict.doubled) == (0, ()), verdict
+    assert (verdict.pending, verdict.found.get(FindingKind.DOUBLED)) == (0, None), verdict

@@ -26,6 +26,7 @@ SMALL = ("--set-json", f"settings.endpoints={ENDPOINT}", "--set", "secrets.signi
 CONSOLE = ("--set", "console.enabled=true,console.tokenSecret.name=console,console.names={ops.example.com}")
 RULES = "groups:\n  - name: dropstream\n    rules:\n      - {alert: Silent, expr: up == 0}\n"
 VARIANTS = [SMALL, (*SMALL, *CONSOLE), MANAGED, (*MANAGED, *CONSOLE, "--set", "ingest.workers=4")]
+VERIFIES = {"process", "console", "audit"}
 # Of operators that a cluster may have or not; their shape is theirs.
 FOREIGN = {"ScaledObject", "ServiceMonitor", "PrometheusRule"}
 
@@ -36,11 +37,18 @@ def manifests(*arguments: str | Path) -> list[Any]:
     return read_yaml(rendered(*arguments))
 
 
+def templates(documents: list[Any]) -> dict[str, Any]:
+    """What makes pods, by the name of what has it: each with its labels and the pod's own text."""
+    jobs = {one["metadata"]["name"]: one["spec"]["jobTemplate"] for one in documents if one["kind"] == "CronJob"}
+    kinds = {"StatefulSet", "Deployment", "Job"}
+    found = {one["metadata"]["name"]: one for one in documents if one["kind"] in kinds} | jobs
+    return {name: one["spec"]["template"] for name, one in found.items()}
+
+
 def workloads(documents: list[Any]) -> dict[str, Any]:
     """The pod of each part, by the part's name."""
-    kinds = {"StatefulSet", "Deployment", "Job"}
-    found = [one for one in documents if one["kind"] in kinds]
-    return {one["spec"]["template"]["spec"]["containers"][0]["name"]: one["spec"]["template"]["spec"] for one in found}
+    pods = [one["spec"] for one in templates(documents).values()]
+    return {pod["containers"][0]["name"]: pod for pod in pods}
 
 
 def of_kind(documents: list[Any], kind: str, ending: str = "") -> Any:
@@ -79,7 +87,7 @@ def test_every_part_starts_with_what_it_is_given(arguments: tuple[str | Path, ..
         environ = dict(variables(container))
         if name == "console" and "console" not in Settings.model_fields:
             environ = {key: value for key, value in environ.items() if "CONSOLE__" not in key}
-        read = read_as_deployed(text, environ, folder=folder, signing_secrets=name in {"process", "console"})
+        read = read_as_deployed(text, environ, folder=folder, signing_secrets=name in VERIFIES)
         assert (read.ingest.admin_port, read.process.admin_port) == (8081, 8082)
         assert read.ingest.spool_dir == "/var/lib/dropstream/spool"
 
@@ -134,7 +142,7 @@ def test_only_who_verifies_knows_what_signs(arguments: tuple[str | Path, ...]) -
     """The ingress and the topics' job, nearest to strangers or to nothing, are not given the signing secrets."""
     for name, pod in workloads(manifests(*arguments)).items():
         kinds = {volume["name"] for volume in pod["volumes"] if "secret" in volume}
-        assert ("signing" in kinds) is (name in {"process", "console"})
+        assert ("signing" in kinds) is (name in VERIFIES)
 
 
 def test_an_ingress_is_given_the_time_that_it_is_promised() -> None:
@@ -190,14 +198,34 @@ def test_the_topics_are_there_before_the_first_processor() -> None:
         assert hook["helm.sh/hook"] == "pre-install,pre-upgrade"
 
 
+def test_an_audit_comes_every_hour_and_one_at_a_time() -> None:
+    """It goes on where the last clean one ended, is not tried again for what it finds, and fits into its memory."""
+    documents = manifests(*SMALL, "--set", "audit.workers=3,audit.memoryMegabytes=512")
+    job = of_kind(documents, "CronJob", "-audit")["spec"]
+    assert (job["schedule"], job["concurrencyPolicy"]) == ("17 * * * *", "Forbid")
+    assert job["jobTemplate"]["spec"]["backoffLimit"] == 0
+    pod = workloads(documents)["audit"]
+    assert pod["restartPolicy"] == "Never"
+    (container,) = pod["containers"]
+    assert container["args"] == ["audit", "--since-last", "--workers", "3", "--memory", "512"]
+    assert container["resources"] == {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1792M"}}
+    # What does not fit into the memory lies on a disk.
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "tmp"]
+    assert volume["emptyDir"] == {"sizeLimit": "8Gi"}
+
+
+def test_an_audit_can_be_left_out_and_given_other_bounds() -> None:
+    """Without it nothing of it is left; limits of the person's own stand over those that are reckoned."""
+    without = manifests(*SMALL, "--set", "audit.enabled=false")
+    assert [one["metadata"]["name"] for one in without if one["metadata"]["name"].endswith("-audit")] == []
+    (container,) = workloads(manifests(*SMALL, "--set", "audit.resources.limits.memory=3Gi"))["audit"]["containers"]
+    assert container["resources"]["limits"] == {"memory": "3Gi"}
+
+
 def test_every_label_selects_its_own_part_and_no_other() -> None:
     """Services, budgets and policies meet the pods that they are named for."""
     documents = manifests(*SMALL, *CONSOLE)
-    pods = {
-        one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"]
-        for one in documents
-        if one["kind"] in {"StatefulSet", "Deployment", "Job"}
-    }
+    pods = {name: one["metadata"]["labels"] for name, one in templates(documents).items()}
     for one in documents:
         spec = one.get("spec", {})
         selector = spec.get("podSelector", spec.get("selector"))
@@ -227,6 +255,7 @@ def test_alarms_come_from_their_own_file(tmp_path: Path) -> None:
         ((*SMALL, "--set", "settings.kafka.password=plain"), "does not match pattern '^(env|file):.+$'"),
         ((*SMALL, "--set", "console.enabled=true"), "name the Secret that holds the console's token"),
         ((*SMALL, "--set", "ingest.workers=0"), "minimum: got 0, want 1"),
+        ((*SMALL, "--set", "audit.memoryMegabytes=64"), "minimum: got 64, want 128"),
     ],
 )
 def test_wrong_values_are_refused_before_anything_is_installed(arguments: tuple[str, ...], said: str) -> None:

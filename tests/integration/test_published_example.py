@@ -18,7 +18,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
-from ops.audit import read_topic
+from ops.reading import read_topic
 from processors.dedupe import Seen
 from processors.metrics import ProcessMetrics
 from processors.runtime import Group

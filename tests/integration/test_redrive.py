@@ -9,7 +9,8 @@ import orjson
 import pytest
 from uuid_utils import uuid7
 
-from ops.audit import audit, read_topic
+from ops.audit.run import audit
+from ops.reading import read_topic
 from processors.provider import discover
 from schemas.delivery import Delivery, read_record
 from schemas.settings import Settings

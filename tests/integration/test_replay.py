@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ops.audit import audit, read_topic
+from ops.audit.run import audit
+from ops.reading import read_topic
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics
 from processors.provider import Fact, Interpretation, Message, Provider, discover

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from ops.audit import audit
+from ops.audit.run import audit
 from ops.cluster import admin
 from ops.replay_store import read_store
 from tests.conftest import SettingsFactory
@@ -54,7 +54,7 @@ async def test_killed_three_times_it_loses_and_doubles_nothing(settings: Setting
     assert sorted(marked) == sorted(originals)
     verdict = await audit(mine)
     assert verdict.clean, verdict
-    assert verdict.replays == {f"events of {name}": len(originals)}
+    assert verdict.replays == {name: len(originals)}
     again = await dropstream.run("replay", "--resume", name)
     assert (again.code, "finished already" in again.out) == (0, True)
 

@@ -19,7 +19,8 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
-from ops.audit import read_topic
+from ops.audit.run import audit
+from ops.reading import read_topic
 from processors.dedupe import Seen
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
@@ -162,6 +163,8 @@ async def test_kill_9_loses_and_doubles_no_verdict(settings: SettingsFactory, tm
         await put_now(mine, late)
         filled = [("filled", number, number) for number in late]
         assert await told_at_last(mine, len(opened) + len(filled)) == opened + filled
+    verdict = await audit(mine)
+    assert (verdict.clean, verdict.outputs["gaps"]) == (True, len(opened) + len(filled)), verdict
     assert [record.value for record in await read_topic(mine, "gaps")] == await replayed(mine)
 
 
@@ -235,6 +238,7 @@ async def test_the_clock_waits_for_what_lies_unread_in_raw(settings: SettingsFac
             ticks = len(asked)
             await until(has_ticked)
     assert await told(mine) == [("open", 4, 4)]
+    assert (await audit(mine)).clean
 
 
 async def opened(group: Group[Tracking], asked: Sequence[datetime]) -> int:

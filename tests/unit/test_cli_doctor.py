@@ -1,9 +1,14 @@
 """The doctor's checks that need no other program."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
-from ops.doctor import examine_disk, examine_time_zones, examine_topics
+import pytest
+
+from ops.audit.state import AuditState
+from ops.doctor import examine_audit, examine_disk, examine_time_zones, examine_topics
 from ops.topics import Comparison
+from schemas.audits import AuditResult, Status
 from schemas.topics import TopicPlan
 
 PLAN = TopicPlan("d.raw", partitions=1, replication_factor=1, config={})
@@ -37,3 +42,35 @@ def test_a_missing_topic_fails() -> None:
     finding = examine_topics([Comparison(PLAN, None)])
     assert finding.level == "failed"
     assert finding.sentence == "1 missing, 0 differ; run dropstream topics apply"
+
+
+def audited(at: str, status: Status, **exceptions: int) -> AuditState:
+    result = AuditResult(finished_at=at, status=status, deliveries=9, pending=0, exceptions=exceptions)
+    return AuditState(result)
+
+
+@pytest.mark.parametrize(
+    ("state", "level", "sentence"),
+    [
+        (None, "warning", "what topic audit-state keeps of the last one cannot be read"),
+        (AuditState(is_readable=False), "warning", "what topic audit-state keeps of the last one cannot be read"),
+        (AuditState(), "warning", "never audited; run dropstream audit, then audit --since-last every hour"),
+        (audited("2026-05-21T13:25:00Z", "clean"), "ok", "clean 35 min ago"),
+        (audited("2026-05-21T09:01:00Z", "clean"), "ok", "clean 4 h ago"),
+        (audited("2026-05-11T14:00:00Z", "clean"), "ok", "clean 10 days ago"),
+        (
+            audited("2026-05-21T13:59:59Z", "exceptions", lost=2, doubled=1),
+            "failed",
+            "exceptions 0 min ago: 1 doubled, 2 lost; dropstream audit --since-last names them",
+        ),
+        (
+            audited("2026-05-21T13:00:00Z", "unknown"),
+            "warning",
+            "unknown 60 min ago; dropstream audit --since-last says what is not known",
+        ),
+    ],
+)
+def test_the_last_audit_is_told_with_its_age(state: AuditState | None, level: str, sentence: str) -> None:
+    """Only a clean one is fine; exceptions fail, and what is not known is never told as good."""
+    finding = examine_audit(state, datetime(2026, 5, 21, 14, tzinfo=UTC))
+    assert (finding.level, finding.subject, finding.sentence) == (level, "audit", sentence)

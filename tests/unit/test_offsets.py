@@ -11,7 +11,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
-from processors.offsets import committed_offset
+from processors.offsets import committed_offset, committed_offsets
 
 SOURCE = TopicPartition("raw", 7)
 Topics = list[tuple[str, list[tuple[int, int, str, int]]]]
@@ -54,3 +54,13 @@ async def test_an_error_is_never_taken_for_nothing_committed(
     """Else a group would begin at the start of the log whenever its coordinator moves."""
     with pytest.raises(raised):
         await committed_offset(Coordinator(topics, error), "group", SOURCE)
+
+
+async def test_of_every_partition_each_error_is_an_error() -> None:
+    """Asked about everything, a coordinator that cannot tell one partition has not told the others either."""
+    told: Topics = [("raw", [(6, 99, "", 0), (7, -1, "", 0)])]
+    found = {TopicPartition("raw", 6): 99, SOURCE: None}
+    assert await committed_offsets(Coordinator(told, 0), "group", None) == found
+    for topics, error in ((told, 16), ([("raw", [(6, 99, "", 0), (7, -1, "", 14)])], 0)):
+        with pytest.raises(KafkaError):
+            await committed_offsets(Coordinator(topics, error), "group", None)

@@ -1,0 +1,61 @@
+"""Keeps how the last audit ended, and where the last clean one did, in the topic `audit-state`."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaProducer
+
+from ops.audit.judge import Lane
+from ops.audit.logs import Look
+from ops.audit.state import PARTITION
+from ops.audit.verdict import Verdict
+from ops.cluster import checked_client_arguments, failures_told
+from ops.reading import full_name
+from schemas.audits import CHECKPOINT_KEY, RESULT_KEY, AuditResult, Checkpoint, write
+from schemas.cancellation import cancellation_kept
+from schemas.delivery import rfc3339
+from schemas.kafka import producer_arguments
+from schemas.settings import Settings
+
+
+async def keep(settings: Settings, verdict: Verdict, checkpoint: Checkpoint, *, accept: bool = False) -> None:
+    """Writes how the audit ended and, where it was clean, where the next one goes on.
+
+    `accept` where a person has judged the exceptions: then the next one goes on behind them, unless something is not
+    known.
+
+    Raises:
+        DropstreamError: the topic is missing or the cluster away.
+    """
+    result = AuditResult(
+        finished_at=rfc3339(datetime.now(UTC)),
+        status=verdict.status,
+        deliveries=verdict.deliveries,
+        pending=verdict.pending,
+        exceptions={str(kind): count for kind, count in verdict.found.items()},
+    )
+    records = [(RESULT_KEY, write(result))]
+    if verdict.clean or (accept and not verdict.unknown):
+        records.append((CHECKPOINT_KEY, write(checkpoint)))
+    checked_client_arguments(settings.kafka)
+    with cancellation_kept(), failures_told(settings.kafka):
+        async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
+            for key, value in records:
+                await producer.send_and_wait(full_name("audit-state", settings), value, key=key, partition=PARTITION)
+
+
+def checkpoint_of(look: Look, first_unjudged: Mapping[Lane, int]) -> Checkpoint:
+    """Where an audit of `look` ended; `first_unjudged` are the first records, by lane, that are for the next audit."""
+    begins: dict[str, dict[int, int]] = {}
+    ends: dict[str, dict[int, int]] = {}
+    for (topic, partition), one in look.lanes.items():
+        if "." not in topic:
+            begins.setdefault(topic, {})[partition] = first_unjudged.get((topic, partition), one.end)
+            ends.setdefault(topic, {})[partition] = one.end
+    return Checkpoint(
+        looked_at=rfc3339(look.looked_at),
+        raw={one.partition: one.end for one in look.ranges},
+        begins=begins,
+        ends=ends,
+        replays=sorted(look.replays - look.unsettled),
+    )

@@ -1,0 +1,125 @@
+"""`dropstream audit`: proves from the topics alone that every delivery led to what it ought to, once and in order."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from ops import screen
+from ops.audit.checkpoint import keep
+from ops.audit.logs import Limits
+from ops.audit.run import MEMORY_BYTES_MAX, Asked, Watch, audit_within
+from ops.audit.state import read_state
+from ops.audit.verdict import ADVICE, FindingKind, Verdict
+from ops.context import ConfigFile, load_settings
+from ops.event_loop import run
+from ops.reading import parse_start, parse_time
+from ops.replay_screen import progress_shown
+from schemas.delivery import timestamp_ms
+from schemas.settings import Settings
+
+_LISTED_MAX = 50
+_STYLES = {"clean": "green", "exceptions": "bold red", "unknown": "yellow"}
+
+
+def audit_topics(
+    *,
+    start: Annotated[
+        str, typer.Option("--from", metavar="PLACE", help="beginning, a time, or PARTITION:OFFSET.")
+    ] = "beginning",
+    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Only what was received before.")] = None,
+    since_last: Annotated[
+        bool, typer.Option("--since-last", help="Only what came since the last clean audit of everything.")
+    ] = False,
+    accept: Annotated[
+        bool,
+        typer.Option("--accept", help="You have judged the exceptions; later audits --since-last go on behind them."),
+    ] = False,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Processes that share the work.")] = 1,
+    memory: Annotated[
+        int, typer.Option(metavar="MB", min=128, help="Memory that each process may take, in megabytes.")
+    ] = MEMORY_BYTES_MAX // 1_000_000,
+    config: ConfigFile = None,
+) -> None:
+    """Judges every delivery of raw again and compares every record that it led to; 1 on any exception or doubt.
+
+    Example: dropstream audit --from 2026-05-21T00:00:00Z --workers 2
+    """
+    if since_last and (start != "beginning" or end is not None):
+        raise typer.BadParameter("says where to begin itself; leave out --from and --to", param_hint="--since-last")
+    if accept and (start != "beginning" or end is not None):
+        raise typer.BadParameter("is for an audit of everything; leave out --from and --to", param_hint="--accept")
+    try:
+        begin, end_ms = parse_start(start), timestamp_ms(parse_time(end)) if end else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--from / --to") from error
+    settings = load_settings(config)
+    with _progress() as watch:
+        asked = Asked(Limits(begin, end_ms), workers, memory * 1_000_000)
+        verdict = run(_audit(settings, asked, watch, since_last=since_last, accept=accept))
+    show(verdict)
+    if accept and verdict.unknown:
+        screen.say("nothing is accepted while something is not known")
+    raise typer.Exit(0 if verdict.clean else 1)
+
+
+async def _audit(settings: Settings, asked: Asked, watch: Watch, *, since_last: bool, accept: bool) -> Verdict:
+    """The verdict; that of an audit of everything is kept."""
+    if since_last and (checkpoint := (await read_state(settings)).checkpoint) is not None:
+        asked = replace(asked, limits=Limits(checkpoint))
+    verdict, next_one = await audit_within(settings, asked, watch)
+    if asked.limits.is_everything:
+        await keep(settings, verdict, next_one, accept=accept)
+    return verdict
+
+
+@contextmanager
+def _progress() -> Iterator[Watch]:
+    with progress_shown("audit", 0, 0) as bar:
+        yield Watch(bar.set_total, bar.advance)
+
+
+def show(verdict: Verdict) -> None:
+    """The counts, then what is wrong and what to do, then what cannot be known, then the verdict."""
+    screen.show_table(("deliveries", "count"), _counts(verdict))
+    if verdict.found:
+        rows = [
+            (kind, str(verdict.found.get(kind, 0)), ADVICE[kind]) for kind in FindingKind if verdict.found.get(kind)
+        ]
+        screen.show_table(("exception", "count", "what to do"), rows)
+    for finding in verdict.findings[:_LISTED_MAX]:
+        where = " ".join(filter(None, (finding.raw, finding.record and f"record {finding.record}")))
+        screen.say(f"{finding.kind}\t{where}\t{screen.printable(finding.detail)}")
+    if (more := sum(verdict.found.values()) - min(len(verdict.findings), _LISTED_MAX)) > 0:
+        screen.say(f"and {more} more; a smaller range with --from and --to shows others")
+    for pending in verdict.waiting:
+        told = f"pending\tpartition {pending.partition}, offsets {pending.first} to {pending.end - 1}\t{pending.why}"
+        screen.say(told)
+    for sentence in verdict.remarks:
+        screen.say(f"remark\t{sentence}")
+    for sentence in verdict.unknown:
+        screen.say(f"unknown\t{sentence}")
+    screen.say(f"verdict\t{verdict.status}", style=_STYLES[verdict.status])
+
+
+def _counts(verdict: Verdict) -> Iterator[tuple[str, str]]:
+    yield "judged again", str(verdict.deliveries)
+    yield "pending", str(verdict.pending)
+    for topic, count in sorted(verdict.outputs.items()):
+        yield f"records of {topic}", str(count)
+    for plan, count in verdict.replays.items():
+        yield f"events of {plan}", str(count)
+    for rules, count in sorted(verdict.other_rules.items()):
+        yield f"judged otherwise by {rules}", str(count)
+    for topic, count in sorted(verdict.beyond_proof.items()):
+        yield f"not provable, {topic} begins later", str(count)
+    if verdict.forgotten:
+        yield "retries that a full memory let through", str(verdict.forgotten)
+    if verdict.gaps_due:
+        yield "gaps due, not reported yet", str(verdict.gaps_due)
+    if verdict.gaps_unjudged:
+        yield "gaps from before what is known", str(verdict.gaps_unjudged)
+    if verdict.unjudged:
+        yield "retries of what came before the range", str(verdict.unjudged)

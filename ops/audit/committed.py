@@ -1,0 +1,99 @@
+"""What a group has committed, by partition: known, or a sentence that says what is not known and what to wait for.
+
+An error of the coordinator is never taken for "nothing committed": see `processors.offsets`.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from ops.audit.verdict import Pending
+from ops.offsets import members, open_client
+from processors.offsets import committed_offsets
+from schemas.errors import DropstreamError
+from schemas.replays import Range
+from schemas.settings import Settings
+
+# A young or moving coordinator answers within seconds; after this its answer is unknown.
+_COORDINATOR_WITHIN_S = 15.0
+_COORDINATOR_POLL_S = 0.3
+_COORDINATOR_ONCE_S = 2.0
+
+
+async def committed_by_partition(
+    settings: Settings, name: str, sources: Sequence[TopicPartition]
+) -> tuple[dict[TopicPartition, int | None], dict[int, str]]:
+    """What the group has committed by partition, and a sentence for each partition of which that is not known."""
+    group = f"{settings.kafka.topic_prefix}{name}"
+    found: dict[TopicPartition, int | None] = {}
+    unknown: dict[int, str] = {}
+    async with open_client(settings) as client:
+        try:
+            return await _committed_patiently(client, group, sources), unknown
+        except (KafkaError, TimeoutError):
+            pass  # Perhaps not all of them are unknown.
+        for one in sources:
+            try:
+                async with asyncio.timeout(_COORDINATOR_ONCE_S):
+                    found |= await committed_offsets(client, group, [one])
+            except (KafkaError, TimeoutError) as error:
+                unknown[one.partition] = (
+                    f"what group {group} has committed in partition {one.partition} of {one.topic} is not known "
+                    f"({type(error).__name__}); its coordinator moves, loads or is away: audit again when "
+                    f"dropstream offsets show --group {name} shows every partition"
+                )
+    return found, unknown
+
+
+async def _committed_patiently(
+    client: AIOKafkaClient, group: str, sources: Sequence[TopicPartition]
+) -> dict[TopicPartition, int | None]:
+    async with asyncio.timeout(_COORDINATOR_WITHIN_S):
+        while True:
+            try:
+                return await committed_offsets(client, group, sources)
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(_COORDINATOR_POLL_S)
+
+
+async def waiting_for(
+    settings: Settings,
+    asked: Sequence[Range],
+    committed: Mapping[TopicPartition, int | None],
+    unknown: Mapping[int, str],
+) -> list[Pending]:
+    """What the group has not reached, with the reason why it may still come."""
+    group = f"{settings.kafka.topic_prefix}deliver"
+    by_partition = {source.partition: offset for source, offset in committed.items()}
+    left = [
+        (one, max(one.first, by_partition.get(one.partition) or 0))
+        for one in asked
+        if one.partition not in unknown and max(one.first, by_partition.get(one.partition) or 0) < one.end
+    ]
+    if not left:
+        return []
+    count = await members_or_none(settings, group)
+    if count is None:
+        why = f"how many members group {group} has is not known"
+    elif count:
+        why = f"group {group} reads on, with {count} member{'s' if count > 1 else ''}"
+    else:
+        why = f"group {group} has no members: start dropstream process"
+    nothing = "; it has committed nothing in this partition yet"
+    return [
+        Pending(one.partition, first, one.end, why + ("" if by_partition[one.partition] is not None else nothing))
+        for one, first in left
+    ]
+
+
+async def members_or_none(settings: Settings, group: str) -> int | None:
+    """How many members the group has; None where that is not known."""
+    try:
+        return await members(settings, group)
+    except (DropstreamError, KafkaError, TimeoutError):
+        return None

@@ -1,0 +1,81 @@
+"""By which rules each part of a topic was judged, by the notes on topic `rules`, against the rules of today. Pure."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from schemas.rules_notes import RulesNote, RulesVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Era:
+    """From offset `first` on, a partition was judged by `rules`; None by a version that left no note."""
+
+    first: int
+    rules: RulesVersion | None
+
+
+@dataclass(slots=True)
+class Eras:
+    """The eras of one partition, in order; `today` are the rules of the audit.
+
+    Where there is no note at all, all of it counts as judged by today's: nothing says otherwise.
+    """
+
+    today: RulesVersion
+    eras: Sequence[Era] = ()
+    _firsts: list[int] = field(init=False)
+    # Of each era, behind the time before the first: in words which other rules they were, empty where they are today's
+    # but perhaps for the endpoint's own.
+    _others: list[str] = field(init=False)
+    _rules: list[RulesVersion | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._firsts = [one.first for one in self.eras]
+        self._rules = [None if self.eras else self.today, *(one.rules for one in self.eras)]
+        self._others = [self._other(one) for one in self._rules]
+
+    @property
+    def today_since(self) -> int | None:
+        """The offset from which on today's rules have judged without a break; None where they have not."""
+        since = None if self.eras else 0
+        for one in reversed(self.eras):
+            if one.rules is None or one.rules.judging != self.today.judging:
+                break
+            since = one.first
+        return since
+
+    def partitions_at(self, offset: int) -> Mapping[str, int]:
+        """How many partitions the written topics had then, by short name; empty where nobody noted it."""
+        rules = self._rules[bisect_right(self._firsts, offset)]
+        return {} if rules is None else rules.partitions
+
+    def other_than_today(self, offset: int, endpoint: str) -> str:
+        """In words by what a delivery was judged, where that is not by today's rules; empty where it is."""
+        index = bisect_right(self._firsts, offset)
+        if other := self._others[index]:
+            return other
+        rules = self._rules[index]
+        if rules is None or rules.endpoints.get(endpoint) == self.today.endpoints.get(endpoint):
+            return ""
+        return f"other settings of endpoint {endpoint}" if endpoint else "other settings"
+
+    def _other(self, rules: RulesVersion | None) -> str:
+        if rules is None:
+            return "a version that left no note"
+        if (rules.version, rules.code) != (self.today.version, self.today.code):
+            code = f", code {rules.code}" if rules.version == self.today.version else ""
+            return f"version {rules.version}{code}"
+        return "" if rules.common == self.today.common else "other settings"
+
+
+def eras_of(
+    today: RulesVersion, topic: str, notes: Sequence[RulesNote], known: Mapping[str, RulesVersion]
+) -> dict[int, Eras]:
+    """The eras of each partition of `topic` (short name), of the notes in any order."""
+    by_partition: dict[int, dict[int, Era]] = {}
+    for note in [one for one in notes if one.topic == topic]:
+        by_partition.setdefault(note.partition, {})[note.first] = Era(note.first, known.get(note.digest))
+    return {
+        partition: Eras(today, tuple(eras[first] for first in sorted(eras))) for partition, eras in by_partition.items()
+    }

@@ -1,0 +1,180 @@
+"""Runs the gap tracker again over the observations of one partition, and holds `gaps` against what it says; pure.
+
+What the tracker says rests on receipts alone, but when it says it rests on the clock too: time may have reported a hole
+before a late delivery filled it. So the records of `gaps` are followed: one that time alone explains at that point is
+right, one that the next observation explains is right, and everything else is not.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import orjson
+
+from ops.audit.verdict import Finding, FindingKind
+from processors.receipts import arrival_of
+from processors.sequence import GapRules, advance, observe
+from processors.sequence_state import SequenceState
+from schemas.gaps import Gap, GapState, read_gap
+from schemas.observations import Observation, read_observation
+from schemas.records import RawRecord
+
+# How far a record is looked for behind others that nothing explains.
+_NEAR = 200
+# What time has made due is reported within seconds; after this it is missing.
+_LATE = timedelta(minutes=10)
+
+
+@dataclass(slots=True)
+class GapsOfEndpoint:
+    """One endpoint: `note` its records of `gaps` in order, then `observe` its observations in order, then `finish`.
+
+    Gaps that were suspected before `since` are not judged: what came before it is not known, or other rules judged it.
+    """
+
+    rules: GapRules
+    since: datetime | None = None
+    unjudged: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    _written: deque[tuple[str, Gap, bytes]] = field(default_factory=deque)
+    _recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=_NEAR))
+    _state: SequenceState | None = None
+
+    def note(self, record: RawRecord, gap: Gap) -> None:
+        """A record of `gaps`, and what it says."""
+        self._written.append((str(record.position), gap, record.value or b""))
+
+    def observe(self, observation: Observation) -> None:
+        """The next observation."""
+        self._let_time_pass()
+        step = observe(self._state, arrival_of(observation), self.rules)
+        self._state = step.state
+        for gap in step.gaps:
+            self._expect(gap, observation.raw)
+
+    def finish(self, now: datetime, *, is_caught_up: bool) -> Sequence[Gap]:
+        """Ends with what is left; the gaps that time has made due by `now`, and that may still be reported.
+
+        `is_caught_up` where the tracker runs and has read everything: then it is missing what is long due.
+        """
+        self._let_time_pass()
+        due: Sequence[Gap] = ()
+        if self._state is not None:
+            due = advance(self._state, now, self.rules).gaps
+        if is_caught_up:
+            for gap in due:
+                if datetime.fromisoformat(gap.changed_at) < now - _LATE and self._is_judged(gap):
+                    self._say(FindingKind.LOST, gap.raw, "", f"the gap {_named(gap)} was never reported")
+        for place, gap, value in self._written:
+            self._refuse(place, gap, value)
+        self._written.clear()
+        return due
+
+    def _let_time_pass(self) -> None:
+        """Takes the records that time alone explains."""
+        while self._state is not None and self._written:
+            _, gap, _ = self._written[0]
+            moment = datetime.fromisoformat(gap.changed_at)
+            if self._state.waiting:
+                moment = max(moment, self._state.waiting[0].recorded_at)
+            step = advance(self._state, moment, self.rules)
+            texts = [orjson.dumps(one) for one in step.gaps]
+            if not texts or [value for _, _, value in list(self._written)[: len(texts)]] != texts:
+                return
+            for _ in texts:
+                self._recent.append(self._written.popleft()[2])
+            self._state = step.state
+
+    def _expect(self, gap: Gap, raw: str) -> None:
+        """The tracker says this now; what stands before it is explained by nothing."""
+        value = orjson.dumps(gap)
+        index = next((index for index, one in enumerate(self._written) if one[2] == value and index < _NEAR), None)
+        if index is not None:
+            for _ in range(index):
+                self._refuse(*self._written.popleft())
+            self._recent.append(self._written.popleft()[2])
+            return
+        if self._written and _is_like(self._written[0][1], gap):
+            place, found, _ = self._written.popleft()
+            if self._is_judged(gap):
+                names = [name for name in Gap.__dataclass_fields__ if getattr(found, name) != getattr(gap, name)]
+                told = f"the gap {_named(gap)} differs in {', '.join(names) or 'the bytes of its JSON'}"
+                self._say(FindingKind.ALTERED, raw, place, told)
+        elif self._is_judged(gap):
+            self._say(FindingKind.LOST, raw, "", f"the gap {_named(gap)} was never reported")
+
+    def _refuse(self, place: str, gap: Gap, value: bytes) -> None:
+        if not self._is_judged(gap):
+            return
+        if value in self._recent:
+            self._say(FindingKind.DOUBLED, gap.raw, place, f"the gap {_named(gap)} is reported twice")
+        elif gap.state is GapState.FILLED:
+            self._say(FindingKind.LOST, gap.raw, "", f"that the gap was open is missing, before {_named(gap)}")
+        else:
+            self._say(FindingKind.UNEXPLAINED, "", place, f"no observation leads to the gap {_named(gap)}")
+
+    def _is_judged(self, gap: Gap) -> bool:
+        if self.since is not None and datetime.fromisoformat(gap.suspected_at) < self.since:
+            self.unjudged += 1
+            return False
+        return True
+
+    def _say(self, kind: FindingKind, raw: str, record: str, detail: str) -> None:
+        self.findings.append(Finding(kind, raw, record, detail))
+
+
+@dataclass(slots=True)
+class GapsOfPartition:
+    """The endpoints of one partition of `sequence`; `note` all records of `gaps` first."""
+
+    rules: GapRules
+    since: datetime | None
+    findings: list[Finding] = field(default_factory=list)
+    _endpoints: dict[str, GapsOfEndpoint] = field(default_factory=dict)
+
+    def note(self, record: RawRecord, *, is_in_place: bool) -> None:
+        """A record of `gaps` of one of the endpoints; `is_in_place` where it lies in the partition of its endpoint."""
+        gap = read_gap(record.value)
+        place = str(record.position)
+        if gap is None:
+            self.findings.append(Finding(FindingKind.UNEXPLAINED, "", place, "it is no record of a gap"))
+            return
+        if record.key != gap.endpoint.encode() or not is_in_place:
+            told = f"the gap {_named(gap)} belongs to the key and the partition of its endpoint"
+            self.findings.append(Finding(FindingKind.MISPLACED, gap.raw, place, told))
+        self._of(gap.endpoint).note(record, gap)
+
+    def observe(self, record: RawRecord) -> None:
+        """A record of `sequence`, in order; one that is no observation is passed over, as the tracker does."""
+        observation = read_observation(record.value)
+        if observation is not None:
+            self._of(observation.endpoint).observe(observation)
+
+    def finish(self, now: datetime, *, is_caught_up: bool) -> tuple[int, int]:
+        """How many gaps are due and not reported yet, and how many were not judged."""
+        due = 0
+        for endpoint in self._endpoints.values():
+            due += len(endpoint.finish(now, is_caught_up=is_caught_up))
+            self.findings += endpoint.findings
+        return due, sum(one.unjudged for one in self._endpoints.values())
+
+    def _of(self, endpoint: str) -> GapsOfEndpoint:
+        found = self._endpoints.get(endpoint)
+        if found is None:
+            found = self._endpoints[endpoint] = GapsOfEndpoint(self.rules, self.since)
+        return found
+
+
+def _is_like(one: Gap, other: Gap) -> bool:
+    """Whether it is the same gap told otherwise."""
+    ids = (one.first, one.last) == (other.first, other.last)
+    return (ids and one.state == other.state) or (
+        one.suspected_at == other.suspected_at and one.changed_at == other.changed_at and one.raw == other.raw
+    )
+
+
+def _named(gap: Gap) -> str:
+    ids = str(gap.first) if gap.first == gap.last else f"{gap.first} to {gap.last}"
+    word = "restart" if gap.state is GapState.RESET else gap.state.value
+    return f"{word} {ids} of {gap.endpoint}"

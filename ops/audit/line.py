@@ -1,0 +1,124 @@
+"""One way from deliveries to records, for some partitions of `raw`: that of the group, of a replay or of a redrive.
+
+Each has its own source, memory of retries and ledgers. What a replay or a redrive wrote is told from the rest by its
+mark, or by the suffix of its topics.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from aiokafka import TopicPartition
+
+from ops.audit.judge import Expected, Judge, Judgement
+from ops.audit.ledger import Ledger
+from ops.audit.stream import RawStream
+from processors.deliver import deliver
+from processors.replay import EVENT_TOPICS, Replaying, Task, replay_step
+from schemas.records import RawRecord, Record
+from schemas.rejections import read_rejected
+from schemas.replays import Plan
+
+
+class Source(Protocol):
+    """Gives the deliveries that a line judges, in order within a partition of `raw`."""
+
+    def until(self, offsets: Mapping[int, int]) -> AsyncIterator[Sequence[RawRecord]]:
+        """Those before these offsets, by partition of `raw`, that were not given before."""
+
+
+@dataclass(slots=True)
+class RawSource:
+    """Deliveries as they lie in `raw`."""
+
+    stream: RawStream
+    topic: str
+
+    async def until(self, offsets: Mapping[int, int]) -> AsyncIterator[Sequence[RawRecord]]:
+        """Those before these offsets."""
+        wanted = {TopicPartition(self.topic, partition): offset for partition, offset in offsets.items()}
+        async for records in self.stream.until(wanted):
+            yield records
+
+
+@dataclass(slots=True)
+class RejectedSource:
+    """Deliveries as they lie in `rejected`, those that a redrive chose."""
+
+    stream: RawStream
+    task: Task
+    partitions: frozenset[int]
+    _given: dict[int, int] = field(default_factory=dict)
+
+    async def until(self, offsets: Mapping[int, int]) -> AsyncIterator[Sequence[RawRecord]]:
+        """Those before these offsets, and some more: they lie in the order in which they were rejected."""
+        while any(self._given.get(partition, 0) < offset for partition, offset in offsets.items()):
+            records = await self.stream.more()
+            if records is None:
+                return
+            chosen = []
+            for record in records:
+                found = read_rejected(record)
+                if found is None or not self.task.wants(*found):
+                    continue
+                place = found[0].position
+                if place.partition in self.partitions and place.offset >= self._given.get(place.partition, 0):
+                    self._given[place.partition] = place.offset + 1
+                    chosen.append(found[0])
+            yield chosen
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """`ends` are the offsets of `raw` by partition before which the line has written all."""
+
+    source: Source
+    ledgers: Mapping[int, Ledger]
+    ends: Mapping[int, int]
+    on_deliveries: Callable[[int], None]
+    plan: Plan | None = None
+
+    async def expect(self, until: Mapping[int, int]) -> None:
+        """Makes the records that ought to be there of all deliveries before these offsets."""
+        wanted = {partition: end for partition, end in until.items() if self.ledgers[partition].next < end}
+        if not wanted:
+            return
+        async for deliveries in self.source.until(wanted):
+            for delivery in deliveries:
+                self.ledgers[delivery.position.partition].expect(delivery)
+            if self.plan is None:
+                self.on_deliveries(len(deliveries))  # How many there are is known of the group alone.
+
+
+@dataclass(slots=True)
+class ReplayJudge(Judge):
+    """Judges again what a replay or a redrive judged."""
+
+    task: Task
+    state: Replaying
+
+    def judge(self, raw: RawRecord, endpoint: str) -> Judgement:
+        """What it ought to have written of the delivery."""
+        if self.task.plan.source == "raw":
+            records = [one for one in replay_step(raw, self.state, self.task) if one.topic != "sequence"]
+        else:
+            records = [one for one in deliver(raw, self.rules, self.state.seen) if one.topic in EVENT_TOPICS]
+        offset = raw.position.offset
+        return Judgement(self.placed(records, offset), self.eras.other_than_today(offset, endpoint))
+
+    def placed(self, records: Sequence[Record], offset: int) -> tuple[Expected, ...]:
+        """The records of the topics that were chosen, where they ought to lie; without the suffix of a copy."""
+        choice = self.task.plan.choice
+        topics = {*(choice.topics or EVENT_TOPICS), *(("rejected", "duplicates") if choice.into else ())}
+        plain = [replace(one, topic=one.topic.partition(".")[0]) for one in records]
+        return Judge.placed(self, [one for one in plain if one.topic in topics], offset)
+
+
+def begun_at_ms(plan: Plan) -> int:
+    """When the plan was made, as its id says it; milliseconds since 1970, 0 where it does not."""
+    try:
+        moment = datetime.strptime(plan.id.split("-")[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return 0
+    return int(moment.timestamp() * 1000)

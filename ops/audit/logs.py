@@ -1,0 +1,242 @@
+"""One look at the cluster before an audit: what the group has reached, where each topic begins and ends.
+
+The order is the proof: what is committed is asked first, the ends of the outputs after it; so all that the committed
+offsets stand for lies before these ends. What cannot be had becomes a sentence, never a zero.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from ops.audit.committed import committed_by_partition, waiting_for
+from ops.audit.judge import Lane
+from ops.audit.verdict import Pending
+from ops.cluster import consumer
+from ops.ranges import read_ranges
+from ops.reading import AtOffset, Start, full_name, partitions_of, written_ends
+from ops.replay_store import Store
+from ops.topics import existing
+from processors.groups import DELIVER_OUTPUTS
+from processors.replay import EVENT_TOPICS
+from schemas.audits import Checkpoint
+from schemas.delivery import timestamp_ms
+from schemas.errors import DropstreamError
+from schemas.replays import Range
+from schemas.rules_notes import RulesNote, RulesVersion, read_rules
+from schemas.settings import Settings
+
+# An output is written after its delivery was received, but by the clock of another machine.
+_CLOCKS_APART_MS = 3_600_000
+
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A part of `raw`: from `start` on, up to those received at `end_ms` (milliseconds since 1970; None: no limit).
+
+    A checkpoint as start is where the last clean audit ended.
+    """
+
+    start: Start | Checkpoint = "beginning"
+    end_ms: int | None = None
+
+    @property
+    def since(self) -> datetime | None:
+        """When the range begins; None where it has no beginning in time."""
+        if isinstance(self.start, Checkpoint):
+            return datetime.fromisoformat(self.start.looked_at)
+        return self.start if isinstance(self.start, datetime) else None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is left out, before the last clean audit or after its end."""
+        return self.end_ms is None and (self.start == "beginning" or isinstance(self.start, Checkpoint))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was there at one moment.
+
+    `ranges` are the offsets of `raw` to judge: those of the person's range that the group had reached. `raw_first` and
+    `raw_end` are where each partition of `raw` begins and ends; `reached` is what the group had committed (0 for
+    nothing), without the partitions of which that is not known. `lanes` gives for each lane of the outputs where to
+    begin and where to end; `begins_at_ms` when its oldest record was written, where the beginning is deleted and lies
+    in the range (infinite where nothing is left). `replays` are the ids of all that was ever replayed or redriven, and
+    `unsettled` of those that had not come to their end: the next audit judges them again.
+    Before the offsets `audited` of the lanes, records were read by the audit before. `end_ms` as in the limits.
+    """
+
+    ranges: Sequence[Range]
+    raw_first: Mapping[int, int]
+    raw_end: Mapping[int, int]
+    reached: Mapping[int, int]
+    lanes: Mapping[Lane, Range]
+    begins_at_ms: Mapping[Lane, float]
+    partitions: Mapping[str, int]
+    replays: frozenset[str] = frozenset()
+    unsettled: frozenset[str] = frozenset()
+    notes: Sequence[RulesNote] = ()
+    rules: Mapping[str, RulesVersion] = field(default_factory=dict)
+    audited: Mapping[Lane, int] = field(default_factory=dict)
+    end_ms: int | None = None
+    looked_at: datetime = _NEVER
+    waiting: Sequence[Pending] = ()
+    unknown: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    first: dict[TopicPartition, int]
+    end: dict[TopicPartition, int]
+
+
+async def look(settings: Settings, limits: Limits, store: Store) -> Look:
+    """How everything stands.
+
+    Raises:
+        DropstreamError: the cluster or a topic cannot be read.
+    """
+    looked_at = datetime.now(UTC)
+    raw = full_name("raw", settings)
+    sources = await partitions_of(settings, [raw])
+    committed, unknown = await committed_by_partition(settings, "deliver", sources)
+    names = {full_name(topic, settings): topic for topic in (*DELIVER_OUTPUTS, *await _copies(settings, store))}
+    outputs = await partitions_of(settings, list(names))
+    written = await written_ends(settings, outputs)
+    async with consumer(settings) as client:
+        logs = _Ends(await client.beginning_offsets(sources), await client.end_offsets(sources))
+        asked = await _asked(settings, client, sources, logs, limits)
+        begins = await client.beginning_offsets(outputs)
+        since_ms = await _since_ms(settings, asked, limits)
+        starts = await starts_since(client, outputs, begins, written, since_ms)
+        if isinstance(limits.start, Checkpoint):
+            starts = _after(limits.start.begins, names, begins)
+        oldest = await _oldest_ms(client, [one for one in outputs if begins[one] and starts[one] == begins[one]])
+    reached = {one.partition: offset or 0 for one, offset in committed.items()}
+    notes, rules = await _rules(settings)
+    return Look(
+        ranges=[replace(one, end=max(one.first, min(one.end, reached.get(one.partition, 0)))) for one in asked],
+        raw_first={one.partition: logs.first[one] for one in sources},
+        raw_end={one.partition: logs.end[one] for one in sources},
+        reached=reached,
+        lanes={(names[one.topic], one.partition): Range(one.partition, starts[one], written[one]) for one in outputs},
+        begins_at_ms={(names[one.topic], one.partition): at for one, at in oldest.items()},
+        partitions=Counter(names[one.topic] for one in outputs),
+        replays=frozenset(store.plans),
+        notes=notes,
+        rules=rules,
+        audited=_audited(limits),
+        end_ms=limits.end_ms,
+        looked_at=looked_at,
+        waiting=await waiting_for(settings, asked, committed, unknown),
+        unknown=[unknown[one.partition] for one in asked if one.count and one.partition in unknown],
+    )
+
+
+async def _oldest_ms(client: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, float]:
+    """When the oldest record of each was written, in milliseconds since 1970; infinity where none is left."""
+    found = await client.offsets_for_times(dict.fromkeys(partitions, 0)) if partitions else {}
+    return {one: float(found[one].timestamp) if found.get(one) else float("inf") for one in partitions}
+
+
+async def _copies(settings: Settings, store: Store) -> list[str]:
+    """The topics that replays have made for themselves, as far as they are there (short names)."""
+    made = {
+        f"{topic}.{plan.choice.into}"
+        for plan in store.plans.values()
+        if plan.choice.into is not None
+        for topic in (*(plan.choice.topics or EVENT_TOPICS), "rejected", "duplicates")
+    }
+    there = await existing(settings, [full_name(topic, settings) for topic in made])
+    return sorted(topic for topic in made if full_name(topic, settings) in set(there))
+
+
+async def _asked(
+    settings: Settings, client: AIOKafkaConsumer, sources: Sequence[TopicPartition], logs: _Ends, limits: Limits
+) -> list[Range]:
+    """The offsets of `raw` that the limits mean, by partition."""
+    start = limits.start
+    firsts, ends = dict(logs.first), dict(logs.end)
+    if isinstance(start, Checkpoint):
+        firsts = {one: max(first, start.raw.get(one.partition, 0)) for one, first in firsts.items()}
+    elif isinstance(start, datetime):
+        found = await client.offsets_for_times(dict.fromkeys(sources, max(0, timestamp_ms(start))))
+        firsts = {one: found[one].offset if found.get(one) else ends[one] for one in sources}
+    elif isinstance(start, AtOffset):
+        sources = [one for one in sources if one.partition == start.partition]
+        if not sources:
+            raise DropstreamError(f"{full_name('raw', settings)} has no partition {start.partition}")
+        firsts = {one: max(firsts[one], min(start.offset, ends[one])) for one in sources}
+    elif start == "latest":
+        firsts = ends
+    if limits.end_ms is not None:
+        found = await client.offsets_for_times(dict.fromkeys(sources, max(0, limits.end_ms)))
+        ends = {one: found[one].offset if found.get(one) else ends[one] for one in sources}
+    return [Range(one.partition, firsts[one], max(firsts[one], ends[one])) for one in sources]
+
+
+async def _since_ms(settings: Settings, asked: Sequence[Range], limits: Limits) -> int | None:
+    """When the oldest output of the ranges can have been written; None for any time."""
+    if limits.start == "beginning" or isinstance(limits.start, Checkpoint):
+        return None
+    if isinstance(limits.start, datetime):
+        return timestamp_ms(limits.start - timedelta(milliseconds=_CLOCKS_APART_MS))
+    raw = full_name("raw", settings)
+    firsts = [Range(one.partition, one.first, one.first + 1) for one in asked if one.count]
+    times = [record.timestamp_ms async for records in read_ranges(settings, raw, firsts) for record in records]
+    return min(times) - _CLOCKS_APART_MS if times else None
+
+
+def _after(
+    offsets: Mapping[str, Mapping[int, int]], names: Mapping[str, str], begins: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """The offsets of a checkpoint by partition; where it has none, or they are deleted, the beginning."""
+    return {one: max(begin, offsets.get(names[one.topic], {}).get(one.partition, 0)) for one, begin in begins.items()}
+
+
+def _audited(limits: Limits) -> dict[Lane, int]:
+    if not isinstance(limits.start, Checkpoint):
+        return {}
+    return {(topic, partition): end for topic, ends in limits.start.ends.items() for partition, end in ends.items()}
+
+
+async def starts_since(
+    client: AIOKafkaConsumer,
+    outputs: Sequence[TopicPartition],
+    begins: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+    since_ms: int | None,
+) -> dict[TopicPartition, int]:
+    """The first offset of each partition that was written at `since_ms` or later; its beginning where that is None."""
+    if since_ms is None:
+        return dict(begins)
+    found = await client.offsets_for_times(dict.fromkeys(outputs, max(0, since_ms)))
+    return {one: found[one].offset if found.get(one) else ends[one] for one in outputs}
+
+
+async def _rules(settings: Settings) -> tuple[list[RulesNote], dict[str, RulesVersion]]:
+    """What topic `rules` says; nothing where a cluster has no such topic yet."""
+    topic = full_name("rules", settings)
+    notes: list[RulesNote] = []
+    rules: dict[str, RulesVersion] = {}
+    try:
+        partitions = await partitions_of(settings, [topic])
+    except DropstreamError:
+        return notes, rules
+    async with consumer(settings) as client:
+        firsts = await client.beginning_offsets(partitions)
+    ends = await written_ends(settings, partitions)
+    ranges = [Range(one.partition, firsts[one], ends[one]) for one in partitions]
+    async for records in read_ranges(settings, topic, ranges):
+        for record in records:
+            said = read_rules(record.key, record.value)
+            if isinstance(said, RulesNote):
+                notes.append(said)
+            elif said is not None:
+                rules[said.digest] = said
+    return notes, rules

@@ -1,0 +1,160 @@
+"""The memory of deliveries that the audit judges retries by: that of the processors, on disk instead of in memory.
+
+The newest keys are in memory, all others in a temporary SQLite file that goes when it is closed. A filter of bits
+answers most questions about a key that was never seen.
+"""
+
+import sqlite3
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from processors.dedupe import Kind, Sighting, judge_sighting
+from schemas.errors import DropstreamError
+
+# Behind an entry: which key of its memory it is, and whether other rules judged the delivery.
+_MORE = struct.Struct(">q?")
+_OFFSET = struct.Struct(">8xq4x")
+_MEMORY = struct.Struct(">i")
+_RECENT_MAX = 20_000
+_CACHE_KIB = 16_384
+# 8 MiB: among a million keys, one question in a thousand goes to the file for nothing.
+_FILTER_BITS = 1 << 26
+_MASK = _FILTER_BITS - 1
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise DropstreamError(
+            f"the audit's temporary file cannot be used: {error}; make room, or name a folder that has room in TMPDIR"
+        ) from error
+
+
+@dataclass(slots=True)
+class SightingsFile:
+    """Every key of every partition that one process judges."""
+
+    _recent: dict[bytes, bytes] = field(default_factory=dict)
+    _filter: bytearray = field(default_factory=lambda: bytearray(_FILTER_BITS // 8))
+    _file: sqlite3.Connection | None = None
+
+    def get(self, key: bytes) -> bytes | None:
+        """What was put under the key last."""
+        found = self._recent.get(key)
+        if found is not None or self._file is None:
+            return found
+        for bit in _bits(key):
+            if not self._filter[bit >> 3] & 1 << (bit & 7):
+                return None
+        with _failures_told():
+            row = self._file.execute("SELECT entry FROM seen WHERE key = ?", (key,)).fetchone()
+        return None if row is None else row[0]
+
+    def put(self, key: bytes, entry: bytes) -> None:
+        """Keeps the entry in the place of an older one."""
+        self._recent[key] = entry
+        for bit in _bits(key):
+            self._filter[bit >> 3] |= 1 << (bit & 7)
+        if len(self._recent) >= _RECENT_MAX:
+            with _failures_told():
+                self._flush()
+
+    def close(self) -> None:
+        """Removes the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _flush(self) -> None:
+        if self._file is None:
+            # No name: a temporary file of SQLite's own.
+            self._file = sqlite3.connect("", isolation_level=None)
+            self._file.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            self._file.execute("PRAGMA journal_mode = OFF")
+            self._file.execute("CREATE TABLE seen (key BLOB PRIMARY KEY, entry BLOB) WITHOUT ROWID")
+        self._file.execute("BEGIN")
+        self._file.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?)", sorted(self._recent.items()))
+        self._file.execute("COMMIT")
+        self._recent = {}
+
+
+@dataclass(slots=True)
+class DiskSightings:
+    """The memory of one partition of `raw`, told from others by `number`; `window_s` and `keys_max` as processors have.
+
+    `bucket_max` is how many keys a processor forgets at once. `may_be_forgotten` tells of the last `judge` whether a
+    processor may have forgotten by then, for want of room, what was found; `unsure_of` the offset of what was found,
+    where other rules judged it: they may have rejected it, and then no processor remembers it.
+    """
+
+    file: SightingsFile
+    number: int
+    window_s: int
+    keys_max: int
+    bucket_max: int
+    may_be_forgotten: bool = False
+    unsure_of: int | None = None
+    # Whether other rules judged the delivery that is remembered next.
+    is_unsure: bool = False
+    _count: int = 0
+
+    def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
+        """What the delivery is to those that were remembered."""
+        self.may_be_forgotten = False
+        self.unsure_of = None
+        sighting = judge_sighting(
+            self._find,
+            self.window_s,
+            endpoint=endpoint,
+            natural_key=natural_key,
+            body=body,
+            offset=offset,
+            received_s=received_s,
+        )
+        if sighting.kind is Kind.RETRY and (self.may_be_forgotten or self.unsure_of is not None):
+            # A processor that did not remember the first try has remembered this one: its memory is fuller than ours.
+            self._count += 1
+        return sighting
+
+    def remember(self, sighting: Sighting) -> None:
+        """From now on the delivery has been seen."""
+        key, entry = sighting.entry
+        self.file.put(_MEMORY.pack(self.number) + key, entry + _MORE.pack(self._count, self.is_unsure))
+        self._count += 1
+
+    @property
+    def entries(self) -> int:
+        """How many keys were remembered."""
+        return self._count
+
+    @property
+    def evicted(self) -> int:
+        """None is ever forgotten."""
+        return 0
+
+    def commit(self) -> None:
+        """Everything counts at once."""
+
+    def roll_back(self) -> None:
+        """Nothing is ever taken back."""
+
+    def _find(self, key: bytes) -> bytes | None:
+        found = self.file.get(_MEMORY.pack(self.number) + key)
+        if found is None:
+            return None
+        entry, more = found[: -_MORE.size], found[-_MORE.size :]
+        number, is_unsure = _MORE.unpack(more)
+        if self._count - number > self.keys_max - self.bucket_max:
+            self.may_be_forgotten = True
+        if is_unsure:
+            (self.unsure_of,) = _OFFSET.unpack(entry)
+        return entry
+
+
+def _bits(key: bytes) -> tuple[int, int]:
+    """The two bits of the filter that stand for a key; its last 16 bytes are a hash."""
+    return int.from_bytes(key[-16:-8]) & _MASK, int.from_bytes(key[-8:]) & _MASK

@@ -1,0 +1,226 @@
+"""Reads partitions of Kafka side by side, within bounds of memory.
+
+`OutputStream` gives the records of many partitions in about the order in which they were written, by their times; so
+what one transaction wrote comes together, however far the partitions are apart. `RawStream` gives the deliveries of
+`raw` up to where somebody asks for them. Both read committed records only.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from ops.cluster import consumer
+from schemas.errors import DropstreamError
+from schemas.records import RawRecord, raw_record
+from schemas.replays import Range
+from schemas.settings import Settings
+
+_FETCH_WAIT_MS = 300
+_RECORDS_PER_FETCH = 4_000
+# What a record takes in memory beside its value, about.
+_RECORD_BYTES = 1_500
+_SILENT_AFTER_S = 120.0
+
+
+@asynccontextmanager
+async def _assigned(
+    settings: Settings, ranges: Mapping[TopicPartition, Range], bytes_max: int
+) -> AsyncIterator[AIOKafkaConsumer]:
+    fetch_bytes = _fetch_bytes(ranges, bytes_max)
+    async with consumer(settings, max_partition_fetch_bytes=fetch_bytes, fetch_max_bytes=bytes_max // 4) as client:
+        client.assign(list(ranges))
+        for source, one in ranges.items():
+            client.seek(source, one.first)
+        yield client
+
+
+@dataclass(slots=True)
+class _Buffers:
+    """What was fetched of each partition and not taken yet; a partition of which there is enough is not fetched."""
+
+    client: AIOKafkaConsumer
+    ranges: Mapping[TopicPartition, Range]
+    bytes_max: int
+    records: dict[TopicPartition, deque[ConsumerRecord]] = field(init=False)
+    # Those that are not read to their end.
+    unread: set[TopicPartition] = field(init=False)
+    _bytes: dict[TopicPartition, int] = field(init=False)
+    _paused: set[TopicPartition] = field(default_factory=set)
+    _silent_since: float | None = None
+
+    def __post_init__(self) -> None:
+        self.records = {one: deque() for one in self.ranges}
+        self._bytes = dict.fromkeys(self.ranges, 0)
+        self.unread = {one for one, asked in self.ranges.items() if asked.count}
+
+    async def fetch(self, needed: Collection[TopicPartition]) -> None:
+        """Fetches what is there, of `needed` above all, and notes which partitions are read to their end.
+
+        Raises:
+            DropstreamError: nothing comes any more although it ought to.
+        """
+        share = 0 if self.is_full else self.bytes_max // len(self.ranges)
+        wanted = {one for one in self.unread if self._bytes[one] < share or one in needed}
+        paused = self.ranges.keys() - wanted
+        self.client.pause(*(paused - self._paused))
+        self.client.resume(*(self._paused - paused))
+        self._paused = paused
+        try:
+            found = await self.client.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=_RECORDS_PER_FETCH)
+        except OffsetOutOfRangeError as error:
+            await self._pass_over_deleted(error.args[0])
+            return
+        for source, records in found.items():
+            end = self.ranges[source].end
+            last = records[-1].offset
+            mine = records if last < end else [one for one in records if one.offset < end]
+            self.records[source].extend(mine)
+            self._bytes[source] += sum([_RECORD_BYTES + len(one.value or b"") for one in mine])
+            if last >= end - 1:
+                self.unread.discard(source)
+        for source in tuple(needed):
+            # Behind its last record there may be marks of transactions, which are no records.
+            if source not in found and await self.client.position(source) >= self.ranges[source].end:
+                self.unread.discard(source)
+        if found:
+            self._silent_since = None
+        else:
+            self._complain_of_silence(self.unread.intersection(needed))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more is in memory than ought to be."""
+        return sum(self._bytes.values()) > self.bytes_max
+
+    def take_before(self, source: TopicPartition, offset: int) -> list[ConsumerRecord]:
+        """Takes out the records of the partition before the offset."""
+        records, taken = self.records[source], []
+        while records and records[0].offset < offset:
+            taken.append(records.popleft())
+        self._bytes[source] -= sum([_RECORD_BYTES + len(one.value or b"") for one in taken])
+        return taken
+
+    def take(self, source: TopicPartition, moment: float) -> list[ConsumerRecord]:
+        """Takes out the records of the partition that were written until then, up to the first that was not."""
+        records = self.records[source]
+        if not records:
+            return []
+        if records[-1].timestamp <= moment:
+            self._bytes[source] = 0
+            taken = list(records)
+            records.clear()
+            return taken
+        taken = []
+        while records[0].timestamp <= moment:
+            taken.append(records.popleft())
+        self._bytes[source] -= sum([_RECORD_BYTES + len(one.value or b"") for one in taken])
+        return taken
+
+    def _complain_of_silence(self, wanted: set[TopicPartition]) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._silent_since is None or not wanted:
+            self._silent_since = now
+        elif now - self._silent_since > _SILENT_AFTER_S:
+            one = min(wanted)
+            raise DropstreamError(
+                f"partition {one.partition} of {one.topic} gives nothing for {_SILENT_AFTER_S:.0f} s, though its log "
+                f"goes on to offset {self.ranges[one].end}; look at the health of its leader, then audit again"
+            )
+
+    async def _pass_over_deleted(self, positions: Mapping[TopicPartition, int]) -> None:
+        """What retention removes under us is passed over; what a new leader does not have yet is waited for."""
+        begins = await self.client.beginning_offsets(list(positions))
+        for source, position in positions.items():
+            if position < begins[source]:
+                self.client.seek(source, begins[source])
+        await asyncio.sleep(_FETCH_WAIT_MS / 1000)
+
+
+@dataclass(slots=True)
+class OutputStream:
+    """The records of the outputs; made by `open_outputs`.
+
+    `hurried` gives up the order of times, for one clock that is wrong must not make others wait in memory for ever.
+    """
+
+    _buffers: _Buffers
+    hurried: bool = False
+
+    async def slices(self) -> AsyncIterator[tuple[float, Sequence[tuple[TopicPartition, list[ConsumerRecord]]]]]:
+        """The records, in slices of time: every record that was written until the moment, which comes first (ms).
+
+        Within a partition they are in their order. The last slice has infinity as its moment.
+        """
+        buffers = self._buffers
+        while True:
+            while empty := [one for one in buffers.unread if not buffers.records[one]]:
+                await buffers.fetch(empty)
+            lasts = (buffers.records[one][-1].timestamp for one in buffers.unread)
+            is_hurried = self.hurried or buffers.is_full
+            moment = float("inf") if is_hurried else min(lasts, default=float("inf"))
+            taken = [(source, buffers.take(source, moment)) for source in buffers.ranges]
+            yield moment, [(source, records) for source, records in taken if records]
+            if not buffers.unread and not any(buffers.records.values()):
+                return
+
+
+@asynccontextmanager
+async def open_outputs(
+    settings: Settings, ranges: Mapping[TopicPartition, Range], *, bytes_max: int
+) -> AsyncIterator[OutputStream]:
+    """The outputs in these ranges, with about `bytes_max` in memory."""
+    async with _assigned(settings, ranges, bytes_max) as client:
+        yield OutputStream(_Buffers(client, ranges, bytes_max))
+
+
+@dataclass(slots=True)
+class RawStream:
+    """The deliveries of some partitions of `raw`; made by `open_raw`."""
+
+    _buffers: _Buffers
+
+    async def until(self, wanted: Mapping[TopicPartition, int]) -> AsyncIterator[list[RawRecord]]:
+        """The deliveries before these offsets that were not given before, in order within a partition."""
+        buffers = self._buffers
+        while True:
+            ready: list[RawRecord] = []
+            missing = set()
+            for source, offset in wanted.items():
+                ready += map(raw_record, buffers.take_before(source, offset))
+                if not buffers.records[source] and source in buffers.unread:
+                    missing.add(source)
+            if ready:
+                yield ready
+            if not missing:
+                return
+            await buffers.fetch(missing)
+
+    async def more(self) -> list[RawRecord] | None:
+        """The next deliveries of whatever partition; None once all were given."""
+        buffers = self._buffers
+        while True:
+            taken = [buffers.take(source, float("inf")) for source in buffers.ranges]
+            if ready := [raw_record(one) for records in taken for one in records]:
+                return ready
+            if not buffers.unread:
+                return None
+            await buffers.fetch(buffers.unread)
+
+
+@asynccontextmanager
+async def open_raw(
+    settings: Settings, ranges: Mapping[TopicPartition, Range], *, bytes_max: int
+) -> AsyncIterator[RawStream]:
+    """The deliveries in these ranges, with about `bytes_max` in memory."""
+    async with _assigned(settings, ranges, bytes_max) as client:
+        yield RawStream(_Buffers(client, ranges, bytes_max))
+
+
+def _fetch_bytes(ranges: Mapping[TopicPartition, Range], bytes_max: int) -> int:
+    """How much a fetch of one partition brings; what it brings takes several times as much in memory."""
+    return max(16_384, min(1_048_576, bytes_max // (8 * max(1, len(ranges)))))
