@@ -47,7 +47,8 @@ capabilities:
 {{- if and (index . 1) $secrets.signing }}signing {{ end }}{{ if $secrets.tokens }}tokens {{ end }}{{ if $secrets.kafka }}kafka{{ end -}}
 {{- end -}}
 
-{{- /* Configuration and secrets of a part. ($, the ConfigMap's name, whether it may know what signs deliveries) */ -}}
+{{- /* Configuration and secrets of a part. ($, the ConfigMap's name, whether it may know what signs deliveries, and where
+it writes more than memory has room for: how much) */ -}}
 {{- define "dropstream.volumes" -}}
 {{- $root := index . 0 -}}
 - name: configuration
@@ -55,8 +56,12 @@ capabilities:
     name: {{ index . 1 }}
 - name: tmp
   emptyDir:
+    {{- if gt (len .) 3 }}
+    sizeLimit: {{ index . 3 }}
+    {{- else }}
     medium: Memory
     sizeLimit: 64Mi
+    {{- end }}
 {{- range $kind := include "dropstream.secretKinds" (list $root (index . 2)) | splitList " " | compact }}
 - name: {{ $kind }}
   secret:
