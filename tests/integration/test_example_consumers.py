@@ -6,6 +6,7 @@ Both are held to the same lines.
 import asyncio
 import os
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from schemas.delivery import Delivery, kept_headers
 from schemas.kafka import producer_arguments, transactional_producer_arguments
 from schemas.records import RawRecord
 from schemas.settings import Settings
+from tests.chaos.wire import Wire
 from tests.conftest import KafkaUnderTest, SettingsFactory
 from tests.integration.consuming import Consumer, Program, consumer, java_program, python_program
 from tests.integration.processing import (
@@ -39,6 +41,7 @@ from tests.integration.processing import (
     put,
     signed,
 )
+from tests.ports import free_ports
 from tests.skipped import missing
 from tests.waiting import PATIENCE_S
 
@@ -46,6 +49,8 @@ pytestmark = pytest.mark.kafka
 
 _COUNT = 27
 _ORDER = b"dropea:dropea:77"
+# Java's own start is in it.
+_SLOW_S = 15.0
 # Madrid's clocks showed this hour twice; the delivery came in the first of them.
 _AUTUMN = datetime(2025, 10, 26, 0, 30, 2, tzinfo=UTC)
 
@@ -215,12 +220,32 @@ async def test_a_consumer_that_cannot_begin_says_why(
         (("--prefix", prefix, "--from", "yesterday"), 2, "is none of: beginning, a time such as"),
         (("--kafka", "127.0.0.1:1"), 1, "cannot reach Kafka at 127.0.0.1:1"),
     ]
-    for arguments, code, sentence in cases:
+
+    async def fails(arguments: Sequence[str], code: int, sentence: str) -> None:
         async with consumer(program, kafka.bootstrap_servers, *arguments) as running:
             assert await running.ended() == code, arguments
             assert sentence in running.errors[-1], arguments
             assert running.lines == []
             assert "Traceback" not in "\n".join(running.errors)
+
+    # At once, for a client of Java looks for a cluster for a minute.
+    await asyncio.gather(*(fails(*case) for case in cases))
+
+
+async def test_a_slow_cluster_is_waited_for(program: Program, kafka: KafkaUnderTest, settings: SettingsFactory) -> None:
+    """A consumer whose first question to Kafka is answered after more than ten seconds shows what there is."""
+    mine = await prepared(settings())
+    await write(mine, key=_ORDER, value=examples()["orders"][0].value)
+    arguments = ("--prefix", mine.kafka.topic_prefix, "--group", f"{mine.kafka.topic_prefix}slow")
+    async with Wire(free_ports(1), int(kafka.bootstrap_servers.rpartition(":")[2])) as wire:
+        wire.cut()
+        async with consumer(program, f"127.0.0.1:{wire.port}", *arguments) as running:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(_SLOW_S):
+                    await running.process.wait()
+            wire.mend()
+            await running.prints(lambda lines: len(orders_of(lines)) == 1)
+            assert await running.stop() == program.stopped_code
 
 
 async def test_members_of_a_group_share_the_work(

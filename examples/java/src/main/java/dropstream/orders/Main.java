@@ -34,7 +34,6 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  */
 public final class Main {
     private static final Duration POLL = Duration.ofMillis(500);
-    private static final Duration CONNECT = Duration.ofSeconds(10);
     private static final String USAGE = "usage: java -jar orders.jar [--kafka HOST:PORT] [--prefix PREFIX]"
             + " [--group GROUP] [--from beginning|TIME|P:OFFSET]";
 
@@ -65,18 +64,18 @@ public final class Main {
         String topic = options.get("--prefix") + "orders";
         String gaps = options.get("--prefix") + "gaps";
         Orders orders = new Orders();
-        // Java ends the program when this returns: so it waits until the last batch is finished and committed.
         CountDownLatch ended = new CountDownLatch(1);
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-            stopping = true;
-            try {
-                ended.await();
-            } catch (InterruptedException error) {
-                Thread.currentThread().interrupt();
-            }
-        }));
         try (Consumer<byte[], byte[]> consumer = new KafkaConsumer<>(settings(options))) {
             check(consumer, options.get("--kafka"), topic, gaps, start);
+            // Java ends the program when this returns: so it waits until the last batch is finished and committed.
+            Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+                stopping = true;
+                try {
+                    ended.await();
+                } catch (InterruptedException error) {
+                    Thread.currentThread().interrupt();
+                }
+            }));
             consumer.subscribe(List.of(topic, gaps), new Placement(consumer, gaps, start));
             while (!stopping) {
                 take(consumer, consumer.poll(POLL), orders, topic);
@@ -109,7 +108,7 @@ public final class Main {
     private static void check(Consumer<byte[], byte[]> consumer, String kafka, String topic, String gaps, Start start) {
         Map<String, ? extends List<?>> known;
         try {
-            known = consumer.listTopics(CONNECT);
+            known = consumer.listTopics();
         } catch (TimeoutException error) {
             throw new IllegalStateException("cannot reach Kafka at " + kafka);
         }
