@@ -199,8 +199,9 @@ def server_properties(node: NodePlan, cluster: ClusterPlan, logs: Path) -> str:
         "replica.fetch.max.bytes": _RECORD_BYTES_MAX,
         # Compaction's memory is taken at start; state topics here are small.
         "log.cleaner.dedupe.buffer.size": 33_554_432,
-        # A killed node is let in again only when its old session is over: in seconds, rather than the default 9.
-        "broker.session.timeout.ms": 3_000,
+        # A killed node is let in again only when its old session is over, and until then nobody leads in its place.
+        # Alone it has no place to give away: the default, for on a busy machine a heartbeat comes seconds late.
+        "broker.session.timeout.ms": 3_000 if several else 9_000,
         "broker.heartbeat.interval.ms": 500,
     }
     for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):

@@ -144,6 +144,24 @@ async def test_records_survive_kill_and_freeze(cluster: ClusterFactory) -> None:
     assert await _read(servers, "kept", 2) == [b"before", b"after"]
 
 
+# Longer than three nodes wait before another leads.
+_LATE_S = 5.0
+
+
+async def test_a_node_that_stood_still_for_seconds_still_leads(cluster: ClusterFactory) -> None:
+    """A node alone whose heartbeats come five seconds late, as on a busy machine, is not fenced."""
+    broker = await cluster()
+    node = broker.nodes[0]
+    node.freeze()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(_LATE_S):
+            await asyncio.Event().wait()
+    node.thaw()
+    for number in range(20):
+        await _make_topic(broker.bootstrap_servers, f"topic-{number}")
+    assert "Fencing broker" not in node.log.read_text()
+
+
 async def test_three_nodes_survive_the_kill_of_one(cluster: ClusterFactory) -> None:
     """Records acknowledged by all in-sync replicas stay, and new ones are taken, after kill -9 of one node in three."""
     broker = await cluster(nodes=3)
