@@ -110,7 +110,7 @@ async def _forgotten(settings: Settings, seen: Look, found: Found) -> list[str]:
         return []
     raw = full_name("raw", settings)
     committed, unknown = await committed_by_partition(settings, "deliver", [TopicPartition(raw, one) for one in beyond])
-    nothing = [one.partition for one, offset in committed.items() if offset is None]
+    nothing = [one.partition for one, offset in committed.items() if not offset]
     return [
         *unknown.values(),
         *(
