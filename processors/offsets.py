@@ -31,6 +31,9 @@ async def committed_offsets(
 
     None asks about every partition in which the group has committed anything.
     """
+    if client.get_random_node() is None:
+        # aiokafka takes it for a fault of ours, and ends with an AssertionError.
+        raise CoordinatorNotAvailableError("the cluster names no node that serves, as one does whose nodes are fenced")
     coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
     asked = None if sources is None else [(source.topic, [source.partition]) for source in sources]
     answer = await client.send(coordinator, OffsetFetchRequest(group, asked))

@@ -2,6 +2,7 @@
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     CoordinatorNotAvailableError,
     GroupLoadInProgressError,
@@ -22,6 +23,9 @@ class Coordinator:
 
     def __init__(self, topics: Topics, error: int) -> None:
         self.answer = OffsetFetchResponse_v3(0, topics, error)
+
+    def get_random_node(self) -> int:
+        return 1
 
     async def coordinator_lookup(self, _kind: int, _group: str) -> int:
         return 1
@@ -64,3 +68,11 @@ async def test_of_every_partition_each_error_is_an_error() -> None:
     for topics, error in ((told, 16), ([("raw", [(6, 99, "", 0), (7, -1, "", 14)])], 0)):
         with pytest.raises(KafkaError):
             await committed_offsets(Coordinator(topics, error), "group", None)
+
+
+async def test_a_cluster_that_names_no_node_is_asked_again() -> None:
+    """Where no node serves, as when the only one is fenced, the offset is not to be had for now."""
+    client = AIOKafkaClient()
+    with pytest.raises(CoordinatorNotAvailableError) as told:
+        await committed_offset(client, "group", SOURCE)
+    assert told.value.retriable

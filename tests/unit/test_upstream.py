@@ -39,6 +39,9 @@ class Cluster:
     async def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {one: self.begins[one.partition] for one in partitions}
 
+    def get_random_node(self) -> int:
+        return 1
+
     async def coordinator_lookup(self, _kind: int, _group: str) -> int:
         return 1
 
