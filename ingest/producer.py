@@ -36,7 +36,7 @@ async def open_producer(arguments: Mapping[str, Any], *, topic: str, within_s: f
 
 async def close_producer(producer: AIOKafkaProducer, *, flush_s: float) -> None:
     """Writes what it still has for up to `flush_s` seconds, then fails the rest and closes, within 2 seconds."""
-    with cancellation_kept():
+    with cancellation_kept(asyncio.current_task()):
         try:
             async with asyncio.timeout(flush_s):
                 await producer.stop()

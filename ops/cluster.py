@@ -60,7 +60,7 @@ async def _started(
         finally:
             # What aiokafka began at the last moment must have run before it is cancelled, or `stop` itself is.
             await asyncio.sleep(0)
-            with cancellation_kept():
+            with cancellation_kept(asyncio.current_task()):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await stop()
 

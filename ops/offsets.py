@@ -198,5 +198,5 @@ async def open_client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
             await client.bootstrap()
             yield client
         finally:
-            with cancellation_kept():
+            with cancellation_kept(asyncio.current_task()):
                 await client.close()

@@ -209,6 +209,6 @@ def _pass_over_unasked(loop: asyncio.AbstractEventLoop, context: dict[str, Any])
 
 async def _within(stopping: Awaitable[None]) -> None:
     """A client that does not stop in time, or stumbles over what ended it, is left behind: the cluster outlives it."""
-    with cancellation_kept(), contextlib.suppress(KafkaError, TimeoutError):
+    with cancellation_kept(asyncio.current_task()), contextlib.suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await stopping

@@ -1,5 +1,6 @@
 """What `replay-state` keeps: the plans of replays and redrives, and how far each is."""
 
+import asyncio
 import difflib
 import secrets
 from collections.abc import Mapping
@@ -78,7 +79,7 @@ async def read_store(settings: Settings) -> Store:
 async def keep_plan(settings: Settings, plan: Plan) -> None:
     """Writes the plan; it is on all in-sync replicas on return."""
     checked_client_arguments(settings.kafka)
-    with cancellation_kept(), failures_told(settings.kafka):
+    with cancellation_kept(asyncio.current_task()), failures_told(settings.kafka):
         async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
             topic = full_name("replay-state", settings)
             await producer.send_and_wait(topic, write(plan), key=plan.id.encode(), partition=_PLANS_PARTITION)

@@ -3,6 +3,7 @@
 Put together from parts that each stand alone: broker, topics, services, tour. What it starts ends with it.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -73,7 +74,7 @@ async def _make_topics(broker: Broker, settings: Settings) -> None:
             raise DropstreamError(f"{error}\n{broker.source} says to use this broker.") from error
         return
     # It has no request that makes a topic; it makes one when its name is first asked for.
-    with cancellation_kept():
+    with cancellation_kept(asyncio.current_task()):
         async with AIOKafkaProducer(**client_arguments(settings.kafka)) as producer:
             for topic in plan(settings):
                 await producer.partitions_for(topic.name)

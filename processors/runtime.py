@@ -203,6 +203,6 @@ def _be_asked(future: "asyncio.Future[Batches]") -> None:
 
 async def _within(seconds: float, what: Awaitable[object]) -> None:
     """Awaits `what`, at most so long; a cluster that is away must not keep us."""
-    with cancellation_kept(), contextlib.suppress(TimeoutError, KafkaError):
+    with cancellation_kept(asyncio.current_task()), contextlib.suppress(TimeoutError, KafkaError):
         async with asyncio.timeout(seconds):
             await what

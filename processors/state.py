@@ -107,7 +107,7 @@ async def catch_up(kept: Kept[StateT], changelog: TopicPartition, settings: Sett
             for record in batches.get(changelog, ()):
                 _take(kept, record, corrupt)
     finally:
-        with cancellation_kept():
+        with cancellation_kept(asyncio.current_task()):
             async with asyncio.timeout(timeout_s):
                 await consumer.stop()
     for fault in corrupt.values():

@@ -1,5 +1,6 @@
 """Keeps how the last audit ended, and where the last clean one did, in the topic `audit-state`."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -38,7 +39,7 @@ async def keep(settings: Settings, verdict: Verdict, checkpoint: Checkpoint, *, 
     if verdict.clean or (accept and not verdict.unknown):
         records.append((CHECKPOINT_KEY, write(checkpoint)))
     checked_client_arguments(settings.kafka)
-    with cancellation_kept(), failures_told(settings.kafka):
+    with cancellation_kept(asyncio.current_task()), failures_told(settings.kafka):
         async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
             for key, value in records:
                 await producer.send_and_wait(full_name("audit-state", settings), value, key=key, partition=PARTITION)
