@@ -10,7 +10,7 @@ import typer
 from ops import screen
 from ops.audit.checkpoint import keep
 from ops.audit.logs import Limits
-from ops.audit.run import MEMORY_BYTES_MAX, Asked, Watch, audit_within
+from ops.audit.run import MEMORY_BYTES_MAX, Asked, AuditProgress, audit_within
 from ops.audit.state import read_state
 from ops.audit.verdict import ADVICE, FindingKind, Verdict
 from ops.context import ConfigFile, load_settings
@@ -65,7 +65,7 @@ def audit_topics(
     raise typer.Exit(0 if verdict.clean else 1)
 
 
-async def _audit(settings: Settings, asked: Asked, watch: Watch, *, since_last: bool, accept: bool) -> Verdict:
+async def _audit(settings: Settings, asked: Asked, watch: AuditProgress, *, since_last: bool, accept: bool) -> Verdict:
     """The verdict; that of an audit of everything is kept."""
     if since_last and (checkpoint := (await read_state(settings)).checkpoint) is not None:
         asked = replace(asked, limits=Limits(checkpoint))
@@ -76,9 +76,9 @@ async def _audit(settings: Settings, asked: Asked, watch: Watch, *, since_last: 
 
 
 @contextmanager
-def _progress() -> Iterator[Watch]:
+def _progress() -> Iterator[AuditProgress]:
     with progress_shown("audit", 0, 0) as bar:
-        yield Watch(bar.set_total, bar.advance)
+        yield AuditProgress(bar.set_total, bar.advance)
 
 
 def show(verdict: Verdict) -> None:

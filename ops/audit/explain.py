@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ops.audit.judge import Expected, Judge, Judgement, Lane
-from ops.audit.verdict import Finding, FindingKind
+from ops.audit.verdict import AuditFinding, FindingKind
 from schemas.records import RawRecord, read_position
 
 _NAMES_MAX = 4
@@ -70,7 +70,7 @@ class Awaited:
         self.bytes_count = 2_000 + len(self.raw.value or b"") + records
 
 
-def explain(awaited: Awaited) -> list[Finding]:
+def explain(awaited: Awaited) -> list[AuditFinding]:
     """What is wrong with the records of a delivery that came, and with those that did not."""
     case = _Case(str(awaited.raw.position), list(awaited.left), list(awaited.extra))
     case.there = awaited.came
@@ -88,7 +88,7 @@ def explain(awaited: Awaited) -> list[Finding]:
     return case.findings
 
 
-def explain_other(awaited: Awaited) -> list[Finding]:
+def explain_other(awaited: Awaited) -> list[AuditFinding]:
     """The same of a delivery that other rules judged: only what no rules would do."""
     case = _Case(str(awaited.raw.position), [], list(awaited.extra))
     seen: Counter[tuple[str, str]] = Counter()
@@ -104,7 +104,7 @@ def explain_other(awaited: Awaited) -> list[Finding]:
 
 def explain_again(
     judge: Judge, raw: RawRecord | None, place: str, actuals: Sequence[Actual], *, is_remade: bool, is_retry: bool
-) -> list[Finding]:
+) -> list[AuditFinding]:
     """What is wrong with records of a delivery all of whose records had come; `raw` None where there is no delivery.
 
     `is_remade` where a replay or a redrive made events of it: then it may have told the gap tracker later than others.
@@ -138,7 +138,7 @@ class _Case:
     left: list[Expected]
     extra: list[Actual]
     there: list[Expected] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
 
     @property
     def is_partly_there(self) -> bool:
@@ -146,7 +146,7 @@ class _Case:
         return any(one.lane[0] != "sequence" for one in self.there)
 
     def say(self, kind: FindingKind, actual: Actual | None, detail: str) -> None:
-        self.findings.append(Finding(kind, self.raw, actual.place if actual else "", detail))
+        self.findings.append(AuditFinding(kind, self.raw, actual.place if actual else "", detail))
 
     def pair_doubled(self) -> None:
         """A record that is there already, once more."""

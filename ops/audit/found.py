@@ -4,20 +4,20 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ops.audit.judge import Lane
-from ops.audit.ledger import FINDINGS_MAX, Ledger
-from ops.audit.verdict import Finding, FindingKind
+from ops.audit.ledger import FINDINGS_MAX, PartitionLedger
+from ops.audit.verdict import AuditFinding, FindingKind
 from schemas.replays import Plan
 
 
 @dataclass(slots=True)
-class Found:
+class PartFound:
     """The counts of `ops.audit.verdict.Verdict`; `left_out` are deliveries by redrive of which no event came."""
 
     deliveries: int = 0
     outputs: Counter[str] = field(default_factory=Counter)
     replays: Counter[str] = field(default_factory=Counter)
     found: Counter[FindingKind] = field(default_factory=Counter)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     beyond_proof: Counter[str] = field(default_factory=Counter)
     other_rules: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, list[str]] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Found:
     # The first record of each lane whose delivery lies behind the range, or that a plan wrote which is not at its end.
     first_unjudged: dict[Lane, int] = field(default_factory=dict)
 
-    def say(self, finding: Finding) -> None:
+    def say(self, finding: AuditFinding) -> None:
         """Counts a finding, and keeps it if it is one of the first."""
         self.found[finding.kind] += 1
         if len(self.findings) < FINDINGS_MAX:
@@ -41,7 +41,7 @@ class Found:
         """The record at `offset` of the lane is for the next audit to judge."""
         self.first_unjudged[lane] = min(self.first_unjudged.get(lane, offset), offset)
 
-    def take(self, ledger: Ledger, plan: Plan | None) -> None:
+    def take(self, ledger: PartitionLedger, plan: Plan | None) -> None:
         """Takes in what a finished ledger says."""
         self.found.update(ledger.found)
         self.findings += ledger.findings
@@ -54,7 +54,7 @@ class Found:
             places = [f"{ledger.raw_topic}/{ledger.partition}/{offset}" for offset in ledger.left_out]
             self.left_out.setdefault(plan.id, []).extend(places)
 
-    def add(self, other: "Found") -> None:
+    def add(self, other: "PartFound") -> None:
         """Takes in what another part found."""
         self.deliveries += other.deliveries
         self.forgotten += other.forgotten

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from aiokafka import TopicPartition
 
-from ops.audit.found import Found
+from ops.audit.found import PartFound
 from ops.audit.gap_logs import GapLook
 from ops.audit.gaps import GapsOfPartition
 from ops.audit.lines import Part
@@ -21,7 +21,7 @@ _RECORD_BYTES = 1_500
 _BYTES_MAX = 8_000_000
 
 
-async def audit_gaps(part: Part, found: Found) -> None:
+async def audit_gaps(part: Part, found: PartFound) -> None:
     """Adds to `found` what is wrong with `gaps`, of the part's partitions of `sequence`.
 
     Raises:
@@ -55,7 +55,7 @@ async def audit_gaps(part: Part, found: Found) -> None:
         found.gaps_unjudged += unjudged
 
 
-async def _note_gaps(part: Part, look: GapLook, judged: Mapping[int, GapsOfPartition], found: Found) -> None:
+async def _note_gaps(part: Part, look: GapLook, judged: Mapping[int, GapsOfPartition], found: PartFound) -> None:
     """Gives each record of `gaps` to the partition of `sequence` that its endpoint has."""
     sources = len(look.observations)
     counts = {len(look.gaps), *(rules.partitions.get("gaps", 0) for rules in part.look.rules.values())} - {0}

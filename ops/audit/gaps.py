@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from ops.audit.verdict import Finding, FindingKind
+from ops.audit.verdict import AuditFinding, FindingKind
 from processors.receipts import arrival_of
 from processors.sequence import GapRules, advance, observe
 from processors.sequence_state import SequenceState
@@ -36,7 +36,7 @@ class GapsOfEndpoint:
     rules: GapRules
     since: datetime | None = None
     unjudged: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     _written: deque[tuple[str, Gap, bytes]] = field(default_factory=deque)
     _recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=_NEAR))
     _state: SequenceState | None = None
@@ -121,7 +121,7 @@ class GapsOfEndpoint:
         return True
 
     def _say(self, kind: FindingKind, raw: str, record: str, detail: str) -> None:
-        self.findings.append(Finding(kind, raw, record, detail))
+        self.findings.append(AuditFinding(kind, raw, record, detail))
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ class GapsOfPartition:
 
     rules: GapRules
     since: datetime | None
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     _endpoints: dict[str, GapsOfEndpoint] = field(default_factory=dict)
 
     def note(self, record: RawRecord, *, is_in_place: bool) -> None:
@@ -138,11 +138,11 @@ class GapsOfPartition:
         gap = read_gap(record.value)
         place = str(record.position)
         if gap is None:
-            self.findings.append(Finding(FindingKind.UNEXPLAINED, "", place, "it is no record of a gap"))
+            self.findings.append(AuditFinding(FindingKind.UNEXPLAINED, "", place, "it is no record of a gap"))
             return
         if record.key != gap.endpoint.encode() or not is_in_place:
             told = f"the gap {_named(gap)} belongs to the key and the partition of its endpoint"
-            self.findings.append(Finding(FindingKind.MISPLACED, gap.raw, place, told))
+            self.findings.append(AuditFinding(FindingKind.MISPLACED, gap.raw, place, told))
         self._of(gap.endpoint).note(record, gap)
 
     def observe(self, record: RawRecord) -> None:

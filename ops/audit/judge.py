@@ -69,19 +69,19 @@ class Judge:
 
     def as_first(self, raw: RawRecord) -> tuple[Expected, ...]:
         """What it leads to where nothing like it came before."""
-        return self._as(raw, _Answer(Kind.FIRST))
+        return self._as(raw, _FixedSightings(Kind.FIRST))
 
     def as_other_body(self, raw: RawRecord) -> tuple[Expected, ...]:
         """What it leads to where its key came before with another body."""
-        return self._as(raw, _Answer(Kind.BODY_DIFFERS))
+        return self._as(raw, _FixedSightings(Kind.BODY_DIFFERS))
 
     def as_retry(self, raw: RawRecord, first_offset: int) -> tuple[Expected, ...]:
         """What it leads to where the delivery at `first_offset` was the same."""
-        return self._as(raw, _Answer(Kind.RETRY, first_offset))
+        return self._as(raw, _FixedSightings(Kind.RETRY, first_offset))
 
     def is_retry_of(self, raw: RawRecord, first: RawRecord) -> bool:
         """Whether the one is believed, and the same as the other, received within the window."""
-        one, other = _Answer(Kind.FIRST), _Answer(Kind.FIRST)
+        one, other = _FixedSightings(Kind.FIRST), _FixedSightings(Kind.FIRST)
         deliver(raw, self.rules, one)
         deliver(first, self.rules, other)
         return (
@@ -99,7 +99,7 @@ def _expected(record: Record, count: int) -> Expected:
 
 
 @dataclass(slots=True)
-class _Answer:
+class _FixedSightings:
     """A memory that says the same of every delivery, and notes what it was asked about."""
 
     kind: Kind

@@ -14,7 +14,7 @@ from ops.audit.bits import Bits
 from ops.audit.explain import Actual, Awaited, are, explain, explain_again, explain_other, first_named
 from ops.audit.judge import Expected, Judge, Lane
 from ops.audit.lane import LaneQueue
-from ops.audit.verdict import Finding, FindingKind
+from ops.audit.verdict import AuditFinding, FindingKind
 from processors.replay import endpoint_of
 from schemas.records import Fetched, Position, RawRecord
 
@@ -27,7 +27,7 @@ STRAYS_MAX = 10_000
 
 
 @dataclass(slots=True)
-class Ledger:
+class PartitionLedger:
     """One partition of `raw`: `expect` its deliveries in order, `take` the records that name it, then `finish`.
 
     `first` is where the range begins; `knows_all_before` whether nothing was ever in `raw` before it. `begins_at_ms`
@@ -54,7 +54,7 @@ class Ledger:
     beyond_proof: Counter[str] = field(default_factory=Counter)
     other_rules: Counter[str] = field(default_factory=Counter)
     found: Counter[FindingKind] = field(default_factory=Counter)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     # Notes of retries whose first try lies before the range, or was forgotten: the retry's offset, and the first's.
     noted_only: list[tuple[int, int]] = field(default_factory=list)
     # Deliveries of which nothing came, but perhaps a note of a retry that is deleted.
@@ -154,7 +154,7 @@ class Ledger:
         """How much memory the deliveries take that are not complete, about."""
         return self._awaited_bytes
 
-    def excuse_retries(self, group: "Ledger") -> None:
+    def excuse_retries(self, group: "PartitionLedger") -> None:
         """Awaits nothing more of what the group may have noted as retries of what came before `first`.
 
         A replay in place writes nothing of a retry, and nobody can say any more what it was a retry of.
@@ -182,7 +182,7 @@ class Ledger:
             raw = raw_of.get(offset)
             if offset not in read:
                 told = "it is one of too many records that nobody awaited; it was not looked at"
-                self.add([Finding(FindingKind.UNEXPLAINED, place, one.place, told) for one in actuals])
+                self.add([AuditFinding(FindingKind.UNEXPLAINED, place, one.place, told) for one in actuals])
                 continue
             if raw is None and offset < deleted_before:
                 self.beyond_proof["raw"] += len(actuals)
@@ -207,7 +207,7 @@ class Ledger:
                 return [one for one in actuals if one is not actual]
         return actuals
 
-    def add(self, findings: Sequence[Finding]) -> None:
+    def add(self, findings: Sequence[AuditFinding]) -> None:
         """Counts the findings, and keeps the first of them."""
         for finding in findings:
             self.found[finding.kind] += 1

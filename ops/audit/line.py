@@ -12,7 +12,7 @@ from typing import Protocol
 from aiokafka import TopicPartition
 
 from ops.audit.judge import Expected, Judge, Judgement
-from ops.audit.ledger import Ledger
+from ops.audit.ledger import PartitionLedger
 from ops.audit.stream import RawStream
 from processors.deliver import deliver
 from processors.replay import EVENT_TOPICS, Replaying, Task, replay_step
@@ -21,7 +21,7 @@ from schemas.rejections import read_rejected
 from schemas.replays import Plan
 
 
-class Source(Protocol):
+class DeliverySource(Protocol):
     """Gives the deliveries that a line judges, in order within a partition of `raw`."""
 
     def until(self, offsets: Mapping[int, int]) -> AsyncIterator[Sequence[RawRecord]]:
@@ -70,11 +70,11 @@ class RejectedSource:
 
 
 @dataclass(slots=True, eq=False)
-class Line:
+class AuditLine:
     """`ends` are the offsets of `raw` by partition before which the line has written all."""
 
-    source: Source
-    ledgers: Mapping[int, Ledger]
+    source: DeliverySource
+    ledgers: Mapping[int, PartitionLedger]
     ends: Mapping[int, int]
     on_deliveries: Callable[[int], None]
     plan: Plan | None = None

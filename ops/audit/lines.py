@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 from ops.audit.eras import Era, Eras, eras_of
 from ops.audit.gap_logs import GapLook
 from ops.audit.judge import Judge
-from ops.audit.ledger import Ledger
-from ops.audit.line import Line, RawSource, RejectedSource, ReplayJudge, begun_at_ms
+from ops.audit.ledger import PartitionLedger
+from ops.audit.line import AuditLine, RawSource, RejectedSource, ReplayJudge, begun_at_ms
 from ops.audit.logs import Look
 from ops.audit.sightings import DiskSightings, SightingsFile
 from ops.audit.stream import OutputStream, open_outputs, open_raw
@@ -67,7 +67,7 @@ class Part:
 
 
 @dataclass(slots=True)
-class Lines:
+class AuditLines:
     """Opens the lines of a part; each has a memory of its own."""
 
     part: Part
@@ -76,7 +76,7 @@ class Lines:
     _numbers: "count[int]" = field(default_factory=count)
 
     @asynccontextmanager
-    async def main(self) -> AsyncIterator[Line]:
+    async def main(self) -> AsyncIterator[AuditLine]:
         """The way of the group."""
         part = self.part
         rules = deliver_rules(part.settings.endpoints, part.settings, discover())
@@ -93,10 +93,10 @@ class Lines:
         sources = {TopicPartition(part.raw_topic, partition): one for partition, one in part.ranges.items()}
         async with open_raw(part.settings, sources, bytes_max=self._bytes(_RAW_SHARE)) as stream:
             ends = {partition: one.end for partition, one in part.ranges.items()}
-            yield Line(RawSource(stream, part.raw_topic), ledgers, ends, self.on_deliveries)
+            yield AuditLine(RawSource(stream, part.raw_topic), ledgers, ends, self.on_deliveries)
 
     @asynccontextmanager
-    async def of_plan(self, plan: Plan, progress: Mapping[int, Progress]) -> AsyncIterator[Line]:
+    async def of_plan(self, plan: Plan, progress: Mapping[int, Progress]) -> AsyncIterator[AuditLine]:
         """The way of a replay or a redrive, as far as it has come."""
         rules = deliver_rules(self.part.settings.endpoints, self.part.settings, discover())
         rules = replace(rules, replay=plan.id)
@@ -124,7 +124,7 @@ class Lines:
     @asynccontextmanager
     async def _replay(
         self, plan: Plan, progress: Mapping[int, Progress], rules: Rules, eras: Eras
-    ) -> AsyncIterator[Line]:
+    ) -> AsyncIterator[AuditLine]:
         part = self.part
         firsts = part.look.raw_first
         ranges = {
@@ -144,12 +144,12 @@ class Lines:
         sources = {TopicPartition(part.raw_topic, partition): one for partition, one in ranges.items()}
         async with open_raw(part.settings, sources, bytes_max=_BYTES_MIN) as stream:
             ends = {partition: one.end for partition, one in ranges.items()}
-            yield Line(RawSource(stream, part.raw_topic), ledgers, ends, self.on_deliveries, plan)
+            yield AuditLine(RawSource(stream, part.raw_topic), ledgers, ends, self.on_deliveries, plan)
 
     @asynccontextmanager
     async def _redrive(
         self, plan: Plan, progress: Mapping[int, Progress], rules: Rules, eras: Eras
-    ) -> AsyncIterator[Line]:
+    ) -> AsyncIterator[AuditLine]:
         part = self.part
         task = Task(plan, rules, Known())
         ledgers = {}
@@ -165,16 +165,16 @@ class Lines:
         }
         async with open_raw(part.settings, sources, bytes_max=_BYTES_MIN) as stream:
             source = RejectedSource(stream, task, frozenset(part.partitions))
-            yield Line(source, ledgers, part.look.raw_end, self.on_deliveries, plan)
+            yield AuditLine(source, ledgers, part.look.raw_end, self.on_deliveries, plan)
 
-    def _ledger(self, judge: Judge, partition: int, first: int, plan: Plan | None = None) -> Ledger:
+    def _ledger(self, judge: Judge, partition: int, first: int, plan: Plan | None = None) -> PartitionLedger:
         suffix = plan.choice.into if plan is not None and plan.choice.into else ""
         begins_at_ms = {
             (topic.removesuffix(f".{suffix}"), lane): at
             for (topic, lane), at in self.part.look.begins_at_ms.items()
             if (topic.endswith(f".{suffix}") if suffix else "." not in topic)
         }
-        return Ledger(
+        return PartitionLedger(
             judge=judge,
             raw_topic=self.part.raw_topic,
             partition=partition,

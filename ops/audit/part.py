@@ -7,27 +7,27 @@ import gc
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from ops.audit.found import Found
+from ops.audit.found import PartFound
 from ops.audit.gap_sweep import audit_gaps
-from ops.audit.lines import Lines, Part
+from ops.audit.lines import AuditLines, Part
 from ops.audit.sightings import SightingsFile
 from ops.audit.sweep import Sweep
 
 _COLLECT_AFTER = (50_000, 20, 100)
 
 
-async def audit_part(part: Part, on_deliveries: Callable[[int], None]) -> Found:
+async def audit_part(part: Part, on_deliveries: Callable[[int], None]) -> PartFound:
     """What the part finds; `on_deliveries` is told how many deliveries more are judged.
 
     Raises:
         DropstreamError: the cluster or a topic cannot be read.
     """
-    found = Found()
+    found = PartFound()
     seen = SightingsFile()
     thresholds = gc.get_threshold()
     # Nearly all that is made goes by itself; looking for circles among it was a tenth of the time.
     gc.set_threshold(*_COLLECT_AFTER)
-    lines = Lines(part, seen, on_deliveries)
+    lines = AuditLines(part, seen, on_deliveries)
     copies = {topic.partition(".")[2] for topic, _ in part.look.lanes} - {""}
     try:
         async with AsyncExitStack() as stack:

@@ -8,13 +8,13 @@ from aiokafka import TopicPartition
 from ops.audit.checkpoint import checkpoint_of
 from ops.audit.committed import committed_by_partition
 from ops.audit.eras import eras_of
-from ops.audit.found import Found
+from ops.audit.found import PartFound
 from ops.audit.gap_logs import look_at_gaps
 from ops.audit.line import begun_at_ms
 from ops.audit.lines import Part
 from ops.audit.logs import Limits, Look, look
 from ops.audit.part import audit_part
-from ops.audit.verdict import Finding, FindingKind, Verdict
+from ops.audit.verdict import AuditFinding, FindingKind, Verdict
 from ops.audit.workers import audit_in_processes
 from ops.ranges import read_ranges
 from ops.reading import Start, full_name
@@ -34,7 +34,7 @@ def _nobody(_count: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class AuditProgress:
     """Who is told how far it is: how many offsets there are to judge, then how many more deliveries are judged."""
 
     on_total: Callable[[int], None] = _nobody
@@ -56,7 +56,7 @@ async def audit(
     end_ms: int | None = None,
     *,
     workers: int = 1,
-    watch: Watch = Watch(),
+    watch: AuditProgress = AuditProgress(),
     memory_bytes_max: int = MEMORY_BYTES_MAX,
 ) -> Verdict:
     """The verdict on the deliveries from `start` on, up to those received at `end_ms` (milliseconds since 1970).
@@ -70,7 +70,7 @@ async def audit(
     return (await audit_within(settings, asked, watch))[0]
 
 
-async def audit_within(settings: Settings, asked: Asked, watch: Watch) -> tuple[Verdict, Checkpoint]:
+async def audit_within(settings: Settings, asked: Asked, watch: AuditProgress) -> tuple[Verdict, Checkpoint]:
     """The verdict on what was asked about, and where the next audit goes on."""
     limits = asked.limits
     store = await read_store(settings)
@@ -93,13 +93,13 @@ async def audit_within(settings: Settings, asked: Asked, watch: Watch) -> tuple[
     return verdict, checkpoint_of(seen, found.first_unjudged)
 
 
-async def _found(parts: Sequence[Part], watch: Watch) -> Found:
+async def _found(parts: Sequence[Part], watch: AuditProgress) -> PartFound:
     if len(parts) == 1:
         return await audit_part(parts[0], watch.on_deliveries)
     return await audit_in_processes(parts, watch.on_deliveries)
 
 
-async def _forgotten(settings: Settings, seen: Look, found: Found) -> list[str]:
+async def _forgotten(settings: Settings, seen: Look, found: PartFound) -> list[str]:
     """A sentence for each partition where records came of deliveries, and the group has committed nothing.
 
     Asked once more at the end: a group may have committed for the first time between the look at its offsets and that
@@ -123,7 +123,7 @@ async def _forgotten(settings: Settings, seen: Look, found: Found) -> list[str]:
 
 
 def _verdict(
-    seen: Look, found: Found, plans: Sequence[Plan], unknown: Sequence[str], remarks: Sequence[str]
+    seen: Look, found: PartFound, plans: Sequence[Plan], unknown: Sequence[str], remarks: Sequence[str]
 ) -> Verdict:
     return Verdict(
         deliveries=found.deliveries,
@@ -204,7 +204,7 @@ def _is_asked_about(plan: Plan, limits: Limits) -> bool:
     return limits.start == "beginning" or (since is not None and begun_at_ms(plan) >= timestamp_ms(since))
 
 
-def _of_plans(plans: Sequence[Plan], store: Store, found: Found, seen: Look) -> Iterator[Finding]:
+def _of_plans(plans: Sequence[Plan], store: Store, found: PartFound, seen: Look) -> Iterator[AuditFinding]:
     """What the progress of replays and redrives, committed with their events, says against the count of these."""
     for plan in plans:
         began_ms = begun_at_ms(plan)
@@ -214,7 +214,7 @@ def _of_plans(plans: Sequence[Plan], store: Store, found: Found, seen: Look) -> 
             continue
         if events < counted and (left := found.left_out.get(plan.id)):
             for place in left:
-                yield Finding(FindingKind.LOST, place, "", f"its events of {plan.id} are missing")
+                yield AuditFinding(FindingKind.LOST, place, "", f"its events of {plan.id} are missing")
         elif not found.found:
             kind = FindingKind.LOST if events < counted else FindingKind.DOUBLED
-            yield Finding(kind, plan.id, "", f"{events} events are there, {counted} were written")
+            yield AuditFinding(kind, plan.id, "", f"{events} events are there, {counted} were written")

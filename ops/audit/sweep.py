@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from aiokafka import ConsumerRecord, TopicPartition
 
 from ops.audit.bits import Bits
-from ops.audit.found import Found
+from ops.audit.found import PartFound
 from ops.audit.judge import Lane
-from ops.audit.ledger import Ledger, actual_of
-from ops.audit.line import Line
+from ops.audit.ledger import PartitionLedger, actual_of
+from ops.audit.line import AuditLine
 from ops.audit.lines import Part
 from ops.audit.origin import Place, Reader, reader_of
 from ops.audit.stream import OutputStream
-from ops.audit.verdict import Finding, FindingKind
+from ops.audit.verdict import AuditFinding, FindingKind
 from ops.ranges import read_ranges
 from ops.reading import full_name
 from schemas.records import Position, RawRecord
@@ -31,7 +31,7 @@ _EVENT_HEADERS = 4
 _UNMARKED = frozenset({"rejected", "duplicates", "sequence"})
 
 # A record with its line, its ledger, the offset in `raw` that it names, and where it lies.
-_Placed = tuple[Line, Ledger, int, Lane, ConsumerRecord]
+_Placed = tuple[AuditLine, PartitionLedger, int, Lane, ConsumerRecord]
 
 
 @dataclass(slots=True)
@@ -39,9 +39,9 @@ class Sweep:
     """One way through some topics: the records of the line `main`, and those with the mark of another line."""
 
     part: Part
-    found: Found
-    main: Line
-    marked: Mapping[str, Line]
+    found: PartFound
+    main: AuditLine
+    marked: Mapping[str, AuditLine]
     suffix: str = ""
     # Records of deliveries that the audit before has judged whole, and deliveries that were made anew since.
     _again: list[tuple[Place, Lane, str]] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Sweep:
         is_marked = topic not in _UNMARKED and not self.suffix
         for record in records:
             place = reader(record.value or b"", record.headers)
-            line: Line | None = self.main
+            line: AuditLine | None = self.main
             if is_marked and len(record.headers) > _EVENT_HEADERS and (mark := _mark(record)):
                 line = self._marked_line(mark, place, lane, record)
             if line is None:
@@ -121,15 +121,15 @@ class Sweep:
             if lane[0] != "sequence" or not (self.part.is_moving or place[1] in self._remade[place[0]]):
                 raw = str(Position(self.part.raw_topic, *place))
                 told = "it came after an audit had judged its delivery whole"
-                self.found.say(Finding(FindingKind.DOUBLED, raw, here, told))
+                self.found.say(AuditFinding(FindingKind.DOUBLED, raw, here, told))
 
-    def _lines(self) -> tuple[Line, ...]:
+    def _lines(self) -> tuple[AuditLine, ...]:
         return self.main, *self.marked.values()
 
-    def _ledgers(self) -> list[Ledger]:
+    def _ledgers(self) -> list[PartitionLedger]:
         return [ledger for line in self._lines() for ledger in line.ledgers.values()]
 
-    async def _conclude_one(self, partition: int, ledger: Ledger) -> None:
+    async def _conclude_one(self, partition: int, ledger: PartitionLedger) -> None:
         notes = ledger.noted_only[:_LOOKUPS_MAX]
         wanted = {*ledger.stray_offsets, *(offset for pair in notes for offset in pair)}
         raw_of = await self._raw_of(partition, wanted)
@@ -140,7 +140,7 @@ class Sweep:
             elif not ledger.judge.is_retry_of(retry, original):
                 place = str(Position(self.part.raw_topic, partition, offset))
                 told = f"it is noted as a retry of offset {first}, which is another delivery"
-                ledger.add([Finding(FindingKind.FALSELY_DROPPED, place, "", told)])
+                ledger.add([AuditFinding(FindingKind.FALSELY_DROPPED, place, "", told)])
         self.found.unjudged += len(ledger.noted_only) - len(notes)
         ledger.finish(raw_of, deleted_before=self.part.look.raw_first[partition])
 
@@ -155,7 +155,7 @@ class Sweep:
                 found.update((one.position.offset, one) for one in records if one.position.offset in offsets)
         return found
 
-    def _marked_line(self, mark: str, place: Place | None, lane: Lane, record: ConsumerRecord) -> Line | None:
+    def _marked_line(self, mark: str, place: Place | None, lane: Lane, record: ConsumerRecord) -> AuditLine | None:
         """The line that wrote the record; None where it is not judged here."""
         mine = place is not None and place[0] in self.main.ledgers
         if mark in self.part.look.unsettled:
@@ -164,7 +164,7 @@ class Sweep:
             self.found.replays[mark] += 1
             if mark not in self.part.look.replays:
                 told = f"it is marked {mark[:60]}, and no replay has this id"
-                self.found.say(Finding(FindingKind.UNEXPLAINED, "", actual_of(lane, record).place, told))
+                self.found.say(AuditFinding(FindingKind.UNEXPLAINED, "", actual_of(lane, record).place, told))
             elif place is not None:
                 self._remake(place)
         return self.marked.get(mark)
@@ -187,18 +187,18 @@ class Sweep:
             told = (
                 "it names no delivery" if place is None else f"it names partition {place[0]} of raw, which is not there"
             )
-            self.found.say(Finding(FindingKind.UNEXPLAINED, "", actual_of(lane, record).place, told))
+            self.found.say(AuditFinding(FindingKind.UNEXPLAINED, "", actual_of(lane, record).place, told))
 
-    def _take_outside(self, line: Line, place: Place, lane: Lane, record: ConsumerRecord) -> None:
+    def _take_outside(self, line: AuditLine, place: Place, lane: Lane, record: ConsumerRecord) -> None:
         """A record of a delivery outside the range: of one that cannot be, or that nobody asked about."""
         partition, offset = place
         here = actual_of(lane, record).place
         if offset >= self.part.look.raw_end[partition]:
             told = f"it names offset {offset} of partition {partition} of raw, where nothing was yet"
-            self.found.say(Finding(FindingKind.UNEXPLAINED, "", here, told))
+            self.found.say(AuditFinding(FindingKind.UNEXPLAINED, "", here, told))
         elif line.plan is not None and offset >= line.ends[partition]:
             told = f"{line.plan.id} has not come to offset {offset} of partition {partition} of raw"
-            self.found.say(Finding(FindingKind.UNEXPLAINED, "", here, told))
+            self.found.say(AuditFinding(FindingKind.UNEXPLAINED, "", here, told))
         elif line.plan is None and offset >= line.ends[partition]:
             self.found.note_unjudged(lane, record.offset)
             if offset >= self.part.look.reached.get(partition, 0):
@@ -207,9 +207,9 @@ class Sweep:
             self._again.append((place, lane, here))
 
 
-def _demands(placed: Sequence[_Placed]) -> dict[Line, dict[int, int]]:
+def _demands(placed: Sequence[_Placed]) -> dict[AuditLine, dict[int, int]]:
     """Up to which offsets the deliveries must be judged, by line and partition of `raw`."""
-    demands: dict[Line, dict[int, int]] = {}
+    demands: dict[AuditLine, dict[int, int]] = {}
     for line, ledger, offset, _, _ in placed:
         wanted = demands.setdefault(line, {})
         if wanted.get(ledger.partition, 0) <= offset:

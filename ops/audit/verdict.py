@@ -31,7 +31,7 @@ ADVICE: Mapping[FindingKind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditFinding:
     """One exception. `raw` is the delivery's place (`topic/partition/offset`), empty where none is known.
 
     `record` is the place of the record that is wrong, empty where it is missing; `detail` is a sentence without bodies.
@@ -78,7 +78,7 @@ class Verdict:
 
     deliveries: int
     outputs: Mapping[str, int]
-    findings: Sequence[Finding] = ()
+    findings: Sequence[AuditFinding] = ()
     found: Mapping[FindingKind, int] = field(default_factory=dict)
     waiting: Sequence[Pending] = ()
     replays: Mapping[str, int] = field(default_factory=dict)
@@ -108,6 +108,6 @@ class Verdict:
         """How many deliveries the group has not reached yet."""
         return sum(one.count for one in self.waiting)
 
-    def of(self, kind: FindingKind) -> Sequence[Finding]:
+    def of(self, kind: FindingKind) -> Sequence[AuditFinding]:
         """The findings of one kind, the first ones where there are many."""
         return [one for one in self.findings if one.kind is kind]

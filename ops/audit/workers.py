@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ops.audit.found import Found
+from ops.audit.found import PartFound
 from ops.audit.lines import Part
 from ops.audit.part import audit_part
 from ops.event_loop import run
@@ -32,13 +32,13 @@ class _Failed:
     sentence: str
 
 
-async def audit_in_processes(parts: Sequence[Part], on_deliveries: Callable[[int], None]) -> Found:
+async def audit_in_processes(parts: Sequence[Part], on_deliveries: Callable[[int], None]) -> PartFound:
     """What all parts found, each in a process of its own.
 
     Raises:
         DropstreamError: a part failed, or its process ended early.
     """
-    found = Found()
+    found = PartFound()
     try:
         async with asyncio.TaskGroup() as together:
             tasks = [together.create_task(_audit_elsewhere(part, on_deliveries)) for part in parts]
@@ -49,7 +49,7 @@ async def audit_in_processes(parts: Sequence[Part], on_deliveries: Callable[[int
     return found
 
 
-async def _audit_elsewhere(part: Part, on_deliveries: Callable[[int], None]) -> Found:
+async def _audit_elsewhere(part: Part, on_deliveries: Callable[[int], None]) -> PartFound:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -68,7 +68,7 @@ async def _audit_elsewhere(part: Part, on_deliveries: Callable[[int], None]) -> 
                 await asyncio.wait_for(process.wait(), _END_WITHIN_S)
 
 
-async def _serve(process: asyncio.subprocess.Process, part: Part, on_deliveries: Callable[[int], None]) -> Found:
+async def _serve(process: asyncio.subprocess.Process, part: Part, on_deliveries: Callable[[int], None]) -> PartFound:
     if process.stdin is None or process.stdout is None:
         raise DropstreamError("a process of the audit has no pipes")
     # One that has died already is told below, by its exit.
@@ -86,7 +86,7 @@ async def _serve(process: asyncio.subprocess.Process, part: Part, on_deliveries:
             ) from None
         if isinstance(said, _Failed):
             raise DropstreamError(said.sentence)
-        if isinstance(said, Found):
+        if isinstance(said, PartFound):
             return said
         on_deliveries(said)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ops.audit.eras import Eras
 from ops.audit.judge import Judge
-from ops.audit.ledger import Ledger
+from ops.audit.ledger import PartitionLedger
 from ops.audit.origin import reader_of
 from ops.audit.sightings import DiskSightings, SightingsFile
 from processors.deliver import Rules
@@ -37,7 +37,7 @@ def audited_in_memory(
     begins_at_ms: Mapping[Lane, float] | None = None,
     reading: Reading = AT_ONCE,
     first: int = 0,
-) -> Ledger:
+) -> PartitionLedger:
     """The ledger of partition 0, finished; what lies in `raw` before `first` is deleted."""
     seen = SightingsFile()
     process = settings.process
@@ -50,7 +50,7 @@ def audited_in_memory(
     )
     today = rules_version(settings, settings.endpoints, discover())
     raw_topic = settings.kafka.topic_prefix + "raw"
-    ledger = Ledger(
+    ledger = PartitionLedger(
         judge=Judge(rules, memory, Eras(today), history.partitions),
         raw_topic=raw_topic,
         partition=0,
@@ -67,7 +67,7 @@ def audited_in_memory(
     return ledger
 
 
-def _match(history: History, ledger: Ledger, raw_topic: str, reading: Reading) -> None:
+def _match(history: History, ledger: PartitionLedger, raw_topic: str, reading: Reading) -> None:
     readers = {topic: reader_of(topic, raw_topic) for topic in history.partitions}
     deliveries = iter(history.raw[0][ledger.first :])
     for some in slices_of(history, reading):

@@ -8,7 +8,7 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 from uuid_utils import uuid7
 
-from ops.audit.ledger import Ledger
+from ops.audit.ledger import PartitionLedger
 from processors.groups import deliver_rules, new_memory
 from processors.provider import discover
 from schemas.configuration import Context, read_configuration
@@ -57,11 +57,11 @@ def clean_history(stages: Stages, per_transaction: int, lag_ms: int = 5) -> Hist
     return history_of(records, RULES, memory, PARTITIONS, per_transaction=per_transaction, lag_ms=lag_ms)
 
 
-def audited(history: History, reading: Reading) -> Ledger:
+def audited(history: History, reading: Reading) -> PartitionLedger:
     return audited_in_memory(history, SETTINGS, RULES, reading=reading)
 
 
-def found(ledger: Ledger) -> set[tuple[str, str]]:
+def found(ledger: PartitionLedger) -> set[tuple[str, str]]:
     return {(one.kind, one.raw) for one in ledger.findings}
 
 
