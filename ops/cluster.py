@@ -15,7 +15,8 @@ from schemas.errors import ConfigurationError, DropstreamError
 from schemas.kafka import client_arguments, reader_arguments
 from schemas.settings import KafkaSettings, Settings
 
-CONNECT_TIMEOUT_S = 5.0
+# A cluster that is not there says so at once; one on a busy machine takes seconds.
+CONNECT_TIMEOUT_S = 15.0
 REQUEST_TIMEOUT_MS = 15_000
 CLOSE_TIMEOUT_S = 3.0
 
@@ -25,7 +26,7 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A started admin client.
 
     Raises:
-        DropstreamError: when the cluster cannot be reached within a few seconds, or a request of the body fails.
+        DropstreamError: when the cluster cannot be reached in time, or a request of the body fails.
     """
     arguments = checked_client_arguments(settings.kafka)
     client = AIOKafkaAdminClient(**arguments, request_timeout_ms=REQUEST_TIMEOUT_MS)
@@ -38,7 +39,7 @@ async def consumer(settings: Settings, **more: Any) -> AsyncIterator[AIOKafkaCon
     """A started consumer of committed records that belongs to no group, unless the arguments in `more` say otherwise.
 
     Raises:
-        DropstreamError: when the cluster cannot be reached within a few seconds, or a request of the body fails.
+        DropstreamError: when the cluster cannot be reached in time, or a request of the body fails.
     """
     checked_client_arguments(settings.kafka)
     arguments = {**reader_arguments(settings), "request_timeout_ms": REQUEST_TIMEOUT_MS, **more}
