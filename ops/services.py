@@ -16,7 +16,8 @@ import aiohttp
 from ops.processes import KeptProcess, ended
 from schemas.errors import DropstreamError
 
-_READY_WITHIN_S = 60.0
+# One that has ended is told at once; one on a busy machine takes its time.
+_READY_WITHIN_S = 180.0
 _PROBE_TIMEOUT_S = 2.0
 _POLL_S = 0.1
 _STOP_WITHIN_S = 15.0
