@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from ingest.limits import Hold
+from ingest.budgets import Hold
 from schemas.delivery import PendingRecord
 from schemas.kafka import BATCH_BYTES
 

@@ -6,7 +6,7 @@ from aiohttp import HttpVersion11
 from aiohttp.web import BaseRequest, RequestKey, RequestPayloadError
 
 from ingest.answers import Outcome
-from ingest.limits import Hold
+from ingest.budgets import Hold
 
 # Under this key a request holds the deadline of its body while it is read, for who finds it too slow before.
 DEADLINE = RequestKey("body_deadline", asyncio.Timeout)

@@ -18,10 +18,10 @@ from aiohttp.http import HttpProcessingError, RawRequestMessage
 from ingest.answers import Answer, Outcome, response
 from ingest.body import DEADLINE
 from ingest.lean import Begins, LeanConnection
+from ingest.metrics import IngestMetrics
 from ingest.refusal import Refusal
 from ingest.watchdog import Closed, ConnectionLimits, Doing, Watchdog
 from ingest.whole_requests import RequestReader
-from schemas.metrics_ingest import IngestMetrics
 
 # aiohttp's own timer for idle connections counts nothing; the watchdog is earlier.
 _NEVER_S = 86_400.0

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import structlog
 
 from ingest.batches import Fate
-from ingest.limits import ByteBudget, Hold
+from ingest.budgets import ByteBudget, Hold
+from ingest.metrics import IngestMetrics
 from ingest.publisher import Publisher
 from ingest.spool import Spool
 from ingest.spool_file import Spooled
-from schemas.metrics_ingest import IngestMetrics
 
 _log = structlog.get_logger("ingest")
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from ingest.limits import TokenBucket
-from ingest.remote import read_address
+from ingest.budgets import TokenBucket
+from ingest.client_address import read_address
 from schemas.delivery import Origin
 from schemas.settings import EndpointSettings, Network
 

@@ -11,10 +11,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ingest.batches import Batch, Fate, OnFate, PartitionBatches
-from ingest.limits import Hold
+from ingest.budgets import Hold
+from ingest.metrics import IngestMetrics
 from ingest.supervisor import ProducerSupervisor
 from schemas.delivery import PendingRecord
-from schemas.metrics_ingest import IngestMetrics
 from schemas.partitions import partition_of
 from schemas.settings import IngestSettings
 

@@ -15,13 +15,13 @@ import structlog
 
 from ingest.answers import Outcome
 from ingest.batches import Fate
+from ingest.budgets import Hold
 from ingest.drain import Drain
-from ingest.limits import Hold
+from ingest.metrics import IngestMetrics, SpoolFigures
 from ingest.publisher import Publisher
 from ingest.spool import Spool
 from ingest.spool_folder import claim, left_behind
 from schemas.delivery import PendingRecord
-from schemas.metrics_ingest import IngestMetrics, SpoolFigures
 from schemas.settings import IngestSettings
 
 _log = structlog.get_logger("ingest")

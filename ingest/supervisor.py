@@ -11,9 +11,9 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from ingest.metrics import IngestMetrics
 from ingest.producer import close_producer, open_producer
 from schemas.kafka import producer_arguments
-from schemas.metrics_ingest import IngestMetrics
 from schemas.settings import Settings
 
 _CONNECT_S = 10.0

@@ -12,12 +12,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from ingest.metrics import IngestMetrics, SpoolFigures
 from ops.audit.gauges import AuditGauges
 from ops.reloading import ReloadMetrics
 from ops.workers import Plan, Workers
 from ops.workers_admin import merge_metrics
 from processors.metrics import ProcessMetrics
-from schemas.metrics_ingest import IngestMetrics, SpoolFigures
 
 _HEAD = """# Metrics
 

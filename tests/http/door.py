@@ -21,16 +21,16 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from ingest.answers import Outcome
+from ingest.budgets import ByteBudget, Hold
 from ingest.connections import ConnectionServer
 from ingest.endpoints import EndpointTable
-from ingest.failures import Failures
-from ingest.limits import ByteBudget, Hold
-from ingest.occurrences import Occurrences
+from ingest.failure_budget import Failures
+from ingest.metrics import IngestMetrics
 from ingest.receive import Receiver, Stamps
+from ingest.throttled_log import Occurrences
 from ingest.watchdog import connection_limits
 from schemas.configuration import Context, read_configuration
 from schemas.delivery import PendingRecord
-from schemas.metrics_ingest import IngestMetrics
 from tests.http.inputs import Input, make_input
 from tests.http.reference import Request, read_requests
 from tests.waiting import PATIENCE_S

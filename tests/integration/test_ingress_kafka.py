@@ -14,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from ingest.batches import Fate
-from ingest.limits import ByteBudget, Hold
+from ingest.budgets import ByteBudget, Hold
 from ops.admin import admin
 from schemas.delivery import PendingRecord
 from schemas.errors import DropstreamError

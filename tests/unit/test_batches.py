@@ -7,7 +7,7 @@ from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.structs import TopicPartition
 
 from ingest.batches import Batch, Builder, Fate, PartitionBatches
-from ingest.limits import ByteBudget, Hold
+from ingest.budgets import ByteBudget, Hold
 from schemas.delivery import PendingRecord
 from schemas.kafka import BATCH_BYTES
 from tests.waiting import until

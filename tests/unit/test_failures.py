@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from ingest.answer_metrics import AnswerFigures
 from ingest.answers import Outcome
-from ingest.failures import Failures
+from ingest.failure_budget import Failures
 from processors.provider import discover
-from schemas.metrics_answers import AnswerFigures
 from schemas.patience import Loss, Patience
 
 HOUR_S = 3_600

@@ -1,6 +1,6 @@
 """The bounds of the ingress: rate and bytes."""
 
-from ingest.limits import ByteBudget, Hold, TokenBucket
+from ingest.budgets import ByteBudget, Hold, TokenBucket
 
 
 class Clock:

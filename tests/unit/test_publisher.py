@@ -6,11 +6,11 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from ingest.batches import Fate
-from ingest.limits import ByteBudget, Hold
+from ingest.budgets import ByteBudget, Hold
+from ingest.metrics import IngestMetrics
 from ingest.publisher import Publisher
 from ingest.supervisor import ProducerSupervisor
 from schemas.delivery import PendingRecord
-from schemas.metrics_ingest import IngestMetrics
 from tests.conftest import SettingsFactory
 
 _RECORD = PendingRecord("acme", b"acme", b"{}", [], 1_774_747_800_000)

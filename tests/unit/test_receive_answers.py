@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest.answers import Answer, Outcome, response
-from ingest.occurrences import Occurrences
+from ingest.throttled_log import Occurrences
 
 _TABLE = {
     Outcome.STORED: (200, {}),

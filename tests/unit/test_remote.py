@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from ingest.remote import Remotes
+from ingest.client_address import Remotes
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
 from schemas.settings import IngestSettings

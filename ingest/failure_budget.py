@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ingest.answer_metrics import AnswerFigures
 from ingest.answers import Outcome
-from schemas.metrics_answers import AnswerFigures
 from schemas.patience import Patience
 
 _SUCCESSES = frozenset({Outcome.STORED, Outcome.SPOOLED})
