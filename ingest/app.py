@@ -13,17 +13,17 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from ingest.budgets import ByteBudget
-from ingest.connections import ConnectionServer
 from ingest.endpoints import EndpointTable
 from ingest.failure_budget import Failures
+from ingest.http.limits import connection_limits
+from ingest.http.open_files import allowed_limits
+from ingest.http.server import ConnectionServer
 from ingest.metrics import IngestMetrics
-from ingest.open_files import allowed_limits
 from ingest.publisher import Publisher
 from ingest.receive import Receiver, Stamps
 from ingest.storage import Storage
 from ingest.supervisor import ProducerSupervisor
 from ingest.throttled_log import Occurrences
-from ingest.watchdog import connection_limits
 from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.patience import Patience

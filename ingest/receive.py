@@ -15,14 +15,14 @@ from typing import Protocol
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from ingest.answers import Answer, Outcome, response
-from ingest.body import read_body
 from ingest.budgets import ByteBudget, Hold
 from ingest.client_address import Remotes
 from ingest.endpoints import Endpoint, EndpointTable
 from ingest.failure_budget import Failures
+from ingest.http.body import read_body
+from ingest.http.request_parser import WholeRequest
 from ingest.metrics import IngestMetrics
 from ingest.throttled_log import Occurrences
-from ingest.whole_requests import WholeRequest
 from schemas.delivery import PendingRecord, pending_record
 from schemas.settings import IngestSettings
 from schemas.trace import TRACEPARENT, begun_traceparent, read_traceparent

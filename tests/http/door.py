@@ -22,13 +22,13 @@ from prometheus_client import CollectorRegistry
 
 from ingest.answers import Outcome
 from ingest.budgets import ByteBudget, Hold
-from ingest.connections import ConnectionServer
 from ingest.endpoints import EndpointTable
 from ingest.failure_budget import Failures
+from ingest.http.limits import connection_limits
+from ingest.http.server import ConnectionServer
 from ingest.metrics import IngestMetrics
 from ingest.receive import Receiver, Stamps
 from ingest.throttled_log import Occurrences
-from ingest.watchdog import connection_limits
 from schemas.configuration import Context, read_configuration
 from schemas.delivery import PendingRecord
 from tests.http.inputs import Input, make_input

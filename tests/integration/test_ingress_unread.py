@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ingest.lean import LeanConnection
+from ingest.http.fast_connection import LeanConnection
 from ingest.receive import Stamps
 from tests.conftest import SettingsFactory
 from tests.integration.raw_http import post

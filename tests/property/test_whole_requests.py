@@ -6,7 +6,7 @@ import pytest
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser
 
-from ingest.whole_requests import RequestReader
+from ingest.http.request_parser import RequestReader
 from tests.http.inputs import make_input
 
 _INPUTS = 20_000

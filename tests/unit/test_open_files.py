@@ -6,15 +6,15 @@ import resource
 import subprocess
 import sys
 
-from ingest.open_files import allowed_limits
-from ingest.watchdog import connection_limits
+from ingest.http.limits import connection_limits
+from ingest.http.open_files import allowed_limits
 from schemas.settings import IngestSettings
 
 LIMITS = connection_limits(IngestSettings(connections_max=600))
 _PROGRAM = """
 import json, resource
-from ingest.open_files import allowed_limits
-from ingest.watchdog import connection_limits
+from ingest.http.open_files import allowed_limits
+from ingest.http.limits import connection_limits
 from schemas.settings import IngestSettings
 limits = allowed_limits(connection_limits(IngestSettings()))
 print(json.dumps([limits.connections_max, *resource.getrlimit(resource.RLIMIT_NOFILE)]))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.watchdog import Closed, ConnectionLimits, Doing, Watchdog, connection_limits
+from ingest.http.limits import Closed, ConnectionLimits, Doing, Watchdog, connection_limits
 from schemas.settings import IngestSettings
 
 LIMITS = ConnectionLimits(

@@ -13,11 +13,11 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.helpers import rfc822_formatted_time
 
 from ingest.answers import Answer, wire
-from ingest.watchdog import Closed
-from ingest.whole_requests import RequestReader, WholeRequest
+from ingest.http.limits import Closed
+from ingest.http.request_parser import RequestReader, WholeRequest
 
 if TYPE_CHECKING:
-    from ingest.connections import ConnectionServer
+    from ingest.http.server import ConnectionServer
 
 # Of what comes while a request is handled, or answers are not read, so much is read; the rest waits where it is.
 _HELD_BYTES_MAX = 65_536

@@ -8,7 +8,7 @@ import resource
 
 import structlog
 
-from ingest.watchdog import ConnectionLimits
+from ingest.http.limits import ConnectionLimits
 
 # Kafka, the admin port, the spool, logs, refusals.
 _OTHER_FILES = 256

@@ -1,9 +1,10 @@
 """The HTTP server under the receiver: aiohttp's low-level one, with strangers kept quiet and in bounds.
 
-A connection begins as a lean one (`ingest.lean`) and becomes a full one, here, with the first request that needs it.
+A connection begins as a lean one (`ingest.http.fast_connection`) and becomes a full one, here, with the first request
+that needs it.
 
 aiohttp logs a traceback for each malformed request and shows its bytes in the answer; here it is counted and answered
-with nothing. It waits for ever for who is slow; here `ingest.watchdog` says when that ends. No Application and no
+with nothing. It waits for ever for who is slow; here `ingest.http.limits` says when that ends. No Application and no
 router: they cost more than all the rest of a request.
 """
 
@@ -16,12 +17,12 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError, RawRequestMessage
 
 from ingest.answers import Answer, Outcome, response
-from ingest.body import DEADLINE
-from ingest.lean import Begins, LeanConnection
+from ingest.http.body import DEADLINE
+from ingest.http.fast_connection import Begins, LeanConnection
+from ingest.http.limits import Closed, ConnectionLimits, Doing, Watchdog
+from ingest.http.refusal import Refusal
+from ingest.http.request_parser import RequestReader
 from ingest.metrics import IngestMetrics
-from ingest.refusal import Refusal
-from ingest.watchdog import Closed, ConnectionLimits, Doing, Watchdog
-from ingest.whole_requests import RequestReader
 
 # aiohttp's own timer for idle connections counts nothing; the watchdog is earlier.
 _NEVER_S = 86_400.0
