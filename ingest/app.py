@@ -18,11 +18,11 @@ from ingest.failure_budget import Failures
 from ingest.http.limits import connection_limits
 from ingest.http.open_files import allowed_limits
 from ingest.http.server import ConnectionServer
+from ingest.kafka.publisher import Publisher
+from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
-from ingest.publisher import Publisher
 from ingest.receive import Receiver, Stamps
 from ingest.storage import Storage
-from ingest.supervisor import ProducerSupervisor
 from ingest.throttled_log import Occurrences
 from schemas.errors import DropstreamError
 from schemas.health import Health

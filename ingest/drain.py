@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import structlog
 
-from ingest.batches import Fate
 from ingest.budgets import ByteBudget, Hold
+from ingest.kafka.batches import Fate
+from ingest.kafka.publisher import Publisher
 from ingest.metrics import IngestMetrics
-from ingest.publisher import Publisher
 from ingest.spool import Spool
 from ingest.spool_file import Spooled
 

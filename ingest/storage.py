@@ -14,11 +14,11 @@ from pathlib import Path
 import structlog
 
 from ingest.answers import Outcome
-from ingest.batches import Fate
 from ingest.budgets import Hold
 from ingest.drain import Drain
+from ingest.kafka.batches import Fate
+from ingest.kafka.publisher import Publisher
 from ingest.metrics import IngestMetrics, SpoolFigures
-from ingest.publisher import Publisher
 from ingest.spool import Spool
 from ingest.spool_folder import claim, left_behind
 from schemas.delivery import PendingRecord

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingest.producer import close_producer, open_producer
+from ingest.kafka.producer import close_producer, open_producer
 from ops.cluster import admin, consumer
 from ops.offsets import open_client
 from ops.reading import full_name, open_reader

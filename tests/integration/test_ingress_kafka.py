@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from ingest.batches import Fate
 from ingest.budgets import ByteBudget, Hold
+from ingest.kafka.batches import Fate
 from ops.admin import admin
 from schemas.delivery import PendingRecord
 from schemas.errors import DropstreamError

@@ -6,8 +6,8 @@ from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.structs import TopicPartition
 
-from ingest.batches import Batch, Builder, Fate, PartitionBatches
 from ingest.budgets import ByteBudget, Hold
+from ingest.kafka.batches import Batch, Builder, Fate, PartitionBatches
 from schemas.delivery import PendingRecord
 from schemas.kafka import BATCH_BYTES
 from tests.waiting import until

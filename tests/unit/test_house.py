@@ -101,7 +101,7 @@ def test_readme_names_every_file_on_the_way_of_a_webhook() -> None:
     on_the_way = [
         "ingest/app.py",
         "ingest/receive.py",
-        "ingest/publisher.py",
+        "ingest/kafka/publisher.py",
         "schemas/delivery.py",
         "processors/runtime.py",
         "processors/assignment.py",

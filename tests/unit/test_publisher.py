@@ -5,11 +5,11 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
-from ingest.batches import Fate
 from ingest.budgets import ByteBudget, Hold
+from ingest.kafka.batches import Fate
+from ingest.kafka.publisher import Publisher
+from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
-from ingest.publisher import Publisher
-from ingest.supervisor import ProducerSupervisor
 from schemas.delivery import PendingRecord
 from tests.conftest import SettingsFactory
 

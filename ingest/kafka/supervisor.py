@@ -11,8 +11,8 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from ingest.kafka.producer import close_producer, open_producer
 from ingest.metrics import IngestMetrics
-from ingest.producer import close_producer, open_producer
 from schemas.kafka import producer_arguments
 from schemas.settings import Settings
 

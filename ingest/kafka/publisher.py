@@ -10,10 +10,10 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from ingest.batches import Batch, Fate, OnFate, PartitionBatches
 from ingest.budgets import Hold
+from ingest.kafka.batches import Batch, Fate, OnFate, PartitionBatches
+from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
-from ingest.supervisor import ProducerSupervisor
 from schemas.delivery import PendingRecord
 from schemas.partitions import partition_of
 from schemas.settings import IngestSettings
