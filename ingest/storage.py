@@ -15,12 +15,12 @@ import structlog
 
 from ingest.answers import Outcome
 from ingest.budgets import Hold
-from ingest.drain import Drain
 from ingest.kafka.batches import Fate
 from ingest.kafka.publisher import Publisher
 from ingest.metrics import IngestMetrics, SpoolFigures
-from ingest.spool import Spool
-from ingest.spool_folder import claim, left_behind
+from ingest.spool.drain import Drain
+from ingest.spool.folder import claim, left_behind
+from ingest.spool.queue import Spool
 from schemas.delivery import PendingRecord
 from schemas.settings import IngestSettings
 

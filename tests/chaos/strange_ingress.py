@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ingest.spool import Spool
-from ingest.spool_file import SpoolFile
+from ingest.spool.file import SpoolFile
+from ingest.spool.queue import Spool
 from ops import ingest_command
 from ops.cli import main
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from ingest.spool_file import SpoolFile
+from ingest.spool.file import SpoolFile
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.raw_http import post
 from tests.integration.serving import (
@@ -30,7 +30,7 @@ NOWHERE = "127.0.0.1:1"
 @pytest.fixture(autouse=True)
 def _patient_with_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that others use too may take seconds for a write; none of these tests is about that."""
-    monkeypatch.setattr("ingest.spool._WRITE_TIMEOUT_S", UNHURRIED_MS / 1_000)
+    monkeypatch.setattr("ingest.spool.queue._WRITE_TIMEOUT_S", UNHURRIED_MS / 1_000)
 
 
 async def deliver(running: Serving, *bodies: bytes, endpoint: str = "acme") -> list[int]:
@@ -268,7 +268,7 @@ async def test_a_long_queue_leaves_room_for_live_deliveries(
     settings: SettingsFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a queue of many steps is brought to Kafka, another endpoint's deliveries overtake it."""
-    monkeypatch.setattr("ingest.drain._STEP_RECORDS", 20)
+    monkeypatch.setattr("ingest.spool.drain._STEP_RECORDS", 20)
     spool = tmp_path / "spool"
     away = serving_settings(settings, bootstrap_servers=NOWHERE, spool=spool)
     async with serving(away, connected=False) as running:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from ingest.spool import Spool
-from ingest.spool_file import SpoolFile
+from ingest.spool.file import SpoolFile
+from ingest.spool.queue import Spool
 from schemas.delivery import PendingRecord
 from tests.unit.test_spool_file import ROOM, pending
 from tests.waiting import UNHURRIED_MS
@@ -40,7 +40,7 @@ async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
 async def test_many_that_wait_share_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five hundred at once cost a handful of waits for the disk, and are read back in their order."""
     # A disk that others use too may take seconds for a write.
-    monkeypatch.setattr("ingest.spool._WRITE_TIMEOUT_S", UNHURRIED_MS / 1_000)
+    monkeypatch.setattr("ingest.spool.queue._WRITE_TIMEOUT_S", UNHURRIED_MS / 1_000)
     file = CountingFile(tmp_path / "spool-0.sqlite", bytes_max=ROOM)
     spool = Spool(file)
     assert all(await asyncio.gather(*(put(spool, pending(number)) for number in range(500))))

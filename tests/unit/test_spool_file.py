@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.spool_file import Content, SpoolFile, SpoolTooNewError
-from ingest.spool_folder import claim
+from ingest.spool.file import Content, SpoolFile, SpoolTooNewError
+from ingest.spool.folder import claim
 from schemas.delivery import PendingRecord
 
 ROOM = 1_048_576

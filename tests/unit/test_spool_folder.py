@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.spool_file import SpoolFile, SpoolInUseError
-from ingest.spool_folder import LeftBehind, claim, left_behind
+from ingest.spool.file import SpoolFile, SpoolInUseError
+from ingest.spool.folder import LeftBehind, claim, left_behind
 from tests.unit.test_spool_file import ROOM, everything, pending
 
 

@@ -13,8 +13,8 @@ from ingest.budgets import ByteBudget, Hold
 from ingest.kafka.batches import Fate
 from ingest.kafka.publisher import Publisher
 from ingest.metrics import IngestMetrics
-from ingest.spool import Spool
-from ingest.spool_file import Spooled
+from ingest.spool.queue import Spool
+from ingest.spool.file import Spooled
 
 _log = structlog.get_logger("ingest")
 

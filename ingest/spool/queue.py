@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import structlog
 
-from ingest.spool_file import Spooled, SpoolFile
+from ingest.spool.file import Spooled, SpoolFile
 from schemas.delivery import PendingRecord
 
 _log = structlog.get_logger("ingest")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from ingest.spool_file import SpoolFile, SpoolInUseError, SpoolTooNewError
+from ingest.spool.file import SpoolFile, SpoolInUseError, SpoolTooNewError
 
 _log = structlog.get_logger("ingest")
 
