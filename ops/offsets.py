@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from ops.cluster import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, failures_told
 from ops.reading import parse_time, partitions_of
-from processors.offsets import committed_offsets
+from processors.runtime.offsets import committed_offsets
 from schemas.cancellation import cancellation_kept
 from schemas.delivery import timestamp_ms
 from schemas.errors import DropstreamError, UsageError

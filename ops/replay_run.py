@@ -21,13 +21,13 @@ from ops.cluster import CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_MS, checked_client_argu
 from ops.reading import full_name
 from ops.replay_known import Ground, ground_of, open_state
 from ops.replay_store import Store, read_store
-from processors.assignment import Batches
 from processors.deliver import Rules
 from processors.metrics import ProcessMetrics
-from processors.partition import Partition
 from processors.replay import Replaying, Task, redrive_step, replay_step
-from processors.state import Kept
-from processors.work import Work
+from processors.runtime.assignment import Batches
+from processors.runtime.partition import Partition
+from processors.runtime.state import Kept
+from processors.runtime.work import Work
 from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError
 from schemas.kafka import reader_arguments, transactional_producer_arguments

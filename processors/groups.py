@@ -9,11 +9,11 @@ from processors.deliver import Rules, deliver
 from processors.metrics import ProcessMetrics
 from processors.provider import Provider
 from processors.rules_version import gap_rules_version, rules_version
-from processors.runtime import Group
+from processors.runtime.group import Group
+from processors.runtime.upstream import Upstream
+from processors.runtime.work import Work
 from processors.sequence import GapRules
 from processors.tracking import Tracking, observe, tick
-from processors.upstream import Upstream
-from processors.work import Work
 from schemas.records import RawRecord, Record
 from schemas.rules_notes import RulesVersion
 from schemas.settings import EndpointSettings, Settings

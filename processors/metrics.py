@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from processors.runtime.state import State
 from processors.sequence_state import SequenceState
-from processors.state import State
 from schemas.gaps import GapState
 from schemas.records import Record
 from schemas.rejections import Reason

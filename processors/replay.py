@@ -11,7 +11,7 @@ import orjson
 
 from processors.dedupe import Seen, SightingsOfRun
 from processors.deliver import Rules, deliver, recall
-from processors.state import Change
+from processors.runtime.state import Change
 from schemas.records import Position, RawRecord, Record
 from schemas.rejections import read_rejected
 from schemas.replays import Plan, Progress, progress_key, write

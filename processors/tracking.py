@@ -12,15 +12,15 @@ import structlog
 
 from processors import sequence
 from processors.receipts import arrival_of
+from processors.runtime.state import Change
 from processors.sequence import GapRules
 from processors.sequence_state import SequenceState, Step, entries, read_entry, restore
-from processors.state import Change
 from schemas.errors import DropstreamError
 from schemas.gaps import gap_record
 from schemas.observations import read_observation
 from schemas.records import RawRecord, Record
 
-# Time alone passes no receipt still on its way: what lies in `raw` is read first (`processors.upstream`), and this long
+# Time alone passes no receipt still on its way: what lies in `raw` is read first (`processors.runtime.upstream`), and this long
 # one may take from the ingress to there. Ahead of it, a hole would be reported that the receipt fills in time, and a
 # replay, which knows receipts only, would differ. So it is where the receipt waits in an ingress's spool for longer.
 TRAIL = timedelta(seconds=5)

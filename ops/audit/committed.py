@@ -1,6 +1,6 @@
 """What a group has committed, by partition: known, or a sentence that says what is not known and what to wait for.
 
-An error of the coordinator is never taken for "nothing committed": see `processors.offsets`.
+An error of the coordinator is never taken for "nothing committed": see `processors.runtime.offsets`.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from ops.audit.verdict import Pending
 from ops.offsets import members, open_client
-from processors.offsets import committed_offsets
+from processors.runtime.offsets import committed_offsets
 from schemas.errors import DropstreamError
 from schemas.replays import Range
 from schemas.settings import Settings

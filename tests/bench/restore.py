@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from ops.topics import apply
 from processors.dedupe import Seen
-from processors.state import Kept, catch_up
+from processors.runtime.state import Kept, catch_up
 from schemas.configuration import Context, read_configuration
 from schemas.kafka import producer_arguments
 from schemas.settings import Settings

@@ -13,9 +13,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-import processors.partition
+import processors.runtime.partition
 from ops.cli import main
-from processors.outbox import Outbox
+from processors.runtime.outbox import Outbox
 
 Method = Callable[..., Awaitable[Any]]
 

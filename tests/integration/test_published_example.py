@@ -21,8 +21,8 @@ from prometheus_client import CollectorRegistry
 from ops.reading import read_topic
 from processors.dedupe import Seen
 from processors.metrics import ProcessMetrics
-from processors.runtime import Group
-from processors.work import Work
+from processors.runtime.group import Group
+from processors.runtime.work import Work
 from schemas.kafka import group_consumer_arguments, producer_arguments, transactional_producer_arguments
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from ops.reading import read_topic
 from processors.dedupe import Seen
 from processors.metrics import ProcessMetrics
-from processors.runtime import Group
-from processors.work import Work
+from processors.runtime.group import Group
+from processors.runtime.work import Work
 from schemas.kafka import producer_arguments
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
@@ -85,7 +85,7 @@ async def test_what_comes_while_a_group_pauses_is_one_transaction(
 ) -> None:
     """Between two rounds the client fetches once; what came after that fetch waits for no second interval."""
     # As long as a fetch takes on any machine; where something lies there it is not waited for.
-    monkeypatch.setattr("processors.runtime._MORE_WAIT_MS", 10_000)
+    monkeypatch.setattr("processors.runtime.group._MORE_WAIT_MS", 10_000)
     made = None
     # On a slow machine the records come later than in one pause, and the next try pauses for longer.
     for interval_ms in (1_500, 2_500, 5_000):

@@ -25,9 +25,9 @@ from processors.dedupe import Seen
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
 from processors.provider import discover
-from processors.runtime import Group
+from processors.runtime.group import Group
+from processors.runtime.state import StateT
 from processors.sequence import GapRules
-from processors.state import StateT
 from processors.tracking import TRAIL, Tracking, observe, tick
 from schemas.delivery import Delivery, rfc3339
 from schemas.kafka import producer_arguments

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from processors.dedupe import Kind, Seen
-from processors.state import Change
+from processors.runtime.state import Change
 
 WINDOW_S = 100
 # More buckets than it takes until the first of them may be forgotten.

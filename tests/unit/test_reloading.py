@@ -7,10 +7,10 @@ from aiokafka import ConsumerRecord
 from prometheus_client import CollectorRegistry
 
 from ops.reloading import Source, give_current, give_started, restart_needed
-from processors.batch import Batch
 from processors.dedupe import Seen
 from processors.metrics import ProcessMetrics
-from processors.work import Work
+from processors.runtime.batch import Batch
+from processors.runtime.work import Work
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
 from schemas.records import RawRecord, Record

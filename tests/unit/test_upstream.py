@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import NotCoordinatorForGroupError
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
-from processors.upstream import Upstream
+from processors.runtime.upstream import Upstream
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONE, OTHER = TopicPartition("raw", 0), TopicPartition("raw", 1)

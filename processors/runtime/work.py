@@ -8,8 +8,8 @@ from typing import Generic
 from aiokafka import TopicPartition
 
 from processors.metrics import ProcessMetrics
-from processors.state import StateT
-from processors.upstream import Upstream
+from processors.runtime.state import StateT
+from processors.runtime.upstream import Upstream
 from schemas.records import RawRecord, Record
 from schemas.rules_notes import RulesVersion
 from schemas.settings import Settings

@@ -11,8 +11,8 @@ from typing import Generic
 
 from aiokafka import ConsumerRecord
 
-from processors.state import StateT
-from processors.work import Work
+from processors.runtime.state import StateT
+from processors.runtime.work import Work
 from schemas.records import Record, raw_record
 
 # The step is computation; after this time the heartbeat and the admin port get their turn.

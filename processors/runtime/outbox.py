@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import RecordMetadata
 
-from processors.state import Change
+from processors.runtime.state import Change
 from schemas.partitions import partition_of
 from schemas.records import Record
 

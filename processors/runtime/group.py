@@ -17,9 +17,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from processors.assignment import Assignment, Batches
-from processors.state import StateT
-from processors.work import Work
+from processors.runtime.assignment import Assignment, Batches
+from processors.runtime.state import StateT
+from processors.runtime.work import Work
 from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError
 from schemas.health import Health

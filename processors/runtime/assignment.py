@@ -15,9 +15,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from processors.partition import Partition, open_partition
-from processors.state import Kept, StateT
-from processors.work import Work
+from processors.runtime.partition import Partition, open_partition
+from processors.runtime.state import Kept, StateT
+from processors.runtime.work import Work
 from schemas.errors import DropstreamError
 
 _log = structlog.get_logger()

@@ -18,11 +18,11 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
-from processors.batch import Batch, Due
-from processors.offsets import committed_offset, first_offset
-from processors.outbox import Outbox
-from processors.state import Kept, StateT, catch_up, input_position, noted_rules
-from processors.work import Work
+from processors.runtime.batch import Batch, Due
+from processors.runtime.offsets import committed_offset, first_offset
+from processors.runtime.outbox import Outbox
+from processors.runtime.state import Kept, StateT, catch_up, input_position, noted_rules
+from processors.runtime.work import Work
 from schemas.kafka import transactional_producer_arguments
 from schemas.records import Record
 from schemas.rules_notes import RulesVersion, rules_records

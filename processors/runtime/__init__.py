@@ -1,0 +1,1 @@
+"""The runtime of any consumer group: assignment, transactions, state with its changelog."""
