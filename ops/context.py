@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ops.cluster import checked_client_arguments
-from processors.provider import discover
+from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings

@@ -22,7 +22,7 @@ from ops.audit.state import AuditState, read_state
 from ops.cluster import admin
 from ops.endpoints import find_problems
 from ops.topics import Comparison, read_comparisons
-from processors.provider import discover
+from processors.deliver.provider import discover
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 

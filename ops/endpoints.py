@@ -8,7 +8,7 @@ from typing import Literal
 
 import orjson
 
-from processors.provider import Interpretation, Message, Provider
+from processors.deliver.provider import Interpretation, Message, Provider
 from schemas.settings import EndpointSettings, IngestSettings, Settings
 
 _EXPIRY_WARNING = timedelta(days=14)

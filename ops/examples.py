@@ -1,6 +1,6 @@
 """What the topics hold, by example: real records, made by the real steps from made-up deliveries.
 
-Every sample of every provider, and the deliveries in `ops/example_deliveries.json`, go through `processors.deliver` and
+Every sample of every provider, and the deliveries in `ops/example_deliveries.json`, go through `processors.deliver.step` and
 `processors.tracking` with fixed ids and times; so the same code gives the same examples on any machine and any day.
 """
 
@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
-from processors.dedupe import Seen
-from processors.deliver import Rules, deliver
-from processors.provider import Provider, Sample, discover
+from processors.deliver.dedupe import Seen
+from processors.deliver.provider import Provider, Sample, discover
+from processors.deliver.step import Rules, deliver
 from processors.sequence import GapRules
 from processors.tracking import Tracking, observe, tick
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers, timestamp_ms

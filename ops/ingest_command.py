@@ -14,7 +14,7 @@ from ops.reloading import Reading, Source, reloading
 from ops.service import Signals, run_service
 from ops.supervision import Parent, supervise
 from ops.worker import Tie, Worker, WorkerCount, WorkerPlace
-from processors.provider import discover
+from processors.deliver.provider import discover
 from schemas.settings import Settings
 
 # For what an orderly end does beside answering and flushing.

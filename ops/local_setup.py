@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 
 from ops.broker.install import STATE_FOLDER
-from processors.provider import Provider
+from processors.deliver.provider import Provider
 from schemas.secrets import Secret
 from schemas.settings import IngestSettings, Section, Settings
 

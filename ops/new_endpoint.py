@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from processors.provider import Provider
+from processors.deliver.provider import Provider
 from schemas.errors import DropstreamError
 from schemas.settings import ENDPOINT_NAME_PATTERN
 

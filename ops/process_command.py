@@ -15,9 +15,9 @@ from ops.reloading import Reading, Source, reloading
 from ops.service import Signals, run_service
 from ops.supervision import Parent, supervise
 from ops.worker import Tie, Worker, WorkerCount, WorkerPlace
+from processors.deliver.provider import discover
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
-from processors.provider import discover
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.health import Health
 from schemas.settings import Settings

@@ -8,7 +8,7 @@ from ops.context import ConfigFile, load_settings
 from ops.names import check_name
 from ops.replay_command import DRY_RUN, ENDPOINT, FROM, PROVIDER, RATE, RESUME, TO, YES
 from ops.replay_verb import Verb
-from processors.provider import discover
+from processors.deliver.provider import discover
 from schemas.errors import UsageError
 from schemas.rejections import Reason
 from schemas.replays import Choice

@@ -8,7 +8,7 @@ import typer
 from ops.context import ConfigFile, load_settings
 from ops.names import check_name
 from ops.replay_verb import Verb
-from processors.provider import discover
+from processors.deliver.provider import discover
 from processors.replay import EVENT_TOPICS
 from schemas.errors import UsageError
 from schemas.replays import Choice

@@ -15,7 +15,7 @@ import orjson
 from ops.ranges import read_ranges
 from ops.reading import full_name, read_written
 from ops.replay_known import Ground, ground_of, open_state, raw_place
-from processors.deliver import Rules, deliver
+from processors.deliver.step import Rules, deliver
 from processors.replay import EVENT_TOPICS, Task
 from schemas.records import Position, RawRecord, Record
 from schemas.replays import Plan, Progress, Range

@@ -13,8 +13,8 @@ import orjson
 
 from ops.ranges import offsets_at, read_ranges
 from ops.reading import full_name, read_written
-from processors.dedupe import SightingsOfRun
-from processors.deliver import Rules, possible_ids, recall
+from processors.deliver.dedupe import SightingsOfRun
+from processors.deliver.step import Rules, possible_ids, recall
 from processors.groups import new_memory
 from processors.replay import EVENT_TOPICS, Known, Replaying, Task, endless_memory, warm_up
 from schemas.delivery import read_record

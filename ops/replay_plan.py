@@ -8,8 +8,8 @@ from ops.ranges import Span, read_ranges, resolve
 from ops.reading import full_name, open_reader
 from ops.replay_store import Store, check_unused_suffix
 from ops.topics import create, existing
-from processors.deliver import Rules
-from processors.provider import discover
+from processors.deliver.provider import discover
+from processors.deliver.step import Rules
 from processors.replay import EVENT_TOPICS, Known, Task, endpoint_of
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ops.ranges import read_ranges
 from ops.reading import full_name
 from ops.replay_known import ground_of, open_state
-from processors.deliver import Rules
+from processors.deliver.step import Rules
 from processors.replay import Task, redrive_step
 from schemas.replays import Plan, Progress, Range
 from schemas.settings import Settings

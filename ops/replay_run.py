@@ -21,7 +21,7 @@ from ops.cluster import CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_MS, checked_client_argu
 from ops.reading import full_name
 from ops.replay_known import Ground, ground_of, open_state
 from ops.replay_store import Store, read_store
-from processors.deliver import Rules
+from processors.deliver.step import Rules
 from processors.metrics import ProcessMetrics
 from processors.replay import Replaying, Task, redrive_step, replay_step
 from processors.runtime.assignment import Batches

@@ -16,9 +16,9 @@ from ops.replay_rehearsal import rehearse
 from ops.replay_run import DeletedError, Pace, Run
 from ops.replay_screen import confirm, progress_shown, show_counts, show_differences, show_plan
 from ops.replay_store import Store, check_same_choice, keep_plan, new_id, read_store
-from processors.deliver import Rules
+from processors.deliver.provider import discover
+from processors.deliver.step import Rules
 from processors.groups import deliver_rules
-from processors.provider import discover
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError, UsageError
 from schemas.replays import Choice, Plan, Progress

@@ -19,7 +19,7 @@ from yarl import URL
 
 from ops.addresses import reached_at
 from ops.screen import ReaderGoneError
-from processors.provider import Sample
+from processors.deliver.provider import Sample
 from schemas.errors import DropstreamError
 from schemas.settings import EndpointSettings, IngestSettings
 

@@ -16,7 +16,7 @@ from ops.context import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.names import nearest
 from ops.send import Answer, Outgoing, Tally, deliver_many, own_base_url, sign
-from processors.provider import Provider, Sample, discover
+from processors.deliver.provider import Provider, Sample, discover
 from schemas.errors import DropstreamError
 from schemas.settings import EndpointSettings, Settings
 

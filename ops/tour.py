@@ -13,7 +13,7 @@ import orjson
 
 from ops.reading import Reader, full_name, open_reader
 from ops.send import Answer, deliver_one, open_session, sign
-from processors.provider import Provider, Sample
+from processors.deliver.provider import Provider, Sample
 from schemas.records import RawRecord
 from schemas.settings import EndpointSettings, Settings
 from schemas.vocabulary import Domain

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from ops.reading import AtOffsets, full_name, open_reader, partitions_of
-from processors.deliver import Rules, claimed_entities
+from processors.deliver.step import Rules, claimed_entities
 from processors.replay import EVENT_TOPICS
 from schemas.delivery import read_record, rfc3339
 from schemas.partitions import partition_of

@@ -11,8 +11,8 @@ from ops.event_loop import run
 from ops.names import check_name
 from ops.tail import View
 from ops.trace import Moment, trace
+from processors.deliver.provider import discover
 from processors.groups import deliver_rules
-from processors.provider import discover
 from schemas.errors import DropstreamError
 
 

@@ -21,7 +21,7 @@ from ops.screen import say
 from ops.send import own_base_url
 from ops.services import Service, running
 from ops.tour import Stop, follow, tour
-from processors.provider import Provider, discover
+from processors.deliver.provider import Provider, discover
 from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError
 from schemas.kafka import client_arguments

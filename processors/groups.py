@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from processors.dedupe import Seen
-from processors.deliver import Rules, deliver
+from processors.deliver.dedupe import Seen
+from processors.deliver.provider import Provider
+from processors.deliver.step import Rules, deliver
 from processors.metrics import ProcessMetrics
-from processors.provider import Provider
 from processors.rules_version import gap_rules_version, rules_version
 from processors.runtime.group import Group
 from processors.runtime.upstream import Upstream

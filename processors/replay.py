@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from processors.dedupe import Seen, SightingsOfRun
-from processors.deliver import Rules, deliver, recall
+from processors.deliver.dedupe import Seen, SightingsOfRun
+from processors.deliver.step import Rules, deliver, recall
 from processors.runtime.state import Change
 from schemas.records import Position, RawRecord, Record
 from schemas.rejections import read_rejected

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import processors
 import schemas
-from processors.provider import Provider
+from processors.deliver.provider import Provider
 from schemas.rules_notes import RulesVersion, digest_of, endpoint_digest
 from schemas.settings import EndpointSettings, Settings
 from schemas.topics import record_bytes_max
@@ -19,7 +19,7 @@ _DIGEST_BYTES = 8
 def rules_version(
     settings: Settings, endpoints: Mapping[str, EndpointSettings], providers: Mapping[str, Provider]
 ) -> RulesVersion:
-    """The rules of `processors.deliver` under these settings and endpoints; the partitions are to be filled in."""
+    """The rules of `processors.deliver.step` under these settings and endpoints; the partitions are to be filled in."""
     process = settings.process
     common = {
         "topic_prefix": settings.kafka.topic_prefix,

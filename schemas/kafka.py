@@ -55,7 +55,7 @@ def transactional_producer_arguments(settings: Settings, *, transactional_id: st
     return {
         **producer_arguments(settings),
         "transactional_id": transactional_id,
-        # The topics' limits decide, and `processors.deliver` keeps within them; this one must not be smaller.
+        # The topics' limits decide, and `processors.deliver.step` keeps within them; this one must not be smaller.
         "max_request_size": 2 * record_bytes_max(settings),
         "transaction_timeout_ms": settings.process.transaction_timeout_ms,
         "retry_backoff_ms": _TRANSACTION_RETRY_MS,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ops.audit.eras import Eras
 from ops.audit.sightings import DiskSightings
-from processors.dedupe import Kind, Sighting, Sightings, key_of_another_body
-from processors.deliver import Rules, deliver
+from processors.deliver.dedupe import Kind, Sighting, Sightings, key_of_another_body
+from processors.deliver.step import Rules, deliver
 from schemas.partitions import partition_of
 from schemas.records import RawRecord, Record
 

@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from ops.audit.judge import Expected, Judge, Judgement
 from ops.audit.ledger import PartitionLedger
 from ops.audit.stream import RawStream
-from processors.deliver import deliver
+from processors.deliver.step import deliver
 from processors.replay import EVENT_TOPICS, Replaying, Task, replay_step
 from schemas.records import RawRecord, Record
 from schemas.rejections import read_rejected

@@ -17,9 +17,9 @@ from ops.audit.sightings import DiskSightings, SightingsFile
 from ops.audit.stream import OutputStream, open_outputs, open_raw
 from ops.reading import full_name
 from ops.replay_known import ground_of, open_state
-from processors.deliver import Rules
+from processors.deliver.provider import discover
+from processors.deliver.step import Rules
 from processors.groups import deliver_rules
-from processors.provider import discover
 from processors.replay import Known, Replaying, Task
 from processors.rules_version import rules_version
 from schemas.replays import Plan, Progress, Range

@@ -19,7 +19,7 @@ from ops.audit.workers import audit_in_processes
 from ops.ranges import read_ranges
 from ops.reading import Start, full_name
 from ops.replay_store import Store, read_store
-from processors.provider import discover
+from processors.deliver.provider import discover
 from processors.rules_version import rules_version
 from schemas.audits import Checkpoint
 from schemas.delivery import timestamp_ms

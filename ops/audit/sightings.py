@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from processors.dedupe import Kind, Sighting, judge_sighting
+from processors.deliver.dedupe import Kind, Sighting, judge_sighting
 from schemas.errors import DropstreamError
 
 # Behind an entry: which key of its memory it is, and whether other rules judged the delivery.

@@ -23,8 +23,8 @@ from ops.replay_rehearsal import rehearse
 from ops.replay_run import Pace, Run
 from ops.replay_store import keep_plan, new_id
 from ops.send import deliver_one, open_session, own_base_url, sign
+from processors.deliver.provider import Provider, Sample, discover
 from processors.groups import deliver_rules
-from processors.provider import Provider, Sample, discover
 from schemas.errors import DropstreamError, UsageError
 from schemas.rejections import Reason
 from schemas.replays import Choice, Plan

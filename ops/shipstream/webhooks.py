@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ops.screen import printable
 from ops.shipstream.errors import ShipstreamError
 from ops.shipstream.protocol import Call
-from processors.fields import whole_number
+from processors.deliver.fields import whole_number
 
 LIST = Call("webhook.list")
 _MASK = "***"

@@ -1,1 +1,1 @@
-"""One platform a file. `processors.provider.discover` finds every file here that sets PROVIDER."""
+"""One platform a file. `processors.deliver.provider.discover` finds every file here that sets PROVIDER."""

@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
-from processors.fields import decimal_text, first_id, mapping, objects, text, text_id, truth
-from processors.personal import PersonalFields
-from processors.provider import Fact, Interpretation, Message, Provider, Sample, Setup
-from processors.signatures import Claim, hex_text, mac, segments, single_header
-from processors.times import Occurred, occurred_at
+from processors.deliver.fields import decimal_text, first_id, mapping, objects, text, text_id, truth
+from processors.deliver.personal import PersonalFields
+from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
+from processors.deliver.signatures import Claim, hex_text, mac, segments, single_header
+from processors.deliver.times import Occurred, occurred_at
 from schemas.delivery import Delivery, rfc3339
 from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
 from schemas.patience import Loss, Patience

@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from processors.fields import decimal_text, first_id, mapping, objects, text, text_id
-from processors.personal import PersonalFields
-from processors.provider import Fact, Interpretation, Message, Provider, Sample, Setup
-from processors.signatures import Claim, base64_text, hex_text, mac, single_header
-from processors.times import occurred_at, occurred_at_wall_time
+from processors.deliver.fields import decimal_text, first_id, mapping, objects, text, text_id
+from processors.deliver.personal import PersonalFields
+from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
+from processors.deliver.signatures import Claim, base64_text, hex_text, mac, single_header
+from processors.deliver.times import occurred_at, occurred_at_wall_time
 from schemas.delivery import Delivery, rfc3339, timestamp_ms
 from schemas.event_data import IncidentData, Item, OrderData, OtherData, Shipment
 from schemas.patience import Loss, Patience

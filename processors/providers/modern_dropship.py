@@ -13,11 +13,11 @@ from typing import Any
 
 import orjson
 
-from processors.fields import decimal_text, first_id, mapping, objects, text, text_id, truth
-from processors.personal import PersonalFields
-from processors.provider import Fact, Interpretation, Message, Provider, Sample, Setup
-from processors.signatures import Claim, base64_text, hex_text, mac, segments, single_header
-from processors.times import Occurred, first_occurred, read_instant
+from processors.deliver.fields import decimal_text, first_id, mapping, objects, text, text_id, truth
+from processors.deliver.personal import PersonalFields
+from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
+from processors.deliver.signatures import Claim, base64_text, hex_text, mac, segments, single_header
+from processors.deliver.times import Occurred, first_occurred, read_instant
 from schemas.delivery import Delivery, rfc3339
 from schemas.event_data import CatalogData, InventoryData, Item, OrderData, OtherData, Shipment
 from schemas.patience import Loss, Patience

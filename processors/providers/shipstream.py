@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
-from processors.fields import decimal_text, first_id, mapping, objects, text, text_id, whole_number
-from processors.personal import PersonalFields
-from processors.provider import Fact, Interpretation, Message, Provider, Sample, Setup
-from processors.signatures import Claim, base64_text, mac, single_header
-from processors.times import occurred_at
+from processors.deliver.fields import decimal_text, first_id, mapping, objects, text, text_id, whole_number
+from processors.deliver.personal import PersonalFields
+from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
+from processors.deliver.signatures import Claim, base64_text, mac, single_header
+from processors.deliver.times import occurred_at
 from schemas.delivery import Delivery, rfc3339, timestamp_ms
 from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
 from schemas.patience import Loss, Patience

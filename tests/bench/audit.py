@@ -20,10 +20,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from uuid_utils import uuid7
 
 from ops.topics import apply
-from processors.dedupe import Seen
-from processors.deliver import deliver
+from processors.deliver.dedupe import Seen
+from processors.deliver.provider import discover
+from processors.deliver.step import deliver
 from processors.groups import deliver_rules, new_memory
-from processors.provider import discover
 from schemas.delivery import Delivery, raw_key, record_headers, timestamp_ms
 from schemas.kafka import producer_arguments
 from schemas.partitions import partition_of

@@ -18,7 +18,7 @@ import aiohttp
 from ops.broker.local import local_broker
 from ops.cluster import admin
 from ops.topics import apply
-from processors.provider import discover
+from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 from tests.bench.gauge import family

@@ -8,8 +8,8 @@ from itertools import groupby
 import orjson
 
 from ops.audit.verdict import FindingKind
-from processors.dedupe import Seen
-from processors.deliver import Rules, deliver
+from processors.deliver.dedupe import Seen
+from processors.deliver.step import Rules, deliver
 from schemas.partitions import partition_of
 from schemas.records import RawRecord, read_position
 

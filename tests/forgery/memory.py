@@ -8,8 +8,8 @@ from ops.audit.judge import Judge
 from ops.audit.ledger import PartitionLedger
 from ops.audit.origin import reader_of
 from ops.audit.sightings import DiskSightings, SightingsFile
-from processors.deliver import Rules
-from processors.provider import discover
+from processors.deliver.provider import discover
+from processors.deliver.step import Rules
 from processors.rules_version import rules_version
 from schemas.records import RawRecord
 from schemas.settings import Settings

@@ -8,7 +8,7 @@ from typing import Literal
 import orjson
 from uuid_utils import uuid7
 
-from processors.provider import discover
+from processors.deliver.provider import discover
 from schemas.delivery import Delivery, rfc3339
 from tests.forgery.history import Case, History
 from tests.integration.processing import STARTED_AT, signed

@@ -12,9 +12,9 @@ from ops.audit.run import audit
 from ops.audit.verdict import Verdict
 from ops.cluster import admin
 from ops.reading import read_topic
+from processors.deliver.provider import Provider, discover
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics
-from processors.provider import Provider, discover
 from schemas.kafka import producer_arguments
 from schemas.records import RawRecord
 from schemas.settings import Settings

@@ -19,7 +19,7 @@ from ops.audit.verdict import Verdict
 from ops.offsets import standings
 from ops.reading import read_topic
 from ops.topics import apply
-from processors.provider import Sample, discover
+from processors.deliver.provider import Sample, discover
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers, timestamp_ms
 from schemas.kafka import producer_arguments
 from schemas.settings import Settings

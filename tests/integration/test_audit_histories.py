@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 from ops.audit.run import audit
 from ops.audit.verdict import FindingKind
 from ops.reading import parse_start, read_topic
-from processors.provider import discover
+from processors.deliver.provider import discover
 from schemas.delivery import Delivery, rfc3339
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory

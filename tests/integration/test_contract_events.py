@@ -18,9 +18,9 @@ from uuid_utils import uuid7
 
 from ops.reading import read_topic
 from ops.topics import apply
+from processors.deliver.provider import discover
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics
-from processors.provider import discover
 from schemas.delivery import Delivery
 from schemas.json_schema import event_schema
 from schemas.records import RawRecord

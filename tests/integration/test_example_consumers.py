@@ -21,7 +21,7 @@ from uuid_utils import uuid7
 from ops.cluster import admin
 from ops.examples import examples
 from ops.reading import read_topic
-from processors.provider import discover
+from processors.deliver.provider import discover
 from schemas.delivery import Delivery, kept_headers
 from schemas.kafka import producer_arguments, transactional_producer_arguments
 from schemas.records import RawRecord

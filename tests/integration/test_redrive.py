@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 
 from ops.audit.run import audit
 from ops.reading import read_topic
-from processors.provider import discover
+from processors.deliver.provider import discover
 from schemas.delivery import Delivery, read_record
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory

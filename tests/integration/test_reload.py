@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from ops.reading import read_topic
-from processors.provider import discover
+from processors.deliver.provider import discover
 from schemas.delivery import Delivery
 from schemas.kafka import producer_arguments
 from schemas.settings import Settings

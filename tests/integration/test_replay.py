@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from ops.audit.run import audit
 from ops.reading import read_topic
+from processors.deliver.provider import Fact, Interpretation, Message, Provider, discover
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics
-from processors.provider import Fact, Interpretation, Message, Provider, discover
 from schemas.event_data import OtherData
 from schemas.rejections import Rejection
 from schemas.settings import Settings

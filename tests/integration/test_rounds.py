@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from ops.reading import read_topic
-from processors.dedupe import Seen
+from processors.deliver.dedupe import Seen
 from processors.metrics import ProcessMetrics
 from processors.runtime.group import Group
 from processors.runtime.work import Work

@@ -12,9 +12,9 @@ from ops.reading import open_reader
 from ops.send import Answer, deliver_many, deliver_one, open_session, sign
 from ops.send_command import Target, choose
 from ops.topics import apply
-from processors.dedupe import Seen
-from processors.deliver import Rules, deliver
-from processors.provider import discover
+from processors.deliver.dedupe import Seen
+from processors.deliver.provider import discover
+from processors.deliver.step import Rules, deliver
 from schemas.errors import DropstreamError
 from schemas.records import RawRecord
 from schemas.settings import Settings

@@ -21,10 +21,10 @@ from uuid_utils import uuid7
 
 from ops.audit.run import audit
 from ops.reading import read_topic
-from processors.dedupe import Seen
+from processors.deliver.dedupe import Seen
+from processors.deliver.provider import discover
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
-from processors.provider import discover
 from processors.runtime.group import Group
 from processors.runtime.state import StateT
 from processors.sequence import GapRules

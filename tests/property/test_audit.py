@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from uuid_utils import uuid7
 
 from ops.audit.ledger import PartitionLedger
+from processors.deliver.provider import discover
 from processors.groups import deliver_rules, new_memory
-from processors.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.delivery import Delivery, raw_key, record_headers, timestamp_ms
 from schemas.records import Position, RawRecord

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.audit.sightings import DiskSightings, SightingsFile
-from processors.dedupe import Kind, Seen, Sightings
+from processors.deliver.dedupe import Kind, Seen, Sightings
 
 WINDOW_S = 100
 arrivals = st.lists(

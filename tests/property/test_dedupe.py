@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from processors.dedupe import Kind, Seen
+from processors.deliver.dedupe import Kind, Seen
 from processors.runtime.state import Change
 
 WINDOW_S = 100

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from processors.deliver import Rules
-from processors.provider import Provider, discover
+from processors.deliver.provider import Provider, discover
+from processors.deliver.step import Rules
 from schemas.delivery import Delivery, kept_headers, record_headers, timestamp_ms
 from schemas.records import Headers, Position, RawRecord
 from schemas.settings import EndpointSettings

@@ -12,9 +12,9 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka
 from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft202012Validator
 
-from processors.dedupe import Seen
-from processors.deliver import deliver
-from processors.provider import Provider, Sample
+from processors.deliver.dedupe import Seen
+from processors.deliver.provider import Provider, Sample
+from processors.deliver.step import deliver
 from schemas.json_schema import event_schema
 from schemas.records import Record
 from schemas.settings import EndpointSettings

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processors.provider import Provider, Sample
+from processors.deliver.provider import Provider, Sample
 from tests.providers.fixtures import Fixture, fixture_folders, load_fixtures, providers
 from tests.providers.outcomes import (
     AT,

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examined
 from hypothesis import strategies as st
 
-from processors.deliver import deliver
+from processors.deliver.provider import Provider
+from processors.deliver.redaction import MARKER
+from processors.deliver.step import deliver
 from processors.groups import deliver_rules
-from processors.provider import Provider
-from processors.redaction import MARKER
 from schemas.records import Record
 from tests.conftest import SettingsFactory
 from tests.providers.fixtures import Fixture, load_fixtures, providers

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from processors.deliver import deliver
+from processors.deliver.step import deliver
 from schemas.settings import EndpointSettings
 from tests.providers.fixtures import Fixture
 from tests.providers.outcomes import nothing_seen

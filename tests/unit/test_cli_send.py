@@ -9,7 +9,7 @@ from yarl import URL
 
 from ops.send import Answer, Tally, delivery_url, sign
 from ops.send_command import choose
-from processors.provider import discover
+from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from processors.deliver import deliver
+from processors.deliver.step import deliver
 from schemas.event_attributes import Event
 from schemas.event_data import OtherData
 from schemas.events import event_record, occasion

@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ops.examples import examples
-from processors.provider import discover
+from processors.deliver.provider import discover
 from schemas.channels import CHANNELS, Channel
 from schemas.gaps import GapState
 from schemas.json_schema import schemas

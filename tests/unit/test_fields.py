@@ -1,4 +1,4 @@
-"""`processors.fields`: anything of a stranger in, a value that can be trusted or None out."""
+"""`processors.deliver.fields`: anything of a stranger in, a value that can be trusted or None out."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.fields import decimal_text, first_id, mapping, objects, text, text_id, truth, whole_number
+from processors.deliver.fields import decimal_text, first_id, mapping, objects, text, text_id, truth, whole_number
 
 U64_MAX = 2**64 - 1
 # What orjson can read: whole numbers up to 64 bits, finite floats.

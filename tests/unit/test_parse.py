@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.fields import decimal_text, text_id
-from processors.parse import parse
-from processors.provider import Message
+from processors.deliver.fields import decimal_text, text_id
+from processors.deliver.parse import parse
+from processors.deliver.provider import Message
 from schemas.delivery import Delivery
 from schemas.events import exact_json
 from schemas.rejections import Reason, Rejection

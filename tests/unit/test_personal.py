@@ -2,7 +2,7 @@
 
 import pytest
 
-from processors.personal import is_personal, plain_name
+from processors.deliver.personal import is_personal, plain_name
 
 PERSONAL = """
     email Email eMail E-Mail EMAIL e_mails customerEmail email_address emailAddress contact-email-2 mail

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry
 
-from processors.dedupe import Seen
+from processors.deliver.dedupe import Seen
 from processors.metrics import ProcessMetrics
 from schemas.configuration import Context, read_configuration
 from schemas.gaps import Gap, GapState, gap_record

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from processors.dedupe import Seen
-from processors.deliver import Rules, deliver
+from processors.deliver.dedupe import Seen
+from processors.deliver.step import Rules, deliver
 from schemas.records import Record
 from schemas.rejections import Reason
 from schemas.settings import EndpointSettings

@@ -7,7 +7,7 @@ from aiokafka import ConsumerRecord
 from prometheus_client import CollectorRegistry
 
 from ops.reloading import Source, give_current, give_started, restart_needed
-from processors.dedupe import Seen
+from processors.deliver.dedupe import Seen
 from processors.metrics import ProcessMetrics
 from processors.runtime.batch import Batch
 from processors.runtime.work import Work

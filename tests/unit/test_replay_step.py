@@ -7,8 +7,8 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from processors.dedupe import Seen
-from processors.deliver import Rules, claimed_entities, deliver, possible_ids
+from processors.deliver.dedupe import Seen
+from processors.deliver.step import Rules, claimed_entities, deliver, possible_ids
 from processors.replay import Known, Replaying, Task, endless_memory, redrive_step, replay_step, warm_up
 from schemas.records import Position, RawRecord, Record, read_position
 from schemas.rejections import read_rejected

@@ -1,4 +1,4 @@
-"""`processors.signatures`: one spelling of one MAC passes; everything else is told why not.
+"""`processors.deliver.signatures`: one spelling of one MAC passes; everything else is told why not.
 
 The MACs here were made by the openssl command line.
 """
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from processors.signatures import (
+from processors.deliver.signatures import (
     SIGNATURES_MAX,
     Claim,
     base64_text,

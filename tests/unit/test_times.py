@@ -1,4 +1,4 @@
-"""`processors.times`: a provider's words for a moment become an instant, with the truth about how sure it is."""
+"""`processors.deliver.times`: a provider's words for a moment become an instant, with the truth about how sure it is."""
 
 import zoneinfo
 from datetime import UTC, datetime, timedelta, timezone
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.times import Occurred, occurred_at, occurred_at_wall_time, read_instant
+from processors.deliver.times import Occurred, occurred_at, occurred_at_wall_time, read_instant
 from schemas.vocabulary import TimeQuality
 
 MADRID = ZoneInfo("Europe/Madrid")

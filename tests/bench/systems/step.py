@@ -2,16 +2,16 @@
 
 from collections import defaultdict
 
-from processors.dedupe import Seen
-from processors.deliver import Rules, deliver
-from processors.provider import discover
+from processors.deliver.dedupe import Seen
+from processors.deliver.provider import discover
+from processors.deliver.step import Rules, deliver
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 from schemas.topics import record_bytes_max
 
 
 class Step:
-    """`processors.deliver` with memory only: what was seen is never written, so never forgotten, nor restored."""
+    """`processors.deliver.step` with memory only: what was seen is never written, so never forgotten, nor restored."""
 
     def __init__(self, settings: Settings) -> None:
         self._rules = Rules(settings.endpoints, discover(), record_bytes_max(settings))

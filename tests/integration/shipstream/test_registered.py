@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 
 from ops.topics import apply
-from processors.dedupe import Seen
-from processors.deliver import Rules, deliver
-from processors.provider import discover
+from processors.deliver.dedupe import Seen
+from processors.deliver.provider import discover
+from processors.deliver.step import Rules, deliver
 from schemas.topics import record_bytes_max
 from tests.conftest import SettingsFactory
 from tests.integration.serving import serving

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from processors.personal import PersonalFields, ends_with, is_personal, personal_pair_values, plain_name
-from processors.provider import Fact, Message
+from processors.deliver.personal import PersonalFields, ends_with, is_personal, personal_pair_values, plain_name
+from processors.deliver.provider import Fact, Message
 from schemas.event_data import Data
 
 MARKER = "[redacted]"

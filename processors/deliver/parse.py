@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from processors.provider import Message
+from processors.deliver.provider import Message
 from schemas.delivery import Delivery
 from schemas.rejections import Reason, Rejection
 

@@ -1,7 +1,7 @@
 """What a provider is: how its deliveries are signed, what they mean, and how to make one.
 
 A provider file fills one `Provider` and knows nothing of Kafka, clocks or other providers.
-`processors.deliver` calls it.
+`processors.deliver.step` calls it.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from importlib import import_module
 from typing import Any
 
 from processors import providers
-from processors.personal import PersonalFields
-from processors.signatures import Claim
-from processors.times import Occurred
+from processors.deliver.personal import PersonalFields
+from processors.deliver.signatures import Claim
+from processors.deliver.times import Occurred
 from schemas.delivery import Delivery
 from schemas.event_data import Data
 from schemas.messages import message

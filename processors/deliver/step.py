@@ -7,12 +7,12 @@ rules and memory, same result, on any machine and any day; nothing is lost: ever
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from processors.dedupe import Kind, Sighting, Sightings, key_of_another_body
-from processors.parse import parse
-from processors.personal import PersonalFields
-from processors.provider import Fact, Interpretation, Message, Provider
-from processors.redaction import redacted_data
-from processors.signatures import judge
+from processors.deliver.dedupe import Kind, Sighting, Sightings, key_of_another_body
+from processors.deliver.parse import parse
+from processors.deliver.personal import PersonalFields
+from processors.deliver.provider import Fact, Interpretation, Message, Provider
+from processors.deliver.redaction import redacted_data
+from processors.deliver.signatures import judge
 from schemas.delivery import Delivery, read_record
 from schemas.duplicates import duplicate_record
 from schemas.event_data import OtherData

@@ -1,0 +1,1 @@
+"""The pure step from one raw delivery to its events, rejection or dropped retry."""
