@@ -1,7 +1,7 @@
 """What the topics hold, by example: real records, made by the real steps from made-up deliveries.
 
 Every sample of every provider, and the deliveries in `ops/example_deliveries.json`, go through `processors.deliver.step` and
-`processors.tracking` with fixed ids and times; so the same code gives the same examples on any machine and any day.
+`processors.sequence.step` with fixed ids and times; so the same code gives the same examples on any machine and any day.
 """
 
 import json
@@ -16,8 +16,8 @@ import orjson
 from processors.deliver.dedupe import Seen
 from processors.deliver.provider import Provider, Sample, discover
 from processors.deliver.step import Rules, deliver
-from processors.sequence import GapRules
-from processors.tracking import Tracking, observe, tick
+from processors.sequence.step import Tracking, observe, tick
+from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers, timestamp_ms
 from schemas.records import Position, RawRecord, Record
 from schemas.secrets import Secret

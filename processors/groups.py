@@ -12,8 +12,8 @@ from processors.rules_version import gap_rules_version, rules_version
 from processors.runtime.group import Group
 from processors.runtime.upstream import Upstream
 from processors.runtime.work import Work
-from processors.sequence import GapRules
-from processors.tracking import Tracking, observe, tick
+from processors.sequence.step import Tracking, observe, tick
+from processors.sequence.tracker import GapRules
 from schemas.records import RawRecord, Record
 from schemas.rules_notes import RulesVersion
 from schemas.settings import EndpointSettings, Settings

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from processors.runtime.state import State
-from processors.sequence_state import SequenceState
+from processors.sequence.state import SequenceState
 from schemas.gaps import GapState
 from schemas.records import Record
 from schemas.rejections import Reason

@@ -40,7 +40,7 @@ def rules_version(
 
 
 def gap_rules_version(settings: Settings) -> RulesVersion:
-    """The rules of `processors.sequence` under these settings."""
+    """The rules of `processors.sequence.tracker` under these settings."""
     sequence = settings.sequence
     common = digest_of({"grace_seconds": sequence.grace_seconds, "lost_after_hours": sequence.lost_after_hours})
     return RulesVersion(

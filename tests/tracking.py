@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from processors.receipts import Arrival
-from processors.sequence import GapRules, advance, observe
-from processors.sequence_state import SequenceState, Step, entries, restore
+from processors.sequence.receipts import Arrival
+from processors.sequence.state import SequenceState, Step, entries, restore
+from processors.sequence.tracker import GapRules, advance, observe
 from schemas.gaps import Gap, GapState
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 import orjson
 
 from ops.audit.verdict import AuditFinding, FindingKind
-from processors.receipts import arrival_of
-from processors.sequence import GapRules, advance, observe
-from processors.sequence_state import SequenceState
+from processors.sequence.receipts import arrival_of
+from processors.sequence.state import SequenceState
+from processors.sequence.tracker import GapRules, advance, observe
 from schemas.gaps import Gap, GapState, read_gap
 from schemas.observations import Observation, read_observation
 from schemas.records import RawRecord

@@ -27,8 +27,8 @@ from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
 from processors.runtime.group import Group
 from processors.runtime.state import StateT
-from processors.sequence import GapRules
-from processors.tracking import TRAIL, Tracking, observe, tick
+from processors.sequence.step import TRAIL, Tracking, observe, tick
+from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery, rfc3339
 from schemas.kafka import producer_arguments
 from schemas.settings import Settings

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ops.audit.gaps import GapsOfEndpoint
 from ops.audit.verdict import FindingKind
-from processors.receipts import arrival_of
-from processors.sequence import GapRules, advance, observe
-from processors.sequence_state import SequenceState
+from processors.sequence.receipts import arrival_of
+from processors.sequence.state import SequenceState
+from processors.sequence.tracker import GapRules, advance, observe
 from schemas.delivery import rfc3339
 from schemas.gaps import Gap, GapState
 from schemas.observations import Observation

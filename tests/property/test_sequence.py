@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from processors.receipts import WAITING_MAX
-from processors.sequence import GapRules
+from processors.sequence.receipts import WAITING_MAX
+from processors.sequence.tracker import GapRules
 from schemas.delivery import rfc3339
 from schemas.gaps import GapState, gap_record
 from tests.tracking import END_S, Reader, Tracker, at

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from processors.receipts import Arrival, arrival_of
+from processors.sequence.receipts import Arrival, arrival_of
 from schemas.gaps import Gap, GapState, gap_record
 from schemas.observations import Observation, observation_record, read_observation
 from schemas.records import Position

@@ -3,8 +3,8 @@
 import orjson
 import pytest
 
-from processors.receipts import WAITING_MAX
-from processors.sequence_state import restore
+from processors.sequence.receipts import WAITING_MAX
+from processors.sequence.state import restore
 from tests.tracking import Tracker, at
 
 HOUR_S = 3_600

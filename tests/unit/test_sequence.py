@@ -5,8 +5,8 @@ from datetime import timedelta
 import orjson
 import pytest
 
-from processors.sequence import GapRules
-from processors.sequence_state import restore
+from processors.sequence.state import restore
+from processors.sequence.tracker import GapRules
 from schemas.gaps import gap_record
 from tests.tracking import RULES, Reader, Tracker
 

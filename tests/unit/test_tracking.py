@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from processors.metrics import HoleGauges
-from processors.sequence import GapRules
-from processors.tracking import Tracking, observe, tick
+from processors.sequence.step import Tracking, observe, tick
+from processors.sequence.tracker import GapRules
 from schemas.errors import DropstreamError
 from schemas.observations import observation_record
 from schemas.records import Position, RawRecord, Record

@@ -2,7 +2,7 @@
 
 A state is one head and one entry per hole, so a step writes as little as it changes, however large a hole is. A hole
 is keyed by its last id: late deliveries mostly come in order and eat a hole from the front, which then rewrites one
-key instead of leaving a tombstone behind each id. What changes a state is decided in `processors.sequence`.
+key instead of leaving a tombstone behind each id. What changes a state is decided in `processors.sequence.tracker`.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from processors.receipts import Arrival
+from processors.sequence.receipts import Arrival
 from schemas.gaps import Gap
 
 HoleKey = tuple[int, int]  # Epoch, last id.
@@ -38,7 +38,7 @@ class SequenceState:
     of the epoch's first delivery, `newest` (with its id) of the newest event, `older_until` of the newest one of the
     epoch before.
     `holes` are disjoint and ascending; `suspected_at` never falls along them, and the reported ones come first.
-    `waiting` are the arrivals that count nowhere yet, in their order: `processors.receipts` says until when.
+    `waiting` are the arrivals that count nowhere yet, in their order: `processors.sequence.receipts` says until when.
     """
 
     endpoint: str

@@ -1,6 +1,6 @@
 """What group `sequence` remembers of one partition, and what it does with a record and with time.
 
-The tracker itself is pure and stands in `processors.sequence`; here its states live in memory, its changes go to the
+The tracker itself is pure and stands in `processors.sequence.tracker`; here its states live in memory, its changes go to the
 changelog. A record that is no observation is passed over: somebody else wrote it, and it must not stop the others.
 """
 
@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from processors import sequence
-from processors.receipts import arrival_of
 from processors.runtime.state import Change
-from processors.sequence import GapRules
-from processors.sequence_state import SequenceState, Step, entries, read_entry, restore
+from processors.sequence import tracker as sequence
+from processors.sequence.receipts import arrival_of
+from processors.sequence.state import SequenceState, Step, entries, read_entry, restore
+from processors.sequence.tracker import GapRules
 from schemas.errors import DropstreamError
 from schemas.gaps import gap_record
 from schemas.observations import read_observation

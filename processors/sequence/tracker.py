@@ -2,15 +2,15 @@
 
 Pure: no clock, no Kafka; the same arrivals give the same gaps, byte for byte, on any day. Every time in a gap rests
 on receipts alone and never on the moment at which `advance` happened to be called. When an arrival counts is decided in
-`processors.receipts`.
+`processors.sequence.receipts`.
 Order of receipts, retries and lost deliveries are all one to it: what it reports are the ids that did not come.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from processors.receipts import Arrival, first_moment, moment
-from processors.sequence_state import Hole, SequenceState, Step
+from processors.sequence.receipts import Arrival, first_moment, moment
+from processors.sequence.state import Hole, SequenceState, Step
 from schemas.delivery import rfc3339
 from schemas.gaps import Gap, GapState
 
