@@ -33,7 +33,7 @@ from ops import (
     up_command,
 )
 from ops.audit import command as audit_command
-from ops.context import verb_group
+from ops.configuration import verb_group
 from schemas.errors import ConfigurationError, DropstreamError, UsageError
 
 app = verb_group("Dropship webhooks in, kept, and turned exactly once into events other services can trust.")

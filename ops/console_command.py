@@ -6,8 +6,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from ops.addresses import reached_at
+from ops.configuration import ConfigFile, configuration_file
 from ops.console.app import console as serve
-from ops.context import ConfigFile, configuration_file
 from ops.reloading import Source, reloading
 from ops.service import Signals, run_service
 from schemas.errors import ConfigurationError

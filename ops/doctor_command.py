@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ops import screen
-from ops.context import ConfigFile, configuration_file, load_settings
+from ops.configuration import ConfigFile, configuration_file, load_settings
 from ops.doctor import Finding, examine, examine_time_zones
 from ops.event_loop import run
 from schemas.errors import ConfigurationError, DropstreamError

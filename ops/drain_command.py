@@ -7,7 +7,7 @@ import typer
 
 from ops import screen
 from ops.addresses import reached_at
-from ops.context import ConfigFile, load_settings
+from ops.configuration import ConfigFile, load_settings
 from ops.drain import wait_drained
 from ops.event_loop import run
 

@@ -13,8 +13,7 @@ from typing import Annotated
 import typer
 
 from ops import screen
-from ops.context import ConfigFile, configuration_file, load_settings
-from ops.names import nearest
+from ops.configuration import ConfigFile, configuration_file, load_settings
 from ops.new_endpoint import NewEndpoint, checked_base_url, plan, remove_files, write_files
 from ops.send import delivery_url
 from ops.shipstream.account import choose_account
@@ -22,6 +21,7 @@ from ops.shipstream.errors import ShipstreamError
 from ops.shipstream.session import register
 from ops.shipstream.topics import chosen_topics
 from ops.shipstream.webhooks import NewWebhook, Webhook
+from ops.suggest import nearest
 from processors.deliver.provider import discover
 from schemas.errors import DropstreamError
 from schemas.secrets import resolve

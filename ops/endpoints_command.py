@@ -4,7 +4,7 @@ import secrets
 from datetime import UTC, datetime
 
 from ops import screen
-from ops.context import ConfigFile, load_settings, verb_group
+from ops.configuration import ConfigFile, load_settings, verb_group
 from ops.endpoints import find_problems
 from processors.deliver.provider import discover
 from schemas.errors import DropstreamError

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ops import screen
-from ops.context import ConfigFile, load_settings
+from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.gaps import Run, read_runs
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ops.broker.local import Broker, BrokerKind
-from ops.context import CONFIG_VARIABLE, configuration_file, read_settings, read_text
+from ops.configuration import CONFIG_VARIABLE, configuration_file, read_settings, read_text
 from ops.local_setup import local_configuration, local_file, write_local_configuration
 from processors.deliver.provider import discover
 from schemas.errors import DropstreamError

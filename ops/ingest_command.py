@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from ingest.app import ingress
 from ingest.receive import Stamps
 from ops.admin import admin
-from ops.context import ConfigFile, configuration_file
+from ops.configuration import ConfigFile, configuration_file
 from ops.ports import shared_port
 from ops.reloading import Reading, Source, reloading
 from ops.service import Signals, run_service

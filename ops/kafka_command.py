@@ -15,7 +15,7 @@ from ops.broker import daemon as broker_daemon
 from ops.broker.daemon import NodeState, NodeStatus, Started
 from ops.broker.install import Progress
 from ops.broker.local import DATA_FOLDER, PORT, prepare_kafka, require_kafka
-from ops.context import verb_group
+from ops.configuration import verb_group
 
 kafka = verb_group("The local broker: real Apache Kafka.")
 

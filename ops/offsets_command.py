@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from ops import screen
-from ops.context import ConfigFile, load_settings, verb_group
+from ops.configuration import ConfigFile, load_settings, verb_group
 from ops.event_loop import run
-from ops.names import nearest
 from ops.offsets import (
     Move,
     Place,
@@ -24,6 +23,7 @@ from ops.offsets import (
 )
 from ops.reading import full_name
 from ops.replay_screen import confirm
+from ops.suggest import nearest
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from ops.admin import admin
 from ops.audit.gauges import audits_shown
-from ops.context import ConfigFile, configuration_file
+from ops.configuration import ConfigFile, configuration_file
 from ops.reloading import Reading, Source, reloading
 from ops.service import Signals, run_service
 from ops.supervision import Parent, supervise

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from ops.context import ConfigFile, load_settings
-from ops.names import check_name
+from ops.configuration import ConfigFile, load_settings
 from ops.replay_command import DRY_RUN, ENDPOINT, FROM, PROVIDER, RATE, RESUME, TO, YES
 from ops.replay_verb import Verb
+from ops.suggest import check_name
 from processors.deliver.provider import discover
 from schemas.errors import UsageError
 from schemas.rejections import Reason

@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from ops.context import read_settings, read_text
+from ops.configuration import read_settings, read_text
 from schemas.errors import ConfigurationError
 from schemas.settings import EndpointSettings, Settings
 

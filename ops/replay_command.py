@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ops.context import ConfigFile, load_settings
-from ops.names import check_name
+from ops.configuration import ConfigFile, load_settings
 from ops.replay_verb import Verb
+from ops.suggest import check_name
 from processors.deliver.provider import discover
 from processors.replay import EVENT_TOPICS
 from schemas.errors import UsageError

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ops.context import verb_group
+from ops.configuration import verb_group
 from ops.schemas_export import PAGE, exported
 from ops.screen import say
 from schemas.errors import DropstreamError

@@ -12,10 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from yarl import URL
 
 from ops import screen
-from ops.context import ConfigFile, load_settings
+from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.names import nearest
 from ops.send import Answer, Outgoing, Tally, deliver_many, own_base_url, sign
+from ops.suggest import nearest
 from processors.deliver.provider import Provider, Sample, discover
 from schemas.errors import DropstreamError
 from schemas.settings import EndpointSettings, Settings

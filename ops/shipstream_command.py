@@ -8,7 +8,7 @@ import orjson
 import typer
 
 from ops import screen
-from ops.context import ConfigFile, configuration_file, load_settings, verb_group
+from ops.configuration import ConfigFile, configuration_file, load_settings, verb_group
 from ops.endpoints_add import (
     AccountName,
     BaseUrl,

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from ops import screen
-from ops.context import ConfigFile, load_settings
+from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.reading import Start, base_name, full_name, open_reader, parse_start
 from ops.tail import View, parse_condition

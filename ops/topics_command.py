@@ -1,7 +1,7 @@
 """`dropstream topics`: the table of topics in code, against the cluster."""
 
 from ops import screen
-from ops.context import ConfigFile, load_settings, verb_group
+from ops.configuration import ConfigFile, load_settings, verb_group
 from ops.event_loop import run
 from ops.topics import Comparison, apply, read_comparisons
 from schemas.errors import DropstreamError

@@ -6,9 +6,9 @@ import orjson
 import typer
 
 from ops import screen
-from ops.context import ConfigFile, load_settings
+from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.names import check_name
+from ops.suggest import check_name
 from ops.tail import View
 from ops.trace import Moment, trace
 from processors.deliver.provider import discover

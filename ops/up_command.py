@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ops.context import ConfigFile
+from ops.configuration import ConfigFile
 from ops.service import Signals, run_service
 from ops.up import up as run_system
 

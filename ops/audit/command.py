@@ -13,7 +13,7 @@ from ops.audit.logs import Limits
 from ops.audit.run import MEMORY_BYTES_MAX, Asked, AuditProgress, audit_within
 from ops.audit.state import read_state
 from ops.audit.verdict import ADVICE, FindingKind, Verdict
-from ops.context import ConfigFile, load_settings
+from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.reading import parse_start, parse_time
 from ops.replay_screen import progress_shown

@@ -15,7 +15,6 @@ from aiokafka.errors import KafkaError
 
 from ops.console.jobs import Job, Jobs, State
 from ops.console.watching import Watch, now_ms
-from ops.names import check_name
 from ops.ranges import parse_span
 from ops.replay_compare import compare
 from ops.replay_plan import make_plan, survey
@@ -23,6 +22,7 @@ from ops.replay_rehearsal import rehearse
 from ops.replay_run import Pace, Run
 from ops.replay_store import keep_plan, new_id
 from ops.send import deliver_one, open_session, own_base_url, sign
+from ops.suggest import check_name
 from processors.deliver.provider import Provider, Sample, discover
 from processors.groups import deliver_rules
 from schemas.errors import DropstreamError, UsageError

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from ops.names import nearest
 from ops.shipstream.client import Account
+from ops.suggest import nearest
 from schemas.errors import ConfigurationError
 from schemas.secrets import resolve
 from schemas.settings import Settings

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.context import read_settings
+from ops.configuration import read_settings
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 
