@@ -19,7 +19,6 @@ from ops import (
     gaps_command,
     ingest_command,
     kafka_command,
-    offsets_command,
     process_command,
     redrive_command,
     replay_command,
@@ -28,12 +27,12 @@ from ops import (
     send_command,
     shipstream_command,
     tail_command,
-    topics_command,
     trace_command,
     up_command,
 )
 from ops.audit import command as audit_command
 from ops.configuration import verb_group
+from ops.kafka import offsets_command, topics_command
 from schemas.errors import ConfigurationError, DropstreamError, UsageError
 
 app = verb_group("Dropship webhooks in, kept, and turned exactly once into events other services can trust.")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cluster import checked_client_arguments
+from ops.kafka.clients import checked_client_arguments
 from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError

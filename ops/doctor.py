@@ -19,9 +19,9 @@ import aiohttp
 
 from ops.addresses import reached_at
 from ops.audit.state import AuditState, read_state
-from ops.cluster import admin
 from ops.endpoints import find_problems
-from ops.topics import Comparison, read_comparisons
+from ops.kafka.clients import admin
+from ops.kafka.topics import Comparison, read_comparisons
 from processors.deliver.provider import discover
 from schemas.errors import DropstreamError
 from schemas.settings import Settings

@@ -6,7 +6,7 @@
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 
-from ops.reading import full_name, open_reader
+from ops.kafka.reader import full_name, open_reader
 from schemas.gaps import Gap, GapState, read_gap
 from schemas.settings import Settings
 

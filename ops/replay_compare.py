@@ -12,8 +12,8 @@ from typing import Literal
 
 import orjson
 
-from ops.ranges import read_ranges
-from ops.reading import full_name, read_written
+from ops.kafka.ranges import read_ranges
+from ops.kafka.reader import full_name, read_written
 from ops.replay_known import Ground, ground_of, open_state, raw_place
 from processors.deliver.step import Rules, deliver
 from processors.replay import EVENT_TOPICS, Task

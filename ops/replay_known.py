@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from ops.ranges import offsets_at, read_ranges
-from ops.reading import full_name, read_written
+from ops.kafka.ranges import offsets_at, read_ranges
+from ops.kafka.reader import full_name, read_written
 from processors.deliver.dedupe import SightingsOfRun
 from processors.deliver.step import Rules, possible_ids, recall
 from processors.groups import new_memory

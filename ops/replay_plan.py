@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ops.ranges import Span, read_ranges, resolve
-from ops.reading import full_name, open_reader
+from ops.kafka.ranges import Span, read_ranges, resolve
+from ops.kafka.reader import full_name, open_reader
+from ops.kafka.topics import create, existing
 from ops.replay_store import Store, check_unused_suffix
-from ops.topics import create, existing
 from processors.deliver.provider import discover
 from processors.deliver.step import Rules
 from processors.replay import EVENT_TOPICS, Known, Task, endpoint_of

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ops.ranges import read_ranges
-from ops.reading import full_name
+from ops.kafka.ranges import read_ranges
+from ops.kafka.reader import full_name
 from ops.replay_known import ground_of, open_state
 from processors.deliver.step import Rules
 from processors.replay import Task, redrive_step

@@ -17,8 +17,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced
 from prometheus_client import CollectorRegistry
 
-from ops.cluster import CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_MS, checked_client_arguments
-from ops.reading import full_name
+from ops.kafka.clients import CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_MS, checked_client_arguments
+from ops.kafka.reader import full_name
 from ops.replay_known import Ground, ground_of, open_state
 from ops.replay_store import Store, read_store
 from processors.deliver.step import Rules

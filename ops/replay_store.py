@@ -10,8 +10,8 @@ from typing import Literal
 
 from aiokafka import AIOKafkaProducer
 
-from ops.cluster import checked_client_arguments, failures_told
-from ops.reading import full_name, open_reader
+from ops.kafka.clients import checked_client_arguments, failures_told
+from ops.kafka.reader import full_name, open_reader
 from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka import producer_arguments

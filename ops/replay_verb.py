@@ -9,7 +9,7 @@ import typer
 
 from ops import screen
 from ops.event_loop import run
-from ops.ranges import parse_span
+from ops.kafka.ranges import parse_span
 from ops.replay_compare import Differences, compare
 from ops.replay_plan import Survey, check_free, make_plan, make_topics, survey
 from ops.replay_rehearsal import rehearse

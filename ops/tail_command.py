@@ -10,7 +10,7 @@ from rich.text import Text
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.reading import Start, base_name, full_name, open_reader, parse_start
+from ops.kafka.reader import Start, base_name, full_name, open_reader, parse_start
 from ops.tail import View, parse_condition
 from schemas.records import RawRecord
 from schemas.settings import Settings

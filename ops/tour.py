@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from ops.reading import Reader, full_name, open_reader
+from ops.kafka.reader import Reader, full_name, open_reader
 from ops.send import Answer, deliver_one, open_session, sign
 from processors.deliver.provider import Provider, Sample
 from schemas.records import RawRecord

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from ops.reading import AtOffsets, full_name, open_reader, partitions_of
+from ops.kafka.reader import AtOffsets, full_name, open_reader, partitions_of
 from processors.deliver.step import Rules, claimed_entities
 from processors.replay import EVENT_TOPICS
 from schemas.delivery import read_record, rfc3339

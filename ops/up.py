@@ -11,11 +11,12 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from ops import topics, up_screen
+from ops import up_screen
 from ops.addresses import reached_at
 from ops.broker.local import DATA_FOLDER, Broker, BrokerKind, any_broker
 from ops.console_command import console_url
 from ops.ground import Ground, check_ports, find_ground
+from ops.kafka import topics
 from ops.local_setup import LOGS
 from ops.screen import say
 from ops.send import own_base_url

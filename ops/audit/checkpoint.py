@@ -10,8 +10,8 @@ from ops.audit.judge import Lane
 from ops.audit.logs import Look
 from ops.audit.state import PARTITION
 from ops.audit.verdict import Verdict
-from ops.cluster import checked_client_arguments, failures_told
-from ops.reading import full_name
+from ops.kafka.clients import checked_client_arguments, failures_told
+from ops.kafka.reader import full_name
 from schemas.audits import CHECKPOINT_KEY, RESULT_KEY, AuditResult, Checkpoint, write
 from schemas.cancellation import cancellation_kept
 from schemas.delivery import rfc3339

@@ -11,7 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from ops.audit.verdict import Pending
-from ops.offsets import members, open_client
+from ops.kafka.offsets import members, open_client
 from processors.runtime.offsets import committed_offsets
 from schemas.errors import DropstreamError
 from schemas.replays import Range

@@ -9,9 +9,9 @@ from aiokafka import TopicPartition
 from ops.audit.committed import committed_by_partition, members_or_none
 from ops.audit.eras import Eras, eras_of
 from ops.audit.logs import Limits, Look, starts_since
-from ops.cluster import consumer
-from ops.ranges import read_ranges
-from ops.reading import full_name, partitions_of, written_ends
+from ops.kafka.clients import consumer
+from ops.kafka.ranges import read_ranges
+from ops.kafka.reader import full_name, partitions_of, written_ends
 from processors.rules_version import gap_rules_version
 from schemas.audits import Checkpoint
 from schemas.delivery import timestamp_ms

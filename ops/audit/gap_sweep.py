@@ -9,7 +9,7 @@ from ops.audit.gap_logs import GapLook
 from ops.audit.gaps import GapsOfPartition
 from ops.audit.lines import Part
 from ops.audit.stream import open_raw
-from ops.reading import full_name
+from ops.kafka.reader import full_name
 from processors.groups import gap_rules
 from schemas.gaps import read_gap
 from schemas.partitions import partition_of

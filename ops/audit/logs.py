@@ -14,11 +14,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from ops.audit.committed import committed_by_partition, waiting_for
 from ops.audit.judge import Lane
 from ops.audit.verdict import Pending
-from ops.cluster import consumer
-from ops.ranges import read_ranges
-from ops.reading import AtOffset, Start, full_name, partitions_of, written_ends
+from ops.kafka.clients import consumer
+from ops.kafka.ranges import read_ranges
+from ops.kafka.reader import AtOffset, Start, full_name, partitions_of, written_ends
+from ops.kafka.topics import existing
 from ops.replay_store import Store
-from ops.topics import existing
 from processors.groups import DELIVER_OUTPUTS
 from processors.replay import EVENT_TOPICS
 from schemas.audits import Checkpoint

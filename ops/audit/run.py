@@ -16,8 +16,8 @@ from ops.audit.logs import Limits, Look, look
 from ops.audit.part import audit_part
 from ops.audit.verdict import AuditFinding, FindingKind, Verdict
 from ops.audit.workers import audit_in_processes
-from ops.ranges import read_ranges
-from ops.reading import Start, full_name
+from ops.kafka.ranges import read_ranges
+from ops.kafka.reader import Start, full_name
 from ops.replay_store import Store, read_store
 from processors.deliver.provider import discover
 from processors.rules_version import rules_version

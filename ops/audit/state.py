@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 from aiokafka import TopicPartition
 
-from ops.cluster import consumer
-from ops.ranges import read_ranges
-from ops.reading import full_name
+from ops.kafka.clients import consumer
+from ops.kafka.ranges import read_ranges
+from ops.kafka.reader import full_name
 from schemas.audits import CHECKPOINT_KEY, RESULT_KEY, AuditResult, Checkpoint, read_checkpoint, read_result
 from schemas.replays import Range
 from schemas.settings import Settings

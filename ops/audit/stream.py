@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from ops.cluster import consumer
+from ops.kafka.clients import consumer
 from schemas.errors import DropstreamError
 from schemas.records import RawRecord, raw_record
 from schemas.replays import Range

@@ -15,8 +15,8 @@ from ops.audit.lines import Part
 from ops.audit.origin import Place, Reader, reader_of
 from ops.audit.stream import OutputStream
 from ops.audit.verdict import AuditFinding, FindingKind
-from ops.ranges import read_ranges
-from ops.reading import full_name
+from ops.kafka.ranges import read_ranges
+from ops.kafka.reader import full_name
 from schemas.records import Position, RawRecord
 from schemas.replays import Range
 

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from ops.console.jobs import Job, Jobs, State
 from ops.console.watching import Watch, now_ms
-from ops.ranges import parse_span
+from ops.kafka.ranges import parse_span
 from ops.replay_compare import compare
 from ops.replay_plan import make_plan, survey
 from ops.replay_rehearsal import rehearse

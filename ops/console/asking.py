@@ -7,7 +7,7 @@ import orjson
 
 from ops.console.masking import clipped, masked_body
 from ops.console.memory import ENTITY_CHARACTERS_MAX, Memory, glance
-from ops.reading import AtOffset, full_name, open_reader
+from ops.kafka.reader import AtOffset, full_name, open_reader
 from ops.trace import Moment, trace
 from processors.deliver.provider import discover
 from processors.groups import deliver_rules

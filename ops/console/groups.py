@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from ops.console.memory import Memory
-from ops.offsets import members, standings
-from ops.reading import full_name
+from ops.kafka.offsets import members, standings
+from ops.kafka.reader import full_name
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 

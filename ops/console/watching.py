@@ -16,7 +16,7 @@ from ops.console.figures import Figures, read_figures
 from ops.console.groups import SOURCES, GroupStanding, group_standing
 from ops.console.memory import FOLLOWED, Memory
 from ops.console.sources import Sources
-from ops.reading import Newest, full_name, open_reader
+from ops.kafka.reader import Newest, full_name, open_reader
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 

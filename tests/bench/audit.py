@@ -19,7 +19,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from uuid_utils import uuid7
 
-from ops.topics import apply
+from ops.kafka.topics import apply
 from processors.deliver.dedupe import Seen
 from processors.deliver.provider import discover
 from processors.deliver.step import deliver

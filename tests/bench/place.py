@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 import aiohttp
 
 from ops.broker.local import local_broker
-from ops.cluster import admin
-from ops.topics import apply
+from ops.kafka.clients import admin
+from ops.kafka.topics import apply
 from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings

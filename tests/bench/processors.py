@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
-from ops.cluster import admin
+from ops.kafka.clients import admin
 from schemas.delivery import Delivery, raw_key, record_headers
 from schemas.records import Position, RawRecord
 from schemas.settings import Settings

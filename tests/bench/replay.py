@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from ops.topics import apply
+from ops.kafka.topics import apply
 from tests.bench.figures import figure
 from tests.bench.place import ROOT, SECRET, Place, read_settings
 from tests.bench.report import Part, Progress, Section

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from ops.topics import apply
+from ops.kafka.topics import apply
 from processors.deliver.dedupe import Seen
 from processors.runtime.state import Kept, catch_up
 from schemas.configuration import Context, read_configuration

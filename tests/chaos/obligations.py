@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import aiohttp
 
-from ops.reading import read_topic
+from ops.kafka.reader import read_topic
 from schemas.settings import Settings
 
 SENDERS = 20

@@ -15,7 +15,7 @@ import aiohttp
 
 from ops.broker.cluster import BrokerCluster
 from ops.broker.node import BrokerNode
-from ops.topics import apply
+from ops.kafka.topics import apply
 from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka import TopicPartition as Place
 
 from ops.audit.verdict import Verdict
-from ops.offsets import standings
+from ops.kafka.offsets import standings
 from processors.deliver.provider import discover
 from processors.groups import DELIVER_OUTPUTS
 from processors.rules_version import rules_version

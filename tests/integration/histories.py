@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from ops.audit.run import audit
 from ops.audit.verdict import Verdict
-from ops.cluster import admin
-from ops.reading import read_topic
+from ops.kafka.clients import admin
+from ops.kafka.reader import read_topic
 from processors.deliver.provider import Provider, discover
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics

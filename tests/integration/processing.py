@@ -16,9 +16,9 @@ from uuid_utils import uuid7
 
 from ops.audit.run import audit
 from ops.audit.verdict import Verdict
-from ops.offsets import standings
-from ops.reading import read_topic
-from ops.topics import apply
+from ops.kafka.offsets import standings
+from ops.kafka.reader import read_topic
+from ops.kafka.topics import apply
 from processors.deliver.provider import Sample, discover
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers, timestamp_ms
 from schemas.kafka import producer_arguments

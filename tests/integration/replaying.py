@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from uuid_utils import uuid7
 
-from ops.reading import read_topic
+from ops.kafka.reader import read_topic
 from processors.replay import EVENT_TOPICS
 from schemas.delivery import Delivery
 from schemas.settings import Settings

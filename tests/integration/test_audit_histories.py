@@ -9,7 +9,7 @@ from uuid_utils import uuid7
 
 from ops.audit.run import audit
 from ops.audit.verdict import FindingKind
-from ops.reading import parse_start, read_topic
+from ops.kafka.reader import parse_start, read_topic
 from processors.deliver.provider import discover
 from schemas.delivery import Delivery, rfc3339
 from schemas.settings import Settings

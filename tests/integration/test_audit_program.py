@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.reading import read_topic
+from ops.kafka.reader import read_topic
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.integration.auditing import all_gone, first_children, judged, verdict, write_copy

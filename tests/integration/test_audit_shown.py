@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from ops.audit.gauges import audits_shown
 from ops.audit.state import AuditState, read_state
-from ops.reading import full_name
-from ops.topics import apply
+from ops.kafka.reader import full_name
+from ops.kafka.topics import apply
 from schemas.audits import RESULT_KEY
 from schemas.kafka import producer_arguments
 from schemas.settings import Settings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ops.audit.run import audit
-from ops.reading import read_topic
+from ops.kafka.reader import read_topic
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.integration.auditing import judged, since_last, state, verdict, write_copy

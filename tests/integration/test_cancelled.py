@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ingest.kafka.producer import close_producer, open_producer
-from ops.cluster import admin, consumer
-from ops.offsets import open_client
-from ops.reading import full_name, open_reader
+from ops.kafka.clients import admin, consumer
+from ops.kafka.offsets import open_client
+from ops.kafka.reader import full_name, open_reader
 from schemas.kafka import producer_arguments
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory

@@ -16,8 +16,8 @@ from jsonschema import Draft202012Validator
 from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
-from ops.reading import read_topic
-from ops.topics import apply
+from ops.kafka.reader import read_topic
+from ops.kafka.topics import apply
 from processors.deliver.provider import discover
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics

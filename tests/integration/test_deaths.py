@@ -11,7 +11,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from ops.audit.verdict import FindingKind
-from ops.reading import read_topic
+from ops.kafka.reader import read_topic
 from schemas.kafka import producer_arguments
 from tests.conftest import SettingsFactory
 from tests.integration.dying import STEPS

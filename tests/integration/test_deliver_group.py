@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from uuid_utils import uuid7
 
-from ops.reading import read_topic
+from ops.kafka.reader import read_topic
 from schemas.delivery import Delivery
 from schemas.kafka import producer_arguments
 from tests.conftest import ClusterFactory, SettingsFactory

@@ -19,8 +19,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from ops.kafka.topics import apply
 from ops.livez import lives
-from ops.topics import apply
 from tests.conftest import SettingsFactory
 from tests.integration.deployment import DEPLOY, ROOT, quiet_environment, run
 from tests.ports import free_ports

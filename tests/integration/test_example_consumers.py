@@ -18,9 +18,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from uuid_utils import uuid7
 
-from ops.cluster import admin
 from ops.examples import examples
-from ops.reading import read_topic
+from ops.kafka.clients import admin
+from ops.kafka.reader import read_topic
 from processors.deliver.provider import discover
 from schemas.delivery import Delivery, kept_headers
 from schemas.kafka import producer_arguments, transactional_producer_arguments

@@ -10,7 +10,7 @@ import pytest
 from uuid_utils import uuid7
 
 from ops.audit.run import audit
-from ops.reading import read_topic
+from ops.kafka.reader import read_topic
 from processors.deliver.provider import discover
 from schemas.delivery import Delivery, read_record
 from schemas.settings import Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from ops.reading import read_topic
+from ops.kafka.reader import read_topic
 from processors.deliver.provider import discover
 from schemas.delivery import Delivery
 from schemas.kafka import producer_arguments

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ops.audit.run import audit
-from ops.reading import read_topic
+from ops.kafka.reader import read_topic
 from processors.deliver.provider import Fact, Interpretation, Message, Provider, discover
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics

@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from ops.audit.run import audit
-from ops.cluster import admin
+from ops.kafka.clients import admin
 from ops.replay_store import read_store
 from tests.conftest import SettingsFactory
 from tests.integration.processing import (

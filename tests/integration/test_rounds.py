@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
-from ops.reading import read_topic
+from ops.kafka.reader import read_topic
 from processors.deliver.dedupe import Seen
 from processors.metrics import ProcessMetrics
 from processors.runtime.group import Group

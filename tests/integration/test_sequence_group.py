@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
 from ops.audit.run import audit
-from ops.reading import read_topic
+from ops.kafka.reader import read_topic
 from processors.deliver.dedupe import Seen
 from processors.deliver.provider import discover
 from processors.groups import deliver_group, sequence_group

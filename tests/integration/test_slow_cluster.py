@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ops.cluster import admin
+from ops.kafka.clients import admin
 from schemas.settings import Settings
 from tests.chaos.wire import Wire
 from tests.conftest import KafkaUnderTest, SettingsFactory

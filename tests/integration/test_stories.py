@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 from ingest.app import ingress
 from ingest.receive import Stamps
 from ops.audit.run import audit
-from ops.reading import read_topic
+from ops.kafka.reader import read_topic
 from processors.deliver.provider import discover
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory

@@ -14,8 +14,8 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from ops.reading import AtOffset, Reader, Start, open_reader
-from ops.topics import apply
+from ops.kafka.reader import AtOffset, Reader, Start, open_reader
+from ops.kafka.topics import apply
 from schemas.errors import DropstreamError
 from schemas.kafka import transactional_producer_arguments
 from schemas.records import RawRecord

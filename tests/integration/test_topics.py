@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from ops.cluster import admin
-from ops.topics import Comparison, apply, read_comparisons
+from ops.kafka.clients import admin
+from ops.kafka.topics import Comparison, apply, read_comparisons
 from schemas.settings import Settings
 from schemas.topics import TOPICS
 from tests.conftest import SettingsFactory

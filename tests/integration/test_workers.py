@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from ops.topics import apply
+from ops.kafka.topics import apply
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.integration.programs import Program, answering, eventually, load, program, refusing, runs

@@ -202,7 +202,7 @@ def test_a_cluster_that_is_not_there_is_one_sentence(
     dropstream: Dropstream, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kafka away: exit 1 without a wait for the time-out, and one line that says where it was looked for."""
-    monkeypatch.setattr("ops.cluster.CONNECT_TIMEOUT_S", 2 * PATIENCE_S)
+    monkeypatch.setattr("ops.kafka.clients.CONNECT_TIMEOUT_S", 2 * PATIENCE_S)
     began_at = time.monotonic()
     ended = dropstream(*arguments)
     assert ended.code == 1

@@ -7,7 +7,7 @@ import pytest
 
 from ops.audit.state import AuditState
 from ops.doctor import examine_audit, examine_disk, examine_time_zones, examine_topics
-from ops.topics import Comparison
+from ops.kafka.topics import Comparison
 from schemas.audits import AuditResult, Status
 from schemas.topics import TopicPlan
 

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from ops.cli import app
-from ops.offsets import parse_place
-from ops.ranges import Span, parse_span
-from ops.reading import AtOffset
+from ops.kafka.offsets import parse_place
+from ops.kafka.ranges import Span, parse_span
+from ops.kafka.reader import AtOffset
 from ops.replay_store import Store, check_same_choice, check_unused_suffix
 from schemas.errors import DropstreamError, UsageError
 from schemas.replays import Choice, Plan

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
-from ops.reading import AtOffset, base_name, full_name, parse_start
+from ops.kafka.reader import AtOffset, base_name, full_name, parse_start
 from ops.tail import Condition, Line, View, parse_condition
 from schemas.configuration import Context, read_configuration
 from schemas.records import Headers, Position, RawRecord

@@ -1,6 +1,6 @@
 """The plan of topics against what a cluster has: a pure comparison."""
 
-from ops.topics import TopicState, compare
+from ops.kafka.topics import TopicState, compare
 from schemas.topics import TopicPlan
 
 PLAN = TopicPlan(

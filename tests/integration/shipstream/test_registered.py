@@ -7,7 +7,7 @@ import subprocess
 import aiohttp
 import pytest
 
-from ops.topics import apply
+from ops.kafka.topics import apply
 from processors.deliver.dedupe import Seen
 from processors.deliver.provider import discover
 from processors.deliver.step import Rules, deliver

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from ops.cluster import REQUEST_TIMEOUT_MS, admin, consumer
+from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, consumer
 from schemas.delivery import timestamp_ms
 from schemas.errors import DropstreamError
 from schemas.records import RawRecord, raw_record

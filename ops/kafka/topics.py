@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from ops.cluster import admin
+from ops.kafka.clients import admin
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 from schemas.topics import TopicPlan, plan

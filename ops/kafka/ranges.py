@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ops.cluster import consumer
-from ops.reading import AtOffset, AtOffsets, Start, open_reader, parse_start, partitions_of
+from ops.kafka.clients import consumer
+from ops.kafka.reader import AtOffset, AtOffsets, Start, open_reader, parse_start, partitions_of
 from schemas.delivery import rfc3339, timestamp_ms
 from schemas.errors import DropstreamError, UsageError
 from schemas.records import RawRecord
@@ -45,7 +45,7 @@ class _Log:
 
 
 def parse_span(begin: str | None, until: str | None) -> Span:
-    """The span between two places as `ops.reading` takes them.
+    """The span between two places as `ops.kafka.reader` takes them.
 
     Raises:
         UsageError: one of them is no place, or they are the wrong way round.

@@ -3,7 +3,7 @@
 from ops import screen
 from ops.configuration import ConfigFile, load_settings, verb_group
 from ops.event_loop import run
-from ops.topics import Comparison, apply, read_comparisons
+from ops.kafka.topics import Comparison, apply, read_comparisons
 from schemas.errors import DropstreamError
 
 app = verb_group("Creates and checks every topic from one table in code.")

@@ -15,8 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from ops.cluster import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, failures_told
-from ops.reading import parse_time, partitions_of
+from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, failures_told
+from ops.kafka.reader import parse_time, partitions_of
 from processors.runtime.offsets import committed_offsets
 from schemas.cancellation import cancellation_kept
 from schemas.delivery import timestamp_ms

@@ -8,7 +8,7 @@ import typer
 from ops import screen
 from ops.configuration import ConfigFile, load_settings, verb_group
 from ops.event_loop import run
-from ops.offsets import (
+from ops.kafka.offsets import (
     Move,
     Place,
     Standing,
@@ -21,7 +21,7 @@ from ops.offsets import (
     refuse_members,
     standings,
 )
-from ops.reading import full_name
+from ops.kafka.reader import full_name
 from ops.replay_screen import confirm
 from ops.suggest import nearest
 from schemas.errors import DropstreamError

@@ -1,0 +1,1 @@
+"""Short visits to the Kafka cluster: clients, readers, ranges, topics, offsets."""
