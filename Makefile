@@ -60,7 +60,7 @@ freeze: env  ## keeps the schemas of today as those of the released version; onc
 		mkdir -p $$folder && cp schemas/json/*.v1.json $$folder/ && rm $$folder/asyncapi.v1.json && echo $$folder
 
 metrics: env  ## writes the table of all metrics anew from the code
-	@$(BIN)/python -m ops.metrics_table docs/metrics.md
+	@$(BIN)/python -m ops.docs.metrics_table docs/metrics.md
 
 lock: env  ## pins every dependency anew, with hashes
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra in-memory \

@@ -22,7 +22,6 @@ from ops import (
     process_command,
     redrive_command,
     replay_command,
-    schemas_command,
     screen,
     send_command,
     shipstream_command,
@@ -32,6 +31,7 @@ from ops import (
 )
 from ops.audit import command as audit_command
 from ops.configuration import verb_group
+from ops.docs import command as schemas_command
 from ops.kafka import offsets_command, topics_command
 from schemas.errors import ConfigurationError, DropstreamError, UsageError
 

@@ -1,7 +1,7 @@
 """What the `data` of an event holds, per domain; each field null or empty where the provider says nothing.
 
 Numbers that money or stock rest on are decimal text. `payload` always comes last: the provider's JSON that the event
-stands on, unchanged but for what was redacted. What may change within a version stands in `schemas.compatibility`.
+stands on, unchanged but for what was redacted. What may change within a version stands in `ops.docs.compatibility`.
 """
 
 from typing import Annotated

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from uuid_utils import uuid7
 
-from ops.examples import examples
+from ops.docs.examples import examples
 from ops.kafka.clients import admin
 from ops.kafka.reader import read_topic
 from processors.deliver.provider import discover

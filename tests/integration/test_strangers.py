@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from jsonschema import Draft202012Validator
 
-from schemas.json_schema import event_schema, schemas
+from ops.docs.json_schema import event_schema, schemas
 from schemas.settings import Settings
 from schemas.vocabulary import Domain
 from tests.conftest import SettingsFactory

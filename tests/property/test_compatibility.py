@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from schemas.compatibility import MAY_GROW, breaking_changes
+from ops.docs.compatibility import MAY_GROW, breaking_changes
 
 Schema = dict[str, Any]
 

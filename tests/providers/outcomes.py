@@ -12,10 +12,10 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka
 from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft202012Validator
 
+from ops.docs.json_schema import event_schema
 from processors.deliver.dedupe import Seen
 from processors.deliver.provider import Provider, Sample
 from processors.deliver.step import deliver
-from schemas.json_schema import event_schema
 from schemas.records import Record
 from schemas.settings import EndpointSettings
 from schemas.vocabulary import Domain

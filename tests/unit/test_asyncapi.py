@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from ops.examples import examples
-from schemas.asyncapi import asyncapi
+from ops.docs.asyncapi import asyncapi
+from ops.docs.examples import examples
 from tests.unit.asyncapi_specification import asyncapi_specification
 
 DOCUMENT = asyncapi(examples())

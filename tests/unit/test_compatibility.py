@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from schemas.compatibility import breaking_changes
-from schemas.json_schema import schemas
+from ops.docs.compatibility import breaking_changes
+from ops.docs.json_schema import schemas
 
 RELEASED = Path(__file__).resolve().parents[2] / "schemas" / "json" / "released"
 RELEASES = sorted(folder.name for folder in RELEASED.iterdir())

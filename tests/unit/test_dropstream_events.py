@@ -25,8 +25,8 @@ from dropstream_events.events import (
 from dropstream_events.gaps import Gap, Missing, read_gap
 from dropstream_events.memory import LastTimes, RecentIds
 
-from ops.examples import examples
-from schemas.json_schema import event_schema, schemas
+from ops.docs.examples import examples
+from ops.docs.json_schema import event_schema, schemas
 from schemas.vocabulary import Domain
 
 PACKAGE = Path(__file__).resolve().parents[2] / "examples" / "python" / "dropstream_events"

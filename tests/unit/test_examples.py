@@ -5,11 +5,11 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
-from ops.examples import examples
+from ops.docs.channels import CHANNELS, Channel
+from ops.docs.examples import examples
+from ops.docs.json_schema import schemas
 from processors.deliver.provider import discover
-from schemas.channels import CHANNELS, Channel
 from schemas.gaps import GapState
-from schemas.json_schema import schemas
 from schemas.topics import TOPICS
 from schemas.vocabulary import TimeQuality
 from tests.providers.fixtures import load_fixtures

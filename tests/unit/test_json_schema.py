@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from ops.schemas_export import PAGE, exported
-from schemas.json_schema import event_schema, schemas
+from ops.docs.export import PAGE, exported
+from ops.docs.json_schema import event_schema, schemas
 from schemas.vocabulary import Domain
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ops.metrics_table import MetricRow, metric_rows, metrics_table
+from ops.docs.metrics_table import MetricRow, metric_rows, metrics_table
 
 ROOT = Path(__file__).resolve().parents[2]
 

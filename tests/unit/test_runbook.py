@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 
 from ops.cli import app
-from ops.metrics_table import metric_rows
+from ops.docs.metrics_table import metric_rows
 from schemas.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

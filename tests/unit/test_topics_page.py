@@ -2,10 +2,10 @@
 
 from html.parser import HTMLParser
 
-from ops.examples import examples
-from ops.topics_page import topics_page
-from schemas.channels import CHANNELS
-from schemas.json_schema import schemas
+from ops.docs.channels import CHANNELS
+from ops.docs.examples import examples
+from ops.docs.json_schema import schemas
+from ops.docs.topics_page import topics_page
 from schemas.records import Record
 
 PAGE = topics_page(examples())

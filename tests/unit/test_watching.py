@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.metrics_table import metric_rows
+from ops.docs.metrics_table import metric_rows
 from tests.tools import tool
 
 ROOT = Path(__file__).resolve().parents[2]

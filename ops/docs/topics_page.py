@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
-from schemas.channels import CHANNELS, CLOUD_EVENT, Channel, HeaderField
-from schemas.compatibility import MAY_GROW
-from schemas.json_schema import schemas
+from ops.docs.channels import CHANNELS, CLOUD_EVENT, Channel, HeaderField
+from ops.docs.compatibility import MAY_GROW
+from ops.docs.json_schema import schemas
 from schemas.records import Record
 from schemas.settings import Settings
 from schemas.topics import TopicPlan, plan

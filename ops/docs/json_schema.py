@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from schemas.channels import CHANNELS
-from schemas.compatibility import MAY_GROW
+from ops.docs.channels import CHANNELS
+from ops.docs.compatibility import MAY_GROW
 from schemas.duplicates import Duplicate
 from schemas.event_attributes import Event
 from schemas.event_data import DATA_SCHEMA_OF, CatalogData, IncidentData, InventoryData, OrderData, OtherData

@@ -28,7 +28,7 @@ _UPPER_BOUNDS = ("maximum", "maxLength")
 def breaking_changes(old: Schema, new: Schema) -> list[str]:
     """What in `new` breaks the rule for readers by `old`, a sentence each with the place; empty where nothing does.
 
-    Takes the JSON Schemas that `schemas.json_schema` makes. A keyword that it does not know must stay as it is.
+    Takes the JSON Schemas that `ops.docs.json_schema` makes. A keyword that it does not know must stay as it is.
     """
     return list(_compare(old, new, _Place(old.get("$defs", {}), new.get("$defs", {}), "")))
 

@@ -1,6 +1,6 @@
 """The topics as an AsyncAPI 3.0 document: channels, messages, keys, headers, payloads, and real records as examples.
 
-Made from `schemas.channels`, `schemas.topics` and the JSON Schemas, so it cannot say anything else than they do. Its
+Made from `ops.docs.channels`, `schemas.topics` and the JSON Schemas, so it cannot say anything else than they do. Its
 payloads are in AsyncAPI's default form (a superset of JSON Schema draft 7), which every tool reads.
 Format: https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from schemas.channels import CHANNELS, Channel, HeaderField
-from schemas.json_schema import schemas
+from ops.docs.channels import CHANNELS, Channel, HeaderField
+from ops.docs.json_schema import schemas
 from schemas.records import Record
 from schemas.settings import Settings
 from schemas.topics import TopicPlan, plan

@@ -1,6 +1,6 @@
 """What the topics hold, by example: real records, made by the real steps from made-up deliveries.
 
-Every sample of every provider, and the deliveries in `ops/example_deliveries.json`, go through `processors.deliver.step` and
+Every sample of every provider, and the deliveries in `ops/docs/example_deliveries.json`, go through `processors.deliver.step` and
 `processors.sequence.step` with fixed ids and times; so the same code gives the same examples on any machine and any day.
 """
 

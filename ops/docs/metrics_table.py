@@ -1,4 +1,4 @@
-"""Every metric in one table, from the code that exports it: `python -m ops.metrics_table docs/metrics.md`.
+"""Every metric in one table, from the code that exports it: `python -m ops.docs.metrics_table docs/metrics.md`.
 
 A test fails when the file drifts, and another when a running program exports what is not in it.
 """

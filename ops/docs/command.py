@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ops.configuration import verb_group
-from ops.schemas_export import PAGE, exported
+from ops.docs.export import PAGE, exported
 from ops.screen import say
 from schemas.errors import DropstreamError
 

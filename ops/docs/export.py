@@ -4,11 +4,11 @@ import json
 
 import orjson
 
-from ops.examples import Examples, examples
-from ops.topics_page import topics_page
-from schemas.asyncapi import asyncapi
-from schemas.channels import CHANNELS
-from schemas.json_schema import schemas
+from ops.docs.asyncapi import asyncapi
+from ops.docs.channels import CHANNELS
+from ops.docs.examples import Examples, examples
+from ops.docs.json_schema import schemas
+from ops.docs.topics_page import topics_page
 
 # Of a topic's example records, a schema has the ones that say most; the page and the AsyncAPI document have them all.
 _EXAMPLES_MAX = 3
