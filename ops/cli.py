@@ -14,8 +14,6 @@ from ops import (
     console_command,
     doctor_command,
     drain_command,
-    endpoints_add,
-    endpoints_command,
     gaps_command,
     ingest_command,
     kafka_command,
@@ -32,6 +30,8 @@ from ops import (
 from ops.audit import command as audit_command
 from ops.configuration import verb_group
 from ops.docs import command as schemas_command
+from ops.endpoints import add as endpoints_add
+from ops.endpoints import command as endpoints_command
 from ops.kafka import offsets_command, topics_command
 from schemas.errors import ConfigurationError, DropstreamError, UsageError
 

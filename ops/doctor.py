@@ -19,7 +19,7 @@ import aiohttp
 
 from ops.addresses import reached_at
 from ops.audit.state import AuditState, read_state
-from ops.endpoints import find_problems
+from ops.endpoints.check import find_problems
 from ops.kafka.clients import admin
 from ops.kafka.topics import Comparison, read_comparisons
 from processors.deliver.provider import discover

@@ -9,7 +9,7 @@ import typer
 
 from ops import screen
 from ops.configuration import ConfigFile, configuration_file, load_settings, verb_group
-from ops.endpoints_add import (
+from ops.endpoints.add import (
     AccountName,
     BaseUrl,
     Folder,
@@ -19,7 +19,7 @@ from ops.endpoints_add import (
     add_endpoint,
     configured_webhook,
 )
-from ops.new_endpoint import checked_base_url
+from ops.endpoints.files import checked_base_url
 from ops.shipstream.account import choose_account
 from ops.shipstream.client import Account
 from ops.shipstream.operations import delete, find, listed, switch

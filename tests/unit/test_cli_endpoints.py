@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ops.endpoints import Problem, find_problems
+from ops.endpoints.check import Problem, find_problems
 from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings

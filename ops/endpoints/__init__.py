@@ -1,0 +1,1 @@
+"""Verbs `endpoints`: which endpoints are configured, and a new one with its files."""
