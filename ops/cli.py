@@ -14,7 +14,6 @@ from ops import (
     console_command,
     doctor_command,
     drain_command,
-    gaps_command,
     ingest_command,
     kafka_command,
     process_command,
@@ -23,8 +22,6 @@ from ops import (
     screen,
     send_command,
     shipstream_command,
-    tail_command,
-    trace_command,
     up_command,
 )
 from ops.audit import command as audit_command
@@ -32,6 +29,7 @@ from ops.configuration import verb_group
 from ops.docs import command as schemas_command
 from ops.endpoints import add as endpoints_add
 from ops.endpoints import command as endpoints_command
+from ops.inspect import gaps_command, tail_command, trace_command
 from ops.kafka import offsets_command, topics_command
 from schemas.errors import ConfigurationError, DropstreamError, UsageError
 

@@ -7,8 +7,8 @@ import orjson
 
 from ops.console.masking import clipped, masked_body
 from ops.console.memory import ENTITY_CHARACTERS_MAX, Memory, glance
+from ops.inspect.trace import Moment, trace
 from ops.kafka.reader import AtOffset, full_name, open_reader
-from ops.trace import Moment, trace
 from processors.deliver.provider import discover
 from processors.groups import deliver_rules
 from schemas.errors import DropstreamError, UsageError

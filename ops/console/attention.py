@@ -14,7 +14,7 @@ from ops.console.flow import WINDOW_MS, Latency
 from ops.console.groups import GroupStanding
 from ops.console.memory import ShownRejection
 from ops.console.sources import Source
-from ops.gaps import Run
+from ops.inspect.gaps import Run
 from schemas.gaps import GapState
 from schemas.rejections import Reason
 

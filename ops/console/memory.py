@@ -13,7 +13,7 @@ import orjson
 
 from ops.console.flow import WINDOW_MS, Flow, Kind, Latencies
 from ops.console.masking import clipped, facts_of, masked_headers
-from ops.gaps import Ledger
+from ops.inspect.gaps import Ledger
 from schemas.delivery import read_record, timestamp_ms
 from schemas.gaps import read_gap
 from schemas.observations import read_observation

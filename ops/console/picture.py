@@ -12,7 +12,7 @@ from ops.console.jobs import Jobs
 from ops.console.memory import UNKNOWN, Newest, ShownRejection
 from ops.console.sources import Source
 from ops.console.watching import Watch
-from ops.gaps import Run
+from ops.inspect.gaps import Run
 from schemas.gaps import GapState
 from schemas.settings import Settings
 

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
+from ops.inspect.tail import Condition, Line, View, parse_condition
 from ops.kafka.reader import AtOffset, base_name, full_name, parse_start
-from ops.tail import Condition, Line, View, parse_condition
 from schemas.configuration import Context, read_configuration
 from schemas.records import Headers, Position, RawRecord
 

@@ -8,7 +8,7 @@ from ops.console.flow import Latency
 from ops.console.groups import GroupStanding
 from ops.console.memory import ShownRejection
 from ops.console.sources import Sources
-from ops.gaps import Run
+from ops.inspect.gaps import Run
 from schemas.gaps import GapState
 
 NOW_MS = 1_795_255_200_000  # 2026-11-21T10:00:00Z

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.gaps import Ledger, Run
-from ops.gaps_command import show
+from ops.inspect.gaps import Ledger, Run
+from ops.inspect.gaps_command import show
 from ops.process_command import joint_health, run_together
 from schemas.errors import DropstreamError
 from schemas.gaps import Gap, GapState, gap_record, read_gap

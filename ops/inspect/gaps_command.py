@@ -9,7 +9,7 @@ import typer
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.gaps import Run, read_runs
+from ops.inspect.gaps import Run, read_runs
 
 _COLUMNS = ("endpoint", "epoch", "first", "last", "count", "state", "since")
 

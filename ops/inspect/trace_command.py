@@ -8,9 +8,9 @@ import typer
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
+from ops.inspect.tail import View
+from ops.inspect.trace import Moment, trace
 from ops.suggest import check_name
-from ops.tail import View
-from ops.trace import Moment, trace
 from processors.deliver.provider import discover
 from processors.groups import deliver_rules
 from schemas.errors import DropstreamError

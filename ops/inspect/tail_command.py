@@ -10,8 +10,8 @@ from rich.text import Text
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
+from ops.inspect.tail import View, parse_condition
 from ops.kafka.reader import Start, base_name, full_name, open_reader, parse_start
-from ops.tail import View, parse_condition
 from schemas.records import RawRecord
 from schemas.settings import Settings
 

@@ -1,0 +1,1 @@
+"""Verbs that read and show: `tail`, `trace`, `gaps`."""
