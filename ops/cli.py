@@ -17,8 +17,6 @@ from ops import (
     ingest_command,
     kafka_command,
     process_command,
-    redrive_command,
-    replay_command,
     screen,
     send_command,
     shipstream_command,
@@ -31,6 +29,8 @@ from ops.endpoints import add as endpoints_add
 from ops.endpoints import command as endpoints_command
 from ops.inspect import gaps_command, tail_command, trace_command
 from ops.kafka import offsets_command, topics_command
+from ops.replay import command as replay_command
+from ops.replay import redrive_command
 from schemas.errors import ConfigurationError, DropstreamError, UsageError
 
 app = verb_group("Dropship webhooks in, kept, and turned exactly once into events other services can trust.")

@@ -16,7 +16,7 @@ from ops.audit.verdict import ADVICE, FindingKind, Verdict
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.kafka.reader import parse_start, parse_time
-from ops.replay_screen import progress_shown
+from ops.replay.screen import progress_shown
 from schemas.delivery import timestamp_ms
 from schemas.settings import Settings
 

@@ -16,7 +16,7 @@ from ops.audit.logs import Look
 from ops.audit.sightings import DiskSightings, SightingsFile
 from ops.audit.stream import OutputStream, open_outputs, open_raw
 from ops.kafka.reader import full_name
-from ops.replay_known import ground_of, open_state
+from ops.replay.history import ground_of, open_state
 from processors.deliver.provider import discover
 from processors.deliver.step import Rules
 from processors.groups import deliver_rules

@@ -18,7 +18,7 @@ from ops.kafka.clients import consumer
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import AtOffset, Start, full_name, partitions_of, written_ends
 from ops.kafka.topics import existing
-from ops.replay_store import Store
+from ops.replay.store import Store
 from processors.groups import DELIVER_OUTPUTS
 from processors.replay import EVENT_TOPICS
 from schemas.audits import Checkpoint

@@ -18,7 +18,7 @@ from ops.audit.verdict import AuditFinding, FindingKind, Verdict
 from ops.audit.workers import audit_in_processes
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import Start, full_name
-from ops.replay_store import Store, read_store
+from ops.replay.store import Store, read_store
 from processors.deliver.provider import discover
 from processors.rules_version import rules_version
 from schemas.audits import Checkpoint

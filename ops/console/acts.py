@@ -16,11 +16,11 @@ from aiokafka.errors import KafkaError
 from ops.console.jobs import Job, Jobs, State
 from ops.console.watching import Watch, now_ms
 from ops.kafka.ranges import parse_span
-from ops.replay_compare import compare
-from ops.replay_plan import make_plan, survey
-from ops.replay_rehearsal import rehearse
-from ops.replay_run import Pace, Run
-from ops.replay_store import keep_plan, new_id
+from ops.replay.dry_run import compare
+from ops.replay.plan import make_plan, survey
+from ops.replay.rehearsal import rehearse
+from ops.replay.run import Pace, Run
+from ops.replay.store import keep_plan, new_id
 from ops.send import deliver_one, open_session, own_base_url, sign
 from ops.suggest import check_name
 from processors.deliver.provider import Provider, Sample, discover

@@ -19,7 +19,7 @@ from ops.audit.run import audit
 from ops.audit.verdict import FindingKind
 from ops.broker.cluster import BrokerCluster
 from ops.broker.local import local_broker
-from ops.replay_store import Store, read_store
+from ops.replay.store import Store, read_store
 from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.kafka import producer_arguments

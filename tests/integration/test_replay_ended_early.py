@@ -10,7 +10,7 @@ from aiokafka.admin import RecordsToDelete
 
 from ops.audit.run import audit
 from ops.kafka.clients import admin
-from ops.replay_store import read_store
+from ops.replay.store import read_store
 from tests.conftest import SettingsFactory
 from tests.integration.processing import (
     ENDPOINTS,

@@ -14,7 +14,7 @@ from ops.cli import app
 from ops.kafka.offsets import parse_place
 from ops.kafka.ranges import Span, parse_span
 from ops.kafka.reader import AtOffset
-from ops.replay_store import Store, check_same_choice, check_unused_suffix
+from ops.replay.store import Store, check_same_choice, check_unused_suffix
 from schemas.errors import DropstreamError, UsageError
 from schemas.replays import Choice, Plan
 from tests.waiting import PATIENCE_S

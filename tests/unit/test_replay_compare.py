@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from ops.replay_compare import Differences, Found, Outcome, difference, outcome_of
+from ops.replay.dry_run import Differences, Found, Outcome, difference, outcome_of
 from schemas.records import Position, RawRecord, Record
 from schemas.replays import Range
 

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from ops.configuration import ConfigFile, load_settings
-from ops.replay_command import DRY_RUN, ENDPOINT, FROM, PROVIDER, RATE, RESUME, TO, YES
-from ops.replay_verb import Verb
+from ops.replay.command import DRY_RUN, ENDPOINT, FROM, PROVIDER, RATE, RESUME, TO, YES
+from ops.replay.verb import Verb
 from ops.suggest import check_name
 from processors.deliver.provider import discover
 from schemas.errors import UsageError

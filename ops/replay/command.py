@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ops.configuration import ConfigFile, load_settings
-from ops.replay_verb import Verb
+from ops.replay.verb import Verb
 from ops.suggest import check_name
 from processors.deliver.provider import discover
 from processors.replay import EVENT_TOPICS

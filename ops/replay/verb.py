@@ -10,12 +10,12 @@ import typer
 from ops import screen
 from ops.event_loop import run
 from ops.kafka.ranges import parse_span
-from ops.replay_compare import Differences, compare
-from ops.replay_plan import Survey, check_free, make_plan, make_topics, survey
-from ops.replay_rehearsal import rehearse
-from ops.replay_run import DeletedError, Pace, Run
-from ops.replay_screen import confirm, progress_shown, show_counts, show_differences, show_plan
-from ops.replay_store import Store, check_same_choice, keep_plan, new_id, read_store
+from ops.replay.dry_run import Differences, compare
+from ops.replay.plan import Survey, check_free, make_plan, make_topics, survey
+from ops.replay.rehearsal import rehearse
+from ops.replay.run import DeletedError, Pace, Run
+from ops.replay.screen import confirm, progress_shown, show_counts, show_differences, show_plan
+from ops.replay.store import Store, check_same_choice, keep_plan, new_id, read_store
 from processors.deliver.provider import discover
 from processors.deliver.step import Rules
 from processors.groups import deliver_rules

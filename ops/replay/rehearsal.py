@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name
-from ops.replay_known import ground_of, open_state
+from ops.replay.history import ground_of, open_state
 from processors.deliver.step import Rules
 from processors.replay import Task, redrive_step
 from schemas.replays import Plan, Progress, Range

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from ops import screen
-from ops.replay_compare import Differences
-from ops.replay_plan import Survey, own_topics, spread
+from ops.replay.dry_run import Differences
+from ops.replay.plan import Survey, own_topics, spread
 from schemas.errors import UsageError
 from schemas.replays import Plan
 from schemas.replays import Progress as Counts

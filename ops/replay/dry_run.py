@@ -14,7 +14,7 @@ import orjson
 
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, read_written
-from ops.replay_known import Ground, ground_of, open_state, raw_place
+from ops.replay.history import Ground, ground_of, open_state, raw_place
 from processors.deliver.step import Rules, deliver
 from processors.replay import EVENT_TOPICS, Task
 from schemas.records import Position, RawRecord, Record

@@ -19,8 +19,8 @@ from prometheus_client import CollectorRegistry
 
 from ops.kafka.clients import CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_MS, checked_client_arguments
 from ops.kafka.reader import full_name
-from ops.replay_known import Ground, ground_of, open_state
-from ops.replay_store import Store, read_store
+from ops.replay.history import Ground, ground_of, open_state
+from ops.replay.store import Store, read_store
 from processors.deliver.step import Rules
 from processors.metrics import ProcessMetrics
 from processors.replay import Replaying, Task, redrive_step, replay_step

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ops.kafka.ranges import Span, read_ranges, resolve
 from ops.kafka.reader import full_name, open_reader
 from ops.kafka.topics import create, existing
-from ops.replay_store import Store, check_unused_suffix
+from ops.replay.store import Store, check_unused_suffix
 from processors.deliver.provider import discover
 from processors.deliver.step import Rules
 from processors.replay import EVENT_TOPICS, Known, Task, endpoint_of

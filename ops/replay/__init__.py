@@ -1,0 +1,1 @@
+"""Verbs `replay` and `redrive`: plan, compare, run, resume."""
