@@ -18,7 +18,6 @@ from ops import (
     kafka_command,
     process_command,
     screen,
-    send_command,
     shipstream_command,
     up_command,
 )
@@ -31,6 +30,7 @@ from ops.inspect import gaps_command, tail_command, trace_command
 from ops.kafka import offsets_command, topics_command
 from ops.replay import command as replay_command
 from ops.replay import redrive_command
+from ops.send import command as send_command
 from schemas.errors import ConfigurationError, DropstreamError, UsageError
 
 app = verb_group("Dropship webhooks in, kept, and turned exactly once into events other services can trust.")

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from ops.kafka.reader import Reader, full_name, open_reader
-from ops.send import Answer, deliver_one, open_session, sign
+from ops.send.client import Answer, deliver_one, open_session, sign
 from processors.deliver.provider import Provider, Sample
 from schemas.records import RawRecord
 from schemas.settings import EndpointSettings, Settings

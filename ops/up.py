@@ -19,7 +19,7 @@ from ops.ground import Ground, check_ports, find_ground
 from ops.kafka import topics
 from ops.local_setup import LOGS
 from ops.screen import say
-from ops.send import own_base_url
+from ops.send.client import own_base_url
 from ops.services import Service, running
 from ops.tour import Stop, follow, tour
 from processors.deliver.provider import Provider, discover

@@ -21,7 +21,7 @@ from ops.replay.plan import make_plan, survey
 from ops.replay.rehearsal import rehearse
 from ops.replay.run import Pace, Run
 from ops.replay.store import keep_plan, new_id
-from ops.send import deliver_one, open_session, own_base_url, sign
+from ops.send.client import deliver_one, open_session, own_base_url, sign
 from ops.suggest import check_name
 from processors.deliver.provider import Provider, Sample, discover
 from processors.groups import deliver_rules

@@ -15,7 +15,7 @@ import typer
 from ops import screen
 from ops.configuration import ConfigFile, configuration_file, load_settings
 from ops.endpoints.files import NewEndpoint, checked_base_url, plan, remove_files, write_files
-from ops.send import delivery_url
+from ops.send.client import delivery_url
 from ops.shipstream.account import choose_account
 from ops.shipstream.errors import ShipstreamError
 from ops.shipstream.session import register

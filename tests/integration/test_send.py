@@ -10,8 +10,8 @@ import pytest
 
 from ops.kafka.reader import open_reader
 from ops.kafka.topics import apply
-from ops.send import Answer, deliver_many, deliver_one, open_session, sign
-from ops.send_command import Target, choose
+from ops.send.client import Answer, deliver_many, deliver_one, open_session, sign
+from ops.send.command import Target, choose
 from processors.deliver.dedupe import Seen
 from processors.deliver.provider import discover
 from processors.deliver.step import Rules, deliver

@@ -7,8 +7,8 @@ import pytest
 import typer
 from yarl import URL
 
-from ops.send import Answer, Tally, delivery_url, sign
-from ops.send_command import choose
+from ops.send.client import Answer, Tally, delivery_url, sign
+from ops.send.command import choose
 from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings

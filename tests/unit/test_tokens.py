@@ -7,7 +7,7 @@ import pytest
 from yarl import URL
 
 from ingest.endpoints import EndpointTable
-from ops.send import delivery_url
+from ops.send.client import delivery_url
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings

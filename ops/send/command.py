@@ -14,7 +14,7 @@ from yarl import URL
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.send import Answer, Outgoing, Tally, deliver_many, own_base_url, sign
+from ops.send.client import Answer, Outgoing, Tally, deliver_many, own_base_url, sign
 from ops.suggest import nearest
 from processors.deliver.provider import Provider, Sample, discover
 from schemas.errors import DropstreamError

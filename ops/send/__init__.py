@@ -1,0 +1,1 @@
+"""Verb `send`: signed deliveries over HTTP."""
