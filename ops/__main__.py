@@ -11,7 +11,7 @@ _RELOADING_VERBS = frozenset({"ingest", "process", "console"})
 def main() -> None:
     """Runs the verb that the command line names and ends the process with its exit code."""
     if _RELOADING_VERBS & set(sys.argv[1:2]):
-        # It waits until `ops.service` can hear it.
+        # It waits until `ops.service.run` can hear it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
         from ops.cli import main as run_verb  # noqa: PLC0415 loading takes long enough to be interrupted

@@ -10,17 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ops import (
-    console_command,
-    doctor_command,
-    drain_command,
-    ingest_command,
-    kafka_command,
-    process_command,
-    screen,
-    shipstream_command,
-    up_command,
-)
+from ops import console_command, doctor_command, drain_command, kafka_command, screen, shipstream_command, up_command
 from ops.audit import command as audit_command
 from ops.configuration import verb_group
 from ops.docs import command as schemas_command
@@ -31,6 +21,7 @@ from ops.kafka import offsets_command, topics_command
 from ops.replay import command as replay_command
 from ops.replay import redrive_command
 from ops.send import command as send_command
+from ops.service import ingest_command, process_command
 from schemas.errors import ConfigurationError, DropstreamError, UsageError
 
 app = verb_group("Dropship webhooks in, kept, and turned exactly once into events other services can trust.")

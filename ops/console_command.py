@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 from ops.addresses import reached_at
 from ops.configuration import ConfigFile, configuration_file
 from ops.console.app import console as serve
-from ops.reloading import Source, reloading
-from ops.service import Signals, run_service
+from ops.service.reload import Source, reloading
+from ops.service.run import Signals, run_service
 from schemas.errors import ConfigurationError
 from schemas.secrets import Secret, resolve
 from schemas.settings import Settings

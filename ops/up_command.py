@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ops.configuration import ConfigFile
-from ops.service import Signals, run_service
+from ops.service.run import Signals, run_service
 from ops.up import up as run_system
 
 _INTERRUPTED = 130

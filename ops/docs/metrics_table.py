@@ -14,9 +14,9 @@ from prometheus_client.registry import Collector
 
 from ingest.metrics import IngestMetrics, SpoolFigures
 from ops.audit.gauges import AuditGauges
-from ops.reloading import ReloadMetrics
-from ops.workers import Plan, Workers
-from ops.workers_admin import merge_metrics
+from ops.service.reload import ReloadMetrics
+from ops.service.workers.admin import merge_metrics
+from ops.service.workers.pool import Plan, Workers
 from processors.metrics import ProcessMetrics
 
 _HEAD = """# Metrics

@@ -14,8 +14,8 @@ from typing import Any
 
 from ingest.spool.file import SpoolFile
 from ingest.spool.queue import Spool
-from ops import ingest_command
 from ops.cli import main
+from ops.service import ingest_command
 
 # Where the process ends by kill -9: whose method, which one, before or after the call, and with which call.
 DEATHS: dict[str, tuple[type, str, str, int]] = {

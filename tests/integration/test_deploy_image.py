@@ -20,7 +20,7 @@ import aiohttp
 import pytest
 
 from ops.kafka.topics import apply
-from ops.livez import lives
+from ops.service.healthcheck import lives
 from tests.conftest import SettingsFactory
 from tests.integration.deployment import DEPLOY, ROOT, quiet_environment, run
 from tests.ports import free_ports

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 
 from ingest.budgets import ByteBudget, Hold
 from ingest.kafka.batches import Fate
-from ops.admin import admin
+from ops.service.admin import admin
 from schemas.delivery import PendingRecord
 from schemas.errors import DropstreamError
 from tests.conftest import SettingsFactory

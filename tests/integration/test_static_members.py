@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.process_command import worker_settings
+from ops.service.process_command import worker_settings
 from schemas.errors import ConfigurationError
 from schemas.kafka import group_consumer_arguments
 from tests.conftest import SettingsFactory

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ops.inspect.gaps import Ledger, Run
 from ops.inspect.gaps_command import show
-from ops.process_command import joint_health, run_together
+from ops.service.process_command import joint_health, run_together
 from schemas.errors import DropstreamError
 from schemas.gaps import Gap, GapState, gap_record, read_gap
 from schemas.health import Health

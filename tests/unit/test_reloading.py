@@ -6,7 +6,7 @@ import pytest
 from aiokafka import ConsumerRecord
 from prometheus_client import CollectorRegistry
 
-from ops.reloading import Source, give_current, give_started, restart_needed
+from ops.service.reload import Source, give_current, give_started, restart_needed
 from processors.deliver.dedupe import Seen
 from processors.metrics import ProcessMetrics
 from processors.runtime.batch import Batch

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 
-from ops.workers_admin import JointStanding, joint_standing, merge_metrics
+from ops.service.workers.admin import JointStanding, joint_standing, merge_metrics
 
 
 def figures(stored: int) -> bytes:

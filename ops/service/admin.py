@@ -15,7 +15,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from ops.worker import Worker
+from ops.service.workers.worker import Worker
 from schemas.errors import DropstreamError
 from schemas.health import Health
 

@@ -8,13 +8,13 @@ import structlog
 import typer
 from prometheus_client import CollectorRegistry
 
-from ops.admin import admin
 from ops.audit.gauges import audits_shown
 from ops.configuration import ConfigFile, configuration_file
-from ops.reloading import Reading, Source, reloading
-from ops.service import Signals, run_service
-from ops.supervision import Parent, supervise
-from ops.worker import Tie, Worker, WorkerCount, WorkerPlace
+from ops.service.admin import admin
+from ops.service.reload import Reading, Source, reloading
+from ops.service.run import Signals, run_service
+from ops.service.workers.parent import Parent, supervise
+from ops.service.workers.worker import Tie, Worker, WorkerCount, WorkerPlace
 from processors.deliver.provider import discover
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from ops.admin import Pages
-from ops.worker import Worker
+from ops.service.admin import Pages
+from ops.service.workers.worker import Worker
 
 _ANSWER_WITHIN_S = 1.0
 # What this process counts itself stands beside what the workers count.

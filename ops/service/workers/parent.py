@@ -13,11 +13,11 @@ from pathlib import Path
 import typer
 from prometheus_client import CollectorRegistry
 
-from ops.admin import admin_port
-from ops.reloading import Reading, Source, give_current, give_started, reloading
-from ops.service import Signals, run_service
-from ops.workers import Plan, WorkerFaultError, Workers
-from ops.workers_admin import joint_pages
+from ops.service.admin import admin_port
+from ops.service.reload import Reading, Source, give_current, give_started, reloading
+from ops.service.run import Signals, run_service
+from ops.service.workers.admin import joint_pages
+from ops.service.workers.pool import Plan, WorkerFaultError, Workers
 from schemas.settings import IngestSettings, ProcessSettings
 
 _EXIT_CONFIGURATION = 2

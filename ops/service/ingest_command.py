@@ -7,13 +7,13 @@ from prometheus_client import CollectorRegistry
 
 from ingest.app import ingress
 from ingest.receive import Stamps
-from ops.admin import admin
 from ops.configuration import ConfigFile, configuration_file
-from ops.ports import shared_port
-from ops.reloading import Reading, Source, reloading
-from ops.service import Signals, run_service
-from ops.supervision import Parent, supervise
-from ops.worker import Tie, Worker, WorkerCount, WorkerPlace
+from ops.service.admin import admin
+from ops.service.reload import Reading, Source, reloading
+from ops.service.run import Signals, run_service
+from ops.service.shared_port import shared_port
+from ops.service.workers.parent import Parent, supervise
+from ops.service.workers.worker import Tie, Worker, WorkerCount, WorkerPlace
 from processors.deliver.provider import discover
 from schemas.settings import Settings
 

@@ -1,6 +1,6 @@
 """Several workers as one: started by a parent, started again when they die, told to reload, stopped together.
 
-What a worker does is not known here, only how to start it. A worker ends when its parent does: `ops.worker`.
+What a worker does is not known here, only how to start it. A worker ends when its parent does: `ops.service.workers.worker`.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from ops.worker import Worker, ask_for_reload
+from ops.service.workers.worker import Worker, ask_for_reload
 
 # A worker that lived so long had a good start.
 _STEADY_S = 30.0

@@ -17,8 +17,8 @@ from typing import Annotated
 import structlog
 import typer
 
-from ops.reloading import texts
-from ops.service import EXIT_AT_ONCE, Signals
+from ops.service.reload import texts
+from ops.service.run import EXIT_AT_ONCE, Signals
 
 _PIPE = 0
 _LINE = b"reload\n"

@@ -1,0 +1,1 @@
+"""The long-running verbs `ingest` and `process`: signals, admin port, reload."""
