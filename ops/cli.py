@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ops import console_command, doctor_command, drain_command, kafka_command, screen, shipstream_command, up_command
+from ops import console_command, doctor_command, drain_command, screen, shipstream_command
 from ops.audit import command as audit_command
 from ops.configuration import verb_group
 from ops.docs import command as schemas_command
@@ -18,6 +18,7 @@ from ops.endpoints import add as endpoints_add
 from ops.endpoints import command as endpoints_command
 from ops.inspect import gaps_command, tail_command, trace_command
 from ops.kafka import offsets_command, topics_command
+from ops.local import kafka_command, up_command
 from ops.replay import command as replay_command
 from ops.replay import redrive_command
 from ops.send import command as send_command

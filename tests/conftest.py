@@ -20,10 +20,10 @@ import hypothesis
 import pytest
 
 import processors.providers
-from ops.broker.cluster import BrokerCluster, open_cluster
-from ops.broker.install import Unavailable
-from ops.broker.local import prepare_kafka
-from ops.broker.runtime import Runtime
+from ops.local.broker.cluster import BrokerCluster, open_cluster
+from ops.local.broker.install import Unavailable
+from ops.local.broker.local import prepare_kafka
+from ops.local.broker.runtime import Runtime
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 from tests.ports import free_ports

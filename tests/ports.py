@@ -9,7 +9,7 @@ import functools
 import socket
 from dataclasses import dataclass
 
-from ops.broker.probe import port_is_free
+from ops.local.broker.probe import port_is_free
 
 # Above the ports that `make run` wants, below those that the system gives to outgoing connections.
 _FIRST, _END = 12_000, 32_700

@@ -1,6 +1,6 @@
 """Sends signed deliveries over real HTTP, as a provider would, and counts the answers.
 
-What is sent and to which endpoint is decided elsewhere (`ops.send.command`, `ops.up`).
+What is sent and to which endpoint is decided elsewhere (`ops.send.command`, `ops.local.up`).
 """
 
 import asyncio

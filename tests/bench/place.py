@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 
 import aiohttp
 
-from ops.broker.local import local_broker
 from ops.kafka.clients import admin
 from ops.kafka.topics import apply
+from ops.local.broker.local import local_broker
 from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ops.broker.cluster import BrokerCluster
-from ops.broker.local import local_broker
+from ops.local.broker.cluster import BrokerCluster
+from ops.local.broker.local import local_broker
 from tests.chaos import faults
 from tests.chaos.obligations import Load, Verdict, judge
 from tests.chaos.stage import Stage, staged

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from aiokafka import AIOKafkaProducer
 
 from ops.audit.verdict import FindingKind
-from ops.broker.cluster import BrokerCluster
-from ops.broker.local import local_broker
+from ops.local.broker.cluster import BrokerCluster
+from ops.local.broker.local import local_broker
 from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.kafka import producer_arguments

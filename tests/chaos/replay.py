@@ -17,8 +17,8 @@ from aiokafka import AIOKafkaProducer
 
 from ops.audit.run import audit
 from ops.audit.verdict import FindingKind
-from ops.broker.cluster import BrokerCluster
-from ops.broker.local import local_broker
+from ops.local.broker.cluster import BrokerCluster
+from ops.local.broker.local import local_broker
 from ops.replay.store import Store, read_store
 from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import aiohttp
 
-from ops.broker.cluster import BrokerCluster
-from ops.broker.node import BrokerNode
 from ops.kafka.topics import apply
+from ops.local.broker.cluster import BrokerCluster
+from ops.local.broker.node import BrokerNode
 from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
-from ops.broker.install import STATE_FOLDER
+from ops.local.broker.install import STATE_FOLDER
 from tests.ports import free_ports
 from tests.skipped import missing
 from tests.waiting import PATIENCE_S

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ops.broker.install import CHECKOUT, STATE_FOLDER
-from ops.broker.tool import locked, run_tool
+from ops.local.broker.install import CHECKOUT, STATE_FOLDER
+from ops.local.broker.tool import locked, run_tool
 from tests.waiting import PATIENCE_S
 
 _EXAMPLES = CHECKOUT / "examples"

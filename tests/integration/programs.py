@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from ops.processes import command_line
+from ops.local.processes import command_line
 from tests.integration.raw_http import RawClient
 from tests.waiting import PATIENCE_S
 

@@ -14,15 +14,15 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from ops.broker import daemon as broker_daemon
-from ops.broker.cluster import open_cluster
-from ops.broker.daemon import NodeState
-from ops.broker.local import BrokerKind, any_broker
-from ops.broker.memory import memory_broker
-from ops.broker.pid import find_running
-from ops.broker.probe import nodes_seen, port_is_free
-from ops.broker.runtime import Runtime
-from ops.processes import command_line
+from ops.local.broker import daemon as broker_daemon
+from ops.local.broker.cluster import open_cluster
+from ops.local.broker.daemon import NodeState
+from ops.local.broker.local import BrokerKind, any_broker
+from ops.local.broker.memory import memory_broker
+from ops.local.broker.pid import find_running
+from ops.local.broker.probe import nodes_seen, port_is_free
+from ops.local.broker.runtime import Runtime
+from ops.local.processes import command_line
 from schemas.errors import DropstreamError
 from tests.conftest import ClusterFactory, KafkaUnderTest, SettingsFactory
 from tests.ports import free_ports

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.broker.runtime import IMAGE
+from ops.local.broker.runtime import IMAGE
 from schemas.settings import Settings
 from tests.integration.deployment import DEPLOY, ROOT, filled_example, read_as_deployed, read_yaml, run
 from tests.tools import tool

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from ops.broker.cluster import BrokerCluster
-from ops.broker.node import BrokerNode
 from ops.kafka.topics import apply
+from ops.local.broker.cluster import BrokerCluster
+from ops.local.broker.node import BrokerNode
 from schemas.settings import Settings
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.raw_http import RawAnswer, RawClient, post

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.services import Service, log_file, running
+from ops.local.services import Service, log_file, running
 from tests.integration.programs import eventually
 from tests.ports import free_ports
 

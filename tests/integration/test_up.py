@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.broker.install import Unavailable
-from ops.broker.local import any_broker
-from ops.broker.runtime import Runtime
-from ops.local_setup import local_file
+from ops.local.broker.install import Unavailable
+from ops.local.broker.local import any_broker
+from ops.local.broker.runtime import Runtime
+from ops.local.setup import local_file
 from tests.conftest import KafkaUnderTest
 from tests.ports import free_ports
 from tests.skipped import missing

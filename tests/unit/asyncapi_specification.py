@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ops.broker.install import STATE_FOLDER
+from ops.local.broker.install import STATE_FOLDER
 from tests.skipped import missing
 from tests.waiting import PATIENCE_S
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.broker.data import ClusterPlan, check_folder, check_node, nodes_of, plan_cluster, server_properties
-from ops.broker.node import fault_in
+from ops.local.broker.data import ClusterPlan, check_folder, check_node, nodes_of, plan_cluster, server_properties
+from ops.local.broker.node import fault_in
 from schemas.errors import DropstreamError
 
 _CLUSTER = "MkU3OEVBNTcwNTJENDM2Qg"

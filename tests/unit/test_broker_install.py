@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.broker.install import SOURCE_FOLDER, Unavailable, find_kafka, maven_gist, read_java_version
-from ops.broker.runtime import KAFKA_VERSION, DockerRuntime, JavaRuntime
+from ops.local.broker.install import SOURCE_FOLDER, Unavailable, find_kafka, maven_gist, read_java_version
+from ops.local.broker.runtime import KAFKA_VERSION, DockerRuntime, JavaRuntime
 from schemas.errors import DropstreamError
 
 _JAVA_17 = """echo 'openjdk version "17.0.15" 2025-04-15' >&2"""

@@ -3,8 +3,8 @@
 import socket
 from pathlib import Path
 
-from ops.broker.probe import find_free_ports, port_is_free
-from ops.broker.runtime import DockerRuntime, JavaRuntime, Launch
+from ops.local.broker.probe import find_free_ports, port_is_free
+from ops.local.broker.runtime import DockerRuntime, JavaRuntime, Launch
 from tests.ports import free_ports
 
 _LAUNCH = Launch(Path("/data/node-1"), "kafka.Kafka", ("/data/node-1/server.properties",), 9092)

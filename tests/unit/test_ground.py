@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.broker.local import Broker, BrokerKind
-from ops.ground import check_ports, find_ground
-from ops.local_setup import local_file
+from ops.local.broker.local import Broker, BrokerKind
+from ops.local.configuration import check_ports, find_ground
+from ops.local.setup import local_file
 from schemas.errors import DropstreamError
 from tests.ports import free_ports
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.broker.runtime import KAFKA_VERSION
+from ops.local.broker.runtime import KAFKA_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 MAY_IMPORT = {

@@ -1,6 +1,6 @@
 """What `dropstream up` stands on: which configuration counts, where Kafka is by it, and what is laid over it.
 
-The configuration is the person's own file, which stays as it is, or one of ours (`ops.local_setup`), which is written
+The configuration is the person's own file, which stays as it is, or one of ours (`ops.local.setup`), which is written
 anew with all that counts, so that its path alone leads another terminal to this system.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ops.broker.local import Broker, BrokerKind
 from ops.configuration import CONFIG_VARIABLE, configuration_file, read_settings, read_text
-from ops.local_setup import local_configuration, local_file, write_local_configuration
+from ops.local.broker.local import Broker, BrokerKind
+from ops.local.setup import local_configuration, local_file, write_local_configuration
 from processors.deliver.provider import discover
 from schemas.errors import DropstreamError
 from schemas.settings import Settings

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from ops.broker.cluster import open_cluster
-from ops.broker.data import node_folder, nodes_of
-from ops.broker.install import Progress
-from ops.broker.pid import find_running, forget_running
-from ops.broker.probe import nodes_seen
-from ops.broker.runtime import Runtime
-from ops.processes import ended
+from ops.local.broker.cluster import open_cluster
+from ops.local.broker.data import node_folder, nodes_of
+from ops.local.broker.install import Progress
+from ops.local.broker.pid import find_running, forget_running
+from ops.local.broker.probe import nodes_seen
+from ops.local.broker.runtime import Runtime
+from ops.local.processes import ended
 from schemas.errors import DropstreamError
 
 _STOP_GRACE_S = 15.0

@@ -1,6 +1,6 @@
 """The tour: one signed delivery per sample over real HTTP, and the events that each becomes, read back from the topics.
 
-It compares what arrived with what each sample says it becomes; how that looks is decided in `ops.up_screen`.
+It compares what arrived with what each sample says it becomes; how that looks is decided in `ops.local.screen`.
 """
 
 import asyncio

@@ -47,7 +47,7 @@ async def memory_broker() -> AsyncIterator[str]:
 
 def _start() -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-I", "-m", "ops.broker.memory", str(os.getpid())],
+        [sys.executable, "-I", "-m", "ops.local.broker.memory", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is our caller's to turn into an orderly end

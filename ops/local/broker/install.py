@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.broker.runtime import IMAGE, KAFKA_VERSION, DockerRuntime, JavaRuntime, Runtime
-from ops.broker.tool import locked, run_tool
+from ops.local.broker.runtime import IMAGE, KAFKA_VERSION, DockerRuntime, JavaRuntime, Runtime
+from ops.local.broker.tool import locked, run_tool
 from schemas.errors import DropstreamError
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 STATE_FOLDER = CHECKOUT / ".dropstream"
 SOURCE_FOLDER = CHECKOUT / "deploy" / "kafka"
 

@@ -10,10 +10,10 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from ops.addresses import reached_at
-from ops.broker.local import PORT, Broker, BrokerKind
-from ops.broker.runtime import KAFKA_VERSION
+from ops.local.broker.local import PORT, Broker, BrokerKind
+from ops.local.broker.runtime import KAFKA_VERSION
+from ops.local.tour import Arrival, Stop
 from ops.screen import console, is_terminal, printable, say, write_line
-from ops.tour import Arrival, Stop
 from schemas.secrets import Secret
 from schemas.settings import Settings
 

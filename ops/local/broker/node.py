@@ -9,13 +9,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from ops.broker.data import ClusterPlan, NodePlan, check_node, formatting_folder, logs_folder, server_properties
-from ops.broker.install import SOURCE_FOLDER
-from ops.broker.pid import find_running, forget_running, note_running, settings_file
-from ops.broker.probe import nodes_seen, port_is_free
-from ops.broker.runtime import BROKER_MAIN, FORMAT_MAIN, Launch, Runtime
-from ops.broker.tool import run_tool
-from ops.processes import DetachedProcess, HeldProcess, KeptProcess, ended
+from ops.local.broker.data import ClusterPlan, NodePlan, check_node, formatting_folder, logs_folder, server_properties
+from ops.local.broker.install import SOURCE_FOLDER
+from ops.local.broker.pid import find_running, forget_running, note_running, settings_file
+from ops.local.broker.probe import nodes_seen, port_is_free
+from ops.local.broker.runtime import BROKER_MAIN, FORMAT_MAIN, Launch, Runtime
+from ops.local.broker.tool import run_tool
+from ops.local.processes import DetachedProcess, HeldProcess, KeptProcess, ended
 from schemas.errors import DropstreamError
 
 _STOP_GRACE_S = 15.0

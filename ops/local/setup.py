@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from ops.broker.install import STATE_FOLDER
+from ops.local.broker.install import STATE_FOLDER
 from processors.deliver.provider import Provider
 from schemas.secrets import Secret
 from schemas.settings import IngestSettings, Section, Settings

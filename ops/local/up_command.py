@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from ops.configuration import ConfigFile
+from ops.local.up import up as run_system
 from ops.service.run import Signals, run_service
-from ops.up import up as run_system
 
 _INTERRUPTED = 130
 

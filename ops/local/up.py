@@ -11,17 +11,17 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from ops import up_screen
 from ops.addresses import reached_at
-from ops.broker.local import DATA_FOLDER, Broker, BrokerKind, any_broker
 from ops.console_command import console_url
-from ops.ground import Ground, check_ports, find_ground
 from ops.kafka import topics
-from ops.local_setup import LOGS
+from ops.local import screen as up_screen
+from ops.local.broker.local import DATA_FOLDER, Broker, BrokerKind, any_broker
+from ops.local.configuration import Ground, check_ports, find_ground
+from ops.local.services import Service, running
+from ops.local.setup import LOGS
+from ops.local.tour import Stop, follow, tour
 from ops.screen import say
 from ops.send.client import own_base_url
-from ops.services import Service, running
-from ops.tour import Stop, follow, tour
 from processors.deliver.provider import Provider, discover
 from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
-from ops.processes import KeptProcess, ended
+from ops.local.processes import KeptProcess, ended
 from schemas.errors import DropstreamError
 
 # One that has ended is told at once; one on a busy machine takes its time.

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from ops import keeper
+from ops.local import child_guard as keeper
 from schemas.errors import DropstreamError
 
 _POLL_S = 0.02

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.processes import DetachedProcess, HeldProcess
+from ops.local.processes import DetachedProcess, HeldProcess
 
 
 @dataclass(frozen=True, slots=True)

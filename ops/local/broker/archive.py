@@ -8,11 +8,11 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from ops.broker.cluster import open_cluster
-from ops.broker.install import Progress
-from ops.broker.probe import find_free_ports
-from ops.broker.runtime import KAFKA_VERSION, JavaRuntime
-from ops.broker.tool import locked
+from ops.local.broker.cluster import open_cluster
+from ops.local.broker.install import Progress
+from ops.local.broker.probe import find_free_ports
+from ops.local.broker.runtime import KAFKA_VERSION, JavaRuntime
+from ops.local.broker.tool import locked
 from schemas.errors import DropstreamError
 
 _TRIAL_PORTS_FROM = 21_000

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from ops.broker.archive import with_archive
-from ops.broker.cluster import BrokerCluster, open_cluster
-from ops.broker.install import STATE_FOLDER, Progress, Unavailable, find_kafka
-from ops.broker.memory import MEMORY_BROKER_LIMITS, memory_broker
-from ops.broker.probe import find_free_ports
-from ops.broker.runtime import JavaRuntime, Runtime
+from ops.local.broker.archive import with_archive
+from ops.local.broker.cluster import BrokerCluster, open_cluster
+from ops.local.broker.install import STATE_FOLDER, Progress, Unavailable, find_kafka
+from ops.local.broker.memory import MEMORY_BROKER_LIMITS, memory_broker
+from ops.local.broker.probe import find_free_ports
+from ops.local.broker.runtime import JavaRuntime, Runtime
 from schemas.errors import DropstreamError
 
 CACHE_FOLDER = STATE_FOLDER / "kafka"

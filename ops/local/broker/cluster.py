@@ -8,11 +8,11 @@ from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
-from ops.broker.data import ClusterPlan, check_folder, lock_file, plan_cluster
-from ops.broker.install import Progress
-from ops.broker.node import BrokerNode
-from ops.broker.runtime import Runtime
-from ops.broker.tool import locked
+from ops.local.broker.data import ClusterPlan, check_folder, lock_file, plan_cluster
+from ops.local.broker.install import Progress
+from ops.local.broker.node import BrokerNode
+from ops.local.broker.runtime import Runtime
+from ops.local.broker.tool import locked
 from schemas.errors import DropstreamError
 
 # One that has ended is told at once; one on a busy machine takes its time.

@@ -1,0 +1,1 @@
+"""Verbs `up` and `kafka`: the whole system on this machine."""
