@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from ops import console_command, doctor_command, drain_command, screen, shipstream_command
+from ops import doctor_command, drain_command, screen
 from ops.audit import command as audit_command
 from ops.configuration import verb_group
+from ops.console import command as console_command
 from ops.docs import command as schemas_command
 from ops.endpoints import add as endpoints_add
 from ops.endpoints import command as endpoints_command
@@ -23,6 +24,7 @@ from ops.replay import command as replay_command
 from ops.replay import redrive_command
 from ops.send import command as send_command
 from ops.service import ingest_command, process_command
+from ops.shipstream import command as shipstream_command
 from schemas.errors import ConfigurationError, DropstreamError, UsageError
 
 app = verb_group("Dropship webhooks in, kept, and turned exactly once into events other services can trust.")

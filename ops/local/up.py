@@ -12,7 +12,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 
 from ops.addresses import reached_at
-from ops.console_command import console_url
+from ops.console.command import console_url
 from ops.kafka import topics
 from ops.local import screen as up_screen
 from ops.local.broker.local import DATA_FOLDER, Broker, BrokerKind, any_broker
