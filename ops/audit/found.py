@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ops.audit.judge import Lane
-from ops.audit.ledger import FINDINGS_MAX, PartitionLedger
+from ops.audit.judging.judge import Lane
+from ops.audit.judging.ledger import FINDINGS_MAX, PartitionLedger
 from ops.audit.verdict import AuditFinding, FindingKind
 from schemas.replays import Plan
 

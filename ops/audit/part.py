@@ -8,10 +8,10 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from ops.audit.found import PartFound
-from ops.audit.gap_sweep import audit_gaps
-from ops.audit.lines import AuditLines, Part
-from ops.audit.sightings import SightingsFile
-from ops.audit.sweep import Sweep
+from ops.audit.judging.gap_sweep import audit_gaps
+from ops.audit.judging.sightings import SightingsFile
+from ops.audit.judging.sweep import Sweep
+from ops.audit.reading.lines import AuditLines, Part
 
 _COLLECT_AFTER = (50_000, 20, 100)
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ops.audit.found import PartFound
-from ops.audit.lines import Part
 from ops.audit.part import audit_part
+from ops.audit.reading.lines import Part
 from ops.event_loop import run
 from schemas.errors import DropstreamError
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ops.audit.eras import Eras
-from ops.audit.judge import Judge
-from ops.audit.ledger import PartitionLedger
-from ops.audit.origin import reader_of
-from ops.audit.sightings import DiskSightings, SightingsFile
+from ops.audit.judging.judge import Judge
+from ops.audit.judging.ledger import PartitionLedger
+from ops.audit.judging.origin import reader_of
+from ops.audit.judging.sightings import DiskSightings, SightingsFile
+from ops.audit.reading.eras import Eras
 from processors.deliver.provider import discover
 from processors.deliver.step import Rules
 from processors.rules_version import rules_version

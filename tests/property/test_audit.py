@@ -8,7 +8,7 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 from uuid_utils import uuid7
 
-from ops.audit.ledger import PartitionLedger
+from ops.audit.judging.ledger import PartitionLedger
 from processors.deliver.provider import discover
 from processors.groups import deliver_rules, new_memory
 from schemas.configuration import Context, read_configuration

@@ -7,7 +7,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.audit.gaps import GapsOfEndpoint
+from ops.audit.judging.gaps import GapsOfEndpoint
 from ops.audit.verdict import FindingKind
 from processors.sequence.receipts import arrival_of
 from processors.sequence.state import SequenceState

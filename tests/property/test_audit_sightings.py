@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.audit.sightings import DiskSightings, SightingsFile
+from ops.audit.judging.sightings import DiskSightings, SightingsFile
 from processors.deliver.dedupe import Kind, Seen, Sightings
 
 WINDOW_S = 100

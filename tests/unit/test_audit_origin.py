@@ -2,7 +2,7 @@
 
 import pytest
 
-from ops.audit.origin import reader_of
+from ops.audit.judging.origin import reader_of
 
 RAW = "test.raw"
 EVENT = b'{"id":"1","rawtopic":"test.raw","rawpartition":2,"rawoffset":"17","delivery":"x","data":{}}'

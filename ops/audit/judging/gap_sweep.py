@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Mapping
 from aiokafka import TopicPartition
 
 from ops.audit.found import PartFound
-from ops.audit.gap_logs import GapLook
-from ops.audit.gaps import GapsOfPartition
-from ops.audit.lines import Part
-from ops.audit.stream import open_raw
+from ops.audit.judging.gaps import GapsOfPartition
+from ops.audit.reading.gap_logs import GapLook
+from ops.audit.reading.lines import Part
+from ops.audit.reading.stream import open_raw
 from ops.kafka.reader import full_name
 from processors.groups import gap_rules
 from schemas.gaps import read_gap

@@ -11,9 +11,9 @@ from typing import Protocol
 
 from aiokafka import TopicPartition
 
-from ops.audit.judge import Expected, Judge, Judgement
-from ops.audit.ledger import PartitionLedger
-from ops.audit.stream import RawStream
+from ops.audit.judging.judge import Expected, Judge, Judgement
+from ops.audit.judging.ledger import PartitionLedger
+from ops.audit.reading.stream import RawStream
 from processors.deliver.step import deliver
 from processors.replay import EVENT_TOPICS, Replaying, Task, replay_step
 from schemas.records import RawRecord, Record

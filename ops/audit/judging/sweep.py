@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from ops.audit.bits import Bits
 from ops.audit.found import PartFound
-from ops.audit.judge import Lane
-from ops.audit.ledger import PartitionLedger, actual_of
-from ops.audit.line import AuditLine
-from ops.audit.lines import Part
-from ops.audit.origin import Place, Reader, reader_of
-from ops.audit.stream import OutputStream
+from ops.audit.judging.bits import Bits
+from ops.audit.judging.judge import Lane
+from ops.audit.judging.ledger import PartitionLedger, actual_of
+from ops.audit.judging.origin import Place, Reader, reader_of
+from ops.audit.reading.line import AuditLine
+from ops.audit.reading.lines import Part
+from ops.audit.reading.stream import OutputStream
 from ops.audit.verdict import AuditFinding, FindingKind
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from ops.audit.explain import Awaited, first_named
-from ops.audit.judge import Expected, Judge
+from ops.audit.judging.explain import Awaited, first_named
+from ops.audit.judging.judge import Expected, Judge
 
 
 class Why(Enum):

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from ops.audit.judge import Expected, Judge, Judgement, Lane
+from ops.audit.judging.judge import Expected, Judge, Judgement, Lane
 from ops.audit.verdict import AuditFinding, FindingKind
 from schemas.records import RawRecord, read_position
 

@@ -6,8 +6,8 @@ Pure, but for the memory of retries on disk.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ops.audit.eras import Eras
-from ops.audit.sightings import DiskSightings
+from ops.audit.judging.sightings import DiskSightings
+from ops.audit.reading.eras import Eras
 from processors.deliver.dedupe import Kind, Sighting, Sightings, key_of_another_body
 from processors.deliver.step import Rules, deliver
 from schemas.partitions import partition_of

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ops.audit.committed import committed_by_partition, waiting_for
-from ops.audit.judge import Lane
+from ops.audit.judging.judge import Lane
+from ops.audit.reading.committed import committed_by_partition, waiting_for
 from ops.audit.verdict import Pending
 from ops.kafka.clients import consumer
 from ops.kafka.ranges import read_ranges

@@ -1,0 +1,1 @@
+"""What ought to be on the topics, held against what is."""

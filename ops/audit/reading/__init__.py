@@ -1,0 +1,1 @@
+"""Reading topics in the order of `raw`, in bounded memory."""
