@@ -26,7 +26,7 @@ from ingest.storage import Storage
 from ingest.throttled_log import Occurrences
 from schemas.errors import DropstreamError
 from schemas.health import Health
-from schemas.patience import Patience
+from schemas.retry_policy import Patience
 from schemas.settings import EndpointSettings, IngestSettings, Settings
 
 _BACKLOG = 1024

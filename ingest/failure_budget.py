@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ingest.answer_metrics import AnswerFigures
 from ingest.answers import Outcome
-from schemas.patience import Patience
+from schemas.retry_policy import Patience
 
 _SUCCESSES = frozenset({Outcome.STORED, Outcome.SPOOLED})
 # What no provider's delivery is answered: providers POST, and to a path that is right.

@@ -14,8 +14,8 @@ from processors.runtime.upstream import Upstream
 from processors.runtime.work import Work
 from processors.sequence.step import Tracking, observe, tick
 from processors.sequence.tracker import GapRules
+from schemas.notes.rules import RulesVersion
 from schemas.records import RawRecord, Record
-from schemas.rules_notes import RulesVersion
 from schemas.settings import EndpointSettings, Settings
 from schemas.topics import record_bytes_max
 from schemas.vocabulary import Domain

@@ -15,9 +15,9 @@ from prometheus_client.registry import Collector
 
 from processors.runtime.state import State
 from processors.sequence.state import SequenceState
-from schemas.gaps import GapState
+from schemas.notes.gaps import GapState
+from schemas.notes.rejections import Reason
 from schemas.records import Record
-from schemas.rejections import Reason
 from schemas.settings import EndpointSettings
 from schemas.vocabulary import TimeQuality
 

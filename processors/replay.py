@@ -12,9 +12,9 @@ import orjson
 from processors.deliver.dedupe import Seen, SightingsOfRun
 from processors.deliver.step import Rules, deliver, recall
 from processors.runtime.state import Change
+from schemas.notes.rejections import read_rejected
+from schemas.notes.replays import Plan, Progress, progress_key, write
 from schemas.records import Position, RawRecord, Record
-from schemas.rejections import read_rejected
-from schemas.replays import Plan, Progress, progress_key, write
 from schemas.vocabulary import Domain
 
 EVENT_TOPICS = tuple(domain.topic for domain in Domain)

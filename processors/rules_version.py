@@ -9,7 +9,7 @@ from pathlib import Path
 import processors
 import schemas
 from processors.deliver.provider import Provider
-from schemas.rules_notes import RulesVersion, digest_of, endpoint_digest
+from schemas.notes.rules import RulesVersion, digest_of, endpoint_digest
 from schemas.settings import EndpointSettings, Settings
 from schemas.topics import record_bytes_max
 

@@ -1,6 +1,6 @@
 """The errors a person reads: what is wrong, where, what to do.
 
-What a stranger sends is never an error here: that is a rejection, a value that travels (`schemas.rejections`).
+What a stranger sends is never an error here: that is a rejection, a value that travels (`schemas.notes.rejections`).
 """
 
 

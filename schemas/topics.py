@@ -43,7 +43,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic("deliver-state", "raw offset", "the keys of one transaction", None),
     Topic("sequence-state", "endpoint, or a hole of it", "what the gap tracker remembers", None),
     Topic("replay-state", "replay's id, with the partition", "a replay's plan; how far it is in a partition", None),
-    # What an audit stands on (schemas/rules_notes.py), and what it keeps (schemas/audits.py; partition 0 alone).
+    # What an audit stands on (schemas/notes/rules.py), and what it keeps (schemas/notes/audits.py; partition 0 alone).
     Topic("rules", "topic/partition/offset, or a digest", "by which rules a topic was judged from there on", None),
     Topic("audit-state", "last, or clean", "how the last audit ended; where the last clean one did", None),
 )

@@ -1,6 +1,6 @@
 """One endpoint's tracker run by hand: arrivals and time go in, gaps come out, the changelog is kept beside it.
 
-And a reader of `gaps` that knows nothing but the rule in `schemas.gaps`.
+And a reader of `gaps` that knows nothing but the rule in `schemas.notes.gaps`.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from processors.sequence.receipts import Arrival
 from processors.sequence.state import SequenceState, Step, entries, restore
 from processors.sequence.tracker import GapRules, advance, observe
-from schemas.gaps import Gap, GapState
+from schemas.notes.gaps import Gap, GapState
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RULES = GapRules(grace=timedelta(seconds=90), lost_after=timedelta(hours=110))

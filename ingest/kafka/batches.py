@@ -17,7 +17,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ingest.budgets import Hold
 from schemas.delivery import PendingRecord
-from schemas.kafka import BATCH_BYTES
+from schemas.kafka.arguments import BATCH_BYTES
 
 # The record's own fault, or that of a record in its batch: another producer would not help.
 _REFUSALS = (InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError)

@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed
 
-from schemas.cancellation import cancellation_kept
+from schemas.kafka.cancellation import cancellation_kept
 
 _CLOSE_S = 2.0
 

@@ -15,7 +15,7 @@ from ingest.kafka.batches import Batch, Fate, OnFate, PartitionBatches
 from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
 from schemas.delivery import PendingRecord
-from schemas.partitions import partition_of
+from schemas.kafka.partitions import partition_of
 from schemas.settings import IngestSettings
 
 _WATCH_S = 0.5

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from ingest.kafka.producer import close_producer, open_producer
 from ingest.metrics import IngestMetrics
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
 
 _CONNECT_S = 10.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ops.audit.judging.judge import Lane
 from ops.audit.judging.ledger import FINDINGS_MAX, PartitionLedger
 from ops.audit.verdict import AuditFinding, FindingKind
-from schemas.replays import Plan
+from schemas.notes.replays import Plan
 
 
 @dataclass(slots=True)

@@ -21,9 +21,9 @@ from ops.kafka.reader import Start, full_name
 from ops.replay.store import Store, read_store
 from processors.deliver.provider import discover
 from processors.rules_version import rules_version
-from schemas.audits import Checkpoint
 from schemas.delivery import timestamp_ms
-from schemas.replays import Plan, Progress
+from schemas.notes.audits import Checkpoint
+from schemas.notes.replays import Plan, Progress
 from schemas.settings import Settings
 
 MEMORY_BYTES_MAX = 256_000_000

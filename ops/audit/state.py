@@ -7,8 +7,8 @@ from aiokafka import TopicPartition
 from ops.kafka.clients import consumer
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name
-from schemas.audits import CHECKPOINT_KEY, RESULT_KEY, AuditResult, Checkpoint, read_checkpoint, read_result
-from schemas.replays import Range
+from schemas.notes.audits import CHECKPOINT_KEY, RESULT_KEY, AuditResult, Checkpoint, read_checkpoint, read_result
+from schemas.notes.replays import Range
 from schemas.settings import Settings
 
 # The topic holds two keys; both lie here, whatever their partitioner would say.

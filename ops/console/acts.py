@@ -26,8 +26,8 @@ from ops.suggest import check_name
 from processors.deliver.provider import Provider, Sample, discover
 from processors.groups import deliver_rules
 from schemas.errors import DropstreamError, UsageError
-from schemas.rejections import Reason
-from schemas.replays import Choice, Plan
+from schemas.notes.rejections import Reason
+from schemas.notes.replays import Choice, Plan
 from schemas.settings import Settings
 
 _PLANS_KEPT = 10

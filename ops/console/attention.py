@@ -15,8 +15,8 @@ from ops.console.groups import GroupStanding
 from ops.console.memory import ShownRejection
 from ops.console.sources import Source
 from ops.inspect.gaps import Run
-from schemas.gaps import GapState
-from schemas.rejections import Reason
+from schemas.notes.gaps import GapState
+from schemas.notes.rejections import Reason
 
 Level = Literal["bad", "warn"]
 

@@ -15,8 +15,8 @@ from ops.console.flow import WINDOW_MS, Flow, Kind, Latencies
 from ops.console.masking import clipped, facts_of, masked_headers
 from ops.inspect.gaps import Ledger
 from schemas.delivery import read_record, timestamp_ms
-from schemas.gaps import read_gap
-from schemas.observations import read_observation
+from schemas.notes.gaps import read_gap
+from schemas.notes.sequence_observations import read_observation
 from schemas.records import RawRecord
 from schemas.vocabulary import Domain
 

@@ -14,7 +14,7 @@ from ops.console.asking import life, rejection
 from ops.console.picture import picture
 from ops.console.watching import Watch, now_ms
 from schemas.errors import DropstreamError
-from schemas.rejections import Reason
+from schemas.notes.rejections import Reason
 from schemas.settings import Settings
 
 _LISTENERS_MAX = 32

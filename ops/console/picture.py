@@ -13,7 +13,7 @@ from ops.console.memory import UNKNOWN, Newest, ShownRejection
 from ops.console.sources import Source
 from ops.console.watching import Watch
 from ops.inspect.gaps import Run
-from schemas.gaps import GapState
+from schemas.notes.gaps import GapState
 from schemas.settings import Settings
 
 _ENDPOINTS_MAX = 100

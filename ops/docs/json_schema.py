@@ -11,11 +11,11 @@ from pydantic import TypeAdapter
 
 from ops.docs.channels import CHANNELS
 from ops.docs.compatibility import MAY_GROW
-from schemas.duplicates import Duplicate
 from schemas.event_attributes import Event
 from schemas.event_data import DATA_SCHEMA_OF, CatalogData, IncidentData, InventoryData, OrderData, OtherData
-from schemas.gaps import Gap
-from schemas.observations import Observation
+from schemas.notes.duplicates import Duplicate
+from schemas.notes.gaps import Gap
+from schemas.notes.sequence_observations import Observation
 from schemas.vocabulary import Domain
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

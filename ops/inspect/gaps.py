@@ -1,4 +1,4 @@
-"""What is missing by the records of `gaps`: the open and the lost runs of ids, read by the rule in `schemas.gaps`.
+"""What is missing by the records of `gaps`: the open and the lost runs of ids, read by the rule in `schemas.notes.gaps`.
 
 `Ledger` is pure; reading the topic is below it.
 """
@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 
 from ops.kafka.reader import full_name, open_reader
-from schemas.gaps import Gap, GapState, read_gap
+from schemas.notes.gaps import Gap, GapState, read_gap
 from schemas.settings import Settings
 
 

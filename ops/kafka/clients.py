@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from schemas.cancellation import cancellation_kept
 from schemas.errors import ConfigurationError, DropstreamError
-from schemas.kafka import client_arguments, reader_arguments
+from schemas.kafka.arguments import client_arguments, reader_arguments
+from schemas.kafka.cancellation import cancellation_kept
 from schemas.settings import KafkaSettings, Settings
 
 # A cluster that is not there says so at once; one on a busy machine takes seconds.

@@ -14,8 +14,8 @@ from ops.kafka.clients import consumer
 from ops.kafka.reader import AtOffset, AtOffsets, Start, open_reader, parse_start, partitions_of
 from schemas.delivery import rfc3339, timestamp_ms
 from schemas.errors import DropstreamError, UsageError
+from schemas.notes.replays import Range
 from schemas.records import RawRecord
-from schemas.replays import Range
 from schemas.settings import Settings
 
 Bound = datetime | AtOffset

@@ -23,9 +23,9 @@ from ops.local.tour import Stop, follow, tour
 from ops.screen import say
 from ops.send.client import own_base_url
 from processors.deliver.provider import Provider, discover
-from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError
-from schemas.kafka import client_arguments
+from schemas.kafka.arguments import client_arguments
+from schemas.kafka.cancellation import cancellation_kept
 from schemas.settings import Settings
 from schemas.topics import plan
 

@@ -11,7 +11,7 @@ from ops.suggest import check_name
 from processors.deliver.provider import discover
 from processors.replay import EVENT_TOPICS
 from schemas.errors import UsageError
-from schemas.replays import Choice
+from schemas.notes.replays import Choice
 
 # Kafka's characters for a topic's name, less the dot: it stands before the suffix.
 _SUFFIX = re.compile(r"[A-Za-z0-9_-]{1,60}")

@@ -17,8 +17,8 @@ from ops.kafka.reader import full_name, read_written
 from ops.replay.history import Ground, ground_of, open_state, raw_place
 from processors.deliver.step import Rules, deliver
 from processors.replay import EVENT_TOPICS, Task
+from schemas.notes.replays import Plan, Progress, Range
 from schemas.records import Position, RawRecord, Record
-from schemas.replays import Plan, Progress, Range
 from schemas.settings import Settings
 
 _LISTED_MAX = 5

@@ -18,9 +18,9 @@ from processors.deliver.step import Rules, possible_ids, recall
 from processors.groups import new_memory
 from processors.replay import EVENT_TOPICS, Known, Replaying, Task, endless_memory, warm_up
 from schemas.delivery import read_record
+from schemas.notes.rejections import read_rejected
+from schemas.notes.replays import Plan, Progress, Range
 from schemas.records import Position, RawRecord, read_position
-from schemas.rejections import read_rejected
-from schemas.replays import Plan, Progress, Range
 from schemas.settings import Settings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

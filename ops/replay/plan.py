@@ -13,8 +13,8 @@ from processors.deliver.step import Rules
 from processors.replay import EVENT_TOPICS, Known, Task, endpoint_of
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError
-from schemas.rejections import read_rejected
-from schemas.replays import Choice, Plan, Range
+from schemas.notes.rejections import read_rejected
+from schemas.notes.replays import Choice, Plan, Range
 from schemas.settings import Settings
 from schemas.topics import TopicPlan, copy_plan
 

@@ -10,8 +10,8 @@ from ops.replay.verb import Verb
 from ops.suggest import check_name
 from processors.deliver.provider import discover
 from schemas.errors import UsageError
-from schemas.rejections import Reason
-from schemas.replays import Choice
+from schemas.notes.rejections import Reason
+from schemas.notes.replays import Choice
 
 
 def redrive(

@@ -7,7 +7,7 @@ from ops.kafka.reader import full_name
 from ops.replay.history import ground_of, open_state
 from processors.deliver.step import Rules
 from processors.replay import Task, redrive_step
-from schemas.replays import Plan, Progress, Range
+from schemas.notes.replays import Plan, Progress, Range
 from schemas.settings import Settings
 
 

@@ -28,11 +28,11 @@ from processors.runtime.assignment import Batches
 from processors.runtime.partition import Partition
 from processors.runtime.state import Kept
 from processors.runtime.work import Work
-from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError
-from schemas.kafka import reader_arguments, transactional_producer_arguments
+from schemas.kafka.arguments import reader_arguments, transactional_producer_arguments
+from schemas.kafka.cancellation import cancellation_kept
+from schemas.notes.replays import Plan, Progress, Range
 from schemas.records import RawRecord, Record
-from schemas.replays import Plan, Progress, Range
 from schemas.settings import Settings
 
 _RECORDS_PER_TRANSACTION = 500

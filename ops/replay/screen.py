@@ -14,8 +14,8 @@ from ops import screen
 from ops.replay.dry_run import Differences
 from ops.replay.plan import Survey, own_topics, spread
 from schemas.errors import UsageError
-from schemas.replays import Plan
-from schemas.replays import Progress as Counts
+from schemas.notes.replays import Plan
+from schemas.notes.replays import Progress as Counts
 from schemas.settings import Settings
 
 _LINE_EVERY_S = 2.0

@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaProducer
 
 from ops.kafka.clients import checked_client_arguments, failures_told
 from ops.kafka.reader import full_name, open_reader
-from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError, UsageError
-from schemas.kafka import producer_arguments
-from schemas.replays import Choice, Plan, Progress, Range, progress_key, read_plan, read_progress, write
+from schemas.kafka.arguments import producer_arguments
+from schemas.kafka.cancellation import cancellation_kept
+from schemas.notes.replays import Choice, Plan, Progress, Range, progress_key, read_plan, read_progress, write
 from schemas.settings import Settings
 
 _PLANS_PARTITION = 0

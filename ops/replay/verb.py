@@ -21,7 +21,7 @@ from processors.deliver.step import Rules
 from processors.groups import deliver_rules
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError, UsageError
-from schemas.replays import Choice, Plan, Progress
+from schemas.notes.replays import Choice, Plan, Progress
 from schemas.settings import Settings
 
 Kind = Literal["replay", "redrive"]

@@ -14,7 +14,7 @@ import orjson
 
 from processors.deliver.provider import Message
 from schemas.delivery import Delivery
-from schemas.rejections import Reason, Rejection
+from schemas.notes.rejections import Reason, Rejection
 
 # JSON readers give up somewhere past this many levels (Python's own at about 1,000); an event must never be unreadable.
 _NESTING_MAX = 128

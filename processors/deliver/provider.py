@@ -19,8 +19,8 @@ from processors.deliver.times import Occurred
 from schemas.delivery import Delivery
 from schemas.event_data import Data
 from schemas.messages import message
-from schemas.patience import Patience
-from schemas.rejections import Rejection
+from schemas.notes.rejections import Rejection
+from schemas.retry_policy import Patience
 from schemas.settings import EndpointSettings, SignaturePolicy
 from schemas.vocabulary import Domain
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from schemas.delivery import Delivery
 from schemas.messages import message
-from schemas.rejections import Reason, Rejection
+from schemas.notes.rejections import Reason, Rejection
 from schemas.settings import SignaturePolicy, SigningSecret
 from schemas.vocabulary import SignatureMark
 

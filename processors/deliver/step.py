@@ -14,13 +14,13 @@ from processors.deliver.provider import Fact, Interpretation, Message, Provider
 from processors.deliver.redaction import redacted_data
 from processors.deliver.signatures import judge
 from schemas.delivery import Delivery, read_record
-from schemas.duplicates import duplicate_record
 from schemas.event_data import OtherData
 from schemas.events import event_id, event_record, occasion
 from schemas.messages import message
-from schemas.observations import observation_record
+from schemas.notes.duplicates import duplicate_record
+from schemas.notes.rejections import Reason, Rejection, rejected_record
+from schemas.notes.sequence_observations import observation_record
 from schemas.records import Position, RawRecord, Record
-from schemas.rejections import Reason, Rejection, rejected_record
 from schemas.settings import EndpointSettings
 from schemas.vocabulary import Domain, SignatureMark
 

@@ -18,8 +18,8 @@ from processors.deliver.signatures import Claim, hex_text, mac, segments, single
 from processors.deliver.times import Occurred, occurred_at
 from schemas.delivery import Delivery, rfc3339
 from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
-from schemas.patience import Loss, Patience
-from schemas.rejections import Reason, Rejection
+from schemas.notes.rejections import Reason, Rejection
+from schemas.retry_policy import Loss, Patience
 from schemas.settings import EndpointSettings
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus, TimeQuality
 

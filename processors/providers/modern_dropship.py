@@ -20,8 +20,8 @@ from processors.deliver.signatures import Claim, base64_text, hex_text, mac, seg
 from processors.deliver.times import Occurred, first_occurred, read_instant
 from schemas.delivery import Delivery, rfc3339
 from schemas.event_data import CatalogData, InventoryData, Item, OrderData, OtherData, Shipment
-from schemas.patience import Loss, Patience
-from schemas.rejections import Reason, Rejection
+from schemas.notes.rejections import Reason, Rejection
+from schemas.retry_policy import Loss, Patience
 from schemas.settings import EndpointSettings, SignatureScheme
 from schemas.vocabulary import Domain, OrderStatus
 

@@ -18,8 +18,8 @@ from processors.deliver.signatures import Claim, base64_text, mac, single_header
 from processors.deliver.times import occurred_at
 from schemas.delivery import Delivery, rfc3339, timestamp_ms
 from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
-from schemas.patience import Loss, Patience
-from schemas.rejections import Reason, Rejection
+from schemas.notes.rejections import Reason, Rejection
+from schemas.retry_policy import Loss, Patience
 from schemas.settings import EndpointSettings
 from schemas.vocabulary import Domain, OrderStatus
 

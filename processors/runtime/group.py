@@ -20,10 +20,10 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from processors.runtime.assignment import Assignment, Batches
 from processors.runtime.state import StateT
 from processors.runtime.work import Work
-from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError
 from schemas.health import Health
-from schemas.kafka import GROUP_FETCH_WAIT_MS, group_consumer_arguments
+from schemas.kafka.arguments import GROUP_FETCH_WAIT_MS, group_consumer_arguments
+from schemas.kafka.cancellation import cancellation_kept
 
 _log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import RecordMetadata
 
 from processors.runtime.state import Change
-from schemas.partitions import partition_of
+from schemas.kafka.partitions import partition_of
 from schemas.records import Record
 
 _Place = tuple[str, int]  # Topic and partition.

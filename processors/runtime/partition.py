@@ -23,9 +23,9 @@ from processors.runtime.offsets import committed_offset, first_offset
 from processors.runtime.outbox import Outbox
 from processors.runtime.state import Kept, StateT, catch_up, input_position, noted_rules
 from processors.runtime.work import Work
-from schemas.kafka import transactional_producer_arguments
+from schemas.kafka.arguments import transactional_producer_arguments
+from schemas.notes.rules import RulesVersion, rules_records
 from schemas.records import Record
-from schemas.rules_notes import RulesVersion, rules_records
 
 _log = structlog.get_logger()
 

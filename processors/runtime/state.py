@@ -12,9 +12,9 @@ from typing import Generic, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from schemas.cancellation import cancellation_kept
 from schemas.errors import DropstreamError
-from schemas.kafka import restore_arguments
+from schemas.kafka.arguments import restore_arguments
+from schemas.kafka.cancellation import cancellation_kept
 from schemas.settings import Settings
 
 Change = tuple[bytes, bytes | None]

@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 from processors.metrics import ProcessMetrics
 from processors.runtime.state import StateT
 from processors.runtime.upstream import Upstream
+from schemas.notes.rules import RulesVersion
 from schemas.records import RawRecord, Record
-from schemas.rules_notes import RulesVersion
 from schemas.settings import Settings
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from schemas.observations import Observation
+from schemas.notes.sequence_observations import Observation
 from schemas.vocabulary import TimeQuality
 
 # Two clocks that are further apart than this: one of them is wrong. A provider's time so far ahead of its receipt,

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from processors.sequence.receipts import Arrival
-from schemas.gaps import Gap
+from schemas.notes.gaps import Gap
 
 HoleKey = tuple[int, int]  # Epoch, last id.
 

@@ -16,8 +16,8 @@ from processors.sequence.receipts import arrival_of
 from processors.sequence.state import SequenceState, Step, entries, read_entry, restore
 from processors.sequence.tracker import GapRules
 from schemas.errors import DropstreamError
-from schemas.gaps import gap_record
-from schemas.observations import read_observation
+from schemas.notes.gaps import gap_record
+from schemas.notes.sequence_observations import read_observation
 from schemas.records import RawRecord, Record
 
 # Time alone passes no receipt still on its way: what lies in `raw` is read first (`processors.runtime.upstream`), and this long

@@ -25,8 +25,8 @@ from processors.deliver.provider import discover
 from processors.deliver.step import deliver
 from processors.groups import deliver_rules, new_memory
 from schemas.delivery import Delivery, raw_key, record_headers, timestamp_ms
-from schemas.kafka import producer_arguments
-from schemas.partitions import partition_of
+from schemas.kafka.arguments import producer_arguments
+from schemas.kafka.partitions import partition_of
 from schemas.records import Position, RawRecord, Record
 from schemas.settings import Settings
 from tests.bench.place import ROOT, SECRET, Place, place, read_settings

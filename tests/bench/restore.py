@@ -19,7 +19,7 @@ from ops.kafka.topics import apply
 from processors.deliver.dedupe import Seen
 from processors.runtime.state import Kept, catch_up
 from schemas.configuration import Context, read_configuration
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
 from tests.bench.figures import Figure, figure
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib

@@ -22,7 +22,7 @@ from ops.local.broker.local import local_broker
 from ops.replay.store import Store, read_store
 from processors.deliver.provider import discover
 from schemas.configuration import Context, read_configuration
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
 from tests.integration.processing import (
     ENDPOINTS,

@@ -10,7 +10,7 @@ import orjson
 from ops.audit.verdict import FindingKind
 from processors.deliver.dedupe import Seen
 from processors.deliver.step import Rules, deliver
-from schemas.partitions import partition_of
+from schemas.kafka.partitions import partition_of
 from schemas.records import RawRecord, read_position
 
 # Short name of a topic, and partition.

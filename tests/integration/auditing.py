@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from ops.audit.state import AuditState, read_state
 from ops.kafka.reader import full_name
 from ops.local.processes import command_line
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
 from schemas.records import RawRecord
 from schemas.settings import Settings
 from tests.integration.replaying import Ended, counts, program

@@ -17,9 +17,9 @@ from processors.deliver.provider import discover
 from processors.groups import DELIVER_OUTPUTS
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError
-from schemas.kafka import reader_arguments
+from schemas.kafka.arguments import reader_arguments
+from schemas.notes.rules import RulesNote, RulesVersion, read_rules, rules_records
 from schemas.records import Position, RawRecord
-from schemas.rules_notes import RulesNote, RulesVersion, read_rules, rules_records
 from schemas.settings import Settings
 from tests.forgery.history import History, Lane, Named, Written
 from tests.waiting import PATIENCE_S

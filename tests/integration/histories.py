@@ -15,7 +15,7 @@ from ops.kafka.reader import read_topic
 from processors.deliver.provider import Provider, discover
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
 from schemas.records import RawRecord
 from schemas.settings import Settings
 from tests.integration.forging import caught_up

@@ -21,7 +21,7 @@ from ops.kafka.reader import read_topic
 from ops.kafka.topics import apply
 from processors.deliver.provider import Sample, discover
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers, timestamp_ms
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
 from tests.waiting import PATIENCE_S
 

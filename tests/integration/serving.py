@@ -19,8 +19,8 @@ from uuid_utils import uuid7
 
 from ingest.app import Ingress, ingress
 from ingest.receive import Stamps
-from schemas.kafka import client_arguments, reader_arguments
-from schemas.patience import Patience
+from schemas.kafka.arguments import client_arguments, reader_arguments
+from schemas.retry_policy import Patience
 from schemas.settings import Settings
 from schemas.topics import record_bytes_max
 from tests.conftest import SettingsFactory

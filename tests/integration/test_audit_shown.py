@@ -12,8 +12,8 @@ from ops.audit.gauges import audits_shown
 from ops.audit.state import AuditState, read_state
 from ops.kafka.reader import full_name
 from ops.kafka.topics import apply
-from schemas.audits import RESULT_KEY
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
+from schemas.notes.audits import RESULT_KEY
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.integration.auditing import since_last

@@ -13,7 +13,7 @@ from ingest.kafka.producer import close_producer, open_producer
 from ops.kafka.clients import admin, consumer
 from ops.kafka.offsets import open_client
 from ops.kafka.reader import full_name, open_reader
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.integration.processing import prepared

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from ops.audit.verdict import FindingKind
 from ops.kafka.reader import read_topic
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
 from tests.conftest import SettingsFactory
 from tests.integration.dying import STEPS
 from tests.integration.processing import (

@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 
 from ops.kafka.reader import read_topic
 from schemas.delivery import Delivery
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.processing import (
     ENDPOINTS,

@@ -23,7 +23,7 @@ from ops.kafka.clients import admin
 from ops.kafka.reader import read_topic
 from processors.deliver.provider import discover
 from schemas.delivery import Delivery, kept_headers
-from schemas.kafka import producer_arguments, transactional_producer_arguments
+from schemas.kafka.arguments import producer_arguments, transactional_producer_arguments
 from schemas.records import RawRecord
 from schemas.settings import Settings
 from tests.chaos.wire import Wire

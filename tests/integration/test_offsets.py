@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from schemas.kafka import group_consumer_arguments
+from schemas.kafka.arguments import group_consumer_arguments
 from tests.conftest import SettingsFactory
 from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS, STARTED_AT, deliveries, prepared, put
 from tests.integration.replaying import Ended, program

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
-from schemas.kafka import group_consumer_arguments
+from schemas.kafka.arguments import group_consumer_arguments
 from schemas.settings import Settings
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.processing import ENDPOINTS, ENVIRON, SECRET, Processor, deliveries, prepared, put

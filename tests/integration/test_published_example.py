@@ -23,7 +23,7 @@ from processors.deliver.dedupe import Seen
 from processors.metrics import ProcessMetrics
 from processors.runtime.group import Group
 from processors.runtime.work import Work
-from schemas.kafka import group_consumer_arguments, producer_arguments, transactional_producer_arguments
+from schemas.kafka.arguments import group_consumer_arguments, producer_arguments, transactional_producer_arguments
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory

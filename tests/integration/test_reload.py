@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from ops.kafka.reader import read_topic
 from processors.deliver.provider import discover
 from schemas.delivery import Delivery
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.integration.processing import audited, prepared, send, signed

@@ -15,7 +15,7 @@ from processors.deliver.provider import Fact, Interpretation, Message, Provider,
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics
 from schemas.event_data import OtherData
-from schemas.rejections import Rejection
+from schemas.notes.rejections import Rejection
 from schemas.settings import Settings
 from schemas.vocabulary import Domain
 from tests.conftest import SettingsFactory

@@ -14,7 +14,7 @@ from processors.deliver.dedupe import Seen
 from processors.metrics import ProcessMetrics
 from processors.runtime.group import Group
 from processors.runtime.work import Work
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory

@@ -30,7 +30,7 @@ from processors.runtime.state import StateT
 from processors.sequence.step import TRAIL, Tracking, observe, tick
 from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery, rfc3339
-from schemas.kafka import producer_arguments
+from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.integration.processing import (

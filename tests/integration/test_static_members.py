@@ -10,7 +10,7 @@ import pytest
 
 from ops.service.process_command import worker_settings
 from schemas.errors import ConfigurationError
-from schemas.kafka import group_consumer_arguments
+from schemas.kafka.arguments import group_consumer_arguments
 from tests.conftest import SettingsFactory
 from tests.integration.processing import (
     ENDPOINTS,

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from ops.kafka.reader import AtOffset, Reader, Start, open_reader
 from ops.kafka.topics import apply
 from schemas.errors import DropstreamError
-from schemas.kafka import transactional_producer_arguments
+from schemas.kafka.arguments import transactional_producer_arguments
 from schemas.records import RawRecord
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory

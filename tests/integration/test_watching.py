@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ops.docs.metrics_table import metric_rows
-from schemas.patience import Loss, Patience
+from schemas.retry_policy import Loss, Patience
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS, deliveries, prepared, put
 from tests.integration.programs import Program, program

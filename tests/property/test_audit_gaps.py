@@ -13,8 +13,8 @@ from processors.sequence.receipts import arrival_of
 from processors.sequence.state import SequenceState
 from processors.sequence.tracker import GapRules, advance, observe
 from schemas.delivery import rfc3339
-from schemas.gaps import Gap, GapState
-from schemas.observations import Observation
+from schemas.notes.gaps import Gap, GapState
+from schemas.notes.sequence_observations import Observation
 from schemas.records import Position, RawRecord
 from schemas.vocabulary import TimeQuality
 

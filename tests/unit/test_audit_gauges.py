@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from ops.audit.gauges import KNOWN_FOR_S, AuditGauges
 from ops.audit.state import AuditState
-from schemas.audits import AuditResult, Checkpoint, Status, read_checkpoint, read_result, write
+from schemas.notes.audits import AuditResult, Checkpoint, Status, read_checkpoint, read_result, write
 
 CHECKPOINT = Checkpoint(looked_at="2026-05-21T12:00:00Z", raw={0: 7}, begins={}, ends={"orders": {0: 9}}, replays=[])
 

@@ -9,7 +9,7 @@ from aiokafka.structs import TopicPartition
 from ingest.budgets import ByteBudget, Hold
 from ingest.kafka.batches import Batch, Builder, Fate, PartitionBatches
 from schemas.delivery import PendingRecord
-from schemas.kafka import BATCH_BYTES
+from schemas.kafka.arguments import BATCH_BYTES
 from tests.waiting import until
 
 _RECORD = PendingRecord("acme", b"acme", b"{}", [("content-type", b"application/json")], 1_774_747_800_000)

@@ -8,7 +8,7 @@ import pytest
 from ops.audit.state import AuditState
 from ops.doctor import examine_audit, examine_disk, examine_time_zones, examine_topics
 from ops.kafka.topics import Comparison
-from schemas.audits import AuditResult, Status
+from schemas.notes.audits import AuditResult, Status
 from schemas.topics import TopicPlan
 
 PLAN = TopicPlan("d.raw", partitions=1, replication_factor=1, config={})

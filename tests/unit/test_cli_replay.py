@@ -16,7 +16,7 @@ from ops.kafka.ranges import Span, parse_span
 from ops.kafka.reader import AtOffset
 from ops.replay.store import Store, check_same_choice, check_unused_suffix
 from schemas.errors import DropstreamError, UsageError
-from schemas.replays import Choice, Plan
+from schemas.notes.replays import Choice, Plan
 from tests.waiting import PATIENCE_S
 
 CONFIGURATION = """

@@ -9,7 +9,7 @@ from ops.console.groups import GroupStanding
 from ops.console.memory import ShownRejection
 from ops.console.sources import Sources
 from ops.inspect.gaps import Run
-from schemas.gaps import GapState
+from schemas.notes.gaps import GapState
 
 NOW_MS = 1_795_255_200_000  # 2026-11-21T10:00:00Z
 WELL = Facts((), (), Figures(), None, (), ())

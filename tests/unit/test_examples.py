@@ -9,7 +9,7 @@ from ops.docs.channels import CHANNELS, Channel
 from ops.docs.examples import examples
 from ops.docs.json_schema import schemas
 from processors.deliver.provider import discover
-from schemas.gaps import GapState
+from schemas.notes.gaps import GapState
 from schemas.topics import TOPICS
 from schemas.vocabulary import TimeQuality
 from tests.providers.fixtures import load_fixtures

@@ -8,7 +8,7 @@ from ingest.answer_metrics import AnswerFigures
 from ingest.answers import Outcome
 from ingest.failure_budget import Failures
 from processors.deliver.provider import discover
-from schemas.patience import Loss, Patience
+from schemas.retry_policy import Loss, Patience
 
 HOUR_S = 3_600
 _PROVIDERS = Path(__file__).resolve().parents[2] / "processors" / "providers"

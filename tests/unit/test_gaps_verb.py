@@ -11,8 +11,8 @@ from ops.inspect.gaps import Ledger, Run
 from ops.inspect.gaps_command import show
 from ops.service.process_command import joint_health, run_together
 from schemas.errors import DropstreamError
-from schemas.gaps import Gap, GapState, gap_record, read_gap
 from schemas.health import Health
+from schemas.notes.gaps import Gap, GapState, gap_record, read_gap
 from tests.tracking import RULES, Reader, Tracker
 
 MOMENT = "2026-03-01T12:00:00.000000Z"

@@ -10,8 +10,8 @@ from processors.deliver.step import Rules, deliver
 from processors.replay import endpoint_of
 from schemas.configuration import Context, read_configuration
 from schemas.delivery import Delivery, read_record, record_headers
+from schemas.notes.rejections import read_rejected
 from schemas.records import Position, RawRecord, Record
-from schemas.rejections import read_rejected
 from schemas.topics import record_bytes_max
 from tests.providers.outcomes import header, nothing_seen
 

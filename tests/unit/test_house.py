@@ -111,8 +111,8 @@ def test_readme_names_every_file_on_the_way_of_a_webhook() -> None:
         "processors/deliver/times.py",
         "processors/providers/",
         "schemas/events.py",
-        "schemas/rejections.py",
-        "schemas/observations.py",
+        "schemas/notes/rejections.py",
+        "schemas/notes/sequence_observations.py",
     ]
     for name in on_the_way:
         assert f"`{name}`" in trip, name

@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from processors.sequence.receipts import Arrival, arrival_of
-from schemas.gaps import Gap, GapState, gap_record
-from schemas.observations import Observation, observation_record, read_observation
+from schemas.notes.gaps import Gap, GapState, gap_record
+from schemas.notes.sequence_observations import Observation, observation_record, read_observation
 from schemas.records import Position
 from schemas.vocabulary import TimeQuality
 

@@ -13,7 +13,7 @@ from processors.deliver.parse import parse
 from processors.deliver.provider import Message
 from schemas.delivery import Delivery
 from schemas.events import exact_json
-from schemas.rejections import Reason, Rejection
+from schemas.notes.rejections import Reason, Rejection
 
 
 def read(body: bytes) -> Message | Rejection:

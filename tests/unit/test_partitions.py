@@ -5,7 +5,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.partitions import partition_of
+from schemas.kafka.partitions import partition_of
 
 
 # From Kafka's own test, org.apache.kafka.common.utils.UtilsTest#testMurmur2.

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from processors.deliver.dedupe import Seen
 from processors.metrics import ProcessMetrics
 from schemas.configuration import Context, read_configuration
-from schemas.gaps import Gap, GapState, gap_record
+from schemas.notes.gaps import Gap, GapState, gap_record
+from schemas.notes.rejections import Reason
 from schemas.records import Record
-from schemas.rejections import Reason
 from schemas.settings import EndpointSettings
 from tests.providers.fixtures import load_fixtures
 from tests.providers.outcomes import records

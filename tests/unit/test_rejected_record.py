@@ -11,8 +11,8 @@ import pytest
 
 from processors.deliver.dedupe import Seen
 from processors.deliver.step import Rules, deliver
+from schemas.notes.rejections import Reason
 from schemas.records import Record
-from schemas.rejections import Reason
 from schemas.settings import EndpointSettings
 from tests.providers.fixtures import RECORD_BYTES_MAX, Fixture, providers
 

@@ -4,8 +4,8 @@ import orjson
 import pytest
 
 from ops.replay.dry_run import Differences, Found, Outcome, difference, outcome_of
+from schemas.notes.replays import Range
 from schemas.records import Position, RawRecord, Record
-from schemas.replays import Range
 
 RAW = "d.raw"
 HERE = Position(RAW, 0, 5)

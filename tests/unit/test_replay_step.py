@@ -10,9 +10,9 @@ import pytest
 from processors.deliver.dedupe import Seen
 from processors.deliver.step import Rules, claimed_entities, deliver, possible_ids
 from processors.replay import Known, Replaying, Task, endless_memory, redrive_step, replay_step, warm_up
+from schemas.notes.rejections import read_rejected
+from schemas.notes.replays import Choice, Plan, Progress, Range, read_plan, read_progress, write
 from schemas.records import Position, RawRecord, Record, read_position
-from schemas.rejections import read_rejected
-from schemas.replays import Choice, Plan, Progress, Range, read_plan, read_progress, write
 from schemas.settings import EndpointSettings
 from tests.providers.fixtures import RECORD_BYTES_MAX, providers
 

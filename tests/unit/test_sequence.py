@@ -7,7 +7,7 @@ import pytest
 
 from processors.sequence.state import restore
 from processors.sequence.tracker import GapRules
-from schemas.gaps import gap_record
+from schemas.notes.gaps import gap_record
 from tests.tracking import RULES, Reader, Tracker
 
 HOUR_S = 3_600

@@ -21,7 +21,7 @@ from processors.deliver.signatures import (
     single_header,
 )
 from schemas.delivery import Delivery
-from schemas.rejections import Reason, Rejection
+from schemas.notes.rejections import Reason, Rejection
 from schemas.secrets import Secret
 from schemas.settings import SignaturePolicy, SigningSecret
 from schemas.vocabulary import SignatureMark

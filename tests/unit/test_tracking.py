@@ -12,7 +12,7 @@ from processors.metrics import HoleGauges
 from processors.sequence.step import Tracking, observe, tick
 from processors.sequence.tracker import GapRules
 from schemas.errors import DropstreamError
-from schemas.observations import observation_record
+from schemas.notes.sequence_observations import observation_record
 from schemas.records import Position, RawRecord, Record
 from schemas.settings import SequenceSettings
 from schemas.vocabulary import TimeQuality

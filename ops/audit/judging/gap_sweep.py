@@ -11,10 +11,10 @@ from ops.audit.reading.lines import Part
 from ops.audit.reading.stream import open_raw
 from ops.kafka.reader import full_name
 from processors.groups import gap_rules
-from schemas.gaps import read_gap
-from schemas.partitions import partition_of
+from schemas.kafka.partitions import partition_of
+from schemas.notes.gaps import read_gap
+from schemas.notes.replays import Range
 from schemas.records import RawRecord
-from schemas.replays import Range
 
 # What a record of `gaps` takes in memory, about.
 _RECORD_BYTES = 1_500

@@ -16,8 +16,8 @@ from ops.audit.verdict import AuditFinding, FindingKind
 from processors.sequence.receipts import arrival_of
 from processors.sequence.state import SequenceState
 from processors.sequence.tracker import GapRules, advance, observe
-from schemas.gaps import Gap, GapState, read_gap
-from schemas.observations import Observation, read_observation
+from schemas.notes.gaps import Gap, GapState, read_gap
+from schemas.notes.sequence_observations import Observation, read_observation
 from schemas.records import RawRecord
 
 # How far a record is looked for behind others that nothing explains.

@@ -10,7 +10,7 @@ from ops.audit.judging.sightings import DiskSightings
 from ops.audit.reading.eras import Eras
 from processors.deliver.dedupe import Kind, Sighting, Sightings, key_of_another_body
 from processors.deliver.step import Rules, deliver
-from schemas.partitions import partition_of
+from schemas.kafka.partitions import partition_of
 from schemas.records import RawRecord, Record
 
 # What has a place of its own among the outputs: topic (short name) and partition.

@@ -17,8 +17,8 @@ from ops.audit.reading.stream import OutputStream
 from ops.audit.verdict import AuditFinding, FindingKind
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name
+from schemas.notes.replays import Range
 from schemas.records import Position, RawRecord
-from schemas.replays import Range
 
 _LOOKUPS_MAX = 10_000
 # Records nearer to each other than this are read at once.

@@ -14,7 +14,7 @@ from ops.audit.verdict import Pending
 from ops.kafka.offsets import members, open_client
 from processors.runtime.offsets import committed_offsets
 from schemas.errors import DropstreamError
-from schemas.replays import Range
+from schemas.notes.replays import Range
 from schemas.settings import Settings
 
 # A young or moving coordinator answers within seconds; after this its answer is unknown.

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from schemas.rules_notes import RulesNote, RulesVersion
+from schemas.notes.rules import RulesNote, RulesVersion
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from ops.audit.judging.ledger import PartitionLedger
 from ops.audit.reading.stream import RawStream
 from processors.deliver.step import deliver
 from processors.replay import EVENT_TOPICS, Replaying, Task, replay_step
+from schemas.notes.rejections import read_rejected
+from schemas.notes.replays import Plan
 from schemas.records import RawRecord, Record
-from schemas.rejections import read_rejected
-from schemas.replays import Plan
 
 
 class DeliverySource(Protocol):

@@ -22,7 +22,7 @@ from processors.deliver.step import Rules
 from processors.groups import deliver_rules
 from processors.replay import Known, Replaying, Task
 from processors.rules_version import rules_version
-from schemas.replays import Plan, Progress, Range
+from schemas.notes.replays import Plan, Progress, Range
 from schemas.settings import Settings
 
 _HOUR_S = 3_600

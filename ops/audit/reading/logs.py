@@ -21,11 +21,11 @@ from ops.kafka.topics import existing
 from ops.replay.store import Store
 from processors.groups import DELIVER_OUTPUTS
 from processors.replay import EVENT_TOPICS
-from schemas.audits import Checkpoint
 from schemas.delivery import timestamp_ms
 from schemas.errors import DropstreamError
-from schemas.replays import Range
-from schemas.rules_notes import RulesNote, RulesVersion, read_rules
+from schemas.notes.audits import Checkpoint
+from schemas.notes.replays import Range
+from schemas.notes.rules import RulesNote, RulesVersion, read_rules
 from schemas.settings import Settings
 
 # An output is written after its delivery was received, but by the clock of another machine.

@@ -16,8 +16,8 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from ops.kafka.clients import consumer
 from schemas.errors import DropstreamError
+from schemas.notes.replays import Range
 from schemas.records import RawRecord, raw_record
-from schemas.replays import Range
 from schemas.settings import Settings
 
 _FETCH_WAIT_MS = 300

@@ -9,7 +9,7 @@ import sys
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from schemas.kafka import group_consumer_arguments, transactional_producer_arguments
+from schemas.kafka.arguments import group_consumer_arguments, transactional_producer_arguments
 from schemas.records import Position, RawRecord
 from tests.bench.place import read_settings
 from tests.bench.systems.step import Step

@@ -1,0 +1,1 @@
+"""The edge to aiokafka: client arguments, partitioning, and workarounds of its faults."""
