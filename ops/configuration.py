@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ops.kafka.clients import checked_client_arguments
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings

@@ -22,7 +22,7 @@ from ops.audit.state import AuditState, read_state
 from ops.endpoints.check import find_problems
 from ops.kafka.clients import admin
 from ops.kafka.topics import Comparison, read_comparisons
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 

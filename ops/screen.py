@@ -8,13 +8,14 @@ import select
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from schemas.errors import DropstreamError
+from schemas.errors import DropstreamError, UsageError
 
 # A cell that is one of these words says how things are; the colour says it again.
 _STYLE_OF = {
@@ -152,3 +153,22 @@ def is_reader_gone() -> bool:
 def leave_output() -> None:
     """Turns standard output to nowhere after it has failed, so that the exit flush does not fail too."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Returns where a person agrees.
+
+    Raises:
+        UsageError: nobody can be asked.
+        typer.Exit: the answer is no; with 1.
+    """
+    if yes:
+        return
+    if not (is_terminal() and can_ask()):
+        raise UsageError("nobody can be asked here; say --yes, or look first with --dry-run")
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        raise typer.Exit(130) from None
+    if not agreed:
+        raise typer.Exit(1)

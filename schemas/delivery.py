@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-import orjson
-
 from schemas.messages import message
 from schemas.records import Headers, RawRecord
+from schemas.times import EPOCH, timestamp_us
 from schemas.trace import TRACEPARENT, read_traceparent
 
 OWN_PREFIX = "dropstream-"
@@ -35,7 +34,6 @@ _HOP_BY_HOP = frozenset(
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
 _LEFT_OUT = _HOP_BY_HOP | _CREDENTIALS | {TRACEPARENT.encode()}
 _NAMES_MAX = 1_024
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @message(frozen=True, slots=True)
@@ -155,7 +153,7 @@ def _own_headers(
 @lru_cache(maxsize=16)
 def _second(seconds: int) -> str:
     """RFC 3339 as far as the second; there are many deliveries in each."""
-    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:-6]
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()[:-6]
 
 
 def read_record(raw: RawRecord) -> Delivery:
@@ -184,24 +182,6 @@ def read_record(raw: RawRecord) -> Delivery:
     )
 
 
-def rfc3339(moment: datetime) -> str:
-    """`moment` (aware) as RFC 3339 in UTC with microseconds and `Z`."""
-    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    # Twice as fast as `isoformat`, but a fraction of zeros is left out.
-    text = orjson.dumps(utc, option=orjson.OPT_UTC_Z)[1:-2].decode()
-    return f"{text}Z" if utc.microsecond else f"{text}.000000Z"
-
-
-def timestamp_ms(moment: datetime) -> int:
-    """`moment` (aware) as milliseconds since 1970, the form of a Kafka record time."""
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def timestamp_us(moment: datetime) -> int:
-    """`moment` (aware) as microseconds since 1970."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
 def _read_time(text: bytes) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text.decode("utf-8", "replace"))
@@ -213,6 +193,6 @@ def _read_time(text: bytes) -> datetime | None:
 def _record_time(milliseconds: int) -> datetime:
     """Kafka takes any 64-bit number as a record's time; a time that no calendar has is the beginning of time."""
     try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
+        return EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
-        return _EPOCH
+        return EPOCH

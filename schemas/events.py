@@ -10,10 +10,10 @@ from decimal import Decimal
 import orjson
 from uuid_utils import UUID, uuid5
 
-from schemas.delivery import rfc3339
 from schemas.event_data import DATA_SCHEMA_OF, Data
 from schemas.messages import message
 from schemas.records import Headers, Position, Record
+from schemas.times import rfc3339
 from schemas.trace import TRACEPARENT
 from schemas.vocabulary import Domain, SignatureMark, TimeQuality
 

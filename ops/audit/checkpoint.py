@@ -12,11 +12,11 @@ from ops.audit.state import PARTITION
 from ops.audit.verdict import Verdict
 from ops.kafka.clients import checked_client_arguments, failures_told
 from ops.kafka.reader import full_name
-from schemas.delivery import rfc3339
 from schemas.kafka.arguments import producer_arguments
 from schemas.kafka.cancellation import cancellation_kept
 from schemas.notes.audits import CHECKPOINT_KEY, RESULT_KEY, AuditResult, Checkpoint, write
 from schemas.settings import Settings
+from schemas.times import rfc3339
 
 
 async def keep(settings: Settings, verdict: Verdict, checkpoint: Checkpoint, *, accept: bool = False) -> None:

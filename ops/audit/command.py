@@ -17,8 +17,8 @@ from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.kafka.reader import parse_start, parse_time
 from ops.replay.screen import progress_shown
-from schemas.delivery import timestamp_ms
 from schemas.settings import Settings
+from schemas.times import timestamp_ms
 
 _LISTED_MAX = 50
 _STYLES = {"clean": "green", "exceptions": "bold red", "unknown": "yellow"}

@@ -19,12 +19,12 @@ from ops.audit.workers import audit_in_processes
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import Start, full_name
 from ops.replay.store import Store, read_store
-from processors.deliver.provider import discover
+from processors.providers import discover
 from processors.rules_version import rules_version
-from schemas.delivery import timestamp_ms
 from schemas.notes.audits import Checkpoint
 from schemas.notes.replays import Plan, Progress
 from schemas.settings import Settings
+from schemas.times import timestamp_ms
 
 MEMORY_BYTES_MAX = 256_000_000
 

@@ -23,8 +23,9 @@ from ops.replay.run import Pace, Run
 from ops.replay.store import keep_plan, new_id
 from ops.send.client import deliver_one, open_session, own_base_url, sign
 from ops.suggest import check_name
-from processors.deliver.provider import Provider, Sample, discover
+from processors.deliver.provider import Provider, Sample
 from processors.groups import deliver_rules
+from processors.providers import discover
 from schemas.errors import DropstreamError, UsageError
 from schemas.notes.rejections import Reason
 from schemas.notes.replays import Choice, Plan

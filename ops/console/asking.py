@@ -9,8 +9,8 @@ from ops.console.masking import clipped, masked_body
 from ops.console.memory import ENTITY_CHARACTERS_MAX, Memory, glance
 from ops.inspect.trace import Moment, trace
 from ops.kafka.reader import AtOffset, full_name, open_reader
-from processors.deliver.provider import discover
 from processors.groups import deliver_rules
+from processors.providers import discover
 from schemas.errors import DropstreamError, UsageError
 from schemas.settings import Settings
 

@@ -14,10 +14,11 @@ import orjson
 from ops.console.flow import WINDOW_MS, Flow, Kind, Latencies
 from ops.console.masking import clipped, facts_of, masked_headers
 from ops.inspect.gaps import Ledger
-from schemas.delivery import read_record, timestamp_ms
+from schemas.delivery import read_record
 from schemas.notes.gaps import read_gap
 from schemas.notes.sequence_observations import read_observation
 from schemas.records import RawRecord
+from schemas.times import timestamp_ms
 from schemas.vocabulary import Domain
 
 EVENT_TOPICS = tuple(domain.topic for domain in Domain)

@@ -1,7 +1,8 @@
 """What the topics hold, by example: real records, made by the real steps from made-up deliveries.
 
-Every sample of every provider, and the deliveries in `ops/docs/example_deliveries.json`, go through `processors.deliver.step` and
-`processors.sequence.step` with fixed ids and times; so the same code gives the same examples on any machine and any day.
+Every sample of every provider, and the deliveries in `example_deliveries.json`, go through `processors.deliver.step`
+and `processors.sequence.step` with fixed ids and times; so the same code gives the same examples on any machine and
+any day.
 """
 
 import json
@@ -14,14 +15,16 @@ from typing import Any
 import orjson
 
 from processors.deliver.dedupe import Seen
-from processors.deliver.provider import Provider, Sample, discover
+from processors.deliver.provider import Provider, Sample
 from processors.deliver.step import Rules, deliver
+from processors.providers import discover
 from processors.sequence.step import Tracking, observe, tick
 from processors.sequence.tracker import GapRules
-from schemas.delivery import Delivery, kept_headers, raw_key, record_headers, timestamp_ms
+from schemas.delivery import Delivery, kept_headers, raw_key, record_headers
 from schemas.records import Position, RawRecord, Record
 from schemas.secrets import Secret
 from schemas.settings import EndpointSettings, SigningSecret
+from schemas.times import timestamp_ms
 from schemas.topics import TOPICS
 
 _DELIVERIES = Path(__file__).with_name("example_deliveries.json")

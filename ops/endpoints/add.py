@@ -22,7 +22,7 @@ from ops.shipstream.session import register
 from ops.shipstream.topics import chosen_topics
 from ops.shipstream.webhooks import NewWebhook, Webhook
 from ops.suggest import nearest
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.secrets import resolve
 from schemas.settings import EndpointSettings, Settings

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from ops import screen
 from ops.configuration import ConfigFile, load_settings, verb_group
 from ops.endpoints.check import find_problems
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.settings import EndpointSettings
 

@@ -1,4 +1,4 @@
-"""What is missing by the records of `gaps`: the open and the lost runs of ids, read by the rule in `schemas.notes.gaps`.
+"""What is missing by the records of `gaps`: the open and the lost runs of ids, by the rule in `schemas.notes.gaps`.
 
 `Ledger` is pure; reading the topic is below it.
 """

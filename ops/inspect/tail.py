@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from schemas.delivery import rfc3339
 from schemas.records import RawRecord
+from schemas.times import rfc3339
 from schemas.vocabulary import Domain
 
 _EVENT_TOPICS = frozenset(domain.topic for domain in Domain)

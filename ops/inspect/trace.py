@@ -14,11 +14,12 @@ import orjson
 from ops.kafka.reader import AtOffsets, full_name, open_reader, partitions_of
 from processors.deliver.step import Rules, claimed_entities
 from processors.replay import EVENT_TOPICS
-from schemas.delivery import read_record, rfc3339
+from schemas.delivery import read_record
 from schemas.kafka.partitions import partition_of
 from schemas.notes.rejections import read_rejected
 from schemas.records import RawRecord
 from schemas.settings import Settings
+from schemas.times import rfc3339
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Of one moment: a delivery comes before what became of it.

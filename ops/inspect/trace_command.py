@@ -11,8 +11,8 @@ from ops.event_loop import run
 from ops.inspect.tail import View
 from ops.inspect.trace import Moment, trace
 from ops.suggest import check_name
-from processors.deliver.provider import discover
 from processors.groups import deliver_rules
+from processors.providers import discover
 from schemas.errors import DropstreamError
 
 

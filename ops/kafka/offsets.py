@@ -18,10 +18,10 @@ from aiokafka.errors import KafkaError
 from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, failures_told
 from ops.kafka.reader import parse_time, partitions_of
 from processors.runtime.offsets import committed_offsets
-from schemas.delivery import timestamp_ms
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.cancellation import cancellation_kept
 from schemas.settings import Settings
+from schemas.times import timestamp_ms
 
 _YOUNG_WITHIN_S = 15.0
 _POLL_S = 0.2

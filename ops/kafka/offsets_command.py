@@ -22,7 +22,7 @@ from ops.kafka.offsets import (
     standings,
 )
 from ops.kafka.reader import full_name
-from ops.replay.screen import confirm
+from ops.screen import confirm
 from ops.suggest import nearest
 from schemas.errors import DropstreamError
 from schemas.settings import Settings

@@ -12,11 +12,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from ops.kafka.clients import consumer
 from ops.kafka.reader import AtOffset, AtOffsets, Start, open_reader, parse_start, partitions_of
-from schemas.delivery import rfc3339, timestamp_ms
 from schemas.errors import DropstreamError, UsageError
 from schemas.notes.replays import Range
 from schemas.records import RawRecord
 from schemas.settings import Settings
+from schemas.times import rfc3339, timestamp_ms
 
 Bound = datetime | AtOffset
 

@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, consumer
-from schemas.delivery import timestamp_ms
 from schemas.errors import DropstreamError
 from schemas.records import RawRecord, raw_record
 from schemas.settings import Settings
+from schemas.times import timestamp_ms
 from schemas.topics import TOPICS
 
 _FETCH_TIMEOUT_MS = 500

@@ -14,7 +14,7 @@ from pathlib import Path
 from ops.configuration import CONFIG_VARIABLE, configuration_file, read_settings, read_text
 from ops.local.broker.local import Broker, BrokerKind
 from ops.local.setup import local_configuration, local_file, write_local_configuration
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 

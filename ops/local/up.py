@@ -22,7 +22,8 @@ from ops.local.setup import LOGS
 from ops.local.tour import Stop, follow, tour
 from ops.screen import say
 from ops.send.client import own_base_url
-from processors.deliver.provider import Provider, discover
+from processors.deliver.provider import Provider
+from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.kafka.arguments import client_arguments
 from schemas.kafka.cancellation import cancellation_kept

@@ -8,7 +8,7 @@ import typer
 from ops.configuration import ConfigFile, load_settings
 from ops.replay.verb import Verb
 from ops.suggest import check_name
-from processors.deliver.provider import discover
+from processors.providers import discover
 from processors.replay import EVENT_TOPICS
 from schemas.errors import UsageError
 from schemas.notes.replays import Choice

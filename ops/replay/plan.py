@@ -8,8 +8,8 @@ from ops.kafka.ranges import Span, read_ranges, resolve
 from ops.kafka.reader import full_name, open_reader
 from ops.kafka.topics import create, existing
 from ops.replay.store import Store, check_unused_suffix
-from processors.deliver.provider import discover
 from processors.deliver.step import Rules
+from processors.providers import discover
 from processors.replay import EVENT_TOPICS, Known, Task, endpoint_of
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError

@@ -8,7 +8,7 @@ from ops.configuration import ConfigFile, load_settings
 from ops.replay.command import DRY_RUN, ENDPOINT, FROM, PROVIDER, RATE, RESUME, TO, YES
 from ops.replay.verb import Verb
 from ops.suggest import check_name
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.errors import UsageError
 from schemas.notes.rejections import Reason
 from schemas.notes.replays import Choice

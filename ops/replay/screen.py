@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ops import screen
 from ops.replay.dry_run import Differences
 from ops.replay.plan import Survey, own_topics, spread
-from schemas.errors import UsageError
 from schemas.notes.replays import Plan
 from schemas.notes.replays import Progress as Counts
 from schemas.settings import Settings
@@ -54,25 +52,6 @@ def show_differences(differences: Differences) -> None:
         for kind, count in sorted(differences.counts.items())
     ]
     screen.show_table(("against the topics now", "deliveries", "first"), rows)
-
-
-def confirm(question: str, *, yes: bool) -> None:
-    """Returns where a person agrees.
-
-    Raises:
-        UsageError: nobody can be asked.
-        typer.Exit: the answer is no; with 1.
-    """
-    if yes:
-        return
-    if not (screen.is_terminal() and screen.can_ask()):
-        raise UsageError("nobody can be asked here; say --yes, or look first with --dry-run")
-    try:
-        agreed = typer.confirm(question, err=True)
-    except typer.Abort:
-        raise typer.Exit(130) from None
-    if not agreed:
-        raise typer.Exit(1)
 
 
 @dataclass(frozen=True, slots=True)

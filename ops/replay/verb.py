@@ -14,11 +14,12 @@ from ops.replay.dry_run import Differences, compare
 from ops.replay.plan import Survey, check_free, make_plan, make_topics, survey
 from ops.replay.rehearsal import rehearse
 from ops.replay.run import DeletedError, Pace, Run
-from ops.replay.screen import confirm, progress_shown, show_counts, show_differences, show_plan
+from ops.replay.screen import progress_shown, show_counts, show_differences, show_plan
 from ops.replay.store import Store, check_same_choice, keep_plan, new_id, read_store
-from processors.deliver.provider import discover
+from ops.screen import confirm
 from processors.deliver.step import Rules
 from processors.groups import deliver_rules
+from processors.providers import discover
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError, UsageError
 from schemas.notes.replays import Choice, Plan, Progress

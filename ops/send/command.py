@@ -16,7 +16,8 @@ from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.send.client import Answer, Outgoing, Tally, deliver_many, own_base_url, sign
 from ops.suggest import nearest
-from processors.deliver.provider import Provider, Sample, discover
+from processors.deliver.provider import Provider, Sample
+from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.settings import EndpointSettings, Settings
 

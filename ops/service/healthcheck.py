@@ -1,4 +1,4 @@
-"""`python -m ops.service.healthcheck`: asks the ports of this machine whether what listens there lives; the image's health check.
+"""The image's health check: `python -m ops.service.healthcheck` asks whether all that listens here lives.
 
 With the standard library alone, for it runs every few seconds. One image serves every verb, so it asks at each usual
 place; where nothing listens, nothing lives.

@@ -14,7 +14,7 @@ from ops.service.run import Signals, run_service
 from ops.service.shared_port import shared_port
 from ops.service.workers.parent import Parent, supervise
 from ops.service.workers.worker import Tie, Worker, WorkerCount, WorkerPlace
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.settings import Settings
 
 # For what an orderly end does beside answering and flushing.

@@ -15,9 +15,9 @@ from ops.service.reload import Reading, Source, reloading
 from ops.service.run import Signals, run_service
 from ops.service.workers.parent import Parent, supervise
 from ops.service.workers.worker import Tie, Worker, WorkerCount, WorkerPlace
-from processors.deliver.provider import discover
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
+from processors.providers import discover
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.health import Health
 from schemas.settings import Settings

@@ -26,7 +26,7 @@ from ops.shipstream.operations import delete, find, listed, switch
 from ops.shipstream.session import perform, register
 from ops.shipstream.topics import chosen_topics
 from ops.shipstream.webhooks import Webhook
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 

@@ -5,14 +5,11 @@ A provider file fills one `Provider` and knows nothing of Kafka, clocks or other
 """
 
 import hashlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib import import_module
 from typing import Any
 
-from processors import providers
 from processors.deliver.personal import PersonalFields
 from processors.deliver.signatures import Claim
 from processors.deliver.times import Occurred
@@ -116,12 +113,3 @@ class Provider:
     samples: tuple[Sample, ...]
     personal: PersonalFields = field(default_factory=PersonalFields)
     setup: Setup = Setup()
-
-
-def discover() -> dict[str, Provider]:
-    """Every provider by name; a new one is a new file in `processors/providers/`."""
-    found: dict[str, Provider] = {}
-    for module in pkgutil.iter_modules(providers.__path__, f"{providers.__name__}."):
-        provider = import_module(module.name).PROVIDER
-        found[provider.name] = provider
-    return found

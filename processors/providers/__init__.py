@@ -1,1 +1,15 @@
-"""One platform a file. `processors.deliver.provider.discover` finds every file here that sets PROVIDER."""
+"""One platform a file; `discover` finds every file here that sets PROVIDER."""
+
+import pkgutil
+from importlib import import_module
+
+from processors.deliver.provider import Provider
+
+
+def discover() -> dict[str, Provider]:
+    """Every provider by name; a new one is a new file in this folder."""
+    found: dict[str, Provider] = {}
+    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
+        provider = import_module(module.name).PROVIDER
+        found[provider.name] = provider
+    return found

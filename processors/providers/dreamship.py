@@ -16,11 +16,12 @@ from processors.deliver.personal import PersonalFields
 from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
 from processors.deliver.signatures import Claim, hex_text, mac, segments, single_header
 from processors.deliver.times import Occurred, occurred_at
-from schemas.delivery import Delivery, rfc3339
+from schemas.delivery import Delivery
 from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
 from schemas.notes.rejections import Reason, Rejection
 from schemas.retry_policy import Loss, Patience
 from schemas.settings import EndpointSettings
+from schemas.times import rfc3339
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus, TimeQuality
 
 _SIGNATURE_HEADER = "X-Dreamship-Signature"

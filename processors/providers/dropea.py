@@ -20,11 +20,12 @@ from processors.deliver.personal import PersonalFields
 from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
 from processors.deliver.signatures import Claim, base64_text, hex_text, mac, single_header
 from processors.deliver.times import occurred_at, occurred_at_wall_time
-from schemas.delivery import Delivery, rfc3339, timestamp_ms
+from schemas.delivery import Delivery
 from schemas.event_data import IncidentData, Item, OrderData, OtherData, Shipment
 from schemas.notes.rejections import Reason, Rejection
 from schemas.retry_policy import Loss, Patience
 from schemas.settings import EndpointSettings
+from schemas.times import rfc3339, timestamp_ms
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus
 
 _V1_SIGNATURE = "X-Dropea-Hmac-Sha256"

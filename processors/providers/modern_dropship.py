@@ -18,11 +18,12 @@ from processors.deliver.personal import PersonalFields
 from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
 from processors.deliver.signatures import Claim, base64_text, hex_text, mac, segments, single_header
 from processors.deliver.times import Occurred, first_occurred, read_instant
-from schemas.delivery import Delivery, rfc3339
+from schemas.delivery import Delivery
 from schemas.event_data import CatalogData, InventoryData, Item, OrderData, OtherData, Shipment
 from schemas.notes.rejections import Reason, Rejection
 from schemas.retry_policy import Loss, Patience
 from schemas.settings import EndpointSettings, SignatureScheme
+from schemas.times import rfc3339
 from schemas.vocabulary import Domain, OrderStatus
 
 _ENCODINGS = {"hex": hex_text, "base64": base64_text}

@@ -1,7 +1,8 @@
 """What group `sequence` remembers of one partition, and what it does with a record and with time.
 
-The tracker itself is pure and stands in `processors.sequence.tracker`; here its states live in memory, its changes go to the
-changelog. A record that is no observation is passed over: somebody else wrote it, and it must not stop the others.
+The tracker itself is pure and stands in `processors.sequence.tracker`; here its states live in memory, its changes go
+to the changelog. A record that is no observation is passed over: somebody else wrote it, and it must not stop the
+others.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +21,7 @@ from schemas.notes.gaps import gap_record
 from schemas.notes.sequence_observations import read_observation
 from schemas.records import RawRecord, Record
 
-# Time alone passes no receipt still on its way: what lies in `raw` is read first (`processors.runtime.upstream`), and this long
+# Time alone passes no receipt still on its way: what lies in `raw` is read first (`runtime.upstream`), and this long
 # one may take from the ingress to there. Ahead of it, a hole would be reported that the receipt fills in time, and a
 # replay, which knows receipts only, would differ. So it is where the receipt waits in an ingress's spool for longer.
 TRAIL = timedelta(seconds=5)

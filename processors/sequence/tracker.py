@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from processors.sequence.receipts import Arrival, first_moment, moment
 from processors.sequence.state import Hole, SequenceState, Step
-from schemas.delivery import rfc3339
 from schemas.notes.gaps import Gap, GapState
+from schemas.times import rfc3339
 
 
 @dataclass(frozen=True, slots=True)

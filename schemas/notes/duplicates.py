@@ -6,10 +6,10 @@ from typing import Annotated
 import orjson
 from pydantic import Field
 
-from schemas.delivery import rfc3339
 from schemas.event_attributes import DeliveryId, EndpointName, RawPlace, Rfc3339
 from schemas.messages import message
 from schemas.records import Position, Record
+from schemas.times import rfc3339
 
 
 @message(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,10 @@ A rejected delivery is kept whole: the raw record, unchanged, with the reason ad
 from dataclasses import replace
 from enum import StrEnum
 
-from schemas.delivery import read_record, timestamp_ms
+from schemas.delivery import read_record
 from schemas.messages import message
 from schemas.records import RawRecord, Record, read_position
+from schemas.times import timestamp_ms
 
 # The headers that `rejected_record` adds, in its order.
 _OURS = ("dropstream-reason", "dropstream-detail", "dropstream-raw")

@@ -9,10 +9,10 @@ from typing import Annotated
 import orjson
 from pydantic import Field, TypeAdapter
 
-from schemas.delivery import rfc3339
 from schemas.event_attributes import EndpointName, RawPlace, Rfc3339
 from schemas.messages import message
 from schemas.records import Position, Record
+from schemas.times import rfc3339
 from schemas.vocabulary import TimeQuality
 
 

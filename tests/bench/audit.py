@@ -21,14 +21,15 @@ from uuid_utils import uuid7
 
 from ops.kafka.topics import apply
 from processors.deliver.dedupe import Seen
-from processors.deliver.provider import discover
 from processors.deliver.step import deliver
 from processors.groups import deliver_rules, new_memory
-from schemas.delivery import Delivery, raw_key, record_headers, timestamp_ms
+from processors.providers import discover
+from schemas.delivery import Delivery, raw_key, record_headers
 from schemas.kafka.arguments import producer_arguments
 from schemas.kafka.partitions import partition_of
 from schemas.records import Position, RawRecord, Record
 from schemas.settings import Settings
+from schemas.times import timestamp_ms
 from tests.bench.place import ROOT, SECRET, Place, place, read_settings
 from tests.integration.processing import deliveries
 

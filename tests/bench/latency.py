@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.settings import Settings
 from tests.bench.figures import figure, percentile
 from tests.bench.gauge import cpu_us

@@ -18,7 +18,7 @@ import aiohttp
 from ops.kafka.clients import admin
 from ops.kafka.topics import apply
 from ops.local.broker.local import local_broker
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 from tests.bench.gauge import family

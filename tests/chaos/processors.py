@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from ops.audit.verdict import FindingKind
 from ops.local.broker.cluster import BrokerCluster
 from ops.local.broker.local import local_broker
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings

@@ -16,7 +16,7 @@ import aiohttp
 from ops.kafka.topics import apply
 from ops.local.broker.cluster import BrokerCluster
 from ops.local.broker.node import BrokerNode
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 from tests.chaos.obligations import SENDERS

@@ -8,8 +8,8 @@ from ops.audit.judging.ledger import PartitionLedger
 from ops.audit.judging.origin import reader_of
 from ops.audit.judging.sightings import DiskSightings, SightingsFile
 from ops.audit.reading.eras import Eras
-from processors.deliver.provider import discover
 from processors.deliver.step import Rules
+from processors.providers import discover
 from processors.rules_version import rules_version
 from schemas.records import RawRecord
 from schemas.settings import Settings

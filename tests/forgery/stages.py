@@ -8,8 +8,9 @@ from typing import Literal
 import orjson
 from uuid_utils import uuid7
 
-from processors.deliver.provider import discover
-from schemas.delivery import Delivery, rfc3339
+from processors.providers import discover
+from schemas.delivery import Delivery
+from schemas.times import rfc3339
 from tests.forgery.history import Case, History
 from tests.integration.processing import STARTED_AT, signed
 from tests.integration.replaying import resigned

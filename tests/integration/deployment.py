@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 from tests.tools import tool

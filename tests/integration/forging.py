@@ -13,8 +13,8 @@ from confluent_kafka import TopicPartition as Place
 
 from ops.audit.verdict import Verdict
 from ops.kafka.offsets import standings
-from processors.deliver.provider import discover
 from processors.groups import DELIVER_OUTPUTS
+from processors.providers import discover
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError
 from schemas.kafka.arguments import reader_arguments

@@ -12,9 +12,10 @@ from ops.audit.run import audit
 from ops.audit.verdict import Verdict
 from ops.kafka.clients import admin
 from ops.kafka.reader import read_topic
-from processors.deliver.provider import Provider, discover
+from processors.deliver.provider import Provider
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics
+from processors.providers import discover
 from schemas.kafka.arguments import producer_arguments
 from schemas.records import RawRecord
 from schemas.settings import Settings

@@ -19,10 +19,12 @@ from ops.audit.verdict import Verdict
 from ops.kafka.offsets import standings
 from ops.kafka.reader import read_topic
 from ops.kafka.topics import apply
-from processors.deliver.provider import Sample, discover
-from schemas.delivery import Delivery, kept_headers, raw_key, record_headers, timestamp_ms
+from processors.deliver.provider import Sample
+from processors.providers import discover
+from schemas.delivery import Delivery, kept_headers, raw_key, record_headers
 from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
+from schemas.times import timestamp_ms
 from tests.waiting import PATIENCE_S
 
 SECRET = b"made-up-secret"

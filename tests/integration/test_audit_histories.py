@@ -10,9 +10,10 @@ from uuid_utils import uuid7
 from ops.audit.run import audit
 from ops.audit.verdict import FindingKind
 from ops.kafka.reader import parse_start, read_topic
-from processors.deliver.provider import discover
-from schemas.delivery import Delivery, rfc3339
+from processors.providers import discover
+from schemas.delivery import Delivery
 from schemas.settings import Settings
+from schemas.times import rfc3339
 from tests.conftest import SettingsFactory
 from tests.integration.forging import Topics, caught_up, read_topics, write_copy
 from tests.integration.histories import (

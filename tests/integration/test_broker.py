@@ -32,8 +32,8 @@ from tests.waiting import PATIENCE_S
 _PARENT = """
 import asyncio, os, sys
 from pathlib import Path
-from ops.broker.local import local_broker
-from ops.broker.pid import find_running
+from ops.local.broker.local import local_broker
+from ops.local.broker.pid import find_running
 
 async def main():
     data = Path(sys.argv[1])

@@ -19,9 +19,9 @@ from uuid_utils import uuid7
 from ops.docs.json_schema import event_schema
 from ops.kafka.reader import read_topic
 from ops.kafka.topics import apply
-from processors.deliver.provider import discover
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics
+from processors.providers import discover
 from schemas.delivery import Delivery
 from schemas.records import RawRecord
 from schemas.settings import Settings

@@ -21,7 +21,7 @@ from uuid_utils import uuid7
 from ops.docs.examples import examples
 from ops.kafka.clients import admin
 from ops.kafka.reader import read_topic
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.delivery import Delivery, kept_headers
 from schemas.kafka.arguments import producer_arguments, transactional_producer_arguments
 from schemas.records import RawRecord

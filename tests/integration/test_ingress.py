@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest.receive import Stamps
-from schemas.delivery import timestamp_us
+from schemas.times import timestamp_us
 from schemas.trace import read_traceparent
 from tests.conftest import SettingsFactory
 from tests.integration.raw_http import post

@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 
 from ops.audit.run import audit
 from ops.kafka.reader import read_topic
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.delivery import Delivery, read_record
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory

@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from ops.kafka.reader import read_topic
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.delivery import Delivery
 from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings

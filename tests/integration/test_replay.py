@@ -11,9 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from ops.audit.run import audit
 from ops.kafka.reader import read_topic
-from processors.deliver.provider import Fact, Interpretation, Message, Provider, discover
+from processors.deliver.provider import Fact, Interpretation, Message, Provider
 from processors.groups import deliver_group
 from processors.metrics import ProcessMetrics
+from processors.providers import discover
 from schemas.event_data import OtherData
 from schemas.notes.rejections import Rejection
 from schemas.settings import Settings

@@ -13,8 +13,8 @@ from ops.kafka.topics import apply
 from ops.send.client import Answer, deliver_many, deliver_one, open_session, sign
 from ops.send.command import Target, choose
 from processors.deliver.dedupe import Seen
-from processors.deliver.provider import discover
 from processors.deliver.step import Rules, deliver
+from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.records import RawRecord
 from schemas.settings import Settings

@@ -22,16 +22,17 @@ from uuid_utils import uuid7
 from ops.audit.run import audit
 from ops.kafka.reader import read_topic
 from processors.deliver.dedupe import Seen
-from processors.deliver.provider import discover
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
+from processors.providers import discover
 from processors.runtime.group import Group
 from processors.runtime.state import StateT
 from processors.sequence.step import TRAIL, Tracking, observe, tick
 from processors.sequence.tracker import GapRules
-from schemas.delivery import Delivery, rfc3339
+from schemas.delivery import Delivery
 from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
+from schemas.times import rfc3339
 from tests.conftest import SettingsFactory
 from tests.integration.processing import (
     ENDPOINTS,

@@ -13,7 +13,7 @@ from ingest.app import ingress
 from ingest.receive import Stamps
 from ops.audit.run import audit
 from ops.kafka.reader import read_topic
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.integration.consuming import consumer, python_program

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from uuid_utils import uuid7
 
 from ops.audit.judging.ledger import PartitionLedger
-from processors.deliver.provider import discover
 from processors.groups import deliver_rules, new_memory
+from processors.providers import discover
 from schemas.configuration import Context, read_configuration
-from schemas.delivery import Delivery, raw_key, record_headers, timestamp_ms
+from schemas.delivery import Delivery, raw_key, record_headers
 from schemas.records import Position, RawRecord
+from schemas.times import timestamp_ms
 from tests.forgery.applied import forge, stage_for
 from tests.forgery.faults import OF_DELIVERIES, Fault
 from tests.forgery.forges import Forger

@@ -12,10 +12,10 @@ from ops.audit.verdict import FindingKind
 from processors.sequence.receipts import arrival_of
 from processors.sequence.state import SequenceState
 from processors.sequence.tracker import GapRules, advance, observe
-from schemas.delivery import rfc3339
 from schemas.notes.gaps import Gap, GapState
 from schemas.notes.sequence_observations import Observation
 from schemas.records import Position, RawRecord
+from schemas.times import rfc3339
 from schemas.vocabulary import TimeQuality
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

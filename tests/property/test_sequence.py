@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from processors.sequence.receipts import WAITING_MAX
 from processors.sequence.tracker import GapRules
-from schemas.delivery import rfc3339
 from schemas.notes.gaps import GapState, gap_record
+from schemas.times import rfc3339
 from tests.tracking import END_S, Reader, Tracker, at
 
 GRACE_S, LOST_AFTER_S = 90, 1_000

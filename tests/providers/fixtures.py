@@ -14,11 +14,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from processors.deliver.provider import Provider, discover
+from processors.deliver.provider import Provider
 from processors.deliver.step import Rules
-from schemas.delivery import Delivery, kept_headers, record_headers, timestamp_ms
+from processors.providers import discover
+from schemas.delivery import Delivery, kept_headers, record_headers
 from schemas.records import Headers, Position, RawRecord
 from schemas.settings import EndpointSettings
+from schemas.times import timestamp_ms
 
 ENDPOINT = "fixture"
 RECORD_BYTES_MAX = 4_194_304

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from processors.deliver.provider import Interpretation, Message, discover
+from processors.deliver.provider import Interpretation, Message
+from processors.providers import discover
 
 PROVIDERS = discover()
 RECEIVED = datetime(2025, 5, 29, 12, 15, tzinfo=UTC)

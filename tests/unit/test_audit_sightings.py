@@ -6,7 +6,7 @@ import sys
 # A file may have a megabyte; what is remembered takes more.
 _FULL = """
 import resource
-from ops.audit.sightings import SightingsFile
+from ops.audit.judging.sightings import SightingsFile
 from schemas.errors import DropstreamError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 seen = SightingsFile()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ops.endpoints.check import Problem, find_problems
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 

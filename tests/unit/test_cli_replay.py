@@ -74,7 +74,7 @@ def test_a_question_is_for_a_person_who_sees_the_plan(elsewhere: str) -> None:
     """It is asked where input, output and errors are all a terminal; where one is not, it is a sentence."""
     ours, theirs = pty.openpty()
     os.write(ours, b"y\n")
-    question = "from ops.replay_screen import confirm; confirm('Begin?', yes=False)"
+    question = "from ops.screen import confirm; confirm('Begin?', yes=False)"
     stdin, stdout, stderr = (
         subprocess.DEVNULL if stream == elsewhere else theirs for stream in ("stdin", "stdout", "stderr")
     )

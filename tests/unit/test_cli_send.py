@@ -9,7 +9,7 @@ from yarl import URL
 
 from ops.send.client import Answer, Tally, delivery_url, sign
 from ops.send.command import choose
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 

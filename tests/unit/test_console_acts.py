@@ -6,7 +6,7 @@ from ops.console.acts import Acts
 from ops.console.jobs import Jobs
 from ops.console.memory import Memory
 from ops.console.watching import Watch
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.errors import UsageError
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas.delivery import Delivery, kept_headers, raw_key, read_record, record_headers, rfc3339, timestamp_ms
+from schemas.delivery import Delivery, kept_headers, raw_key, read_record, record_headers
 from schemas.records import Headers, Position, RawRecord
+from schemas.times import rfc3339, timestamp_ms
 
 _RECEIVED_AT = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC)
 _DELIVERY = Delivery(

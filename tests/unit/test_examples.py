@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from ops.docs.channels import CHANNELS, Channel
 from ops.docs.examples import examples
 from ops.docs.json_schema import schemas
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.notes.gaps import GapState
 from schemas.topics import TOPICS
 from schemas.vocabulary import TimeQuality

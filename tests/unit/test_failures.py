@@ -7,7 +7,7 @@ import pytest
 from ingest.answer_metrics import AnswerFigures
 from ingest.answers import Outcome
 from ingest.failure_budget import Failures
-from processors.deliver.provider import discover
+from processors.providers import discover
 from schemas.retry_policy import Loss, Patience
 
 HOUR_S = 3_600

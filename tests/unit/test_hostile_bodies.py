@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from processors.deliver.provider import discover
 from processors.deliver.step import Rules, deliver
+from processors.providers import discover
 from processors.replay import endpoint_of
 from schemas.configuration import Context, read_configuration
 from schemas.delivery import Delivery, read_record, record_headers

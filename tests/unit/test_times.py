@@ -1,4 +1,4 @@
-"""`processors.deliver.times`: a provider's words for a moment become an instant, with the truth about how sure it is."""
+"""`processors.deliver.times`: a provider's words for a moment become an instant, and how sure it is."""
 
 import zoneinfo
 from datetime import UTC, datetime, timedelta, timezone

@@ -13,11 +13,11 @@ from ops.kafka.clients import consumer
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, partitions_of, written_ends
 from processors.rules_version import gap_rules_version
-from schemas.delivery import timestamp_ms
 from schemas.notes.audits import Checkpoint
 from schemas.notes.replays import Range
 from schemas.notes.sequence_observations import read_observation
 from schemas.settings import Settings
+from schemas.times import timestamp_ms
 
 
 @dataclass(frozen=True, slots=True)

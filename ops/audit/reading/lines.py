@@ -17,9 +17,9 @@ from ops.audit.reading.logs import Look
 from ops.audit.reading.stream import OutputStream, open_outputs, open_raw
 from ops.kafka.reader import full_name
 from ops.replay.history import ground_of, open_state
-from processors.deliver.provider import discover
 from processors.deliver.step import Rules
 from processors.groups import deliver_rules
+from processors.providers import discover
 from processors.replay import Known, Replaying, Task
 from processors.rules_version import rules_version
 from schemas.notes.replays import Plan, Progress, Range

@@ -21,12 +21,12 @@ from ops.kafka.topics import existing
 from ops.replay.store import Store
 from processors.groups import DELIVER_OUTPUTS
 from processors.replay import EVENT_TOPICS
-from schemas.delivery import timestamp_ms
 from schemas.errors import DropstreamError
 from schemas.notes.audits import Checkpoint
 from schemas.notes.replays import Range
 from schemas.notes.rules import RulesNote, RulesVersion, read_rules
 from schemas.settings import Settings
+from schemas.times import timestamp_ms
 
 # An output is written after its delivery was received, but by the clock of another machine.
 _CLOCKS_APART_MS = 3_600_000

@@ -1,6 +1,7 @@
 """Several workers as one: started by a parent, started again when they die, told to reload, stopped together.
 
-What a worker does is not known here, only how to start it. A worker ends when its parent does: `ops.service.workers.worker`.
+What a worker does is not known here, only how to start it. A worker ends when its parent does
+(`ops.service.workers.worker`).
 """
 
 import asyncio

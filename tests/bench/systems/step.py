@@ -3,8 +3,8 @@
 from collections import defaultdict
 
 from processors.deliver.dedupe import Seen
-from processors.deliver.provider import discover
 from processors.deliver.step import Rules, deliver
+from processors.providers import discover
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 from schemas.topics import record_bytes_max

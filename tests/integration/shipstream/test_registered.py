@@ -9,8 +9,8 @@ import pytest
 
 from ops.kafka.topics import apply
 from processors.deliver.dedupe import Seen
-from processors.deliver.provider import discover
 from processors.deliver.step import Rules, deliver
+from processors.providers import discover
 from schemas.topics import record_bytes_max
 from tests.conftest import SettingsFactory
 from tests.integration.serving import serving
