@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.budgets import ByteBudget
 from ingest.endpoints import EndpointTable
-from ingest.failure_budget import Failures
+from ingest.failure_budget import FailureBudgets
 from ingest.http.limits import connection_limits
 from ingest.http.open_files import allowed_limits
 from ingest.http.server import ConnectionServer
@@ -23,10 +23,10 @@ from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
 from ingest.receive import Receiver, Stamps
 from ingest.storage import Storage
-from ingest.throttled_log import Occurrences
+from ingest.throttled_log import ThrottledLog
 from schemas.errors import DropstreamError
 from schemas.health import Health
-from schemas.retry_policy import Patience
+from schemas.retry_policy import RetryPolicy
 from schemas.settings import EndpointSettings, IngestSettings, Settings
 
 _BACKLOG = 1024
@@ -82,7 +82,7 @@ async def ingress(
     registry: CollectorRegistry,
     stamps: Stamps,
     reuse_port: bool = False,
-    patience: Mapping[str, Patience] | None = None,
+    patience: Mapping[str, RetryPolicy] | None = None,
 ) -> AsyncIterator[Ingress]:
     """Serves inside; on leaving stops accepting, answers what came and flushes, within `ingest.stop_grace_ms`.
 
@@ -98,7 +98,7 @@ async def ingress(
     publisher = Publisher(settings.ingest, supervisor=supervisor, metrics=metrics)
     storage = Storage(settings.ingest, publisher=publisher, metrics=metrics)
     endpoints = EndpointTable(settings.endpoints, now=time.monotonic)
-    failures = Failures(patience or {}, providers=endpoints.providers, now=time.time)
+    failures = FailureBudgets(patience or {}, providers=endpoints.providers, now=time.time)
     receiver = Receiver(
         settings.ingest,
         endpoints=endpoints,
@@ -106,7 +106,7 @@ async def ingress(
         budget=budget,
         stamps=stamps,
         metrics=metrics,
-        occurrences=Occurrences(now=time.monotonic),
+        occurrences=ThrottledLog(now=time.monotonic),
         failures=failures,
     )
     metrics.observe(

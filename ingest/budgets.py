@@ -50,7 +50,7 @@ class ByteBudget:
         self.held_bytes -= count
 
 
-class Hold:
+class Reservation:
     """What one delivery holds of the budget; it grows as bytes arrive, and is free when every share is released."""
 
     __slots__ = ("_budget", "_bytes", "_shares")
@@ -67,7 +67,7 @@ class Hold:
         self._bytes += count
         return True
 
-    def share(self) -> "Hold":
+    def share(self) -> "Reservation":
         """The same hold, for one more who needs the bytes and will release it."""
         self._shares += 1
         return self

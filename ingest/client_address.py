@@ -30,7 +30,7 @@ def read_address(text: str) -> Address | None:
     return address
 
 
-class Remotes:
+class ClientAddresses:
     """Finds the remote address behind the proxies of `trusted` networks."""
 
     def __init__(self, trusted: Sequence[Network]) -> None:

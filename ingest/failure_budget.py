@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ingest.answer_metrics import AnswerFigures
 from ingest.answers import Outcome
-from schemas.retry_policy import Patience
+from schemas.retry_policy import RetryPolicy
 
 _SUCCESSES = frozenset({Outcome.STORED, Outcome.SPOOLED})
 # What no provider's delivery is answered: providers POST, and to a path that is right.
@@ -18,7 +18,7 @@ _NO_DELIVERY = frozenset({Outcome.CHECKED, Outcome.METHOD_REFUSED, Outcome.NOT_F
 
 
 @dataclass(slots=True)
-class _Record:
+class _AnswerHistory:
     provider: str
     answer_within_s: float = math.inf
     in_a_row: int = 0
@@ -27,12 +27,12 @@ class _Record:
     failed_at: float | None = None
 
 
-class Failures:
+class FailureBudgets:
     """`providers` gives the provider of each endpoint as configured now; `now` is in seconds since 1970."""
 
     def __init__(
         self,
-        patience: Mapping[str, Patience],
+        patience: Mapping[str, RetryPolicy],
         *,
         providers: Callable[[], Mapping[str, str]],
         now: Callable[[], float],
@@ -40,7 +40,7 @@ class Failures:
         self._patience = patience
         self._providers = providers
         self._now = now
-        self._records: dict[str, _Record] = {}
+        self._records: dict[str, _AnswerHistory] = {}
 
     def note(self, endpoint: str, outcome: Outcome, *, took_s: float) -> bool:
         """One more answer of a configured endpoint ("" for none); whether it is a success that came too late."""
@@ -70,7 +70,7 @@ class Failures:
         return [self._figure(name, provider) for name, provider in providers.items()]
 
     def _figure(self, name: str, provider: str) -> AnswerFigures:
-        record, patience = self._records.get(name, _Record(provider)), self._patience.get(provider)
+        record, patience = self._records.get(name, _AnswerHistory(provider)), self._patience.get(provider)
         # A clock that was set back must not make it less than nothing.
         failing_s = max(0.0, self._now() - record.failing_since) if record.in_a_row else 0.0
         used = patience.used_ratio(failures=record.in_a_row, failing_s=failing_s) if patience else 0.0
@@ -85,8 +85,8 @@ class Failures:
             failed_at=record.failed_at,
         )
 
-    def _new_record(self, endpoint: str) -> _Record:
+    def _new_record(self, endpoint: str) -> _AnswerHistory:
         provider = self._providers().get(endpoint, "")
         patience = self._patience.get(provider)
         within_s = patience.answer_within_s if patience else None
-        return _Record(provider, math.inf if within_s is None else within_s)
+        return _AnswerHistory(provider, math.inf if within_s is None else within_s)

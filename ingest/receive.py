@@ -15,14 +15,14 @@ from typing import Protocol
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from ingest.answers import Answer, Outcome, response
-from ingest.budgets import ByteBudget, Hold
-from ingest.client_address import Remotes
+from ingest.budgets import ByteBudget, Reservation
+from ingest.client_address import ClientAddresses
 from ingest.endpoints import Endpoint, EndpointTable
-from ingest.failure_budget import Failures
+from ingest.failure_budget import FailureBudgets
 from ingest.http.body import read_body
 from ingest.http.request_parser import WholeRequest
 from ingest.metrics import IngestMetrics
-from ingest.throttled_log import Occurrences
+from ingest.throttled_log import ThrottledLog
 from schemas.delivery import PendingRecord, pending_record
 from schemas.settings import IngestSettings
 from schemas.trace import TRACEPARENT, begun_traceparent, read_traceparent
@@ -40,10 +40,10 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 class Durable(Protocol):
     """Where deliveries are made durable."""
 
-    async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:
+    async def keep(self, record: PendingRecord, hold: Reservation) -> Outcome:
         """Where the record is durable now, or that it is not; takes `hold` over, while its bytes are needed."""
 
-    def begin(self, record: PendingRecord, hold: Hold, on_outcome: Callable[[Outcome], None]) -> None:
+    def begin(self, record: PendingRecord, hold: Reservation, on_outcome: Callable[[Outcome], None]) -> None:
         """As `keep`, and tells when it is known."""
 
 
@@ -71,12 +71,12 @@ class Receiver:
         budget: ByteBudget,
         stamps: Stamps,
         metrics: IngestMetrics,
-        occurrences: Occurrences,
-        failures: Failures,
+        occurrences: ThrottledLog,
+        failures: FailureBudgets,
     ) -> None:
         self._settings = settings
         self._endpoints = endpoints
-        self._remotes = Remotes(settings.trusted_proxies)
+        self._remotes = ClientAddresses(settings.trusted_proxies)
         self._durable = durable
         self._budget = budget
         self._stamps = stamps
@@ -112,7 +112,7 @@ class Receiver:
         if endpoint is None or endpoint.bucket is not None or len(request.body) > self._settings.body_bytes_max:
             return False
         remote = self._remotes.find(peer, request.headers)
-        hold = Hold(self._budget)
+        hold = Reservation(self._budget)
         if not endpoint.allows(remote) or not hold.grow(request.bytes_count):
             return False
         delivery_id = str(self._stamps.new_id())
@@ -178,7 +178,7 @@ class Receiver:
         return await self._take(request, endpoint, remote=remote)
 
     async def _take(self, request: web.BaseRequest, endpoint: Endpoint, *, remote: str) -> Answer:
-        hold = Hold(self._budget)
+        hold = Reservation(self._budget)
         try:
             if not hold.grow(_bytes_count(request.raw_headers)):
                 return Answer(Outcome.IN_FLIGHT_FULL, endpoint.name)

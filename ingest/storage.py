@@ -14,8 +14,8 @@ from pathlib import Path
 import structlog
 
 from ingest.answers import Outcome
-from ingest.budgets import Hold
-from ingest.kafka.batches import Fate
+from ingest.budgets import Reservation
+from ingest.kafka.batches import DeliveryReport
 from ingest.kafka.publisher import Publisher
 from ingest.metrics import IngestMetrics, SpoolFigures
 from ingest.spool.drain import Drain
@@ -100,7 +100,7 @@ class Storage:
         if left.deliveries or left.refused:
             _log.warning("spool_not_drained", deliveries=left.deliveries, refused=left.refused, path=str(self._folder))
 
-    async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:
+    async def keep(self, record: PendingRecord, hold: Reservation) -> Outcome:
         """Returns once the record is durable, and says where; or that neither Kafka nor the spool can take it.
 
         `hold` is taken over.
@@ -109,11 +109,11 @@ class Storage:
         self.begin(record, hold, lambda known: None if outcome.done() else outcome.set_result(known))
         return await outcome
 
-    def begin(self, record: PendingRecord, hold: Hold, on_outcome: Callable[[Outcome], None]) -> None:
+    def begin(self, record: PendingRecord, hold: Reservation, on_outcome: Callable[[Outcome], None]) -> None:
         """As `keep`, and tells when it is known."""
 
-        def go_on(fate: Fate) -> None:
-            if fate is Fate.WRITTEN:
+        def go_on(fate: DeliveryReport) -> None:
+            if fate is DeliveryReport.WRITTEN:
                 on_outcome(Outcome.STORED)
             else:
                 self._put(record, hold.share(), on_outcome)
@@ -123,7 +123,7 @@ class Storage:
         else:
             self._put(record, hold, on_outcome)
 
-    def _put(self, record: PendingRecord, hold: Hold, on_outcome: Callable[[Outcome], None]) -> None:
+    def _put(self, record: PendingRecord, hold: Reservation, on_outcome: Callable[[Outcome], None]) -> None:
         """Into the spool, behind all that was put there before."""
         spool = self._spool
         if spool is None:

@@ -11,7 +11,7 @@ _SILENCE_S = 10.0
 _ASKS_FOR_A_HUMAN = frozenset({Outcome.CONNECTIONS_FULL, Outcome.IN_FLIGHT_FULL, Outcome.UNAVAILABLE})
 
 
-class Occurrences:
+class ThrottledLog:
     """Logs the first of a class at once, then at most one line in 10 s that counts those in between.
 
     `now` is monotonic, in seconds. What never gets a line is in the metrics.

@@ -18,7 +18,7 @@ _SILENCES_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Spooled:
+class SpoolCount:
     """What waits in the spools, of all workers together; `silent` workers did not say.
 
     `refused` are deliveries that Kafka will not have, `unread` files that cannot be read: to wait changes neither.
@@ -47,7 +47,7 @@ class Spooled:
         return [*found, f"{self.unread} spool file(s) cannot be read"] if self.unread else found
 
 
-async def wait_drained(place: str, *, timeout_s: float, tell: Callable[[Spooled], None]) -> None:
+async def wait_drained(place: str, *, timeout_s: float, tell: Callable[[SpoolCount], None]) -> None:
     """Returns when the ingress whose admin port is at `place` (HOST:PORT) has an empty spool; `tell` hears the way.
 
     Raises:
@@ -56,7 +56,7 @@ async def wait_drained(place: str, *, timeout_s: float, tell: Callable[[Spooled]
     """
     deadline = time.monotonic() + timeout_s
     silences = 0
-    spooled: Spooled | None = None
+    spooled: SpoolCount | None = None
     timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         while True:
@@ -80,7 +80,7 @@ async def wait_drained(place: str, *, timeout_s: float, tell: Callable[[Spooled]
             await asyncio.sleep(_POLL_S)
 
 
-def read_spooled(answer: bytes, place: str) -> Spooled:
+def read_spooled(answer: bytes, place: str) -> SpoolCount:
     """What an answer to `/readyz` says of the spool; the sum over workers where there are several.
 
     Raises:
@@ -99,7 +99,7 @@ def read_spooled(answer: bytes, place: str) -> Spooled:
             f"the ingress at {place} has no fact spool_deliveries, so what is spooled is not known\n"
             "Is it an older dropstream, or the admin port of dropstream process? Name the right one with --admin."
         ) from error
-    return Spooled(
+    return SpoolCount(
         sum(counts),
         max(ages, default=0.0),
         silent=len(parts) - len(speaking),
@@ -108,7 +108,7 @@ def read_spooled(answer: bytes, place: str) -> Spooled:
     )
 
 
-def _expect_nothing_stuck(spooled: Spooled) -> None:
+def _expect_nothing_stuck(spooled: SpoolCount) -> None:
     if spooled.stuck:
         raise DropstreamError(
             f"drained but for what a person must look at: {'; '.join(spooled.stuck)}\n"

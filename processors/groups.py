@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.deliver.provider import Provider
 from processors.deliver.step import Rules, deliver
 from processors.metrics import ProcessMetrics
 from processors.rules_version import gap_rules_version, rules_version
 from processors.runtime.group import Group
 from processors.runtime.upstream import Upstream
-from processors.runtime.work import Work
-from processors.sequence.step import Tracking, observe, tick
+from processors.runtime.work import GroupSpec
+from processors.sequence.step import SequenceStore, observe, tick
 from processors.sequence.tracker import GapRules
 from schemas.notes.rules import RulesVersion
 from schemas.records import RawRecord, Record
@@ -37,10 +37,10 @@ def deliver_rules(
     )
 
 
-def new_memory(settings: Settings) -> Seen:
+def new_memory(settings: Settings) -> DedupeStore:
     """The memory of retries of one partition of `raw`, empty."""
     process = settings.process
-    return Seen(window_s=process.dedupe_window_hours * _HOUR_S, keys_max=process.dedupe_keys_max)
+    return DedupeStore(window_s=process.dedupe_window_hours * _HOUR_S, keys_max=process.dedupe_keys_max)
 
 
 def deliver_group(
@@ -50,7 +50,7 @@ def deliver_group(
     stopping: asyncio.Event,
     *,
     endpoints: Callable[[], Mapping[str, EndpointSettings]] | None = None,
-) -> Group[Seen]:
+) -> Group[DedupeStore]:
     """Group `deliver`: `raw` to events, rejections and dropped retries, until `stopping` is set.
 
     `endpoints` is asked at the start of each transaction; without it those of the settings stay.
@@ -60,11 +60,11 @@ def deliver_group(
     metrics.expect_group("deliver")
     metrics.expect_endpoints("deliver", known())
 
-    def new_step() -> Callable[[RawRecord, Seen], tuple[Record, ...]]:
+    def new_step() -> Callable[[RawRecord, DedupeStore], tuple[Record, ...]]:
         rules = deliver_rules(known(), settings, providers)
         return lambda raw, seen: deliver(raw, rules, seen)
 
-    work = Work(
+    work = GroupSpec(
         name="deliver",
         source="raw",
         changelog="deliver-state",
@@ -101,7 +101,7 @@ def gap_rules(settings: Settings) -> GapRules:
     )
 
 
-def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asyncio.Event) -> Group[Tracking]:
+def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asyncio.Event) -> Group[SequenceStore]:
     """Group `sequence`: observations to gaps, until `stopping` is set."""
     metrics.expect_group("sequence")
     metrics.expect_endpoints("sequence", settings.endpoints)
@@ -109,12 +109,12 @@ def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asynci
     noted = gap_rules_version(settings)
     prefix = settings.kafka.topic_prefix
 
-    def new_state() -> Tracking:
-        tracking = Tracking(rules)
+    def new_state() -> SequenceStore:
+        tracking = SequenceStore(rules)
         metrics.holes.watch(tracking)
         return tracking
 
-    work = Work(
+    work = GroupSpec(
         name="sequence",
         source="sequence",
         changelog="sequence-state",

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from processors.runtime.state import State
+from processors.runtime.state import StateStore
 from processors.sequence.state import SequenceState
 from schemas.notes.gaps import GapState
 from schemas.notes.rejections import Reason
@@ -237,7 +237,7 @@ class ProcessMetrics:
             ahead = datetime.fromisoformat(event["time"]) - datetime.fromisoformat(event["recordedtime"])
             self._provider_ahead.labels(endpoint).set(ahead.total_seconds())
 
-    def show_partition(self, group: str, partition: int, *, lag: int, state: State) -> None:
+    def show_partition(self, group: str, partition: int, *, lag: int, state: StateStore) -> None:
         """Shows how one partition stands."""
         self._lag.labels(group, str(partition)).set(lag)
         self._remembered.labels(group, str(partition)).set(state.entries)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from processors.deliver.dedupe import Seen, SightingsOfRun
+from processors.deliver.dedupe import DedupeStore, SightingsOfRun
 from processors.deliver.step import Rules, deliver, recall
 from processors.runtime.state import Change
 from schemas.notes.rejections import read_rejected
-from schemas.notes.replays import Plan, Progress, progress_key, write
+from schemas.notes.replays import ReplayPlan, ReplayProgress, progress_key, write
 from schemas.records import Position, RawRecord, Record
 from schemas.vocabulary import Domain
 
@@ -41,8 +41,8 @@ class Replaying:
     replay: str
     partition: int
     seen: SightingsOfRun
-    progress: Progress
-    _running: Progress | None = None
+    progress: ReplayProgress
+    _running: ReplayProgress | None = None
 
     @property
     def entries(self) -> int:
@@ -54,7 +54,7 @@ class Replaying:
         """How many keys were forgotten for want of room."""
         return self.seen.evicted
 
-    def count(self, one: Progress) -> None:
+    def count(self, one: ReplayProgress) -> None:
         """Adds what became of one record."""
         self._running = (self._running or self.progress).plus(one)
 
@@ -82,7 +82,7 @@ class Replaying:
 class Task:
     """A plan with the rules of today; `providers` of the endpoints are those configured."""
 
-    plan: Plan
+    plan: ReplayPlan
     rules: Rules
     known: Known
 
@@ -112,17 +112,17 @@ def replay_step(raw: RawRecord, state: Replaying, task: Task) -> Sequence[Record
     """What a replay writes of one record of `raw`; counts it."""
     place = raw.position.offset + 1
     if not task.wants(raw):
-        state.count(Progress(next=place, left_out=1))
+        state.count(ReplayProgress(next=place, left_out=1))
         return ()
     outputs = deliver(raw, task.rules, state.seen)
     first = outputs[0].topic
     if first in {"rejected", "duplicates"}:
-        state.count(Progress(next=place, rejected=first == "rejected", retries=first == "duplicates"))
+        state.count(ReplayProgress(next=place, rejected=first == "rejected", retries=first == "duplicates"))
         return _copied(outputs, task.plan) if task.plan.choice.into else ()
     topics = task.plan.choice.topics or EVENT_TOPICS
     events = [record for record in outputs if record.topic in topics]
     became = 1 if events else 0
-    state.count(Progress(next=place, became=became, left_out=1 - became, events=len(events)))
+    state.count(ReplayProgress(next=place, became=became, left_out=1 - became, events=len(events)))
     if task.plan.choice.into:
         return _copied(events, task.plan)
     # One that was rejected at first has told the gap tracker nothing yet.
@@ -149,28 +149,28 @@ def redrive_step(record: RawRecord, state: Replaying, task: Task) -> Sequence[Re
     place = record.position.offset + 1
     found = read_rejected(record)
     if found is None or not task.wants(*found):
-        state.count(Progress(next=place, left_out=1))
+        state.count(ReplayProgress(next=place, left_out=1))
         return ()
     raw = found[0]
     outputs = deliver(raw, task.rules, state.seen)
     if outputs[0].topic == "rejected":
-        state.count(Progress(next=place, rejected=1))
+        state.count(ReplayProgress(next=place, rejected=1))
         return ()
     events = [one for one in outputs if one.topic in EVENT_TOPICS]
     there = {*task.known.events.get(raw.position, ()), *task.known.gone}
     new = [one for one in events if not there or orjson.loads(one.value)["id"] not in there]
     if not new:
-        state.count(Progress(next=place, retries=1))
+        state.count(ReplayProgress(next=place, retries=1))
         return ()
-    state.count(Progress(next=place, became=1, events=len(new)))
+    state.count(ReplayProgress(next=place, became=1, events=len(new)))
     return [*new, *(one for one in outputs if one.topic == "sequence")]
 
 
-def endless_memory(keys_max: int) -> Seen:
+def endless_memory(keys_max: int) -> DedupeStore:
     """A memory that no time outdates: a redrive must not add what is an event already, however old."""
-    return Seen(window_s=_FOREVER_S, keys_max=keys_max)
+    return DedupeStore(window_s=_FOREVER_S, keys_max=keys_max)
 
 
-def _copied(records: Sequence[Record], plan: Plan) -> list[Record]:
+def _copied(records: Sequence[Record], plan: ReplayPlan) -> list[Record]:
     """The records as they go into the replay's own topics."""
     return [replace(one, topic=f"{one.topic}.{plan.choice.into}") for one in records]

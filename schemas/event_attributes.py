@@ -10,7 +10,7 @@ from pydantic import Field
 
 from schemas.event_data import Data
 from schemas.trace import TRACEPARENT_PATTERN
-from schemas.vocabulary import SignatureMark, TimeQuality
+from schemas.vocabulary import SignatureStatus, TimeQuality
 
 Rfc3339 = Annotated[
     str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$", examples=["2026-05-21T14:32:11.000000Z"])
@@ -77,7 +77,7 @@ class Event:
         ),
     ]
     signature: Annotated[
-        SignatureMark,
+        SignatureStatus,
         Field(
             description="Whether the sender is proven: `verified`, or `unsigned` where the endpoint allows that.",
             examples=["verified"],

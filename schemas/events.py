@@ -15,7 +15,7 @@ from schemas.messages import message
 from schemas.records import Headers, Position, Record
 from schemas.times import rfc3339
 from schemas.trace import TRACEPARENT
-from schemas.vocabulary import Domain, SignatureMark, TimeQuality
+from schemas.vocabulary import Domain, SignatureStatus, TimeQuality
 
 # Ours, made once. It must never change: event ids rest on it.
 _EVENT_NAMESPACE = UUID("6f0a3c5e-52a1-5d0e-9c1b-7f1f4f0f6d11")
@@ -29,8 +29,8 @@ _FORBIDDEN = {
 
 
 @message(frozen=True, slots=True)
-class Occasion:
-    """What the events of one delivery have in common, in their own form; made by `occasion`."""
+class EventContext:
+    """What the events of one delivery have in common, in their own form; made by `event_context`."""
 
     provider: str
     endpoint: str
@@ -40,7 +40,7 @@ class Occasion:
     marks: Headers
 
 
-def occasion(
+def event_context(
     *,
     natural_key: str,
     provider_event: str,
@@ -49,14 +49,14 @@ def occasion(
     received_at: datetime,
     provider: str,
     endpoint: str,
-    signature: SignatureMark,
+    signature: SignatureStatus,
     sequence: int | None,
     raw: Position,
     delivery: str,
     body_differs: bool,
     traceparent: str,
     replay: str | None = None,
-) -> Occasion:
+) -> EventContext:
     """What every event of the delivery says; `time` and `received_at` are aware, `traceparent` is valid or "".
 
     `replay` is the replay's id where there is one.
@@ -90,20 +90,20 @@ def occasion(
         marks.append((TRACEPARENT, traceparent.encode()))
     attributes["datacontenttype"] = "application/json"
     headers = (("provider", provider.encode()), ("endpoint", endpoint.encode()))
-    return Occasion(provider, endpoint, natural_key, attributes, headers, tuple(marks))
+    return EventContext(provider, endpoint, natural_key, attributes, headers, tuple(marks))
 
 
-def event_record(occasion: Occasion, *, domain: Domain, what: str, entity_id: str, data: Data) -> Record:
+def event_record(event_context: EventContext, *, domain: Domain, what: str, entity_id: str, data: Data) -> Record:
     """The event of one fact as a record of its domain's topic, keyed by its entity; with the attributes of `Event`."""
-    endpoint, provider = occasion.endpoint, occasion.provider
+    endpoint, provider = event_context.endpoint, event_context.provider
     event_type = f"dropstream.{domain}.{what}"
     event = {
         "specversion": "1.0",
-        "id": event_id(endpoint=endpoint, natural_key=occasion.natural_key, domain=domain, entity_id=entity_id),
+        "id": event_id(endpoint=endpoint, natural_key=event_context.natural_key, domain=domain, entity_id=entity_id),
         "source": f"/dropstream/{provider}/{endpoint}",
         "type": event_type,
         "subject": attribute_text(entity_id),
-        **occasion.attributes,
+        **event_context.attributes,
         "dataschema": DATA_SCHEMA_OF[domain],
         "data": data,
     }
@@ -111,7 +111,7 @@ def event_record(occasion: Occasion, *, domain: Domain, what: str, entity_id: st
         topic=domain.topic,
         key=f"{provider}:{endpoint}:{entity_id}".encode(),
         value=exact_json(event),
-        headers=(_CONTENT_TYPE, ("type", event_type.encode()), *occasion.headers, *occasion.marks),
+        headers=(_CONTENT_TYPE, ("type", event_type.encode()), *event_context.headers, *event_context.marks),
     )
 
 

@@ -17,7 +17,7 @@ class Loss(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """The limits that a provider names; None where it names none.
 
     `failures_max` counts answers that are no success, one after the other. `failing_s_max` is the time since the first

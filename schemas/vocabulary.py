@@ -70,7 +70,7 @@ class TimeQuality(StrEnum):
     RECEIVED = "received"  # The body says no usable time.
 
 
-class SignatureMark(StrEnum):
+class SignatureStatus(StrEnum):
     """What is known of the sender."""
 
     VERIFIED = "verified"

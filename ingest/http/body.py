@@ -6,13 +6,13 @@ from aiohttp import HttpVersion11
 from aiohttp.web import BaseRequest, RequestKey, RequestPayloadError
 
 from ingest.answers import Outcome
-from ingest.budgets import Hold
+from ingest.budgets import Reservation
 
 # Under this key a request holds the deadline of its body while it is read, for who finds it too slow before.
 DEADLINE = RequestKey("body_deadline", asyncio.Timeout)
 
 
-async def read_body(request: BaseRequest, hold: Hold, *, bytes_max: int, timeout_s: float) -> bytes | Outcome:
+async def read_body(request: BaseRequest, hold: Reservation, *, bytes_max: int, timeout_s: float) -> bytes | Outcome:
     """The whole body, its bytes in `hold`; or the outcome that refuses it.
 
     A body that says it is too large is refused unread, any other as soon as it is; never decompressed.
@@ -46,7 +46,7 @@ async def _invite(request: BaseRequest) -> None:
         request.writer.output_size = 0
 
 
-async def _collect(request: BaseRequest, hold: Hold, bytes_max: int) -> bytes | Outcome:
+async def _collect(request: BaseRequest, hold: Reservation, bytes_max: int) -> bytes | Outcome:
     content = request.content
     if request.transport is None and not content.is_eof():
         return Outcome.CLIENT_LEFT

@@ -14,7 +14,7 @@ from aiohttp.helpers import rfc822_formatted_time
 
 from ingest.answers import Answer, wire
 from ingest.http.limits import Closed
-from ingest.http.request_parser import RequestReader, WholeRequest
+from ingest.http.request_parser import RequestParser, WholeRequest
 
 if TYPE_CHECKING:
     from ingest.http.server import ConnectionServer
@@ -32,7 +32,7 @@ class Begins(Protocol):
         """Whether the request is taken; then `on_answer` is called once. Else nothing has happened."""
 
 
-class LeanConnection(BaseProtocol):
+class FastConnection(BaseProtocol):
     """One connection, as long as what it brings is simple."""
 
     __slots__ = ("_busy", "_held", "_peer", "_receiver", "_requests", "_server", "_since", "closed_for", "heard")
@@ -41,7 +41,7 @@ class LeanConnection(BaseProtocol):
         self,
         server: "ConnectionServer",
         receiver: Begins,
-        requests: RequestReader,
+        requests: RequestParser,
         *,
         loop: asyncio.AbstractEventLoop,
     ) -> None:

@@ -35,7 +35,7 @@ class WholeRequest(NamedTuple):
     bytes_count: int
 
 
-class RequestReader:
+class RequestParser:
     """Reads for any number of connections, for it keeps nothing from one read to the next."""
 
     def __init__(self) -> None:

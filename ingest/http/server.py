@@ -18,10 +18,10 @@ from aiohttp.http import HttpProcessingError, RawRequestMessage
 
 from ingest.answers import Answer, Outcome, response
 from ingest.http.body import DEADLINE
-from ingest.http.fast_connection import Begins, LeanConnection
+from ingest.http.fast_connection import Begins, FastConnection
 from ingest.http.limits import Closed, ConnectionLimits, Doing, Watchdog
 from ingest.http.refusal import Refusal
-from ingest.http.request_parser import RequestReader
+from ingest.http.request_parser import RequestParser
 from ingest.metrics import IngestMetrics
 
 # aiohttp's own timer for idle connections counts nothing; the watchdog is earlier.
@@ -31,10 +31,10 @@ _LINGER_S = 2.0
 # Those who are told 503 take a place too, for a moment; beyond these a connection is closed unanswered.
 _REFUSALS_MAX = 128
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+HttpHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class Connection(web.RequestHandler):
+class FullConnection(web.RequestHandler):
     """One connection; its server is told of every request that never reached the handler whole, and of its end."""
 
     __slots__ = ("_heard", "_line", "_server", "_watchdog", "closed_for")
@@ -148,14 +148,14 @@ class Connection(web.RequestHandler):
 
 
 class ConnectionServer(web.Server):
-    """Makes a `Connection` for each that is accepted, up to `connections_max`, and looks after all of them.
+    """Makes a `FullConnection` for each that is accepted, up to `connections_max`, and looks after all of them.
 
     `count` is told of every request that never reached the handler whole, and of every connection too many.
     """
 
     def __init__(
         self,
-        handler: Handler,
+        handler: HttpHandler,
         *,
         begins: Begins,
         limits: ConnectionLimits,
@@ -164,14 +164,14 @@ class ConnectionServer(web.Server):
     ) -> None:
         super().__init__(handler)
         self._begins = begins
-        self._requests = RequestReader()
+        self._requests = RequestParser()
         self.limits = limits
         self.count = count
         self.closing = False
         self._closed = metrics.connections_closed
         for reason in Closed:
             self._closed.labels(reason.value)
-        self._open: set[Connection | LeanConnection] = set()
+        self._open: set[FullConnection | FastConnection] = set()
         self._refused: set[Refusal] = set()
         self._sweep: asyncio.TimerHandle | None = None
         metrics.connections_open.set_function(lambda: len(self._open))
@@ -179,7 +179,7 @@ class ConnectionServer(web.Server):
     def __call__(self) -> web.RequestHandler:
         # The event loop wants a protocol; only aiohttp's types want this one.
         if len(self._open) < self.limits.connections_max:
-            return cast(web.RequestHandler, LeanConnection(self, self._begins, self._requests, loop=self._loop))
+            return cast(web.RequestHandler, FastConnection(self, self._begins, self._requests, loop=self._loop))
         self.count(Answer(Outcome.CONNECTIONS_FULL))
         self._closed.labels(Closed.REFUSED.value).inc()
         return cast(web.RequestHandler, Refusal(self._refused, answered=len(self._refused) < _REFUSALS_MAX))
@@ -189,21 +189,21 @@ class ConnectionServer(web.Server):
         """How many connections are open."""
         return len(self._open)
 
-    def full_connection(self) -> Connection:
+    def full_connection(self) -> FullConnection:
         """One that knows all of HTTP, to go on where a lean one ends."""
-        return Connection(self, loop=self._loop)
+        return FullConnection(self, loop=self._loop)
 
-    def replaced(self, connection: LeanConnection) -> None:
+    def replaced(self, connection: FastConnection) -> None:
         """Its place is taken by a full one; nothing has ended."""
         self._open.discard(connection)
 
-    def opened(self, connection: Connection | LeanConnection) -> None:
+    def opened(self, connection: FullConnection | FastConnection) -> None:
         """Watched from now on; the first one starts the sweep."""
         self._open.add(connection)
         if self._sweep is None:
             self._sweep = self._loop.call_later(self.limits.sweep_s, self._look)
 
-    def lost(self, connection: Connection | LeanConnection) -> None:
+    def lost(self, connection: FullConnection | FastConnection) -> None:
         """Counted by its reason; once."""
         if connection in self._open:
             self._open.remove(connection)
@@ -213,7 +213,7 @@ class ConnectionServer(web.Server):
         """Closes what is left, within `timeout` seconds, and looks no more."""
         self.closing = True
         for connection in tuple(self._open):
-            if isinstance(connection, LeanConnection):
+            if isinstance(connection, FastConnection):
                 connection.close_when_idle()
         await super().shutdown(timeout)
         if self._sweep is not None:

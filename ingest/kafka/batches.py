@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from ingest.budgets import Hold
+from ingest.budgets import Reservation
 from schemas.delivery import PendingRecord
 from schemas.kafka.arguments import BATCH_BYTES
 
@@ -25,7 +25,7 @@ _REFUSALS = (InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLarge
 _NO_COMPRESSION = 0
 
 
-class Fate(Enum):
+class DeliveryReport(Enum):
     """What became of a record."""
 
     WRITTEN = auto()
@@ -33,7 +33,7 @@ class Fate(Enum):
     REFUSED = auto()  # It, or another one of its batch, is such as Kafka never takes.
 
 
-OnFate = Callable[[Fate], None]
+OnReport = Callable[[DeliveryReport], None]
 
 
 class Builder(BatchBuilder):  # type: ignore[misc] # aiokafka's types do not know it
@@ -47,7 +47,7 @@ class Builder(BatchBuilder):  # type: ignore[misc] # aiokafka's types do not kno
         super()._set_producer_state(producer_id, producer_epoch, base_sequence)
 
 
-class Batch:
+class ProducerBatch:
     """Records that share one fate; `submitted` once the client has them, and then it does not give them back."""
 
     __slots__ = ("began_at", "builder", "deadline", "holds", "submitted", "waiting")
@@ -55,8 +55,8 @@ class Batch:
     def __init__(self, builder: Builder, began_at: float) -> None:
         self.builder = builder
         self.began_at = began_at
-        self.waiting: list[OnFate] = []
-        self.holds: list[Hold] = []
+        self.waiting: list[OnReport] = []
+        self.holds: list[Reservation] = []
         self.submitted = False
         self.deadline: TimerHandle | None = None
 
@@ -67,7 +67,7 @@ class Batch:
         )
         return appended is not None
 
-    def tell(self, fate: Fate) -> None:
+    def tell(self, fate: DeliveryReport) -> None:
         """Tells all that wait; once."""
         waiting, self.waiting = self.waiting, []
         for on_fate in waiting:
@@ -97,8 +97,8 @@ class PartitionBatches:
         partition: int,
         *,
         deadline_s: float,
-        overdue: Callable[[Batch], None],
-        settled: Callable[[Batch, BaseException | None], None],
+        overdue: Callable[[ProducerBatch], None],
+        settled: Callable[[ProducerBatch, BaseException | None], None],
     ) -> None:
         self._producer = producer
         self._topic = topic
@@ -107,11 +107,11 @@ class PartitionBatches:
         self._overdue = overdue
         self._settled = settled
         self._loop = asyncio.get_running_loop()
-        self._ready: deque[Batch] = deque()  # Not with the client; the first one may be at its door.
-        self._open: Batch | None = None
+        self._ready: deque[ProducerBatch] = deque()  # Not with the client; the first one may be at its door.
+        self._open: ProducerBatch | None = None
         self._submitting: asyncio.Task[None] | None = None
 
-    def append(self, record: PendingRecord, hold: Hold, on_fate: OnFate) -> None:
+    def append(self, record: PendingRecord, hold: Reservation, on_fate: OnReport) -> None:
         """Takes the record and the hold; `on_fate` is called within the deadline, after this returned."""
         batch = self._open
         if batch is None or not batch.add(record):
@@ -120,8 +120,8 @@ class PartitionBatches:
         batch.holds.append(hold)
         batch.waiting.append(on_fate)
 
-    def _begin(self) -> Batch:
-        batch = Batch(Builder(BATCH_BYTES, _NO_COMPRESSION), self._loop.time())
+    def _begin(self) -> ProducerBatch:
+        batch = ProducerBatch(Builder(BATCH_BYTES, _NO_COMPRESSION), self._loop.time())
         batch.deadline = self._loop.call_at(batch.began_at + self._deadline_s, self._give_up, batch)
         self._ready.append(batch)
         self._open = batch
@@ -160,20 +160,20 @@ class PartitionBatches:
         finally:
             self._submitting = None
 
-    def _written(self, batch: Batch, written: "Future[object]") -> None:
+    def _written(self, batch: ProducerBatch, written: "Future[object]") -> None:
         self._settle(batch, asyncio.CancelledError() if written.cancelled() else written.exception())
 
-    def _settle(self, batch: Batch, error: BaseException | None) -> None:
+    def _settle(self, batch: ProducerBatch, error: BaseException | None) -> None:
         """The fate of the batch is known, however long that took."""
         batch.tell(fate_of(error))
         batch.release()
         self._settled(batch, error)
 
-    def _give_up(self, batch: Batch) -> None:
+    def _give_up(self, batch: ProducerBatch) -> None:
         """The deadline is over: what the client has is overdue, what it has not is not given to it any more."""
         if batch is self._open:
             self._open = None
-        batch.tell(Fate.UNKNOWN)
+        batch.tell(DeliveryReport.UNKNOWN)
         if batch.submitted:
             self._overdue(batch)
             return
@@ -181,8 +181,8 @@ class PartitionBatches:
         batch.release()
 
 
-def fate_of(error: BaseException | None) -> Fate:
+def fate_of(error: BaseException | None) -> DeliveryReport:
     """What an error of the client's means for the records of the batch."""
     if error is None:
-        return Fate.WRITTEN
-    return Fate.REFUSED if isinstance(error, _REFUSALS) else Fate.UNKNOWN
+        return DeliveryReport.WRITTEN
+    return DeliveryReport.REFUSED if isinstance(error, _REFUSALS) else DeliveryReport.UNKNOWN

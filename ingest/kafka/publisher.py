@@ -10,8 +10,8 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from ingest.budgets import Hold
-from ingest.kafka.batches import Batch, Fate, OnFate, PartitionBatches
+from ingest.budgets import Reservation
+from ingest.kafka.batches import DeliveryReport, OnReport, PartitionBatches, ProducerBatch
 from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
 from schemas.delivery import PendingRecord
@@ -31,7 +31,7 @@ class Publisher:
         self._metrics = metrics
         self._log = structlog.get_logger("ingest")
         self._now = asyncio.get_running_loop().time
-        self._overdue: set[Batch] = set()  # Past the deadline, and this producer still tries to write them.
+        self._overdue: set[ProducerBatch] = set()  # Past the deadline, and this producer still tries to write them.
         self._overdue_since = 0.0
         self._acknowledged_at = 0.0
         self._producer: AIOKafkaProducer | None = None
@@ -64,13 +64,13 @@ class Publisher:
         for batches in left:
             batches.abandon()
 
-    async def publish(self, record: PendingRecord, hold: Hold) -> Fate:
+    async def publish(self, record: PendingRecord, hold: Reservation) -> DeliveryReport:
         """What became of the record, known within `ingest.kafka_deadline_ms`; as `begin`."""
-        fate: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
+        fate: asyncio.Future[DeliveryReport] = asyncio.get_running_loop().create_future()
         self.begin(record, hold, lambda known: None if fate.done() else fate.set_result(known))
         return await fate
 
-    def begin(self, record: PendingRecord, hold: Hold, on_fate: OnFate) -> None:
+    def begin(self, record: PendingRecord, hold: Reservation, on_fate: OnReport) -> None:
         """Hands the record to Kafka; `on_fate` is called once, within `ingest.kafka_deadline_ms`.
 
         After `UNKNOWN` it may still be written: the client does not give a record back. `hold` is taken over, and
@@ -78,7 +78,7 @@ class Publisher:
         """
         partitions = self._partitions
         if not partitions:
-            on_fate(Fate.UNKNOWN)
+            on_fate(DeliveryReport.UNKNOWN)
             hold.release()
             return
         batches = self._of_key.get(record.key)
@@ -126,7 +126,7 @@ class Publisher:
         for batches in left:
             batches.abandon()
 
-    def _settle(self, producer: AIOKafkaProducer, batch: Batch, error: BaseException | None) -> None:
+    def _settle(self, producer: AIOKafkaProducer, batch: ProducerBatch, error: BaseException | None) -> None:
         if batch in self._overdue:
             self._overdue.discard(batch)
             if not self._overdue:
@@ -139,7 +139,7 @@ class Publisher:
         if producer is self._producer and _is_final(error):
             self._replace("refused")
 
-    def _mark_overdue(self, producer: AIOKafkaProducer, batch: Batch) -> None:
+    def _mark_overdue(self, producer: AIOKafkaProducer, batch: ProducerBatch) -> None:
         if producer is not self._producer:
             return
         if not self._overdue:

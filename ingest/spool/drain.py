@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import structlog
 
-from ingest.budgets import ByteBudget, Hold
-from ingest.kafka.batches import Fate
+from ingest.budgets import ByteBudget, Reservation
+from ingest.kafka.batches import DeliveryReport
 from ingest.kafka.publisher import Publisher
 from ingest.metrics import IngestMetrics
 from ingest.spool.queue import Spool
-from ingest.spool.file import Spooled
+from ingest.spool.file import SpooledRecord
 
 _log = structlog.get_logger("ingest")
 
@@ -48,17 +48,17 @@ class Drain:
             return
         if not spooled:  # They are still on their way to the disk.
             await asyncio.sleep(_PAUSE_S / 10)
-        fates = await asyncio.gather(*(self._publisher.publish(one.record, Hold(self._budget)) for one in spooled))
-        written = [one for one, fate in zip(spooled, fates, strict=True) if fate is Fate.WRITTEN]
+        fates = await asyncio.gather(*(self._publisher.publish(one.record, Reservation(self._budget)) for one in spooled))
+        written = [one for one, fate in zip(spooled, fates, strict=True) if fate is DeliveryReport.WRITTEN]
         await self._removed(spool, written)
         self._metrics.drained.inc(len(written))
         self._one_by_one = max(0, self._one_by_one - 1)
-        if Fate.REFUSED in fates:
+        if DeliveryReport.REFUSED in fates:
             await self._judge(spool, spooled)
         elif len(written) < len(spooled):
             await asyncio.sleep(_PAUSE_S)
 
-    async def _removed(self, spool: Spool, written: Sequence[Spooled]) -> None:
+    async def _removed(self, spool: Spool, written: Sequence[SpooledRecord]) -> None:
         """Returns when they are gone; until then nothing else is read, or they would be sent again and again."""
         while written:
             try:
@@ -68,7 +68,7 @@ class Drain:
                 _log.error("spool_not_emptied", path=str(spool.path), error=str(error))
                 await asyncio.sleep(_PAUSE_S * 10)
 
-    async def _judge(self, spool: Spool, spooled: Sequence[Spooled]) -> None:
+    async def _judge(self, spool: Spool, spooled: Sequence[SpooledRecord]) -> None:
         """Kafka refuses a batch whole: which record it was shows when each is sent alone."""
         if len(spooled) > 1:
             self._one_by_one = len(spooled)

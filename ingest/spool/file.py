@@ -71,7 +71,7 @@ class SpoolTooNewError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Spooled:
+class SpooledRecord:
     """A record that waits, by the id under which it is removed."""
 
     id: int
@@ -129,9 +129,9 @@ class SpoolFile:
             self._write((_INSERT, rows), (_TALLY, list((self._untallied + Counter(endpoints)).items())))
             self._tallied_to, self._untallied = self._read_int("SELECT max(last_id) FROM tally"), Counter()
 
-    def oldest(self, *, count_max: int, bytes_max: int) -> list[Spooled]:
+    def oldest(self, *, count_max: int, bytes_max: int) -> list[SpooledRecord]:
         """The first records in the order in which they came: one, and more while they fit; none that was refused."""
-        found: list[Spooled] = []
+        found: list[SpooledRecord] = []
         size = 0
         rows = self._database.execute(
             f"SELECT id, endpoint, key, timestamp_ms, headers, value {_WAITING}", (count_max,)
@@ -141,12 +141,12 @@ class SpoolFile:
             if found and size > bytes_max:
                 break
             record = PendingRecord(endpoint, key, value, _unpack(headers), timestamp_ms)
-            found.append(Spooled(number, record))
+            found.append(SpooledRecord(number, record))
         # An open cursor would hold its snapshot, and the log could not be reused.
         rows.close()
         return found
 
-    def remove(self, spooled: Sequence[Spooled]) -> None:
+    def remove(self, spooled: Sequence[SpooledRecord]) -> None:
         """These are elsewhere now."""
         tallied = Counter(one.record.endpoint for one in spooled if one.id <= self._tallied_to)
         self._write(

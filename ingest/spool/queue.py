@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import structlog
 
-from ingest.spool.file import Spooled, SpoolFile
+from ingest.spool.file import SpooledRecord, SpoolFile
 from schemas.delivery import PendingRecord
 
 _log = structlog.get_logger("ingest")
@@ -26,7 +26,7 @@ _log = structlog.get_logger("ingest")
 _WRITE_TIMEOUT_S = 3.0
 _COMMIT_RECORDS_MAX = 1_000
 
-Answer = TypeVar("Answer")
+CallResult = TypeVar("CallResult")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class _Close:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _QueuedCall:
     call: Callable[[SpoolFile], object]
     done: "Future[object]"
 
@@ -58,7 +58,7 @@ class Spool:
         self._writing = False
         # The most that a commit held which the disk refused; it is not usable before it has room for as much.
         self._refused_bytes = 0
-        self._jobs: SimpleQueue[_Append | _Call | _Close] = SimpleQueue()
+        self._jobs: SimpleQueue[_Append | _QueuedCall | _Close] = SimpleQueue()
         self._thread = Thread(target=self._work, name=f"spool {file.path.name}", daemon=True)
         self.path = file.path
         self.refused = 0
@@ -99,7 +99,7 @@ class Spool:
             self._tell_unusable(f"it took longer than {_WRITE_TIMEOUT_S:.0f} s")
         return done.done() and done.result()
 
-    async def oldest(self, *, count_max: int, bytes_max: int) -> list[Spooled]:
+    async def oldest(self, *, count_max: int, bytes_max: int) -> list[SpooledRecord]:
         """As `SpoolFile.oldest`.
 
         Raises:
@@ -107,7 +107,7 @@ class Spool:
         """
         return await self._ask(lambda file: file.oldest(count_max=count_max, bytes_max=bytes_max))
 
-    async def remove(self, spooled: Sequence[Spooled]) -> None:
+    async def remove(self, spooled: Sequence[SpooledRecord]) -> None:
         """These are in Kafka.
 
         Raises:
@@ -116,7 +116,7 @@ class Spool:
         await self._ask(lambda file: file.remove(spooled))
         self._forget([one.record.endpoint for one in spooled])
 
-    async def refuse(self, spooled: Spooled, reason: str) -> None:
+    async def refuse(self, spooled: SpooledRecord, reason: str) -> None:
         """Kafka will not have this one: it stays, blocks nobody, and is tried again after the next start.
 
         Raises:
@@ -176,9 +176,9 @@ class Spool:
             _log.error("spool_unusable", path=str(self.path), error=error)
         self.usable = False
 
-    async def _ask(self, call: Callable[[SpoolFile], Answer]) -> Answer:
-        done: Future[Answer] = self._loop.create_future()
-        self._jobs.put(_Call(call, done))  # type: ignore[arg-type] # futures are invariant
+    async def _ask(self, call: Callable[[SpoolFile], CallResult]) -> CallResult:
+        done: Future[CallResult] = self._loop.create_future()
+        self._jobs.put(_QueuedCall(call, done))  # type: ignore[arg-type] # futures are invariant
         return await done
 
     def _work(self) -> None:
@@ -205,7 +205,7 @@ class Spool:
         self._tell(partial(_resolve, job.done, written))
         self._tell(self._write)
 
-    def _call(self, job: _Call) -> None:
+    def _call(self, job: _QueuedCall) -> None:
         try:
             answer = job.call(self._file)
             self.bytes_used = self._file.bytes_used
@@ -219,7 +219,7 @@ class Spool:
             self._loop.call_soon_threadsafe(what)
 
 
-def _resolve(futures: "Sequence[Future[Answer]]", answer: Answer) -> None:
+def _resolve(futures: "Sequence[Future[CallResult]]", answer: CallResult) -> None:
     for future in futures:
         if not future.done():
             future.set_result(answer)

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from ops.audit.judging.judge import Lane
 from ops.audit.reading.logs import Look
 from ops.audit.state import PARTITION
-from ops.audit.verdict import Verdict
+from ops.audit.verdict import AuditVerdict
 from ops.kafka.clients import checked_client_arguments, failures_told
 from ops.kafka.reader import full_name
 from schemas.kafka.arguments import producer_arguments
@@ -19,7 +19,7 @@ from schemas.settings import Settings
 from schemas.times import rfc3339
 
 
-async def keep(settings: Settings, verdict: Verdict, checkpoint: Checkpoint, *, accept: bool = False) -> None:
+async def keep(settings: Settings, verdict: AuditVerdict, checkpoint: Checkpoint, *, accept: bool = False) -> None:
     """Writes how the audit ended and, where it was clean, where the next one goes on.
 
     `accept` where a person has judged the exceptions: then the next one goes on behind them, unless something is not

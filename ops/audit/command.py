@@ -12,7 +12,7 @@ from ops.audit.checkpoint import keep
 from ops.audit.reading.logs import Limits
 from ops.audit.run import MEMORY_BYTES_MAX, Asked, AuditProgress, audit_within
 from ops.audit.state import read_state
-from ops.audit.verdict import ADVICE, FindingKind, Verdict
+from ops.audit.verdict import ADVICE, AuditVerdict, FindingKind
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.kafka.reader import parse_start, parse_time
@@ -65,7 +65,9 @@ def audit_topics(
     raise typer.Exit(0 if verdict.clean else 1)
 
 
-async def _audit(settings: Settings, asked: Asked, watch: AuditProgress, *, since_last: bool, accept: bool) -> Verdict:
+async def _audit(
+    settings: Settings, asked: Asked, watch: AuditProgress, *, since_last: bool, accept: bool
+) -> AuditVerdict:
     """The verdict; that of an audit of everything is kept."""
     if since_last and (checkpoint := (await read_state(settings)).checkpoint) is not None:
         asked = replace(asked, limits=Limits(checkpoint))
@@ -81,7 +83,7 @@ def _progress() -> Iterator[AuditProgress]:
         yield AuditProgress(bar.set_total, bar.advance)
 
 
-def show(verdict: Verdict) -> None:
+def show(verdict: AuditVerdict) -> None:
     """The counts, then what is wrong and what to do, then what cannot be known, then the verdict."""
     screen.show_table(("deliveries", "count"), _counts(verdict))
     if verdict.found:
@@ -104,7 +106,7 @@ def show(verdict: Verdict) -> None:
     screen.say(f"verdict\t{verdict.status}", style=_STYLES[verdict.status])
 
 
-def _counts(verdict: Verdict) -> Iterator[tuple[str, str]]:
+def _counts(verdict: AuditVerdict) -> Iterator[tuple[str, str]]:
     yield "judged again", str(verdict.deliveries)
     yield "pending", str(verdict.pending)
     for topic, count in sorted(verdict.outputs.items()):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ops.audit.judging.judge import Lane
 from ops.audit.judging.ledger import FINDINGS_MAX, PartitionLedger
 from ops.audit.verdict import AuditFinding, FindingKind
-from schemas.notes.replays import Plan
+from schemas.notes.replays import ReplayPlan
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class PartFound:
         """The record at `offset` of the lane is for the next audit to judge."""
         self.first_unjudged[lane] = min(self.first_unjudged.get(lane, offset), offset)
 
-    def take(self, ledger: PartitionLedger, plan: Plan | None) -> None:
+    def take(self, ledger: PartitionLedger, plan: ReplayPlan | None) -> None:
         """Takes in what a finished ledger says."""
         self.found.update(ledger.found)
         self.findings += ledger.findings

@@ -14,7 +14,7 @@ from ops.audit.reading.gap_logs import look_at_gaps
 from ops.audit.reading.line import begun_at_ms
 from ops.audit.reading.lines import Part
 from ops.audit.reading.logs import Limits, Look, look
-from ops.audit.verdict import AuditFinding, FindingKind, Verdict
+from ops.audit.verdict import AuditFinding, AuditVerdict, FindingKind
 from ops.audit.workers import audit_in_processes
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import Start, full_name
@@ -22,7 +22,7 @@ from ops.replay.store import Store, read_store
 from processors.providers import discover
 from processors.rules_version import rules_version
 from schemas.notes.audits import Checkpoint
-from schemas.notes.replays import Plan, Progress
+from schemas.notes.replays import ReplayPlan, ReplayProgress
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
 
@@ -58,7 +58,7 @@ async def audit(
     workers: int = 1,
     watch: AuditProgress = AuditProgress(),
     memory_bytes_max: int = MEMORY_BYTES_MAX,
-) -> Verdict:
+) -> AuditVerdict:
     """The verdict on the deliveries from `start` on, up to those received at `end_ms` (milliseconds since 1970).
 
     Each of the `workers` processes takes about `memory_bytes_max`.
@@ -70,7 +70,7 @@ async def audit(
     return (await audit_within(settings, asked, watch))[0]
 
 
-async def audit_within(settings: Settings, asked: Asked, watch: AuditProgress) -> tuple[Verdict, Checkpoint]:
+async def audit_within(settings: Settings, asked: Asked, watch: AuditProgress) -> tuple[AuditVerdict, Checkpoint]:
     """The verdict on what was asked about, and where the next audit goes on."""
     limits = asked.limits
     store = await read_store(settings)
@@ -123,9 +123,9 @@ async def _forgotten(settings: Settings, seen: Look, found: PartFound) -> list[s
 
 
 def _verdict(
-    seen: Look, found: PartFound, plans: Sequence[Plan], unknown: Sequence[str], remarks: Sequence[str]
-) -> Verdict:
-    return Verdict(
+    seen: Look, found: PartFound, plans: Sequence[ReplayPlan], unknown: Sequence[str], remarks: Sequence[str]
+) -> AuditVerdict:
+    return AuditVerdict(
         deliveries=found.deliveries,
         outputs=dict(found.outputs),
         findings=sorted(found.findings, key=lambda one: (one.kind, one.place)),
@@ -177,7 +177,7 @@ def _parts(whole: Part, workers: int) -> list[Part]:
     ]
 
 
-def _progress(store: Store, plan: Plan) -> dict[int, Progress]:
+def _progress(store: Store, plan: ReplayPlan) -> dict[int, ReplayProgress]:
     return {one.partition: store.progress_in(plan, one) for one in plan.ranges}
 
 
@@ -187,7 +187,7 @@ async def _unsettled(settings: Settings, store: Store, limits: Limits) -> frozen
     return frozenset([plan.id for plan in asked_about if await _is_unsettled(settings, store, plan)])
 
 
-async def _is_unsettled(settings: Settings, store: Store, plan: Plan) -> bool:
+async def _is_unsettled(settings: Settings, store: Store, plan: ReplayPlan) -> bool:
     """Whether records are left to it. Offsets may be left to one that is done: marks of transactions are no records."""
     left = [replace(one, first=store.progress_in(plan, one).next) for one in plan.ranges]
     async for records in read_ranges(settings, full_name(plan.source, settings), left):
@@ -196,7 +196,7 @@ async def _is_unsettled(settings: Settings, store: Store, plan: Plan) -> bool:
     return False
 
 
-def _is_asked_about(plan: Plan, limits: Limits) -> bool:
+def _is_asked_about(plan: ReplayPlan, limits: Limits) -> bool:
     """Whether the plan was begun in the range, or was not judged to its end: what it wrote lies there then."""
     if isinstance(limits.start, Checkpoint):
         return plan.id not in limits.start.replays
@@ -204,7 +204,7 @@ def _is_asked_about(plan: Plan, limits: Limits) -> bool:
     return limits.start == "beginning" or (since is not None and begun_at_ms(plan) >= timestamp_ms(since))
 
 
-def _of_plans(plans: Sequence[Plan], store: Store, found: PartFound, seen: Look) -> Iterator[AuditFinding]:
+def _of_plans(plans: Sequence[ReplayPlan], store: Store, found: PartFound, seen: Look) -> Iterator[AuditFinding]:
     """What the progress of replays and redrives, committed with their events, says against the count of these."""
     for plan in plans:
         began_ms = begun_at_ms(plan)

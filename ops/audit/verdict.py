@@ -64,7 +64,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AuditVerdict:
     """What was found.
 
     `found` counts each kind, `findings` holds the first of them. `outputs` are the records read by topic, `replays`

@@ -13,13 +13,13 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError
 
-from ops.console.jobs import Job, Jobs, State
+from ops.console.jobs import Job, Jobs, JobState
 from ops.console.watching import Watch, now_ms
 from ops.kafka.ranges import parse_span
 from ops.replay.dry_run import compare
 from ops.replay.plan import make_plan, survey
 from ops.replay.rehearsal import rehearse
-from ops.replay.run import Pace, Run
+from ops.replay.run import Pace, ReplayRun
 from ops.replay.store import keep_plan, new_id
 from ops.send.client import deliver_one, open_session, own_base_url, sign
 from ops.suggest import check_name
@@ -28,7 +28,7 @@ from processors.groups import deliver_rules
 from processors.providers import discover
 from schemas.errors import DropstreamError, UsageError
 from schemas.notes.rejections import Reason
-from schemas.notes.replays import Choice, Plan
+from schemas.notes.replays import Choice, ReplayPlan
 from schemas.settings import Settings
 
 _PLANS_KEPT = 10
@@ -46,7 +46,7 @@ class Acts:
     watch: Watch
     start: Callable[[Coroutine[None, None, None]], None]
     jobs: Jobs = field(default_factory=Jobs)
-    _plans: OrderedDict[str, tuple[Plan, int]] = field(default_factory=OrderedDict)
+    _plans: OrderedDict[str, tuple[ReplayPlan, int]] = field(default_factory=OrderedDict)
 
     async def plan_redrive(self, endpoint: str | None, reason: str | None) -> dict[str, Any]:
         """What a redrive would do: its id, the rejected by endpoint and reason, and what would become of them.
@@ -125,12 +125,12 @@ class Acts:
         await self._ended(job, self._send(sample, endpoint_name))
         return job
 
-    async def _redrive(self, plan: Plan, job: Job) -> Rows:
+    async def _redrive(self, plan: ReplayPlan, job: Job) -> Rows:
         def on_records(count: int) -> None:
             job.done += count
 
         await keep_plan(self.settings, plan)
-        run = Run(
+        run = ReplayRun(
             self.settings, plan, deliver_rules(self.settings.endpoints, self.settings, discover()), Pace(), on_records
         )
         counts = await run.run()
@@ -170,7 +170,7 @@ class Acts:
 
     async def _ended(self, job: Job, work: Coroutine[None, None, Rows]) -> None:
         """Does the work of the job, which has ended then, whatever became of it."""
-        state: State = "failed"
+        state: JobState = "failed"
         outcome = [("failed", "the console ended; look what is there, then begin again")]
         try:
             state, outcome = "done", await work

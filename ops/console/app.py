@@ -10,7 +10,7 @@ from aiohttp import web
 from ops.console.access import Guard, Sessions, add_headers, loopback_names
 from ops.console.acts import Acts
 from ops.console.memory import Memory
-from ops.console.pages import Pages
+from ops.console.pages import ConsolePages
 from ops.console.watching import Watch
 from schemas.errors import DropstreamError
 from schemas.secrets import Secret
@@ -25,7 +25,7 @@ class Running:
     """A console that serves, on `port`."""
 
     port: int
-    pages: Pages
+    pages: ConsolePages
 
     def apply(self, settings: Settings) -> None:
         """From now on the endpoints are these, with their secrets."""
@@ -53,7 +53,7 @@ async def console(settings: Settings, token: Secret | None) -> AsyncIterator[Run
 
             start(watch.run())
             try:
-                pages = Pages(settings, watch, Acts(settings, watch, start), sessions)
+                pages = ConsolePages(settings, watch, Acts(settings, watch, start), sessions)
                 async with _served(settings, pages, sessions) as port:
                     try:
                         yield Running(port, pages)
@@ -67,7 +67,7 @@ async def console(settings: Settings, token: Secret | None) -> AsyncIterator[Run
 
 
 @asynccontextmanager
-async def _served(settings: Settings, pages: Pages, sessions: Sessions) -> AsyncIterator[int]:
+async def _served(settings: Settings, pages: ConsolePages, sessions: Sessions) -> AsyncIterator[int]:
     ours = settings.console
     names = loopback_names(ours.names) if is_loopback(ours.host) else None
     app = web.Application(middlewares=[Guard(sessions, names).middleware()], client_max_size=_REQUEST_BYTES_MAX)

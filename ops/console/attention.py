@@ -13,12 +13,12 @@ from ops.console.figures import Figures
 from ops.console.flow import WINDOW_MS, Latency
 from ops.console.groups import GroupStanding
 from ops.console.memory import ShownRejection
-from ops.console.sources import Source
-from ops.inspect.gaps import Run
+from ops.console.sources import SourceState
+from ops.inspect.gaps import MissingRun
 from schemas.notes.gaps import GapState
 from schemas.notes.rejections import Reason
 
-Level = Literal["bad", "warn"]
+ConcernLevel = Literal["bad", "warn"]
 
 _BEHIND_MS = 60_000
 _BEHIND_RECORDS = 10_000
@@ -47,7 +47,7 @@ _OF_REASON = {
 class Concern:
     """One thing that is not well; `section` is where on the page it shows."""
 
-    level: Level
+    level: ConcernLevel
     what: str
     since_ms: int | None
     todo: str
@@ -58,11 +58,11 @@ class Concern:
 class Facts:
     """What is judged."""
 
-    sources: Collection[Source]
+    sources: Collection[SourceState]
     groups: Collection[GroupStanding]
     figures: Figures
     latency: Latency | None
-    runs: Sequence[Run]
+    runs: Sequence[MissingRun]
     rejections: Sequence[ShownRejection]
 
 
@@ -80,7 +80,7 @@ def concerns(facts: Facts, *, now_ms: int) -> list[Concern]:
     return sorted(found, key=lambda one: (one.level != "bad", one.since_ms or now_ms))
 
 
-def _away(sources: Collection[Source]) -> list[Concern]:
+def _away(sources: Collection[SourceState]) -> list[Concern]:
     away = {one.name: one for one in sources if one.state == "away"}
     if "Kafka" in away:
         away.pop("Kafka topics", None)  # Kafka's absence says it.
@@ -126,7 +126,7 @@ def _spool(figures: Figures, now_ms: int) -> list[Concern]:
     return found
 
 
-def _gaps(runs: Sequence[Run], now_ms: int) -> list[Concern]:
+def _gaps(runs: Sequence[MissingRun], now_ms: int) -> list[Concern]:
     found = []
     for state, noun, todo in (
         (GapState.OPEN, "missing", "ShipStream tries again for 104 h. Is its webhook still enabled?"),

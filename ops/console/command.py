@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from ops.addresses import reached_at
 from ops.configuration import ConfigFile, configuration_file
 from ops.console.app import console as serve
-from ops.service.reload import Source, reloading
+from ops.service.reload import SettingsSource, reloading
 from ops.service.run import Signals, run_service
 from schemas.errors import ConfigurationError
 from schemas.secrets import Secret, resolve
@@ -19,7 +19,7 @@ _log = structlog.get_logger()
 
 def console(config: ConfigFile = None) -> None:
     """Shows how the system is, and acts: redrive, a dry run of a replay, a sample. Example: dropstream console"""
-    source = Source(configuration_file(config), signing_secrets=True)
+    source = SettingsSource(configuration_file(config), signing_secrets=True)
     settings = source.read().settings
     token = _token(settings, str(source.file))
 

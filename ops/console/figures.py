@@ -13,7 +13,7 @@ _SPOOL = "dropstream_ingest_spool_"
 
 
 @dataclass(frozen=True, slots=True)
-class Spool:
+class ScrapedSpool:
     """Deliveries on the ingress's disk; `usable` says that the disk takes more, `bytes_max` 0 that none is wanted."""
 
     deliveries: int
@@ -37,7 +37,7 @@ class Budget:
 class Figures:
     """What one scrape of every admin port says."""
 
-    spool: Spool | None = None
+    spool: ScrapedSpool | None = None
     budgets: tuple[Budget, ...] = ()
     connected: bool | None = None
     answers: Mapping[str, int] = field(default_factory=dict)
@@ -67,11 +67,11 @@ def read_figures(texts: Iterable[str]) -> Figures:
     )
 
 
-def _spool(samples: Mapping[str, list[Sample]]) -> Spool | None:
+def _spool(samples: Mapping[str, list[Sample]]) -> ScrapedSpool | None:
     usable = _values(samples, f"{_SPOOL}usable")
     if not usable:
         return None
-    return Spool(
+    return ScrapedSpool(
         deliveries=int(sum(_values(samples, f"{_SPOOL}deliveries"))),
         refused=int(sum(_values(samples, f"{_SPOOL}refused"))),
         bytes_used=int(sum(_values(samples, f"{_SPOOL}bytes"))),

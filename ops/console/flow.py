@@ -15,7 +15,7 @@ _LATENCIES_MAX = 10_000
 _LATENCY_WINDOW_MS = 300_000
 
 
-class Kind(StrEnum):
+class FlowKind(StrEnum):
     """What is counted: requests kept in `raw`, and what they became."""
 
     DELIVERIES = "deliveries"
@@ -28,9 +28,9 @@ class Kind(StrEnum):
 class Flow:
     """Counts by endpoint, kind and quarter minute."""
 
-    _counts: dict[tuple[str, Kind], Counter[int]] = field(default_factory=dict)
+    _counts: dict[tuple[str, FlowKind], Counter[int]] = field(default_factory=dict)
 
-    def count(self, endpoint: str, kind: Kind, at_ms: int, *, now_ms: int) -> None:
+    def count(self, endpoint: str, kind: FlowKind, at_ms: int, *, now_ms: int) -> None:
         """Counts one record of that time."""
         bucket = min(at_ms, now_ms) // BUCKET_MS
         if bucket <= now_ms // BUCKET_MS - BUCKETS:
@@ -45,7 +45,7 @@ class Flow:
         """Every endpoint that was counted once."""
         return {endpoint for endpoint, _ in self._counts}
 
-    def series(self, endpoint: str, kind: Kind, *, now_ms: int) -> list[int]:
+    def series(self, endpoint: str, kind: FlowKind, *, now_ms: int) -> list[int]:
         """The counts of the window's buckets, the oldest first; the last one is not over yet."""
         buckets = self._counts.get((endpoint, kind)) or Counter()
         last = now_ms // BUCKET_MS

@@ -8,7 +8,7 @@ import structlog
 _KEPT = 20
 _log = structlog.get_logger()
 
-State = Literal["running", "done", "failed"]
+JobState = Literal["running", "done", "failed"]
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class Job:
     title: str
     who: str
     at_ms: int
-    state: State = "running"
+    state: JobState = "running"
     done: int = 0
     total: int = 0
     outcome: list[tuple[str, str]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Jobs:
         _log.info("console_act", act=act, who=who, **{name: one for name, one in facts.items() if one is not None})
         return job
 
-    def end(self, job: Job, state: State, outcome: list[tuple[str, str]]) -> None:
+    def end(self, job: Job, state: JobState, outcome: list[tuple[str, str]]) -> None:
         """It is over; logged."""
         job.state, job.outcome = state, outcome
         _log.info("console_act_ended", job=job.title, who=job.who, state=state, outcome=dict(outcome))

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
 
-from ops.console.flow import WINDOW_MS, Flow, Kind, Latencies
+from ops.console.flow import WINDOW_MS, Flow, FlowKind, Latencies
 from ops.console.masking import clipped, facts_of, masked_headers
 from ops.inspect.gaps import Ledger
 from schemas.delivery import read_record
@@ -32,7 +32,7 @@ _REJECTED_KEPT = 100
 _TAIL_KEPT = 5_000
 
 
-class Placed(Protocol):
+class ShownRecord(Protocol):
     """Something shown of a record."""
 
     @property
@@ -40,11 +40,11 @@ class Placed(Protocol):
         """When the record was made."""
 
 
-Shown = TypeVar("Shown", bound=Placed)
+Shown = TypeVar("Shown", bound=ShownRecord)
 
 
 @dataclass(slots=True)
-class Newest(Generic[Shown]):
+class RecentRecords(Generic[Shown]):
     """The newest of each partition, at most `most` of each."""
 
     most: int
@@ -111,8 +111,8 @@ class Memory:
     flow: Flow = field(default_factory=Flow)
     latencies: Latencies = field(default_factory=Latencies)
     ledger: Ledger = field(default_factory=Ledger)
-    events: Newest[ShownEvent] = field(default_factory=lambda: Newest(_EVENTS_KEPT))
-    rejections: Newest[ShownRejection] = field(default_factory=lambda: Newest(_REJECTED_KEPT))
+    events: RecentRecords[ShownEvent] = field(default_factory=lambda: RecentRecords(_EVENTS_KEPT))
+    rejections: RecentRecords[ShownRejection] = field(default_factory=lambda: RecentRecords(_REJECTED_KEPT))
     newest_sequence: dict[str, int] = field(default_factory=dict)
     # Time of the first record whose earlier neighbours were passed over: what is older is not counted in full.
     whole_since_ms: int = 0
@@ -122,11 +122,11 @@ class Memory:
         """Takes one record of `topic` (short name)."""
         self._note_place(topic, record, now_ms)
         if topic == "raw":
-            self._count(_header(record, "dropstream-endpoint"), Kind.DELIVERIES, record, now_ms)
+            self._count(_header(record, "dropstream-endpoint"), FlowKind.DELIVERIES, record, now_ms)
         elif topic == "rejected":
             self._take_rejection(record, now_ms)
         elif topic == "duplicates":
-            self._count((record.key or b"").decode("utf-8", "replace"), Kind.DUPLICATES, record, now_ms)
+            self._count((record.key or b"").decode("utf-8", "replace"), FlowKind.DUPLICATES, record, now_ms)
         elif topic == "sequence":
             self._take_observation(record)
         elif topic in EVENT_TOPICS:
@@ -168,13 +168,13 @@ class Memory:
         if topic in {"raw", "sequence"}:
             self._tails[place].append((record.position.offset, record.timestamp_ms))
 
-    def _count(self, endpoint: str, kind: Kind, record: RawRecord, now_ms: int) -> None:
+    def _count(self, endpoint: str, kind: FlowKind, record: RawRecord, now_ms: int) -> None:
         name = endpoint if endpoint in self.known else UNKNOWN
         self.flow.count(name, kind, record.timestamp_ms, now_ms=now_ms)
 
     def _take_rejection(self, record: RawRecord, now_ms: int) -> None:
         delivery = read_record(record)
-        self._count(delivery.endpoint, Kind.REJECTED, record, now_ms)
+        self._count(delivery.endpoint, FlowKind.REJECTED, record, now_ms)
         self.rejections.take(
             record,
             ShownRejection(
@@ -194,7 +194,7 @@ class Memory:
             self.newest_sequence[observation.endpoint] = observation.sequence
 
     def _take_event(self, topic: str, record: RawRecord, now_ms: int) -> None:
-        self._count(_header(record, "endpoint"), Kind.EVENTS, record, now_ms)
+        self._count(_header(record, "endpoint"), FlowKind.EVENTS, record, now_ms)
         try:
             event = orjson.loads(record.value or b"")
             received_at = datetime.fromisoformat(event["recordedtime"])

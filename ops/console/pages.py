@@ -22,11 +22,11 @@ _EVERY_S = 1.0
 _WRITE_WITHIN_S = 10.0
 _WRONG_TOKEN_S = 0.5
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(slots=True)
-class Pages:
+class ConsolePages:
     """Every handler; the picture is made once a second for all who look."""
 
     settings: Settings
@@ -147,7 +147,7 @@ class Pages:
         asked = await _asked(request)
         return asdict(await self.acts.send(asked.get("sample") or "", asked.get("endpoint") or "", _who(request)))
 
-    def _told(self, ask: Callable[[web.Request], Awaitable[object]]) -> Handler:
+    def _told(self, ask: Callable[[web.Request], Awaitable[object]]) -> PageHandler:
         """The answer as JSON; what is wrong, as one sentence for the person."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
@@ -187,7 +187,7 @@ def _modules() -> list[str]:
     return sorted(file.name for file in files("ops.console").joinpath("page").iterdir() if file.name.endswith(".js"))
 
 
-def _file(name: str) -> Handler:
+def _file(name: str) -> PageHandler:
     content = files("ops.console").joinpath("page", name).read_bytes()
 
     async def answer(_request: web.Request) -> web.StreamResponse:
@@ -196,7 +196,7 @@ def _file(name: str) -> Handler:
     return answer
 
 
-def _login_page(status: int, *, wrong: bool) -> Handler:
+def _login_page(status: int, *, wrong: bool) -> PageHandler:
     text = files("ops.console").joinpath("page", "login.html").read_text(encoding="utf-8")
     shown = text.replace(' id="wrong" hidden', ' id="wrong"') if wrong else text
 

@@ -7,12 +7,12 @@ from typing import Any
 import orjson
 
 from ops.console.attention import Concern, Facts, concerns
-from ops.console.flow import BUCKET_MS, Kind
+from ops.console.flow import BUCKET_MS, FlowKind
 from ops.console.jobs import Jobs
-from ops.console.memory import UNKNOWN, Newest, ShownRejection
-from ops.console.sources import Source
+from ops.console.memory import UNKNOWN, RecentRecords, ShownRejection
+from ops.console.sources import SourceState
 from ops.console.watching import Watch
-from ops.inspect.gaps import Run
+from ops.inspect.gaps import MissingRun
 from schemas.notes.gaps import GapState
 from schemas.settings import Settings
 
@@ -66,7 +66,7 @@ def _endpoints(settings: Settings, watch: Watch, now_ms: int) -> list[dict[str, 
             "name": name,
             "provider": settings.endpoints[name].provider if name in settings.endpoints else "",
             "enabled": name not in settings.endpoints or settings.endpoints[name].enabled,
-            "series": {kind.value: memory.flow.series(name, kind, now_ms=now_ms) for kind in Kind},
+            "series": {kind.value: memory.flow.series(name, kind, now_ms=now_ms) for kind in FlowKind},
             "latency": memory.latencies.of(name, now_ms=now_ms),
             "budget": budgets.get(name),
         }
@@ -74,7 +74,7 @@ def _endpoints(settings: Settings, watch: Watch, now_ms: int) -> list[dict[str, 
     ]
 
 
-def _gaps(runs: list[Run]) -> dict[str, Any]:
+def _gaps(runs: list[MissingRun]) -> dict[str, Any]:
     shown = {}
     for state in (GapState.OPEN, GapState.LOST):
         chosen = sorted((run for run in runs if run.state is state), key=_since, reverse=True)
@@ -86,15 +86,15 @@ def _gaps(runs: list[Run]) -> dict[str, Any]:
     return shown
 
 
-def _by_name(source: Source) -> str:
+def _by_name(source: SourceState) -> str:
     return source.name
 
 
-def _since(run: Run) -> str:
+def _since(run: MissingRun) -> str:
     return run.since
 
 
-def _run(run: Run) -> dict[str, Any]:
+def _run(run: MissingRun) -> dict[str, Any]:
     return {
         "endpoint": run.endpoint[:200],
         "epoch": run.epoch if run.epoch < _SAFE_INTEGER else str(run.epoch),
@@ -105,7 +105,7 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _rejections(rejections: Newest[ShownRejection]) -> dict[str, Any]:
+def _rejections(rejections: RecentRecords[ShownRejection]) -> dict[str, Any]:
     newest_first = rejections.all()
     selections = Counter((one.endpoint, one.reason) for one in newest_first)
     return {

@@ -3,15 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-State = Literal["waiting", "well", "away"]
+SourceStatus = Literal["waiting", "well", "away"]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceState:
     """One source: `since_ms` is when this state began, `detail` one sentence for a person."""
 
     name: str
-    state: State
+    state: SourceStatus
     since_ms: int
     detail: str = ""
 
@@ -20,14 +20,14 @@ class Source:
 class Sources:
     """Each source by name, in the order in which they were first heard of."""
 
-    _known: dict[str, Source] = field(default_factory=dict)
+    _known: dict[str, SourceState] = field(default_factory=dict)
 
-    def say(self, name: str, state: State, *, now_ms: int, detail: str = "") -> None:
+    def say(self, name: str, state: SourceStatus, *, now_ms: int, detail: str = "") -> None:
         """The source is so now; a state that goes on keeps its beginning."""
         before = self._known.get(name)
         since_ms = before.since_ms if before and before.state == state else now_ms
-        self._known[name] = Source(name, state, since_ms, detail)
+        self._known[name] = SourceState(name, state, since_ms, detail)
 
-    def all(self) -> list[Source]:
+    def all(self) -> list[SourceState]:
         """Every source."""
         return list(self._known.values())

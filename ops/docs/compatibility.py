@@ -30,10 +30,10 @@ def breaking_changes(old: Schema, new: Schema) -> list[str]:
 
     Takes the JSON Schemas that `ops.docs.json_schema` makes. A keyword that it does not know must stay as it is.
     """
-    return list(_compare(old, new, _Place(old.get("$defs", {}), new.get("$defs", {}), "")))
+    return list(_compare(old, new, _SchemaPlace(old.get("$defs", {}), new.get("$defs", {}), "")))
 
 
-class _Place:
+class _SchemaPlace:
     """Where in both schemas we are, and the definitions that references there lead to."""
 
     def __init__(self, old_definitions: Schema, new_definitions: Schema, path: str) -> None:
@@ -41,15 +41,15 @@ class _Place:
         self.new_definitions = new_definitions
         self.path = path
 
-    def at(self, name: str) -> "_Place":
+    def at(self, name: str) -> "_SchemaPlace":
         path = f"{self.path}.{name}" if self.path else name
-        return _Place(self.old_definitions, self.new_definitions, path)
+        return _SchemaPlace(self.old_definitions, self.new_definitions, path)
 
     def says(self, sentence: str) -> str:
         return f"{self.path or 'the value'}: {sentence}"
 
 
-def _compare(old: Schema, new: Schema, place: _Place) -> Iterator[str]:
+def _compare(old: Schema, new: Schema, place: _SchemaPlace) -> Iterator[str]:
     old, new = _resolved(old, place.old_definitions), _resolved(new, place.new_definitions)
     if "anyOf" in old or "anyOf" in new:
         yield from _compare_alternatives(old, new, place)
@@ -68,7 +68,7 @@ def _compare(old: Schema, new: Schema, place: _Place) -> Iterator[str]:
             yield place.says(f"{keyword} changed from {_text(old[keyword])} to {_text(new.get(keyword))}")
 
 
-def _compare_alternatives(old: Schema, new: Schema, place: _Place) -> Iterator[str]:
+def _compare_alternatives(old: Schema, new: Schema, place: _SchemaPlace) -> Iterator[str]:
     """Every alternative of the new one must be no wider than one of the old ones."""
     old_ones, new_ones = old.get("anyOf", [old]), new.get("anyOf", [new])
     compared = [[list(_compare(old_one, new_one, place)) for old_one in old_ones] for new_one in new_ones]
@@ -81,7 +81,7 @@ def _compare_alternatives(old: Schema, new: Schema, place: _Place) -> Iterator[s
         yield place.says(f"no longer has the words {', '.join(sorted(lost))}")
 
 
-def _compare_words(old: Schema, new: Schema, place: _Place) -> Iterator[str]:
+def _compare_words(old: Schema, new: Schema, place: _SchemaPlace) -> Iterator[str]:
     old_words, new_words = _words(old), _words(new)
     if old_words is None:
         return
@@ -96,7 +96,7 @@ def _compare_words(old: Schema, new: Schema, place: _Place) -> Iterator[str]:
         yield place.says("whether its words may grow is said from the beginning")
 
 
-def _compare_bounds(old: Schema, new: Schema, place: _Place) -> Iterator[str]:
+def _compare_bounds(old: Schema, new: Schema, place: _SchemaPlace) -> Iterator[str]:
     for keyword in _LOWER_BOUNDS:
         if keyword in old and (keyword not in new or new[keyword] < old[keyword]):
             yield place.says(f"{keyword} was {old[keyword]}, is {new.get(keyword, 'gone')}")
@@ -105,7 +105,7 @@ def _compare_bounds(old: Schema, new: Schema, place: _Place) -> Iterator[str]:
             yield place.says(f"{keyword} was {old[keyword]}, is {new.get(keyword, 'gone')}")
 
 
-def _compare_fields(old: Schema, new: Schema, place: _Place) -> Iterator[str]:
+def _compare_fields(old: Schema, new: Schema, place: _SchemaPlace) -> Iterator[str]:
     old_fields, new_fields = old.get("properties", {}), new.get("properties", {})
     still_there = set(new.get("required", ()))
     for name in old_fields:

@@ -14,11 +14,11 @@ from typing import Any
 
 import orjson
 
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.deliver.provider import Provider, Sample
 from processors.deliver.step import Rules, deliver
 from processors.providers import discover
-from processors.sequence.step import Tracking, observe, tick
+from processors.sequence.step import SequenceStore, observe, tick
 from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers
 from schemas.records import Position, RawRecord, Record
@@ -54,7 +54,7 @@ def _records(providers: Mapping[str, Provider]) -> Iterator[Record]:
     rules = _rules(providers)
     offset = 1041
     for story in _stories(providers):
-        seen = Seen(window_s=432_000, keys_max=1_000)
+        seen = DedupeStore(window_s=432_000, keys_max=1_000)
         for raw in _raw_records(story, first_offset=offset):
             headers = tuple((name, value or b"") for name, value in raw.headers)
             yield Record("raw", raw.key or b"", raw.value or b"", headers)
@@ -133,12 +133,12 @@ def _delivery_id(at: datetime, offset: int) -> str:
 
 def _gaps(providers: Mapping[str, Provider], rules: Rules) -> Iterator[Record]:
     """A hole is reported, closed in part, given up; the counter begins anew."""
-    tracking = Tracking(GapRules(grace=timedelta(seconds=90), lost_after=timedelta(hours=110)))
+    tracking = SequenceStore(GapRules(grace=timedelta(seconds=90), lost_after=timedelta(hours=110)))
     arrivals = ((5040, _AT), (5044, _AT), (5042, _AT + _DAY / 24), (5045, _AT + 5 * _DAY), (1, _AT + 6 * _DAY))
     provider = next(one for one in providers.values() if any(sample.name == _SEQUENCE for sample in one.samples))
     sample = next(sample for sample in provider.samples if sample.name == _SEQUENCE)
     deliveries = (_sample(provider.name, sample, number=number, at=at) for number, at in arrivals)
-    seen = Seen(window_s=1, keys_max=10)
+    seen = DedupeStore(window_s=1, keys_max=10)
     for raw in _raw_records(deliveries, first_offset=2041):
         for record in deliver(raw, rules, seen):
             if record.topic == "sequence":

@@ -20,14 +20,14 @@ _TOKEN_PATTERN = re.compile(rb"[A-Za-z0-9._~-]+")
 # is the second lock.
 _UNCONFIRMED_SCHEMES = frozenset({"modern_dropship"})
 
-Level = Literal["warning", "error"]
+ProblemLevel = Literal["warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing to know of `endpoint`: what is wrong and what to do, in one sentence."""
 
-    level: Level
+    level: ProblemLevel
     endpoint: str
     sentence: str
 
@@ -58,7 +58,7 @@ def _port_problems(ingest: IngestSettings) -> Iterator[Problem]:
         yield Problem("error", "ingest", sentence)
 
 
-def _secret_problems(endpoint: EndpointSettings, now: datetime) -> Iterator[tuple[Level, str]]:
+def _secret_problems(endpoint: EndpointSettings, now: datetime) -> Iterator[tuple[ProblemLevel, str]]:
     valid = [one for one in endpoint.secrets if one.expires is None or one.expires > now]
     if endpoint.secrets and not valid:
         yield "error", "every secret has expired, so every delivery is rejected; add a new one as the first"
@@ -73,7 +73,7 @@ def _secret_problems(endpoint: EndpointSettings, now: datetime) -> Iterator[tupl
             yield "warning", f"secret {one.value} expires on {one.expires:%Y-%m-%d}; {rest}"
 
 
-def _access_problems(endpoint: EndpointSettings, provider: Provider) -> Iterator[tuple[Level, str]]:
+def _access_problems(endpoint: EndpointSettings, provider: Provider) -> Iterator[tuple[ProblemLevel, str]]:
     if "signature_scheme" in endpoint.model_fields_set and endpoint.provider not in _UNCONFIRMED_SCHEMES:
         yield "warning", f"signature_scheme does nothing: the scheme of {endpoint.provider} is fixed; remove it"
     locked = bool(endpoint.token) or bool(endpoint.allow_from)
@@ -94,7 +94,7 @@ def _access_problems(endpoint: EndpointSettings, provider: Provider) -> Iterator
 
 def _sequence_problems(
     name: str, endpoints: Mapping[str, EndpointSettings], providers: Mapping[str, Provider], now: datetime
-) -> Iterator[tuple[Level, str]]:
+) -> Iterator[tuple[ProblemLevel, str]]:
     endpoint = endpoints[name]
     if not _has_sequence(providers[endpoint.provider], now):
         return

@@ -12,7 +12,7 @@ from schemas.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class MissingRun:
     """Missing ids `first` to `last`; `since` (RFC 3339, UTC) is when their state, open or lost, began."""
 
     endpoint: str
@@ -33,8 +33,8 @@ class Ledger:
     """Takes the records of an endpoint in the order of their offsets; then tells what is open and what is lost."""
 
     # By endpoint and epoch: disjoint runs, ascending.
-    _open: dict[tuple[str, int], list[Run]] = field(default_factory=dict)
-    _lost: list[Run] = field(default_factory=list)
+    _open: dict[tuple[str, int], list[MissingRun]] = field(default_factory=dict)
+    _lost: list[MissingRun] = field(default_factory=list)
 
     def take(self, gap: Gap) -> None:
         """Takes the next record."""
@@ -42,19 +42,19 @@ class Ledger:
             for key in [key for key in self._open if key[0] == gap.endpoint and key[1] < gap.epoch]:
                 del self._open[key]
             return
-        run = Run(gap.endpoint, gap.epoch, gap.first, gap.last, gap.state, gap.changed_at)
+        run = MissingRun(gap.endpoint, gap.epoch, gap.first, gap.last, gap.state, gap.changed_at)
         is_open = gap.state is GapState.OPEN
         _put(self._open.setdefault((gap.endpoint, gap.epoch), []), run, keep=is_open)
         if gap.state is GapState.LOST:
             self._lost.append(run)
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[MissingRun]:
         """What is open and what is lost, by endpoint, epoch and first id."""
         found = [run for runs in self._open.values() for run in runs] + self._lost
         return sorted(found, key=lambda run: (run.endpoint, run.epoch, run.first))
 
 
-def _put(runs: list[Run], run: Run, *, keep: bool) -> None:
+def _put(runs: list[MissingRun], run: MissingRun, *, keep: bool) -> None:
     """Takes the ids of `run` out of `runs`, or puts `run` in their place."""
     start = bisect_left(runs, run.first, key=_last)
     end = bisect_right(runs, run.last, key=_first)
@@ -64,15 +64,15 @@ def _put(runs: list[Run], run: Run, *, keep: bool) -> None:
     runs[start:end] = [*before, *([run] if keep else []), *after]
 
 
-def _first(run: Run) -> int:
+def _first(run: MissingRun) -> int:
     return run.first
 
 
-def _last(run: Run) -> int:
+def _last(run: MissingRun) -> int:
     return run.last
 
 
-async def read_runs(settings: Settings, endpoint: str | None = None) -> list[Run]:
+async def read_runs(settings: Settings, endpoint: str | None = None) -> list[MissingRun]:
     """What the topic says at this moment, of one endpoint or of all; what is no gap is passed over.
 
     Raises:

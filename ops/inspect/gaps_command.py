@@ -9,7 +9,7 @@ import typer
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.inspect.gaps import Run, read_runs
+from ops.inspect.gaps import MissingRun, read_runs
 
 _COLUMNS = ("endpoint", "epoch", "first", "last", "count", "state", "since")
 
@@ -30,7 +30,7 @@ def gaps(
     show(runs, as_json=as_json)
 
 
-def show(runs: Sequence[Run], *, as_json: bool) -> None:
+def show(runs: Sequence[MissingRun], *, as_json: bool) -> None:
     """Writes the runs to standard output: a table, plain lines in a pipe, or JSON lines."""
     if as_json:
         for one in runs:
@@ -42,5 +42,5 @@ def show(runs: Sequence[Run], *, as_json: bool) -> None:
         screen.show_table(_COLUMNS, [[str(value) for value in _values(one)] for one in runs])
 
 
-def _values(one: Run) -> tuple[str | int, ...]:
+def _values(one: MissingRun) -> tuple[str | int, ...]:
     return one.endpoint, one.epoch, one.first, one.last, one.count, one.state.value, one.since

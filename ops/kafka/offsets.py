@@ -26,11 +26,11 @@ from schemas.times import timestamp_ms
 _YOUNG_WITHIN_S = 15.0
 _POLL_S = 0.2
 
-Place = Literal["earliest", "latest"] | datetime | int
+OffsetTarget = Literal["earliest", "latest"] | datetime | int
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PartitionOffsets:
     """A group in one partition; `committed` None where it has committed nothing."""
 
     group: str
@@ -49,11 +49,11 @@ class Standing:
 class Move:
     """A group's offset in one partition, as it is and as it is to be."""
 
-    standing: Standing
+    standing: PartitionOffsets
     to: int
 
 
-def parse_place(text: str) -> Place:
+def parse_place(text: str) -> OffsetTarget:
     """The place that `earliest`, `latest`, a time or an offset names.
 
     Raises:
@@ -102,7 +102,7 @@ async def refuse_members(settings: Settings, group: str) -> None:
         raise DropstreamError(f"group {group} has {count} {noun}; stop what consumes as this group, then try again")
 
 
-async def standings(settings: Settings, group: str, topics: Sequence[str] | None) -> list[Standing]:
+async def standings(settings: Settings, group: str, topics: Sequence[str] | None) -> list[PartitionOffsets]:
     """How the group stands in these topics (full names); None is all where it has committed anything.
 
     Raises:
@@ -114,10 +114,10 @@ async def standings(settings: Settings, group: str, topics: Sequence[str] | None
         partitions = sorted(committed)
         firsts = await reader.beginning_offsets(partitions) if partitions else {}
         ends = await reader.end_offsets(partitions) if partitions else {}
-    return [Standing(group, one, committed[one], firsts[one], ends[one]) for one in partitions]
+    return [PartitionOffsets(group, one, committed[one], firsts[one], ends[one]) for one in partitions]
 
 
-async def plan_moves(settings: Settings, found: Sequence[Standing], place: Place) -> list[Move]:
+async def plan_moves(settings: Settings, found: Sequence[PartitionOffsets], place: OffsetTarget) -> list[Move]:
     """Where each partition's offset goes; those that stand there already are left out.
 
     Raises:
@@ -145,7 +145,7 @@ async def move(settings: Settings, group: str, moves: Sequence[Move]) -> None:
         await member.commit({one.standing.partition: one.to for one in moves})
 
 
-def _target(one: Standing, place: Place, by_time: Mapping[TopicPartition, int]) -> int:
+def _target(one: PartitionOffsets, place: OffsetTarget, by_time: Mapping[TopicPartition, int]) -> int:
     if place == "earliest":
         return one.first
     if place == "latest":

@@ -10,8 +10,8 @@ from ops.configuration import ConfigFile, load_settings, verb_group
 from ops.event_loop import run
 from ops.kafka.offsets import (
     Move,
-    Place,
-    Standing,
+    OffsetTarget,
+    PartitionOffsets,
     full_group,
     groups,
     members,
@@ -32,7 +32,7 @@ _OWN = ("deliver", "sequence")
 
 app = verb_group("Shows and sets the offsets of consumer groups.")
 
-Group = Annotated[str, typer.Option("--group", metavar="G", help="Its id, with or without our prefix.")]
+GroupName = Annotated[str, typer.Option("--group", metavar="G", help="Its id, with or without our prefix.")]
 
 
 @app.command("show")
@@ -47,7 +47,7 @@ def show_offsets(
     """Shows where groups stand and how far they are behind. Example: dropstream offsets show --group deliver"""
     settings = load_settings(config, signing_secrets=False)
 
-    async def look() -> list[tuple[Standing, int]]:
+    async def look() -> list[tuple[PartitionOffsets, int]]:
         known = await groups(settings)
         named = known if group is None else [_known(group, known, settings)]
         topics = None if topic is None else [full_name(topic, settings)]
@@ -71,7 +71,7 @@ def show_offsets(
 @app.command("set")
 def set_offsets(
     *,
-    group: Group,
+    group: GroupName,
     topic: Annotated[str, typer.Option("--topic", metavar="T", help="The topic, short or full name.")],
     to: Annotated[str, typer.Option("--to", metavar="PLACE", help="A time, an offset, earliest or latest.")],
     partition: Annotated[int | None, typer.Option(metavar="P", min=0, help="Only this partition.")] = None,
@@ -101,7 +101,7 @@ def set_offsets(
 
 
 async def _planned(
-    settings: Settings, group: str, topic: str, partition: int | None, place: Place
+    settings: Settings, group: str, topic: str, partition: int | None, place: OffsetTarget
 ) -> tuple[str, Sequence[Move]]:
     name = full_group(group, await groups(settings), settings.kafka.topic_prefix)
     found = await standings(settings, name, [topic])

@@ -95,7 +95,7 @@ def base_name(topic: str) -> str:
     return topic.partition(".")[0]
 
 
-class Reader:
+class TopicReader:
     """A position in some topics; made by `open_reader`."""
 
     def __init__(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
@@ -134,7 +134,7 @@ class Reader:
 @asynccontextmanager
 async def open_reader(
     settings: Settings, topics: Sequence[str], start: Start, *, settled: bool = False
-) -> AsyncIterator[Reader]:
+) -> AsyncIterator[TopicReader]:
     """A reader of `topics` (full names), positioned at `start`.
 
     Its end is what can be read now. `settled`: it is all that is written now; committed records that lie behind
@@ -148,7 +148,7 @@ async def open_reader(
         client.assign(partitions)
         async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
             ends = await _seek(client, partitions, start)
-        yield Reader(client, await written_ends(settings, partitions) if settled else ends)
+        yield TopicReader(client, await written_ends(settings, partitions) if settled else ends)
 
 
 async def read_written(settings: Settings, topic: str, start: Start = "beginning") -> AsyncIterator[RawRecord]:

@@ -22,7 +22,7 @@ _SET_ON_TOPIC = 1
 _VISIBLE_TIMEOUT_S = 15.0
 _VISIBLE_INTERVAL_S = 0.1
 
-Verdict = Literal["missing", "agrees", "differs"]
+TopicVerdict = Literal["missing", "agrees", "differs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Comparison:
     found: TopicState | None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> TopicVerdict:
         """The comparison in one word."""
         if self.found is None:
             return "missing"

@@ -22,7 +22,7 @@ _SERVERS_VARIABLE = "DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS"
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class LocalConfiguration:
     """A configuration's file and text, whether it is the person's own, and what overrides it."""
 
     file: Path
@@ -52,7 +52,7 @@ class Ground:
         ours = {name: text for name, text in os.environ.items() if name.startswith("DROPSTREAM_") and "__" in name}
         return {**ours, **self.environ}
 
-    def over(self, broker: Broker) -> "Ground":
+    def over(self, broker: Broker) -> "LocalConfiguration":
         """The same with `broker` as its Kafka; a file of ours is written with it."""
         overrides = {_SERVERS_VARIABLE: broker.bootstrap_servers}
         if broker.kind is BrokerKind.GIVEN and self.settings.kafka.bootstrap_servers == broker.bootstrap_servers:
@@ -78,14 +78,14 @@ class Ground:
         return None
 
 
-def find_ground(config: Path | None) -> Ground:
+def find_ground(config: Path | None) -> LocalConfiguration:
     """The person's own file where there is one, else ours, not yet written."""
     file = configuration_file(config)
     named = config is not None or bool(os.environ.get(CONFIG_VARIABLE))
     # A terminal that follows our invitation names our file; that does not make it the person's own.
     if (named or file.exists()) and file.resolve().parent != local_file().parent:
-        return Ground(file.resolve(), read_text(file), is_own=True)
-    return Ground(local_file(), local_configuration(discover().values()), is_own=False)
+        return LocalConfiguration(file.resolve(), read_text(file), is_own=True)
+    return LocalConfiguration(local_file(), local_configuration(discover().values()), is_own=False)
 
 
 def check_ports(settings: Settings) -> None:

@@ -21,7 +21,7 @@ kafka = verb_group("The local broker: real Apache Kafka.")
 
 _PORT_MAX = 65_530  # three nodes take six ports in a row
 
-Data = Annotated[Path, typer.Option("--data", help="Folder of the records.", show_default=".dropstream/broker")]
+DataFolder = Annotated[Path, typer.Option("--data", help="Folder of the records.", show_default=".dropstream/broker")]
 Nodes = Annotated[int, typer.Option("--nodes", help="1, or 3 for fail-over tests.")]
 Port = Annotated[int, typer.Option("--port", help="First client port; the next ones follow.", min=1, max=_PORT_MAX)]
 
@@ -31,7 +31,7 @@ AnyPort = Annotated[int | None, typer.Option("--port", help="As at the start; no
 
 
 @kafka.command()
-def start(nodes: Nodes = 1, data: Data = DATA_FOLDER, port: Port = PORT) -> None:
+def start(nodes: Nodes = 1, data: DataFolder = DATA_FOLDER, port: Port = PORT) -> None:
     """Starts the broker, which goes on after this command, and waits until it serves.
 
     Example: dropstream kafka start --nodes 3
@@ -60,7 +60,7 @@ def _teller(spinner: Status) -> Progress:
 
 
 @kafka.command()
-def stop(nodes: AnyNodes = None, data: Data = DATA_FOLDER, port: AnyPort = None) -> None:  # noqa: ARG001 the data say it
+def stop(nodes: AnyNodes = None, data: DataFolder = DATA_FOLDER, port: AnyPort = None) -> None:  # noqa: ARG001 the data say it
     """Ends the broker in order; its records stay.
 
     Example: dropstream kafka stop
@@ -70,7 +70,7 @@ def stop(nodes: AnyNodes = None, data: Data = DATA_FOLDER, port: AnyPort = None)
 
 
 @kafka.command()
-def status(nodes: AnyNodes = None, data: Data = DATA_FOLDER, port: AnyPort = None) -> None:  # noqa: ARG001 the data say it
+def status(nodes: AnyNodes = None, data: DataFolder = DATA_FOLDER, port: AnyPort = None) -> None:  # noqa: ARG001 the data say it
     """Shows each node; the exit code is 0 when all of them serve.
 
     Example: dropstream kafka status

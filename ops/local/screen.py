@@ -12,7 +12,7 @@ from rich.text import Text
 from ops.addresses import reached_at
 from ops.local.broker.local import PORT, Broker, BrokerKind
 from ops.local.broker.runtime import KAFKA_VERSION
-from ops.local.tour import Arrival, Stop
+from ops.local.tour import Stop, TourEvent
 from ops.screen import console, is_terminal, printable, say, write_line
 from schemas.secrets import Secret
 from schemas.settings import Settings
@@ -64,7 +64,7 @@ def show_stop(stop: Stop) -> None:
             say(f"  rejected, {printable(stop.reason)}", style="red")
 
 
-def show_arrival(arrival: Arrival) -> None:
+def show_arrival(arrival: TourEvent) -> None:
     """One event on one line: when, on which topic, what, of what, and where there is room how much and how sure."""
     event = arrival.event
     sure = f"{event['timequality']} · {event['signature']}"
@@ -90,7 +90,7 @@ def _width(cells: Sequence[tuple[str, int, str]]) -> int:
     return sum(2 + max(cell_len(text), width) for text, width, _ in cells)
 
 
-def _figures(arrival: Arrival) -> str:
+def _figures(arrival: TourEvent) -> str:
     """What a person wants to know first: a status, or how many there are."""
     data = arrival.event["data"]
     if status := data.get("status"):

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from ops.kafka.reader import Reader, full_name, open_reader
-from ops.send.client import Answer, deliver_one, open_session, sign
+from ops.kafka.reader import TopicReader, full_name, open_reader
+from ops.send.client import IngressAnswer, deliver_one, open_session, sign
 from processors.deliver.provider import Provider, Sample
 from schemas.records import RawRecord
 from schemas.settings import EndpointSettings, Settings
@@ -24,7 +24,7 @@ EVENT_TOPICS = tuple(domain.topic for domain in Domain)
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class TourEvent:
     """An event as read from a topic; `topic` is the short name."""
 
     topic: str
@@ -37,8 +37,8 @@ class Stop:
 
     sample: Sample
     endpoint: str
-    answer: Answer
-    arrivals: tuple[Arrival, ...]
+    answer: IngressAnswer
+    arrivals: tuple[TourEvent, ...]
     reason: str = ""
 
     @property
@@ -71,7 +71,7 @@ async def tour(
     return stops
 
 
-async def follow(settings: Settings, on_arrival: Callable[[Arrival], None]) -> None:
+async def follow(settings: Settings, on_arrival: Callable[[TourEvent], None]) -> None:
     """Tells every event that arrives from now on, until cancelled."""
     topics = [full_name(name, settings) for name in EVENT_TOPICS]
     async with open_reader(settings, topics, "latest") as reader:
@@ -95,10 +95,10 @@ def _samples(settings: Settings, providers: Iterable[Provider]) -> list[tuple[Sa
 
 
 async def _outcome(
-    reader: Reader, settings: Settings, delivery_id: str | None, expected: int
-) -> tuple[tuple[Arrival, ...], str]:
+    reader: TopicReader, settings: Settings, delivery_id: str | None, expected: int
+) -> tuple[tuple[TourEvent, ...], str]:
     """The delivery's events, waited for, and why it was rejected, where it was."""
-    found: list[Arrival] = []
+    found: list[TourEvent] = []
     reason = ""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _ARRIVE_WITHIN_S
@@ -115,6 +115,6 @@ def _header(record: RawRecord, name: str) -> str:
     return next((content.decode(errors="replace") for key, content in record.headers if key == name and content), "")
 
 
-def _arrival(record: RawRecord, settings: Settings) -> Arrival:
+def _arrival(record: RawRecord, settings: Settings) -> TourEvent:
     topic = record.position.topic.removeprefix(settings.kafka.topic_prefix)
-    return Arrival(topic, orjson.loads(record.value or b"{}"))
+    return TourEvent(topic, orjson.loads(record.value or b"{}"))

@@ -16,7 +16,7 @@ from ops.console.command import console_url
 from ops.kafka import topics
 from ops.local import screen as up_screen
 from ops.local.broker.local import DATA_FOLDER, Broker, BrokerKind, any_broker
-from ops.local.configuration import Ground, check_ports, find_ground
+from ops.local.configuration import LocalConfiguration, check_ports, find_ground
 from ops.local.services import Service, running
 from ops.local.setup import LOGS
 from ops.local.tour import Stop, follow, tour
@@ -58,7 +58,7 @@ async def up(config: Path | None, *, once: bool, on_tour: Callable[[bool], None]
 
 
 @asynccontextmanager
-async def _broker(ground: Ground, tell: up_screen.Progress) -> AsyncIterator[Broker]:
+async def _broker(ground: LocalConfiguration, tell: up_screen.Progress) -> AsyncIterator[Broker]:
     if given := ground.given_broker():
         yield given
         return

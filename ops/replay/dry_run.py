@@ -14,10 +14,10 @@ import orjson
 
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, read_written
-from ops.replay.history import Ground, ground_of, open_state, raw_place
+from ops.replay.history import ReplayBasis, ground_of, open_state, raw_place
 from processors.deliver.step import Rules, deliver
 from processors.replay import EVENT_TOPICS, Task
-from schemas.notes.replays import Plan, Progress, Range
+from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 from schemas.records import Position, RawRecord, Record
 from schemas.settings import Settings
 
@@ -29,7 +29,7 @@ Events = Mapping[str, tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DryRunOutcome:
     """What a delivery is: events, rejected, or a retry."""
 
     kind: Literal["events", "rejected", "retry"]
@@ -73,11 +73,11 @@ class Found:
         if place is not None and self._is_meant(place):
             self._others[place] = kind
 
-    def outcome(self, place: Position) -> Outcome | None:
+    def outcome(self, place: Position) -> DryRunOutcome | None:
         """What the delivery is now; None where it has not been processed."""
         if by_mark := self._events.get(place):
-            return Outcome("events", max(by_mark.values(), key=lambda one: one[0])[1])
-        return Outcome(self._others[place]) if place in self._others else None
+            return DryRunOutcome("events", max(by_mark.values(), key=lambda one: one[0])[1])
+        return DryRunOutcome(self._others[place]) if place in self._others else None
 
     def _is_meant(self, place: Position) -> bool:
         return place.topic == self.raw_topic and any(
@@ -92,7 +92,7 @@ class Differences:
     counts: Counter[str] = field(default_factory=Counter)
     first: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def take(self, place: Position, now: Outcome | None, then: Outcome) -> None:
+    def take(self, place: Position, now: DryRunOutcome | None, then: DryRunOutcome) -> None:
         """`now` is what is in the topics, `then` what it would be."""
         kind, detail = difference(now, then)
         self.counts[kind] += 1
@@ -100,7 +100,7 @@ class Differences:
             self.first[kind].append(f"{place.partition}:{place.offset}{detail}")
 
 
-def difference(now: Outcome | None, then: Outcome) -> tuple[str, str]:
+def difference(now: DryRunOutcome | None, then: DryRunOutcome) -> tuple[str, str]:
     """The kind of difference, and a word on it."""
     if now is None:
         return "not processed yet", ""
@@ -116,13 +116,15 @@ def difference(now: Outcome | None, then: Outcome) -> tuple[str, str]:
     return "the same", ""
 
 
-def outcome_of(records: Sequence[Record], topics: Sequence[str]) -> Outcome:
+def outcome_of(records: Sequence[Record], topics: Sequence[str]) -> DryRunOutcome:
     """What the step's records make of a delivery; only events of `topics` count."""
     first = records[0].topic
     if first in {"rejected", "duplicates"}:
-        return Outcome("rejected" if first == "rejected" else "retry")
+        return DryRunOutcome("rejected" if first == "rejected" else "retry")
     events = (record for record in records if record.topic in topics)
-    return Outcome("events", {orjson.loads(one.value)["id"]: (one.topic, digest_of(one.value, "")) for one in events})
+    return DryRunOutcome(
+        "events", {orjson.loads(one.value)["id"]: (one.topic, digest_of(one.value, "")) for one in events}
+    )
 
 
 def digest_of(value: bytes, mark: str) -> bytes:
@@ -131,10 +133,10 @@ def digest_of(value: bytes, mark: str) -> bytes:
     return hashlib.blake2b(plain, digest_size=_DIGEST_BYTES).digest()
 
 
-async def compare(settings: Settings, plan: Plan, rules: Rules) -> Differences:
+async def compare(settings: Settings, plan: ReplayPlan, rules: Rules) -> Differences:
     """What the plan would change; writes nothing."""
     topics = plan.choice.topics or EVENT_TOPICS
-    ground: Ground = await ground_of(settings, plan, rules, plan.ranges)
+    ground: ReplayBasis = await ground_of(settings, plan, rules, plan.ranges)
     found = Found(full_name("raw", settings), plan.ranges, topics)
     for topic in topics:
         async for record in read_written(settings, topic, ground.since):
@@ -146,7 +148,7 @@ async def compare(settings: Settings, plan: Plan, rules: Rules) -> Differences:
     differences = Differences()
     task = Task(plan, rules, ground.known)
     for one in plan.ranges:
-        state = await open_state(settings, task, ground, one, Progress(next=0))
+        state = await open_state(settings, task, ground, one, ReplayProgress(next=0))
         async for records in read_ranges(settings, found.raw_topic, [one]):
             for raw in filter(task.wants, records):
                 then = outcome_of(deliver(raw, rules, state.seen), topics)

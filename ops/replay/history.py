@@ -19,7 +19,7 @@ from processors.groups import new_memory
 from processors.replay import EVENT_TOPICS, Known, Replaying, Task, endless_memory, warm_up
 from schemas.delivery import read_record
 from schemas.notes.rejections import read_rejected
-from schemas.notes.replays import Plan, Progress, Range
+from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 from schemas.records import Position, RawRecord, read_position
 from schemas.settings import Settings
 
@@ -29,7 +29,7 @@ _HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class ReplayBasis:
     """What a run stands on.
 
     `since` is when its first delivery was received, less the difference of two clocks. `before` is what of `raw` is to
@@ -42,16 +42,16 @@ class Ground:
     seeds: Sequence[RawRecord] = ()
 
 
-async def ground_of(settings: Settings, plan: Plan, rules: Rules, left: Sequence[Range]) -> Ground:
+async def ground_of(settings: Settings, plan: ReplayPlan, rules: Rules, left: Sequence[Range]) -> ReplayBasis:
     """The ground of a plan of which the ranges `left` are still to do."""
     if not left:
-        return Ground()
+        return ReplayBasis()
     if plan.source == "raw":
         return await _ground_in_raw(settings, left)
     return await _ground_in_rejected(settings, Task(plan, rules, Known()), left)
 
 
-async def _ground_in_raw(settings: Settings, left: Sequence[Range]) -> Ground:
+async def _ground_in_raw(settings: Settings, left: Sequence[Range]) -> ReplayBasis:
     """A retry in the range must meet its first try before it, so the window before is read; so are its rejections."""
     raw = full_name("raw", settings)
     window_ms = settings.process.dedupe_window_hours * _HOUR_MS
@@ -60,7 +60,7 @@ async def _ground_in_raw(settings: Settings, left: Sequence[Range]) -> Ground:
         async for records in read_ranges(settings, raw, [replace(one, end=min(one.end, one.first + 1))]):
             first_ms.update((record.position.partition, record.timestamp_ms) for record in records)
     if not first_ms:
-        return Ground()
+        return ReplayBasis()
     begins = await offsets_at(settings, raw, {partition: ms - window_ms for partition, ms in first_ms.items()})
     before = [Range(one.partition, min(begins.get(one.partition, one.first), one.first), one.first) for one in left]
     rejected = {
@@ -68,15 +68,15 @@ async def _ground_in_raw(settings: Settings, left: Sequence[Range]) -> Ground:
         async for record in read_written(settings, "rejected", _moment(min(first_ms.values()) - window_ms))
         if (place := raw_place(record)) is not None
     }
-    return Ground(Known(rejected=rejected), since=_moment(min(first_ms.values()) - _HOUR_MS), before=before)
+    return ReplayBasis(Known(rejected=rejected), since=_moment(min(first_ms.values()) - _HOUR_MS), before=before)
 
 
 async def open_state(
     settings: Settings,
     task: Task,
-    ground: Ground,
+    ground: ReplayBasis,
     one: Range,
-    progress: Progress,
+    progress: ReplayProgress,
     *,
     seen: SightingsOfRun | None = None,
 ) -> Replaying:
@@ -97,10 +97,10 @@ async def open_state(
     return state
 
 
-async def _ground_in_rejected(settings: Settings, task: Task, left: Sequence[Range]) -> Ground:
+async def _ground_in_rejected(settings: Settings, task: Task, left: Sequence[Range]) -> ReplayBasis:
     candidates = await _candidates(settings, task, left)
     if not candidates.places:
-        return Ground()
+        return ReplayBasis()
     oldest = candidates.oldest - timedelta(hours=settings.process.dedupe_window_hours)
     events: defaultdict[Position, set[str]] = defaultdict(set)
     others: defaultdict[Position, set[str]] = defaultdict(set)
@@ -112,7 +112,7 @@ async def _ground_in_rejected(settings: Settings, task: Task, left: Sequence[Ran
                 others[place].add(event_id)
     seeds, gone = await _seeds(settings, task.rules, others.keys())
     gone_ids = {event_id for place in gone for event_id in others[place]}
-    return Ground(Known(events=dict(events), gone=gone_ids), seeds=seeds)
+    return ReplayBasis(Known(events=dict(events), gone=gone_ids), seeds=seeds)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from processors.replay import EVENT_TOPICS, Known, Task, endpoint_of
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError
 from schemas.notes.rejections import read_rejected
-from schemas.notes.replays import Choice, Plan, Range
+from schemas.notes.replays import Choice, Range, ReplayPlan
 from schemas.settings import Settings
 from schemas.topics import TopicPlan, copy_plan
 
@@ -32,14 +32,14 @@ class Survey:
         return self.chosen.total()
 
 
-async def make_plan(settings: Settings, replay: str, source: str, choice: Choice, span: Span) -> Plan:
+async def make_plan(settings: Settings, replay: str, source: str, choice: Choice, span: Span) -> ReplayPlan:
     """The plan of what is there now; writes nothing.
 
     Raises:
         DropstreamError: a part of the span is deleted already.
     """
     ranges = await resolve(settings, full_name(source, settings), span)
-    return Plan(
+    return ReplayPlan(
         id=replay,
         source="raw" if source == "raw" else "rejected",
         choice=choice,
@@ -48,7 +48,7 @@ async def make_plan(settings: Settings, replay: str, source: str, choice: Choice
     )
 
 
-async def survey(settings: Settings, plan: Plan, rules: Rules) -> Survey:
+async def survey(settings: Settings, plan: ReplayPlan, rules: Rules) -> Survey:
     """Reads the ranges through and counts."""
     found, task = Survey(), Task(plan, rules, Known())
     async for records in read_ranges(settings, full_name(plan.source, settings), plan.ranges):

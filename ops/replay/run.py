@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from ops.kafka.clients import CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_MS, checked_client_arguments
 from ops.kafka.reader import full_name
-from ops.replay.history import Ground, ground_of, open_state
+from ops.replay.history import ReplayBasis, ground_of, open_state
 from ops.replay.store import Store, read_store
 from processors.deliver.step import Rules
 from processors.metrics import ProcessMetrics
@@ -27,11 +27,11 @@ from processors.replay import Replaying, Task, redrive_step, replay_step
 from processors.runtime.assignment import Batches
 from processors.runtime.partition import Partition
 from processors.runtime.state import Kept
-from processors.runtime.work import Work
+from processors.runtime.work import GroupSpec
 from schemas.errors import DropstreamError
 from schemas.kafka.arguments import reader_arguments, transactional_producer_arguments
 from schemas.kafka.cancellation import cancellation_kept
-from schemas.notes.replays import Plan, Progress, Range
+from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 
@@ -70,17 +70,17 @@ class Pace:
 
 
 @dataclass(slots=True)
-class Run:
+class ReplayRun:
     """One run of a plan; `on_records` is told how many records more are done, for good."""
 
     settings: Settings
-    plan: Plan
+    plan: ReplayPlan
     rules: Rules
     pace: Pace
     on_records: Callable[[int], None]
     _failures: int = 0
 
-    async def run(self) -> Progress:
+    async def run(self) -> ReplayProgress:
         """The counts of the whole plan, runs before this one included, once all is done.
 
         Raises:
@@ -103,7 +103,7 @@ class Run:
                     ) from error
                 await asyncio.sleep(_BACKOFF_S * self._failures)
 
-    async def _attempt(self) -> Progress:
+    async def _attempt(self) -> ReplayProgress:
         async with AsyncExitStack() as stack:
             producers = [await stack.enter_async_context(self._producer(one)) for one in self.plan.ranges]
             store = await read_store(self.settings)
@@ -121,7 +121,7 @@ class Run:
         return (await read_store(self.settings)).sum_of(self.plan)
 
     async def _partition(
-        self, one: Range, producer: AIOKafkaProducer, store: Store, ground: Ground, places: asyncio.Semaphore
+        self, one: Range, producer: AIOKafkaProducer, store: Store, ground: ReplayBasis, places: asyncio.Semaphore
     ) -> None:
         async with places:
             source = TopicPartition(full_name(self.plan.source, self.settings), one.partition)
@@ -139,7 +139,7 @@ class Run:
             self.on_records(done.taken)
             records = records[done.taken :]
 
-    def _work(self, task: Task) -> Work[Replaying]:
+    def _work(self, task: Task) -> GroupSpec[Replaying]:
         judge = replay_step if self.plan.source == "raw" else redrive_step
 
         def step(raw: RawRecord, state: Replaying) -> Sequence[Record]:
@@ -148,7 +148,7 @@ class Run:
         def new_state() -> Replaying:
             raise NotImplementedError("a state is made with its partition")
 
-        return Work(
+        return GroupSpec(
             name=self.plan.id,
             source=self.plan.source,
             changelog="replay-state",

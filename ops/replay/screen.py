@@ -6,14 +6,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from ops import screen
 from ops.replay.dry_run import Differences
 from ops.replay.plan import Survey, own_topics, spread
-from schemas.notes.replays import Plan
-from schemas.notes.replays import Progress as Counts
+from schemas.notes.replays import ReplayPlan
+from schemas.notes.replays import ReplayProgress as Counts
 from schemas.settings import Settings
 
 _LINE_EVERY_S = 2.0
@@ -26,7 +34,7 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed or 0:,.0f}/s")
 
 
-def show_plan(settings: Settings, plan: Plan, survey: Survey, *, dry_run: bool) -> None:
+def show_plan(settings: Settings, plan: ReplayPlan, survey: Survey, *, dry_run: bool) -> None:
     """What is going to be read, and where it goes."""
     choice = plan.choice
     noun = "deliveries" if plan.source == "raw" else "rejected"
@@ -107,7 +115,7 @@ class _Lines:
             screen.write_line(f"{self._name}\t{self._done}\t{self.total}\t{rate:.0f}/s\t{left_s:.0f} s left")
 
 
-def show_counts(plan: Plan, counts: Counts) -> None:
+def show_counts(plan: ReplayPlan, counts: Counts) -> None:
     """What became of the records, each counted once."""
     total = sum(one.count for one in plan.ranges)
     raw = plan.source == "raw"

@@ -15,7 +15,16 @@ from ops.kafka.reader import full_name, open_reader
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.arguments import producer_arguments
 from schemas.kafka.cancellation import cancellation_kept
-from schemas.notes.replays import Choice, Plan, Progress, Range, progress_key, read_plan, read_progress, write
+from schemas.notes.replays import (
+    Choice,
+    Range,
+    ReplayPlan,
+    ReplayProgress,
+    progress_key,
+    read_plan,
+    read_progress,
+    write,
+)
 from schemas.settings import Settings
 
 _PLANS_PARTITION = 0
@@ -25,21 +34,21 @@ _PLANS_PARTITION = 0
 class Store:
     """What is kept, read at one moment."""
 
-    plans: Mapping[str, Plan] = field(default_factory=dict)
-    progress: Mapping[bytes, Progress] = field(default_factory=dict)
+    plans: Mapping[str, ReplayPlan] = field(default_factory=dict)
+    progress: Mapping[bytes, ReplayProgress] = field(default_factory=dict)
 
-    def progress_in(self, plan: Plan, one: Range) -> Progress:
+    def progress_in(self, plan: ReplayPlan, one: Range) -> ReplayProgress:
         """How far the plan is in one of its ranges."""
-        return self.progress.get(progress_key(plan.id, one.partition)) or Progress(next=one.first)
+        return self.progress.get(progress_key(plan.id, one.partition)) or ReplayProgress(next=one.first)
 
-    def sum_of(self, plan: Plan) -> Progress:
+    def sum_of(self, plan: ReplayPlan) -> ReplayProgress:
         """The counts over all partitions."""
-        total = Progress(next=0)
+        total = ReplayProgress(next=0)
         for one in plan.ranges:
             total = total.plus(self.progress_in(plan, one))
         return total
 
-    def find(self, replay: str) -> Plan:
+    def find(self, replay: str) -> ReplayPlan:
         """The plan of this id.
 
         Raises:
@@ -62,8 +71,8 @@ async def read_store(settings: Settings) -> Store:
     Raises:
         DropstreamError: the topic is missing or the cluster away.
     """
-    plans: dict[str, Plan] = {}
-    progress: dict[bytes, Progress] = {}
+    plans: dict[str, ReplayPlan] = {}
+    progress: dict[bytes, ReplayProgress] = {}
     # Settled: another replay's open transaction in the same partition must not hide what we have committed.
     async with open_reader(settings, [full_name("replay-state", settings)], "beginning", settled=True) as reader:
         while not await reader.is_at_end():
@@ -76,7 +85,7 @@ async def read_store(settings: Settings) -> Store:
     return Store(plans, progress)
 
 
-async def keep_plan(settings: Settings, plan: Plan) -> None:
+async def keep_plan(settings: Settings, plan: ReplayPlan) -> None:
     """Writes the plan; it is on all in-sync replicas on return."""
     checked_client_arguments(settings.kafka)
     with cancellation_kept(asyncio.current_task()), failures_told(settings.kafka):
@@ -85,7 +94,7 @@ async def keep_plan(settings: Settings, plan: Plan) -> None:
             await producer.send_and_wait(topic, write(plan), key=plan.id.encode(), partition=_PLANS_PARTITION)
 
 
-def check_same_choice(plan: Plan, asked: Choice) -> None:
+def check_same_choice(plan: ReplayPlan, asked: Choice) -> None:
     """Nothing where what was asked for with --resume is what was begun, or nothing.
 
     Raises:

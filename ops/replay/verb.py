@@ -13,7 +13,7 @@ from ops.kafka.ranges import parse_span
 from ops.replay.dry_run import Differences, compare
 from ops.replay.plan import Survey, check_free, make_plan, make_topics, survey
 from ops.replay.rehearsal import rehearse
-from ops.replay.run import DeletedError, Pace, Run
+from ops.replay.run import DeletedError, Pace, ReplayRun
 from ops.replay.screen import progress_shown, show_counts, show_differences, show_plan
 from ops.replay.store import Store, check_same_choice, keep_plan, new_id, read_store
 from ops.screen import confirm
@@ -22,10 +22,10 @@ from processors.groups import deliver_rules
 from processors.providers import discover
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError, UsageError
-from schemas.notes.replays import Choice, Plan, Progress
+from schemas.notes.replays import Choice, ReplayPlan, ReplayProgress
 from schemas.settings import Settings
 
-Kind = Literal["replay", "redrive"]
+ReplayKind = Literal["replay", "redrive"]
 Result = TypeVar("Result")
 
 
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 class Verb:
     """One call of the verb."""
 
-    kind: Kind
+    kind: ReplayKind
     settings: Settings
     yes: bool
     rate: float | None
@@ -53,7 +53,7 @@ class Verb:
         span = parse_span(choice.begin, choice.until)
         source = "raw" if self.kind == "replay" else "rejected"
 
-        async def plan_it() -> tuple[Plan, Survey]:
+        async def plan_it() -> tuple[ReplayPlan, Survey]:
             store = await read_store(self.settings)
             await check_free(self.settings, choice, store)
             plan = await make_plan(self.settings, new_id(self.kind, datetime.now(UTC)), source, choice, span)
@@ -86,14 +86,14 @@ class Verb:
         else:
             self._run(plan, store)
 
-    def _look(self, plan: Plan) -> None:
+    def _look(self, plan: ReplayPlan) -> None:
         if plan.source == "rejected":
             show_counts(plan, run(rehearse(self.settings, plan, self.rules)))
             return
         differences: Differences = run(compare(self.settings, plan, self.rules))
         show_differences(differences)
 
-    def _run(self, plan: Plan, store: Store) -> None:
+    def _run(self, plan: ReplayPlan, store: Store) -> None:
         screen.say(f"{self.kind} {plan.id}; should it end early, go on with: {self._resume_line(plan)}")
         total = sum(one.count for one in plan.ranges)
         with progress_shown(plan.id, total, store.sum_of(plan).records) as bar:
@@ -103,15 +103,15 @@ class Verb:
                 kept = plan if plan.rules == self._judging else replace(plan, rules="")
                 if store.plans.get(plan.id) != kept:
                     await keep_plan(self.settings, kept)
-                counts = await Run(self.settings, plan, self.rules, Pace(self.rate), bar.advance).run()
+                counts = await ReplayRun(self.settings, plan, self.rules, Pace(self.rate), bar.advance).run()
                 await keep_plan(self.settings, replace(kept, finished=True))
                 tally.append(counts)
 
-            tally: list[Progress] = []
+            tally: list[ReplayProgress] = []
             self._told_how_to_go_on(plan, run_it())
         show_counts(plan, tally[0])
 
-    def _told_how_to_go_on(self, plan: Plan, running: Coroutine[None, None, None]) -> None:
+    def _told_how_to_go_on(self, plan: ReplayPlan, running: Coroutine[None, None, None]) -> None:
         try:
             run(running)
         except KeyboardInterrupt:
@@ -122,5 +122,5 @@ class Verb:
         except DropstreamError as error:
             raise DropstreamError(f"{error}\ngo on with: {self._resume_line(plan)}") from error
 
-    def _resume_line(self, plan: Plan) -> str:
+    def _resume_line(self, plan: ReplayPlan) -> str:
         return f"dropstream {self.kind} --resume {plan.id}"

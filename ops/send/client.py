@@ -39,7 +39,7 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class IngressAnswer:
     """What the ingress said: `delivery_id` only where it took the delivery, `seconds` from request to answer."""
 
     status: int
@@ -51,7 +51,7 @@ class Answer:
 class Tally:
     """Every answer of a run, in order of arrival."""
 
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[IngressAnswer] = field(default_factory=list)
 
     def by_status(self) -> dict[int, int]:
         """How many answers of each status, the most frequent first."""
@@ -101,7 +101,7 @@ async def deliver_one(
     endpoint: EndpointSettings,
     *,
     outgoing: Outgoing,
-) -> Answer:
+) -> IngressAnswer:
     """The answer to one delivery, whatever its status.
 
     Raises:
@@ -113,7 +113,9 @@ async def deliver_one(
     try:
         async with session.post(url, data=outgoing.body, headers=outgoing.headers, allow_redirects=False) as response:
             await response.read()
-            return Answer(response.status, response.headers.get("Dropstream-Delivery"), time.perf_counter() - started)
+            return IngressAnswer(
+                response.status, response.headers.get("Dropstream-Delivery"), time.perf_counter() - started
+            )
     except aiohttp.ClientConnectorError as error:
         raise DropstreamError(
             f"nothing answers at {base_url}: {_reason(error.os_error)}; "
@@ -136,7 +138,7 @@ async def deliver_many(
     *,
     deliveries: Iterator[Outgoing],
     rate_per_second: float | None,
-    on_answer: Callable[[Answer], None],
+    on_answer: Callable[[IngressAnswer], None],
 ) -> None:
     """Sends all of `deliveries`: one after the other, or begun at `rate_per_second` whatever the answers take.
 

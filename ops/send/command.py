@@ -14,7 +14,7 @@ from yarl import URL
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.send.client import Answer, Outgoing, Tally, deliver_many, own_base_url, sign
+from ops.send.client import IngressAnswer, Outgoing, Tally, deliver_many, own_base_url, sign
 from ops.suggest import nearest
 from processors.deliver.provider import Provider, Sample
 from processors.providers import discover
@@ -165,14 +165,14 @@ def _show_samples(providers: Mapping[str, Provider]) -> None:
 
 
 @contextmanager
-def _answers_shown(tally: Tally, endpoint_name: str, count: int) -> Iterator[Callable[[Answer], None]]:
+def _answers_shown(tally: Tally, endpoint_name: str, count: int) -> Iterator[Callable[[IngressAnswer], None]]:
     """What takes each answer: it is counted, and listed or drawn as a bar; at the end the summary, failed or not."""
     columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn())
     drawn = count > _LISTED_MAX and screen.is_terminal()
     with Progress(*columns, console=screen.console(), disable=not drawn) as progress:
         task = progress.add_task(endpoint_name, total=count)
 
-        def on_answer(answer: Answer) -> None:
+        def on_answer(answer: IngressAnswer) -> None:
             tally.answers.append(answer)
             progress.advance(task)
             if count <= _LISTED_MAX:
@@ -186,7 +186,7 @@ def _answers_shown(tally: Tally, endpoint_name: str, count: int) -> Iterator[Cal
                 _show_summary(tally)
 
 
-def _show_answer(answer: Answer, endpoint_name: str) -> None:
+def _show_answer(answer: IngressAnswer, endpoint_name: str) -> None:
     facts = (str(answer.status), answer.delivery_id or "-", f"{1000 * answer.seconds:.1f} ms", endpoint_name)
     screen.say(("  " if screen.is_terminal() else "\t").join(facts), style="green" if answer.status == 200 else "red")
 

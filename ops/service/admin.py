@@ -22,7 +22,7 @@ from schemas.health import Health
 _SHUTDOWN_S = 1.0
 
 
-class Standing(Protocol):
+class PartHealth(Protocol):
     """How a part stands: `Health`, or one of several parts together."""
 
     @property
@@ -36,23 +36,23 @@ class Standing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
+class AdminPages:
     """What the pages show, asked for at each request; `figures` is Prometheus text."""
 
-    standing: Callable[[], Awaitable[Standing]]
+    standing: Callable[[], Awaitable[PartHealth]]
     figures: Callable[[], Awaitable[bytes]]
 
 
-def own_pages(registry: CollectorRegistry, health: Callable[[], Health]) -> Pages:
+def own_pages(registry: CollectorRegistry, health: Callable[[], Health]) -> AdminPages:
     """The pages of this process."""
 
-    async def standing() -> Standing:
+    async def standing() -> PartHealth:
         return health()
 
     async def figures() -> bytes:
         return generate_latest(registry)
 
-    return Pages(standing, figures)
+    return AdminPages(standing, figures)
 
 
 def admin(
@@ -68,7 +68,7 @@ def admin(
 
 
 @asynccontextmanager
-async def admin_port(host: str, port: int, pages: Pages) -> AsyncIterator[int]:
+async def admin_port(host: str, port: int, pages: AdminPages) -> AsyncIterator[int]:
     """Serves `pages` inside, and gives the port that it really listens on.
 
     Raises:
@@ -87,7 +87,7 @@ async def admin_port(host: str, port: int, pages: Pages) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _admin_socket(path: Path, pages: Pages) -> AsyncIterator[int]:
+async def _admin_socket(path: Path, pages: AdminPages) -> AsyncIterator[int]:
     async with _runner(pages) as runner:
         try:
             # In the place of one that a killed worker left.
@@ -101,7 +101,7 @@ async def _admin_socket(path: Path, pages: Pages) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _runner(pages: Pages) -> AsyncIterator[web.ServerRunner]:
+async def _runner(pages: AdminPages) -> AsyncIterator[web.ServerRunner]:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         return await _answer(request, pages)
 
@@ -113,7 +113,7 @@ async def _runner(pages: Pages) -> AsyncIterator[web.ServerRunner]:
         await runner.cleanup()
 
 
-async def _answer(request: web.BaseRequest, pages: Pages) -> web.Response:
+async def _answer(request: web.BaseRequest, pages: AdminPages) -> web.Response:
     if request.method not in {"GET", "HEAD"}:
         return web.Response(status=405, headers={"Allow": "GET, HEAD"})
     match request.path:
@@ -129,6 +129,6 @@ async def _answer(request: web.BaseRequest, pages: Pages) -> web.Response:
             return web.Response(status=404)
 
 
-def _state(good: bool, now: Standing) -> web.Response:
+def _state(good: bool, now: PartHealth) -> web.Response:
     body = {"live": now.live, "ready": now.ready, **now.facts}
     return web.Response(status=200 if good else 503, body=orjson.dumps(body), content_type="application/json")

@@ -9,7 +9,7 @@ from ingest.app import ingress
 from ingest.receive import Stamps
 from ops.configuration import ConfigFile, configuration_file
 from ops.service.admin import admin
-from ops.service.reload import Reading, Source, reloading
+from ops.service.reload import Reading, SettingsSource, reloading
 from ops.service.run import Signals, run_service
 from ops.service.shared_port import shared_port
 from ops.service.workers.parent import Parent, supervise
@@ -26,7 +26,7 @@ def ingest(config: ConfigFile = None, *, workers: WorkerCount = 1, place: Worker
     worker = Worker(place) if place else None
     tie = Tie(worker) if worker else None
     # The ingress may not know the secrets that sign deliveries; it runs where they are not.
-    source = Source(configuration_file(config), signing_secrets=False, folder=worker.folder if worker else None)
+    source = SettingsSource(configuration_file(config), signing_secrets=False, folder=worker.folder if worker else None)
     first = source.read()
     if workers > 1 and worker is None:
         _share(source, first, workers)
@@ -40,7 +40,7 @@ def ingest(config: ConfigFile = None, *, workers: WorkerCount = 1, place: Worker
     run_service(main, reloads=True)
 
 
-def _share(source: Source, first: Reading, count: int) -> None:
+def _share(source: SettingsSource, first: Reading, count: int) -> None:
     ports = first.settings.ingest
     with shared_port(ports.host, ports.port) as port:
         # A free port is found once, and all have the same.
@@ -58,7 +58,7 @@ def _share(source: Source, first: Reading, count: int) -> None:
         )
 
 
-async def _serve(source: Source, settings: Settings, worker: Worker | None, signals: Signals) -> None:
+async def _serve(source: SettingsSource, settings: Settings, worker: Worker | None, signals: Signals) -> None:
     registry = CollectorRegistry()
     stamps = Stamps(new_id=uuid_utils.uuid7, now_us=lambda: time.time_ns() // 1_000)
     ports = settings.ingest

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from ops.audit.gauges import audits_shown
 from ops.configuration import ConfigFile, configuration_file
 from ops.service.admin import admin
-from ops.service.reload import Reading, Source, reloading
+from ops.service.reload import Reading, SettingsSource, reloading
 from ops.service.run import Signals, run_service
 from ops.service.workers.parent import Parent, supervise
 from ops.service.workers.worker import Tie, Worker, WorkerCount, WorkerPlace
@@ -55,7 +55,7 @@ def process(
         raise ConfigurationError("process", tuple(f"no such group: {name}; there is: {there_is}" for name in unknown))
     worker = Worker(place) if place else None
     tie = Tie(worker) if worker else None
-    source = Source(configuration_file(config), signing_secrets=True, folder=worker.folder if worker else None)
+    source = SettingsSource(configuration_file(config), signing_secrets=True, folder=worker.folder if worker else None)
     first = source.read()
     names, settings = groups or GROUPS, first.settings
     if workers > 1 and worker is None:
@@ -72,7 +72,7 @@ def process(
 
 
 async def _work(
-    source: Source, settings: Settings, names: Sequence[str], worker: Worker | None, signals: Signals
+    source: SettingsSource, settings: Settings, names: Sequence[str], worker: Worker | None, signals: Signals
 ) -> None:
     registry = CollectorRegistry()
     metrics = ProcessMetrics(registry)

@@ -35,7 +35,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SettingsSource:
     """Where the settings come from, time and again.
 
     `file` is the one that a person edits, and named in every fault. A worker reads its texts from its parent's
@@ -115,7 +115,7 @@ class ReloadMetrics:
 
 @asynccontextmanager
 async def reloading(
-    source: Source,
+    source: SettingsSource,
     first: Settings,
     asked: asyncio.Event,
     *,
@@ -201,7 +201,7 @@ async def _beside(call: Callable[[], Reading]) -> Reading:
     return await future
 
 
-def _tell(source: Source, before: Settings, first: Settings, after: Settings) -> None:
+def _tell(source: SettingsSource, before: Settings, first: Settings, after: Settings) -> None:
     changes = {what: names for what, names in _changes(before.endpoints, after.endpoints) if names}
     _log.info("configuration_reloaded", file=str(source.file), endpoints=len(after.endpoints), **changes)
     if keys := restart_needed(first, after):

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import aiohttp
 
-from ops.shipstream.errors import SESSION_EXPIRED, Outcome, ShipstreamError
-from ops.shipstream.protocol import Call, HttpAnswer, login_call, read_answer, request_body
+from ops.shipstream.errors import SESSION_EXPIRED, CallOutcome, ShipstreamError
+from ops.shipstream.protocol import ApiCall, HttpAnswer, login_call, read_answer, request_body
 
 _CONNECT_TIMEOUT_S = 5.0
 _ANSWER_BYTES_MAX = 4_194_304
@@ -56,7 +56,7 @@ class Api:
         self._session: str | None = None
         self._request_ids = count(1)
 
-    async def call(self, call: Call) -> Any:
+    async def call(self, call: ApiCall) -> Any:
         """The result of `call`; a session that has ended in the middle is begun anew, once.
 
         Raises:
@@ -84,7 +84,7 @@ class Api:
             )
         self._session = result
 
-    async def _patiently(self, call: Call) -> Any:
+    async def _patiently(self, call: ApiCall) -> Any:
         """Tries again where nothing was carried out, or where a repeat is harmless; a denied access is final."""
         for tries in range(1, _TRIES_MAX + 1):
             try:
@@ -97,7 +97,7 @@ class Api:
                 await asyncio.sleep(pause_s)
         raise AssertionError("the last try returns or raises")
 
-    async def _once(self, call: Call) -> Any:
+    async def _once(self, call: ApiCall) -> Any:
         request_id = str(next(self._request_ids))
         answer = await self._exchange(call, request_body(call, request_id=request_id, session=self._session))
         secrets = (self._account.api_key, f"{self._account.username}:{self._account.api_key}", self._session or "")
@@ -108,7 +108,7 @@ class Api:
                 raise _TryAgainError(error, answer.retry_after) from error
             raise
 
-    async def _exchange(self, call: Call, body: bytes) -> HttpAnswer:
+    async def _exchange(self, call: ApiCall, body: bytes) -> HttpAnswer:
         try:
             async with self._http.post(self._account.place, data=body, allow_redirects=False) as response:
                 content = await self._bounded(response)
@@ -177,7 +177,7 @@ def _failure(error: Exception, account: Account) -> Exception:
         return _TryAgainError(_no_connection(place, error.os_error))
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return _TryAgainError(ShipstreamError(f"cannot reach {place}: no connection in time", outcome="undone"))
-    outcome: Outcome = "unknown"
+    outcome: CallOutcome = "unknown"
     if isinstance(error, TimeoutError):
         sentence = f"{place} did not answer within {account.answer_timeout_s:g} s (answer_timeout_ms of the account)"
         return _TryAgainError(ShipstreamError(sentence, outcome=outcome))

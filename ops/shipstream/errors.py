@@ -11,7 +11,7 @@ from schemas.errors import DropstreamError
 SESSION_EXPIRED = 5
 
 # `undone`: the call has surely changed nothing. `unknown`: it may have, or may still.
-Outcome = Literal["undone", "unknown"]
+CallOutcome = Literal["undone", "unknown"]
 
 # On the wire a code stands as -32000 - code, so JSON-RPC's own -32700 is 700 here.
 WHAT_TO_DO = {
@@ -39,7 +39,7 @@ _UNKNOWN_OUTCOMES = frozenset({102, 104, 603})
 class ShipstreamError(DropstreamError):
     """A call that failed; the text is for a person and holds no secret."""
 
-    def __init__(self, sentence: str, *, outcome: Outcome, code: int | None = None) -> None:
+    def __init__(self, sentence: str, *, outcome: CallOutcome, code: int | None = None) -> None:
         self.outcome = outcome
         self.code = code
         super().__init__(sentence)
@@ -49,5 +49,5 @@ def refusal(method: str, code: int, words: str) -> ShipstreamError:
     """The error for an error object; `words` are ShipStream's own, already harmless to show."""
     sentence = WHAT_TO_DO.get(code, "the code is not documented; its own words say what there is to know")
     told = f"\nShipStream says: {words}" if words else ""
-    outcome: Outcome = "unknown" if code in _UNKNOWN_OUTCOMES or code not in WHAT_TO_DO else "undone"
+    outcome: CallOutcome = "unknown" if code in _UNKNOWN_OUTCOMES or code not in WHAT_TO_DO else "undone"
     return ShipstreamError(f"ShipStream refused {method} (code {code}): {sentence}{told}", outcome=outcome, code=code)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from ops.shipstream.errors import ShipstreamError
-from ops.shipstream.protocol import Call
+from ops.shipstream.protocol import ApiCall
 from ops.shipstream.webhooks import (
     LIST,
     NewWebhook,
@@ -28,7 +28,7 @@ _LOOK = "look with dropstream shipstream webhooks list"
 class Caller(Protocol):
     """What makes a call: `ops.shipstream.client.Api`."""
 
-    async def call(self, call: Call) -> Any:
+    async def call(self, call: ApiCall) -> Any:
         """Its result, or a `ShipstreamError`."""
 
 
@@ -119,7 +119,7 @@ async def switch(api: Caller, webhook_id: int, *, is_active: bool) -> Webhook:
     return now
 
 
-async def _failure_of(api: Caller, call: Call) -> ShipstreamError | None:
+async def _failure_of(api: Caller, call: ApiCall) -> ShipstreamError | None:
     """None where `call` was answered with `true`; the error where it may have been carried out all the same.
 
     Raises:

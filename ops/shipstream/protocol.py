@@ -14,7 +14,7 @@ from urllib.parse import quote
 import orjson
 
 from ops.screen import printable
-from ops.shipstream.errors import Outcome, ShipstreamError, refusal
+from ops.shipstream.errors import CallOutcome, ShipstreamError, refusal
 
 _WORDS_CHARACTERS_MAX = 300
 _SHORTEST_SECRET = 4
@@ -22,7 +22,7 @@ _MASK = "***"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """One call of an API method; its arguments go by position. `secrets` are what no text for a person may hold."""
 
     method: str
@@ -45,12 +45,12 @@ class HttpAnswer:
     retry_after: str | None = None
 
 
-def login_call(username: str, api_key: str) -> Call:
+def login_call(username: str, api_key: str) -> ApiCall:
     """The call that gives a session."""
-    return Call("login", (username, api_key), (api_key,))
+    return ApiCall("login", (username, api_key), (api_key,))
 
 
-def request_body(call: Call, *, request_id: str, session: str | None) -> bytes:
+def request_body(call: ApiCall, *, request_id: str, session: str | None) -> bytes:
     """The JSON of a request.
 
     There are two procedures only, and every API method goes through `call`. The documentation's text wants the version
@@ -64,7 +64,7 @@ def request_body(call: Call, *, request_id: str, session: str | None) -> bytes:
     return orjson.dumps({"jsonrpc": "2.0", "id": request_id, "method": procedure, "params": params})
 
 
-def read_answer(call: Call, answer: HttpAnswer, *, request_id: str, secrets: Sequence[str] = ()) -> Any:
+def read_answer(call: ApiCall, answer: HttpAnswer, *, request_id: str, secrets: Sequence[str] = ()) -> Any:
     """The result that `answer` holds.
 
     The body decides, not the content type, for none is documented; and an error object counts whatever the status.
@@ -115,7 +115,7 @@ def _json_object(body: bytes) -> Mapping[str, Any] | None:
     return parsed if isinstance(parsed, dict) else None
 
 
-def _refused(call: Call, error: object, secrets: Sequence[str]) -> ShipstreamError:
+def _refused(call: ApiCall, error: object, secrets: Sequence[str]) -> ShipstreamError:
     held = error if isinstance(error, dict) else {"message": error if isinstance(error, str) else ""}
     code = str(held.get("code"))
     number = int(code) if re.fullmatch(r"-?\d{1,9}", code, re.ASCII) else None
@@ -127,7 +127,7 @@ def _refused(call: Call, error: object, secrets: Sequence[str]) -> ShipstreamErr
     return refusal(call.method, number if number >= 0 else -32_000 - number, words)
 
 
-def _bad_status(call: Call, answer: HttpAnswer) -> ShipstreamError:
+def _bad_status(call: ApiCall, answer: HttpAnswer) -> ShipstreamError:
     status, place = answer.status, answer.place
     if status in {401, 403}:
         return refusal(call.method, 2, f"HTTP {status}")
@@ -143,7 +143,7 @@ def _bad_status(call: Call, answer: HttpAnswer) -> ShipstreamError:
         return ShipstreamError(
             f"{place} limits the rate of calls (HTTP 429): wait{wait}, then try again", outcome="undone"
         )
-    outcome: Outcome = "unknown" if status >= 500 or status < 300 else "undone"
+    outcome: CallOutcome = "unknown" if status >= 500 or status < 300 else "undone"
     return ShipstreamError(f"{place} answered {call.method} with HTTP {status}: try again later", outcome=outcome)
 
 

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from ops.screen import printable
 from ops.shipstream.errors import ShipstreamError
-from ops.shipstream.protocol import Call
+from ops.shipstream.protocol import ApiCall
 from processors.deliver.fields import whole_number
 
-LIST = Call("webhook.list")
+LIST = ApiCall("webhook.list")
 _MASK = "***"
 # What an unguessable token has at least: 16 random bytes as base64.
 _TOKEN = re.compile(r"[A-Za-z0-9._~=-]{22,}")
@@ -54,7 +54,7 @@ class NewWebhook:
     is_active: bool = True
 
 
-def create_call(webhook: NewWebhook) -> Call:
+def create_call(webhook: NewWebhook) -> ApiCall:
     """The call that makes `webhook`; its answer is `true` and not the id."""
     fields = {
         "is_active": int(webhook.is_active),
@@ -63,20 +63,20 @@ def create_call(webhook: NewWebhook) -> Call:
         "extra_headers": "",
         "secret_key": webhook.secret,
     }
-    return Call("webhook.create", (fields,), (webhook.secret, *_tokens_of(webhook.url)))
+    return ApiCall("webhook.create", (fields,), (webhook.secret, *_tokens_of(webhook.url)))
 
 
-def status_call(topic: str, *, is_active: bool) -> Call:
+def status_call(topic: str, *, is_active: bool) -> ApiCall:
     """The call that switches what is subscribed to `topic`, in the order of its documented signature.
 
     The documented example holds a status alone: that names no webhook, and could switch all, so it is never sent.
     """
-    return Call("webhook.update_status", (topic, int(is_active)))
+    return ApiCall("webhook.update_status", (topic, int(is_active)))
 
 
-def delete_call(webhook_id: int) -> Call:
+def delete_call(webhook_id: int) -> ApiCall:
     """The call that deletes one webhook, by its id as a number."""
-    return Call("webhook.delete", (webhook_id,))
+    return ApiCall("webhook.delete", (webhook_id,))
 
 
 def read_webhooks(result: Any) -> tuple[Webhook, ...]:

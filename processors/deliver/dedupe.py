@@ -29,7 +29,7 @@ _SECONDS_MAX = 2**32 - 1
 _WITNESSES = 64
 
 
-class Kind(StrEnum):
+class DedupeResult(StrEnum):
     """What a delivery is to what was seen before."""
 
     FIRST = "first"
@@ -39,13 +39,13 @@ class Kind(StrEnum):
 
 @message(frozen=True, slots=True)
 class Sighting:
-    """The verdict on a delivery, as `Seen.remember` takes it back.
+    """The verdict on a delivery, as `DedupeStore.remember` takes it back.
 
     `natural_key` is the key that it goes by from now on; `first_offset` is that of its first try, in the same partition
     of `raw`.
     """
 
-    kind: Kind
+    kind: DedupeResult
     natural_key: str
     first_offset: int
     entry: tuple[bytes, bytes]
@@ -96,16 +96,16 @@ def judge_sighting(
     key = _hash(endpoint, natural_key)
     found = _within(window_s, find(key), received_s)
     if found is not None and found[0] == digest:
-        return Sighting(Kind.RETRY, natural_key, found[1], (key, entry))
+        return Sighting(DedupeResult.RETRY, natural_key, found[1], (key, entry))
     # Asked even where the plain key is unknown: its window may be over, and that of a differing body not.
     own_key = _key_with(natural_key, digest)
     own = _hash(endpoint, own_key)
     again = _within(window_s, find(own), received_s)
     if again is not None:
-        return Sighting(Kind.RETRY, own_key, again[1], (own, entry))
+        return Sighting(DedupeResult.RETRY, own_key, again[1], (own, entry))
     if found is None:
-        return Sighting(Kind.FIRST, natural_key, offset, (key, entry))
-    return Sighting(Kind.BODY_DIFFERS, own_key, found[1], (own, entry))
+        return Sighting(DedupeResult.FIRST, natural_key, offset, (key, entry))
+    return Sighting(DedupeResult.BODY_DIFFERS, own_key, found[1], (own, entry))
 
 
 def _within(window_s: int, packed: bytes | None, received_s: int) -> tuple[bytes, int] | None:
@@ -117,7 +117,7 @@ def _within(window_s: int, packed: bytes | None, received_s: int) -> tuple[bytes
 
 
 @dataclass(slots=True)
-class Seen:
+class DedupeStore:
     """The keys of one partition within `window_s`, at most `keys_max`; a `State`.
 
     A verdict compares the times of two receipts, however much else came between them, or did not. Stream time only says

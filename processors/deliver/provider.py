@@ -17,7 +17,7 @@ from schemas.delivery import Delivery
 from schemas.event_data import Data
 from schemas.messages import message
 from schemas.notes.rejections import Rejection
-from schemas.retry_policy import Patience
+from schemas.retry_policy import RetryPolicy
 from schemas.settings import EndpointSettings, SignaturePolicy
 from schemas.vocabulary import Domain
 
@@ -109,7 +109,7 @@ class Provider:
     signature_policy: SignaturePolicy
     claim: Callable[[Delivery, EndpointSettings], Claim | Rejection | None]
     interpret: Callable[[Message], Interpretation | Rejection]
-    patience: Patience
+    patience: RetryPolicy
     samples: tuple[Sample, ...]
     personal: PersonalFields = field(default_factory=PersonalFields)
     setup: Setup = Setup()

@@ -13,7 +13,7 @@ from schemas.delivery import Delivery
 from schemas.messages import message
 from schemas.notes.rejections import Reason, Rejection
 from schemas.settings import SignaturePolicy, SigningSecret
-from schemas.vocabulary import SignatureMark
+from schemas.vocabulary import SignatureStatus
 
 # More than any account has keys; a header full of commas must not buy processor time.
 SIGNATURES_MAX = 16
@@ -69,13 +69,13 @@ def judge(
     policy: SignaturePolicy,
     tolerance_s: int,
     received_at: datetime,
-) -> SignatureMark | Rejection:
+) -> SignatureStatus | Rejection:
     """What the claim is worth, measured at `received_at` and not at the clock, so that a replay judges the same."""
     if isinstance(claim, Rejection):
         return claim
     if claim is None:
         if policy == "verify-if-present":
-            return SignatureMark.UNSIGNED
+            return SignatureStatus.UNSIGNED
         return Rejection(Reason.SIGNATURE_MISSING, "the delivery carries no signature and the endpoint requires one")
     expired: SigningSecret | None = None
     for secret in secrets:
@@ -98,9 +98,9 @@ def _matches(claim: Claim, secret: bytes) -> bool:
     return False
 
 
-def _judge_age(claim: Claim, tolerance_s: int, received_at: datetime) -> SignatureMark | Rejection:
+def _judge_age(claim: Claim, tolerance_s: int, received_at: datetime) -> SignatureStatus | Rejection:
     if not tolerance_s:
-        return SignatureMark.VERIFIED
+        return SignatureStatus.VERIFIED
     if claim.timestamp is None:
         return Rejection(Reason.TIMESTAMP_OUTSIDE_TOLERANCE, "the signature carries no time that can be read")
     age_s = (received_at - claim.timestamp).total_seconds()
@@ -108,4 +108,4 @@ def _judge_age(claim: Claim, tolerance_s: int, received_at: datetime) -> Signatu
         return Rejection(
             Reason.TIMESTAMP_OUTSIDE_TOLERANCE, f"signed {age_s:.0f} s before receipt; {tolerance_s} s are allowed"
         )
-    return SignatureMark.VERIFIED
+    return SignatureStatus.VERIFIED

@@ -7,7 +7,7 @@ rules and memory, same result, on any machine and any day; nothing is lost: ever
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from processors.deliver.dedupe import Kind, Sighting, Sightings, key_of_another_body
+from processors.deliver.dedupe import DedupeResult, Sighting, Sightings, key_of_another_body
 from processors.deliver.parse import parse
 from processors.deliver.personal import PersonalFields
 from processors.deliver.provider import Fact, Interpretation, Message, Provider
@@ -15,14 +15,14 @@ from processors.deliver.redaction import redacted_data
 from processors.deliver.signatures import judge
 from schemas.delivery import Delivery, read_record
 from schemas.event_data import OtherData
-from schemas.events import event_id, event_record, occasion
+from schemas.events import event_context, event_id, event_record
 from schemas.messages import message
 from schemas.notes.duplicates import duplicate_record
 from schemas.notes.rejections import Reason, Rejection, rejected_record
 from schemas.notes.sequence_observations import observation_record
 from schemas.records import Position, RawRecord, Record
 from schemas.settings import EndpointSettings
-from schemas.vocabulary import Domain, SignatureMark
+from schemas.vocabulary import Domain, SignatureStatus
 
 # One delivery becomes at most so many events: they are written in one transaction, which has a time.
 _FACTS_MAX = 10_000
@@ -51,7 +51,7 @@ class _Understood:
     position: Position
     message: Message
     meaning: Interpretation
-    mark: SignatureMark
+    mark: SignatureStatus
     personal: PersonalFields | None
 
 
@@ -67,7 +67,7 @@ def deliver(raw: RawRecord, rules: Rules, seen: Sightings) -> tuple[Record, ...]
         offset=raw.position.offset,
         received_s=int(understood.delivery.received_at.timestamp()),
     )
-    if sighting.kind is Kind.RETRY:
+    if sighting.kind is DedupeResult.RETRY:
         return (_duplicate(understood, sighting),)
     records = _event_records(understood, sighting, rules.replay)
     largest = max([record.bytes_count for record in records])
@@ -105,7 +105,7 @@ def recall(raw: RawRecord, rules: Rules, seen: Sightings) -> bool:
         offset=raw.position.offset,
         received_s=int(delivery.received_at.timestamp()),
     )
-    if sighting.kind is not Kind.RETRY:
+    if sighting.kind is not DedupeResult.RETRY:
         seen.remember(sighting)
     return True
 
@@ -159,7 +159,7 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> _Unders
 
 def _event_records(known: _Understood, sighting: Sighting, replay: str | None) -> tuple[Record, ...]:
     meaning, delivery = known.meaning, known.delivery
-    common = occasion(
+    common = event_context(
         natural_key=sighting.natural_key,
         provider_event=meaning.provider_event,
         time=meaning.occurred.at,
@@ -171,7 +171,7 @@ def _event_records(known: _Understood, sighting: Sighting, replay: str | None) -
         sequence=meaning.sequence,
         raw=known.position,
         delivery=delivery.id,
-        body_differs=sighting.kind is Kind.BODY_DIFFERS,
+        body_differs=sighting.kind is DedupeResult.BODY_DIFFERS,
         replay=replay,
         traceparent=delivery.traceparent,
     )
@@ -208,7 +208,7 @@ def _placed_facts(known: _Understood) -> dict[tuple[Domain, str], Fact]:
 
 def _observation(known: _Understood) -> tuple[Record, ...]:
     """What the gap tracker is told; an unproven sender moves no sequence."""
-    if known.meaning.sequence is None or known.mark is not SignatureMark.VERIFIED:
+    if known.meaning.sequence is None or known.mark is not SignatureStatus.VERIFIED:
         return ()
     return (
         observation_record(

@@ -19,7 +19,7 @@ from processors.deliver.times import Occurred, occurred_at
 from schemas.delivery import Delivery
 from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
 from schemas.notes.rejections import Reason, Rejection
-from schemas.retry_policy import Loss, Patience
+from schemas.retry_policy import Loss, RetryPolicy
 from schemas.settings import EndpointSettings
 from schemas.times import rfc3339
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus, TimeQuality
@@ -252,7 +252,7 @@ PROVIDER = Provider(
     interpret=_interpret,
     # Ten tries in 72 hours, then the delivery is lost; "continued" failures may disable webhooks for the whole account.
     # How many it does not say, so the 72 hours are the limit: https://docs.dreamship.com/reference/webhooks
-    patience=Patience(
+    patience=RetryPolicy(
         loss=Loss.ACCOUNT,
         source="https://docs.dreamship.com/reference/webhooks",
         failing_s_max=72 * 3_600,

@@ -23,7 +23,7 @@ from processors.deliver.times import occurred_at, occurred_at_wall_time
 from schemas.delivery import Delivery
 from schemas.event_data import IncidentData, Item, OrderData, OtherData, Shipment
 from schemas.notes.rejections import Reason, Rejection
-from schemas.retry_policy import Loss, Patience
+from schemas.retry_policy import Loss, RetryPolicy
 from schemas.settings import EndpointSettings
 from schemas.times import rfc3339, timestamp_ms
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus
@@ -296,7 +296,7 @@ PROVIDER = Provider(
     interpret=_interpret,
     # v2: three consecutive failures switch a subscription off; an answer within 5 s. v1 says nothing of either, and is
     # held to the same: https://public-api.dropea.com/dropshipper/openapi.json
-    patience=Patience(
+    patience=RetryPolicy(
         loss=Loss.SUBSCRIPTION,
         source="https://public-api.dropea.com/dropshipper/openapi.json",
         failures_max=3,

@@ -21,7 +21,7 @@ from processors.deliver.times import Occurred, first_occurred, read_instant
 from schemas.delivery import Delivery
 from schemas.event_data import CatalogData, InventoryData, Item, OrderData, OtherData, Shipment
 from schemas.notes.rejections import Reason, Rejection
-from schemas.retry_policy import Loss, Patience
+from schemas.retry_policy import Loss, RetryPolicy
 from schemas.settings import EndpointSettings, SignatureScheme
 from schemas.times import rfc3339
 from schemas.vocabulary import Domain, OrderStatus
@@ -232,7 +232,7 @@ PROVIDER = Provider(
     claim=_claim,
     interpret=_interpret,
     # Three days without an accepted request: "FAILED", and deactivated. How fast we must answer is not said.
-    patience=Patience(
+    patience=RetryPolicy(
         loss=Loss.SUBSCRIPTION,
         source="https://moderndropship.frontkb.com/en/articles/8868929",
         failing_s_max=72 * 3_600,

@@ -19,7 +19,7 @@ from processors.deliver.times import occurred_at
 from schemas.delivery import Delivery
 from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
 from schemas.notes.rejections import Reason, Rejection
-from schemas.retry_policy import Loss, Patience
+from schemas.retry_policy import Loss, RetryPolicy
 from schemas.settings import EndpointSettings
 from schemas.times import rfc3339, timestamp_ms
 from schemas.vocabulary import Domain, OrderStatus
@@ -39,7 +39,7 @@ _ANY = (*_OWN, *_OF_ORDER, "shipment_unique_id", *_RECEIVING, "manifest_id", "pa
 
 
 @dataclass(frozen=True, slots=True)
-class _Topic:
+class _ShipstreamTopic:
     """What a topic means: its name in our words, where the entity's id stands, the domains it has facts for.
 
     `status` is the order's, where the topic alone states it.
@@ -51,63 +51,63 @@ class _Topic:
     status: OrderStatus | None = None
 
 
-_UNKNOWN = _Topic("unknown_event", _ANY, (_OTHER,))
-_TOPICS: Mapping[str, _Topic] = {
-    "order:created": _Topic("created", _OWN, (_ORDER, _INVENTORY), OrderStatus.PENDING),
-    "order:canceled": _Topic("cancelled", _OWN, (_ORDER, _INVENTORY), OrderStatus.CANCELLED),
-    "order:items_updated": _Topic("items_updated", _OWN, (_ORDER,)),
-    "order:holded": _Topic("held", _OWN, (_ORDER,), OrderStatus.ON_HOLD),
-    "order:completed": _Topic("completed", _OWN, (_ORDER,), OrderStatus.COMPLETED),
-    "order:shipped": _Topic("shipped", _OWN, (_ORDER,), OrderStatus.SHIPPED),
-    "order:delivered": _Topic("delivered", _OWN, (_ORDER,), OrderStatus.DELIVERED),
-    "order:address_validation_failed": _Topic("address_validation_failed", _OWN, (_ORDER,)),
-    "order:address_changed": _Topic("address_changed", _OWN, (_ORDER,)),
-    "order:status_changed": _Topic("status_changed", _OWN, (_ORDER,)),
-    "order:shipments_updated": _Topic("shipments_updated", _OWN, (_ORDER,)),
-    "order:shipping_options_changed": _Topic("shipping_options_changed", _OWN, (_ORDER,)),
-    "shipment:packed": _Topic("shipment_packed", _OF_ORDER, (_ORDER,)),
-    "shipment:shipped": _Topic("shipment_shipped", _OF_ORDER, (_ORDER,)),
-    "shipment:delivered": _Topic("shipment_delivered", _OF_ORDER, (_ORDER,)),
-    "shipment:reverted": _Topic("shipment_reverted", _OF_ORDER, (_ORDER,)),
-    "shipment:labels_voided": _Topic("shipment_labels_voided", _OF_ORDER, (_ORDER,)),
-    "tracker:updated": _Topic("tracker_updated", _OF_ORDER, (_ORDER,)),
-    "tracker:delivered": _Topic("tracker_delivered", _OF_ORDER, (_ORDER,)),
-    "tracker:exception": _Topic("tracker_exception", _OF_ORDER, (_ORDER, _INCIDENT)),
-    "track:created": _Topic("track_created", _OF_ORDER, (_ORDER,)),
-    "inventory:adjusted": _Topic("adjusted", _SKU, (_INVENTORY,)),
-    "product:created": _Topic("product_created", _SKU, (_CATALOG,)),
-    "product:updated": _Topic("product_updated", _SKU, (_CATALOG,)),
-    "product:deleted": _Topic("product_deleted", _SKU, (_CATALOG,)),
-    "product:sku_changed": _Topic("product_sku_changed", _SKU, (_CATALOG,)),
-    "product_media:created": _Topic("product_media_created", _SKU, (_CATALOG,)),
-    "product_media:updated": _Topic("product_media_updated", _SKU, (_CATALOG,)),
-    "product_media:deleted": _Topic("product_media_deleted", _SKU, (_CATALOG,)),
+_UNKNOWN = _ShipstreamTopic("unknown_event", _ANY, (_OTHER,))
+_TOPICS: Mapping[str, _ShipstreamTopic] = {
+    "order:created": _ShipstreamTopic("created", _OWN, (_ORDER, _INVENTORY), OrderStatus.PENDING),
+    "order:canceled": _ShipstreamTopic("cancelled", _OWN, (_ORDER, _INVENTORY), OrderStatus.CANCELLED),
+    "order:items_updated": _ShipstreamTopic("items_updated", _OWN, (_ORDER,)),
+    "order:holded": _ShipstreamTopic("held", _OWN, (_ORDER,), OrderStatus.ON_HOLD),
+    "order:completed": _ShipstreamTopic("completed", _OWN, (_ORDER,), OrderStatus.COMPLETED),
+    "order:shipped": _ShipstreamTopic("shipped", _OWN, (_ORDER,), OrderStatus.SHIPPED),
+    "order:delivered": _ShipstreamTopic("delivered", _OWN, (_ORDER,), OrderStatus.DELIVERED),
+    "order:address_validation_failed": _ShipstreamTopic("address_validation_failed", _OWN, (_ORDER,)),
+    "order:address_changed": _ShipstreamTopic("address_changed", _OWN, (_ORDER,)),
+    "order:status_changed": _ShipstreamTopic("status_changed", _OWN, (_ORDER,)),
+    "order:shipments_updated": _ShipstreamTopic("shipments_updated", _OWN, (_ORDER,)),
+    "order:shipping_options_changed": _ShipstreamTopic("shipping_options_changed", _OWN, (_ORDER,)),
+    "shipment:packed": _ShipstreamTopic("shipment_packed", _OF_ORDER, (_ORDER,)),
+    "shipment:shipped": _ShipstreamTopic("shipment_shipped", _OF_ORDER, (_ORDER,)),
+    "shipment:delivered": _ShipstreamTopic("shipment_delivered", _OF_ORDER, (_ORDER,)),
+    "shipment:reverted": _ShipstreamTopic("shipment_reverted", _OF_ORDER, (_ORDER,)),
+    "shipment:labels_voided": _ShipstreamTopic("shipment_labels_voided", _OF_ORDER, (_ORDER,)),
+    "tracker:updated": _ShipstreamTopic("tracker_updated", _OF_ORDER, (_ORDER,)),
+    "tracker:delivered": _ShipstreamTopic("tracker_delivered", _OF_ORDER, (_ORDER,)),
+    "tracker:exception": _ShipstreamTopic("tracker_exception", _OF_ORDER, (_ORDER, _INCIDENT)),
+    "track:created": _ShipstreamTopic("track_created", _OF_ORDER, (_ORDER,)),
+    "inventory:adjusted": _ShipstreamTopic("adjusted", _SKU, (_INVENTORY,)),
+    "product:created": _ShipstreamTopic("product_created", _SKU, (_CATALOG,)),
+    "product:updated": _ShipstreamTopic("product_updated", _SKU, (_CATALOG,)),
+    "product:deleted": _ShipstreamTopic("product_deleted", _SKU, (_CATALOG,)),
+    "product:sku_changed": _ShipstreamTopic("product_sku_changed", _SKU, (_CATALOG,)),
+    "product_media:created": _ShipstreamTopic("product_media_created", _SKU, (_CATALOG,)),
+    "product_media:updated": _ShipstreamTopic("product_media_updated", _SKU, (_CATALOG,)),
+    "product_media:deleted": _ShipstreamTopic("product_media_deleted", _SKU, (_CATALOG,)),
     # One unit's way through the warehouse, without the SKU's figures: an inventory event would state nothing.
-    "serial_number:created": _Topic("serial_number_created", _SKU, (_OTHER,)),
-    "serial_number:updated": _Topic("serial_number_updated", _SKU, (_OTHER,)),
-    "serial_number:checkin": _Topic("serial_number_checked_in", _SKU, (_OTHER,)),
-    "serial_number:checkout": _Topic("serial_number_checked_out", _SKU, (_OTHER,)),
-    "delivery:created": _Topic("delivery_created", _RECEIVING, (_OTHER,)),
-    "delivery:canceled": _Topic("delivery_cancelled", _RECEIVING, (_OTHER,)),
-    "delivery:accepted": _Topic("delivery_accepted", _RECEIVING, (_OTHER,)),
-    "delivery:processed": _Topic("delivery_processed", _RECEIVING, (_OTHER,)),
-    "delivery:exception": _Topic("delivery_exception", _RECEIVING, (_INCIDENT, _OTHER)),
-    "delivery:putaway": _Topic("delivery_put_away", _RECEIVING, (_OTHER,)),
-    "delivery:committed": _Topic("delivery_committed", _RECEIVING, (_INVENTORY, _OTHER)),
-    "delivery:status_changed": _Topic("delivery_status_changed", _RECEIVING, (_OTHER,)),
-    "delivery_label:created": _Topic("delivery_label_created", _OWN, (_OTHER,)),
-    "delivery_label:voided": _Topic("delivery_label_voided", _OWN, (_OTHER,)),
-    "import:created": _Topic("import_created", _OWN, (_OTHER,)),
-    "import:completed": _Topic("import_completed", _OWN, (_OTHER,)),
+    "serial_number:created": _ShipstreamTopic("serial_number_created", _SKU, (_OTHER,)),
+    "serial_number:updated": _ShipstreamTopic("serial_number_updated", _SKU, (_OTHER,)),
+    "serial_number:checkin": _ShipstreamTopic("serial_number_checked_in", _SKU, (_OTHER,)),
+    "serial_number:checkout": _ShipstreamTopic("serial_number_checked_out", _SKU, (_OTHER,)),
+    "delivery:created": _ShipstreamTopic("delivery_created", _RECEIVING, (_OTHER,)),
+    "delivery:canceled": _ShipstreamTopic("delivery_cancelled", _RECEIVING, (_OTHER,)),
+    "delivery:accepted": _ShipstreamTopic("delivery_accepted", _RECEIVING, (_OTHER,)),
+    "delivery:processed": _ShipstreamTopic("delivery_processed", _RECEIVING, (_OTHER,)),
+    "delivery:exception": _ShipstreamTopic("delivery_exception", _RECEIVING, (_INCIDENT, _OTHER)),
+    "delivery:putaway": _ShipstreamTopic("delivery_put_away", _RECEIVING, (_OTHER,)),
+    "delivery:committed": _ShipstreamTopic("delivery_committed", _RECEIVING, (_INVENTORY, _OTHER)),
+    "delivery:status_changed": _ShipstreamTopic("delivery_status_changed", _RECEIVING, (_OTHER,)),
+    "delivery_label:created": _ShipstreamTopic("delivery_label_created", _OWN, (_OTHER,)),
+    "delivery_label:voided": _ShipstreamTopic("delivery_label_voided", _OWN, (_OTHER,)),
+    "import:created": _ShipstreamTopic("import_created", _OWN, (_OTHER,)),
+    "import:completed": _ShipstreamTopic("import_completed", _OWN, (_OTHER,)),
     # A package's message names no order.
-    "package:packed": _Topic("package_packed", ("package_id",), (_OTHER,)),
-    "package:manifested": _Topic("package_manifested", ("package_id",), (_OTHER,)),
-    "package:shipped": _Topic("package_shipped", ("package_id",), (_OTHER,)),
-    "package:delivered": _Topic("package_delivered", ("package_id",), (_OTHER,)),
-    "manifest:sealed": _Topic("manifest_sealed", ("manifest_id",), (_OTHER,)),
-    "manifest:loaded": _Topic("manifest_loaded", ("manifest_id",), (_OTHER,)),
+    "package:packed": _ShipstreamTopic("package_packed", ("package_id",), (_OTHER,)),
+    "package:manifested": _ShipstreamTopic("package_manifested", ("package_id",), (_OTHER,)),
+    "package:shipped": _ShipstreamTopic("package_shipped", ("package_id",), (_OTHER,)),
+    "package:delivered": _ShipstreamTopic("package_delivered", ("package_id",), (_OTHER,)),
+    "manifest:sealed": _ShipstreamTopic("manifest_sealed", ("manifest_id",), (_OTHER,)),
+    "manifest:loaded": _ShipstreamTopic("manifest_loaded", ("manifest_id",), (_OTHER,)),
     # Vendor code answers it (github.com/ShipStream/sample-nodejs-connector); its message is documented nowhere.
-    "test:ping": _Topic("ping", (), (_OTHER,)),
+    "test:ping": _ShipstreamTopic("ping", (), (_OTHER,)),
 }
 
 # States and statuses of https://docs.shipstream.io/ref/order.html; `partial_backorder` belongs to two states and is
@@ -159,11 +159,11 @@ def _sequence(fields: Mapping[str, Any]) -> int | None:
     return number if number is not None and number >= 0 else None
 
 
-def _entity(topic: _Topic, fields: Mapping[str, Any]) -> str | None:
+def _entity(topic: _ShipstreamTopic, fields: Mapping[str, Any]) -> str | None:
     return first_id(*[fields.get(name) for name in topic.entity])
 
 
-def _orders(topic: _Topic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
+def _orders(topic: _ShipstreamTopic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
     order_id = _entity(topic, fields)
     # A shipment's and a tracker's `status` is not the order's.
     is_order = topic.entity == _OWN
@@ -230,7 +230,7 @@ def _packed_items(holder: Mapping[str, Any], tracker: Mapping[str, Any], *, alon
     return tuple([item for package in own for item in _items(package.get("items"))])
 
 
-def _inventory(_topic: _Topic, fields: Mapping[str, Any], _message: Message) -> Iterator[Fact]:
+def _inventory(_topic: _ShipstreamTopic, fields: Mapping[str, Any], _message: Message) -> Iterator[Fact]:
     for key, payload in _adjustments(fields.get("stock_adjustments")):
         entry = mapping(payload)
         sku = first_id(entry.get("sku"), key)
@@ -250,7 +250,7 @@ def _adjustments(value: object) -> Iterable[tuple[str | None, object]]:
     return ((None, entry) for entry in value) if isinstance(value, list) else mapping(value).items()
 
 
-def _catalog(topic: _Topic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
+def _catalog(topic: _ShipstreamTopic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
     sku, old_sku = _entity(topic, fields), text_id(fields.get("old_sku"))
     data = CatalogData(
         sku=sku, previous_sku=old_sku, external_id=text_id(fields.get("external_id")), payload=message.payload
@@ -261,7 +261,7 @@ def _catalog(topic: _Topic, fields: Mapping[str, Any], message: Message) -> Iter
     yield Fact(_CATALOG, topic.what, sku, data)
 
 
-def _incidents(topic: _Topic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
+def _incidents(topic: _ShipstreamTopic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
     data = IncidentData(
         order_id=text_id(fields.get("order_unique_id")),
         kind=text(message.body.get("topic")),
@@ -272,12 +272,12 @@ def _incidents(topic: _Topic, fields: Mapping[str, Any], message: Message) -> It
     yield Fact(_INCIDENT, topic.what, _entity(topic, fields), data)
 
 
-def _others(topic: _Topic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
+def _others(topic: _ShipstreamTopic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
     entity_id = _entity(topic, fields)
     yield Fact(_OTHER, topic.what, entity_id, OtherData(entity_id=entity_id, payload=message.payload))
 
 
-_READERS: Mapping[Domain, Callable[[_Topic, Mapping[str, Any], Message], Iterator[Fact]]] = {
+_READERS: Mapping[Domain, Callable[[_ShipstreamTopic, Mapping[str, Any], Message], Iterator[Fact]]] = {
     _ORDER: _orders,
     _INVENTORY: _inventory,
     _CATALOG: _catalog,
@@ -345,7 +345,7 @@ PROVIDER = Provider(
     interpret=_interpret,
     # 14 retries, the last 104 hours after the first try; then that delivery is "failed" for good. Nothing is said of
     # switching a webhook off. An answer within 5 s: https://docs.shipstream.io/merchant-api/webhook
-    patience=Patience(
+    patience=RetryPolicy(
         loss=Loss.DELIVERY,
         source="https://docs.shipstream.io/merchant-api/webhook",
         failing_s_max=104 * 3_600,

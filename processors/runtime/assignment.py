@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from processors.runtime.partition import Partition, open_partition
-from processors.runtime.state import Kept, StateT
-from processors.runtime.work import Work
+from processors.runtime.state import Kept, StoreT
+from processors.runtime.work import GroupSpec
 from schemas.errors import DropstreamError
 
 _log = structlog.get_logger()
@@ -31,14 +31,14 @@ class FencedError(DropstreamError):
 
 
 @dataclass(eq=False)
-class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[misc] # aiokafka ships no types
+class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[misc] # aiokafka ships no types
     """Which partitions are ours, and which of them are open."""
 
-    work: Work[StateT]
+    work: GroupSpec[StoreT]
     consumer: AIOKafkaConsumer
-    _open: dict[TopicPartition, Partition[StateT]] = field(default_factory=dict)
+    _open: dict[TopicPartition, Partition[StoreT]] = field(default_factory=dict)
     # Stays when a partition goes and comes back: then only what is new in the changelog is read.
-    _kept: dict[TopicPartition, Kept[StateT]] = field(default_factory=dict)
+    _kept: dict[TopicPartition, Kept[StoreT]] = field(default_factory=dict)
     _noted: set[TopicPartition] = field(default_factory=set)
     _told: bool = False
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -157,7 +157,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
         self._show()
         return None
 
-    async def _transact(self, partition: Partition[StateT], records: Sequence[ConsumerRecord]) -> None:
+    async def _transact(self, partition: Partition[StoreT], records: Sequence[ConsumerRecord]) -> None:
         work, source = self.work, partition.source
         with work.metrics.transaction_seconds.labels(work.name).time():
             done = await self._attempt(partition, partition.transact(records))
@@ -170,7 +170,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StateT]):  # type: ignore[mi
         lag = max(0, (self.consumer.highwater(source) or 0) - done.offset_next)
         work.metrics.show_partition(work.name, source.partition, lag=lag, state=partition.kept.state)
 
-    async def _attempt(self, partition: Partition[StateT], transaction: Awaitable[Result]) -> Result | None:
+    async def _attempt(self, partition: Partition[StoreT], transaction: Awaitable[Result]) -> Result | None:
         """What the transaction gave; None where its fate is unknown, and then the partition is opened anew later."""
         work, source = self.work, partition.source
         try:

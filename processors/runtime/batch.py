@@ -11,8 +11,8 @@ from typing import Generic
 
 from aiokafka import ConsumerRecord
 
-from processors.runtime.state import StateT
-from processors.runtime.work import Work
+from processors.runtime.state import StoreT
+from processors.runtime.work import GroupSpec
 from schemas.records import Record, raw_record
 
 # The step is computation; after this time the heartbeat and the admin port get their turn.
@@ -23,11 +23,11 @@ _STEP_SHARE = 3
 
 
 @dataclass(slots=True)
-class Batch(Generic[StateT]):
+class Batch(Generic[StoreT]):
     """The outputs of `records`, made while they are iterated over; `taken` says how many records it went through."""
 
-    work: Work[StateT]
-    state: StateT
+    work: GroupSpec[StoreT]
+    state: StoreT
     records: Sequence[ConsumerRecord]
     taken: int = 0
 

@@ -18,8 +18,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from processors.runtime.assignment import Assignment, Batches
-from processors.runtime.state import StateT
-from processors.runtime.work import Work
+from processors.runtime.state import StoreT
+from processors.runtime.work import GroupSpec
 from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.kafka.arguments import GROUP_FETCH_WAIT_MS, group_consumer_arguments
@@ -42,12 +42,12 @@ _SILENT_AFTER_S = 60.0
 
 
 @dataclass
-class Group(Generic[StateT]):
+class Group(Generic[StoreT]):
     """A consumer group in this process. `run` ends when `stopping` is set."""
 
-    work: Work[StateT]
+    work: GroupSpec[StoreT]
     stopping: asyncio.Event
-    _assignment: Assignment[StateT] | None = None
+    _assignment: Assignment[StoreT] | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _failures: int = 0
     _tick_at: float = 0.0
@@ -65,7 +65,7 @@ class Group(Generic[StateT]):
         consumer = await self._connected()
         if consumer is None:
             return
-        assignment: Assignment[StateT] = Assignment(self.work, consumer)
+        assignment: Assignment[StoreT] = Assignment(self.work, consumer)
         self._assignment = assignment
         try:
             consumer.subscribe([self.work.source_topic], listener=assignment)
@@ -109,7 +109,7 @@ class Group(Generic[StateT]):
             )
         return None
 
-    async def _round(self, consumer: AIOKafkaConsumer, assignment: Assignment[StateT]) -> None:
+    async def _round(self, consumer: AIOKafkaConsumer, assignment: Assignment[StoreT]) -> None:
         loop = asyncio.get_running_loop()
         process = self.work.settings.process
         failures = self._failures
@@ -130,7 +130,7 @@ class Group(Generic[StateT]):
         if self._has_paused:
             await self._pause(began + process.commit_interval_ms / 1000 - loop.time())
 
-    async def _fetch(self, consumer: AIOKafkaConsumer, assignment: Assignment[StateT]) -> Batches:
+    async def _fetch(self, consumer: AIOKafkaConsumer, assignment: Assignment[StoreT]) -> Batches:
         """What came; nothing where the cluster is away or we are to stop.
 
         Raises:

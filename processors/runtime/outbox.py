@@ -22,7 +22,7 @@ _Written = asyncio.Future[RecordMetadata]
 
 
 @dataclass(slots=True, eq=False)
-class Outbox:
+class TransactionWriter:
     """The records of one transaction of `producer`; those of one partition keep their order.
 
     Fill it, `send`, wait for `written`, and commit; after an error `abandon` it.

@@ -20,9 +20,9 @@ from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from processors.runtime.batch import Batch, Due
 from processors.runtime.offsets import committed_offset, first_offset
-from processors.runtime.outbox import Outbox
-from processors.runtime.state import Kept, StateT, catch_up, input_position, noted_rules
-from processors.runtime.work import Work
+from processors.runtime.outbox import TransactionWriter
+from processors.runtime.state import Kept, StoreT, catch_up, input_position, noted_rules
+from processors.runtime.work import GroupSpec
 from schemas.kafka.arguments import transactional_producer_arguments
 from schemas.notes.rules import RulesVersion, rules_records
 from schemas.records import Record
@@ -31,7 +31,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Transacted:
+class Committed:
     """A committed transaction: its outputs, how many of the records it took, and the offset behind them."""
 
     outputs: list[Record]
@@ -40,15 +40,15 @@ class Transacted:
 
 
 @dataclass(frozen=True, slots=True)
-class Partition(Generic[StateT]):
+class Partition(Generic[StoreT]):
     """An open partition; made by `open_partition`, used for one transaction at a time."""
 
     source: TopicPartition
-    work: Work[StateT]
-    kept: Kept[StateT]
+    work: GroupSpec[StoreT]
+    kept: Kept[StoreT]
     producer: AIOKafkaProducer
 
-    async def transact(self, records: Sequence[ConsumerRecord]) -> Transacted:
+    async def transact(self, records: Sequence[ConsumerRecord]) -> Committed:
         """Outputs and changes of `records` and the offset behind them, written together or not at all.
 
         Ends early where they lead to more than one transaction should hold; what is left comes with the next.
@@ -59,7 +59,7 @@ class Partition(Generic[StateT]):
         """
         batch = Batch(self.work, self.kept.state, records)
         outputs = await self._commit(batch)
-        return Transacted(outputs, batch.taken, batch.offset_next)
+        return Committed(outputs, batch.taken, batch.offset_next)
 
     def is_due(self, now: datetime) -> bool:
         """Whether `tick` would do anything."""
@@ -82,11 +82,11 @@ class Partition(Generic[StateT]):
         """Ends the producer. One with a transaction left open ends when its successor has fenced it."""
         await _stop(self.producer)
 
-    async def _commit(self, outputs: Batch[StateT] | Due) -> list[Record]:
+    async def _commit(self, outputs: Batch[StoreT] | Due) -> list[Record]:
         """One transaction: the outputs, the changes they made to the state, and the offset where there is one."""
         process = self.work.settings.process
         changelog = self.work.changelog_of(self.source)
-        outbox = Outbox(self.producer)
+        outbox = TransactionWriter(self.producer)
         rules: RulesVersion | None = None
         began = time.monotonic()
         try:
@@ -119,7 +119,7 @@ class Partition(Generic[StateT]):
             self.kept.rules = rules.digest
         return written
 
-    async def _rules(self, outbox: Outbox) -> RulesVersion | None:
+    async def _rules(self, outbox: TransactionWriter) -> RulesVersion | None:
         """What the transaction is judged by; None where nobody is to be told."""
         if self.work.rules is None:
             return None
@@ -130,7 +130,7 @@ class Partition(Generic[StateT]):
         return replace(rules, partitions=counts)
 
     async def _note(
-        self, outbox: Outbox, rules: RulesVersion | None, first: int | None, changelog: TopicPartition
+        self, outbox: TransactionWriter, rules: RulesVersion | None, first: int | None, changelog: TopicPartition
     ) -> None:
         """Says by what the records were judged from `first` on, where that is another than before."""
         if rules is None or first is None or rules.digest == self.kept.rules:
@@ -139,7 +139,9 @@ class Partition(Generic[StateT]):
         await outbox.put(self.work.settings.kafka.topic_prefix, notes)
         outbox.put_changes(changelog, noted_rules(rules.digest))
 
-    async def _fill(self, outbox: Outbox, outputs: Batch[StateT] | Due, changelog: TopicPartition) -> list[Record]:
+    async def _fill(
+        self, outbox: TransactionWriter, outputs: Batch[StoreT] | Due, changelog: TopicPartition
+    ) -> list[Record]:
         """Makes the outputs and puts them into the box, the changes after them."""
         written: list[Record] = []
         async for some in outputs:
@@ -152,8 +154,8 @@ class Partition(Generic[StateT]):
 
 
 async def open_partition(
-    consumer: AIOKafkaConsumer, source: TopicPartition, work: Work[StateT], kept: Kept[StateT]
-) -> Partition[StateT]:
+    consumer: AIOKafkaConsumer, source: TopicPartition, work: GroupSpec[StoreT], kept: Kept[StoreT]
+) -> Partition[StoreT]:
     """The partition fenced, its state caught up, the consumer's position behind its last committed transaction.
 
     Raises:

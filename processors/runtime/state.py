@@ -26,7 +26,7 @@ _FETCH_WAIT_MS = 500
 _RECORDS_PER_FETCH = 5_000
 
 
-class State(Protocol):
+class StateStore(Protocol):
     """A step's memory. A change counts for the step at once, and for good when it is committed."""
 
     def restore(self, key: bytes, value: bytes | None) -> None:
@@ -54,17 +54,17 @@ class State(Protocol):
         """How much was forgotten early, for want of room, since this process began."""
 
 
-StateT = TypeVar("StateT", bound=State)
+StoreT = TypeVar("StoreT", bound=StateStore)
 
 
 @dataclass(slots=True)
-class Kept(Generic[StateT]):
+class Kept(Generic[StoreT]):
     """A state, up to where it has taken its changelog in, and up to which offset of the input it stands for.
 
     `rules` is the digest of the rules that topic `rules` says last of this partition.
     """
 
-    state: StateT
+    state: StoreT
     offset_next: int = 0
     input_next: int = 0
     rules: str = ""
@@ -80,7 +80,7 @@ def noted_rules(digest: str) -> Sequence[Change]:
     return ((_RULES_KEY, digest.encode()),)
 
 
-async def catch_up(kept: Kept[StateT], changelog: TopicPartition, settings: Settings) -> None:
+async def catch_up(kept: Kept[StoreT], changelog: TopicPartition, settings: Settings) -> None:
     """Reads the changelog on to its end; call it fenced, so that nobody else can write there any more.
 
     Raises:
@@ -115,7 +115,7 @@ async def catch_up(kept: Kept[StateT], changelog: TopicPartition, settings: Sett
     kept.offset_next = max(kept.offset_next, end)
 
 
-def _take(kept: Kept[StateT], record: ConsumerRecord, corrupt: dict[bytes | None, str]) -> None:
+def _take(kept: Kept[StoreT], record: ConsumerRecord, corrupt: dict[bytes | None, str]) -> None:
     """One record into memory; a fault into `corrupt` under its key, until a tombstone for that key takes it back."""
     try:
         if record.value is None and record.key in corrupt:

@@ -8,7 +8,7 @@ from typing import Generic
 from aiokafka import TopicPartition
 
 from processors.metrics import ProcessMetrics
-from processors.runtime.state import StateT
+from processors.runtime.state import StoreT
 from processors.runtime.upstream import Upstream
 from schemas.notes.rules import RulesVersion
 from schemas.records import RawRecord, Record
@@ -20,7 +20,7 @@ def _nothing_due(_state: object, _now: datetime) -> Sequence[Record]:
 
 
 @dataclass(frozen=True, slots=True)
-class Work(Generic[StateT]):
+class GroupSpec(Generic[StoreT]):
     """The work of one group. `source` and `changelog` are short topic names; `name` is the group's for people.
 
     `new_step` gives the step of one transaction: the outputs of one input record, and changes to the state that it is
@@ -33,11 +33,11 @@ class Work(Generic[StateT]):
     name: str
     source: str
     changelog: str
-    new_step: Callable[[], Callable[[RawRecord, StateT], Sequence[Record]]]
-    new_state: Callable[[], StateT]
+    new_step: Callable[[], Callable[[RawRecord, StoreT], Sequence[Record]]]
+    new_state: Callable[[], StoreT]
     settings: Settings
     metrics: ProcessMetrics
-    tick: Callable[[StateT, datetime], Sequence[Record]] = _nothing_due
+    tick: Callable[[StoreT, datetime], Sequence[Record]] = _nothing_due
     upstream: Upstream | None = None
     keeps_position: bool = True
     rules: Callable[[], RulesVersion] | None = None

@@ -32,7 +32,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
-class Tracking:
+class SequenceStore:
     """The sequences of one partition by endpoint; a `State`. Holes are bounded per endpoint by the rules."""
 
     rules: GapRules
@@ -120,7 +120,7 @@ class Tracking:
         return self._committed
 
 
-def observe(record: RawRecord, tracking: Tracking) -> Sequence[Record]:
+def observe(record: RawRecord, tracking: SequenceStore) -> Sequence[Record]:
     """The gaps that one record of `sequence` makes known; none for what is no observation."""
     observation = read_observation(record.value)
     if observation is None:
@@ -130,7 +130,7 @@ def observe(record: RawRecord, tracking: Tracking) -> Sequence[Record]:
     return tracking.take(sequence.observe(tracking.find(arrival.endpoint), arrival, tracking.rules))
 
 
-def tick(tracking: Tracking, now: datetime) -> Sequence[Record]:
+def tick(tracking: SequenceStore, now: datetime) -> Sequence[Record]:
     """The gaps that time alone makes known by `now` (aware), less the trail."""
     records: list[Record] = []
     for endpoint in tracking.endpoints():

@@ -43,7 +43,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ReplayPlan:
     """What was asked for, resolved: `source` is the short name of the topic that is read.
 
     `rules` names the rules that every run of it judged by; empty where they were not the same, or nobody noted them.
@@ -58,7 +58,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class ReplayProgress:
     """What has become of the records before offset `next`.
 
     Each record is counted once: `became` events; `rejected`, still or now; `retries`, of what is an event; `left_out`
@@ -77,17 +77,17 @@ class Progress:
         """How many records it stands for."""
         return self.became + self.rejected + self.retries + self.left_out
 
-    def plus(self, other: "Progress") -> "Progress":
+    def plus(self, other: "ReplayProgress") -> "ReplayProgress":
         """The sum, `next` being the other's."""
         sums = {one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)}
-        return Progress(**{**sums, "next": other.next})
+        return ReplayProgress(**{**sums, "next": other.next})
 
 
-_PLAN = TypeAdapter(Plan)
-_PROGRESS = TypeAdapter(Progress)
+_PLAN = TypeAdapter(ReplayPlan)
+_PROGRESS = TypeAdapter(ReplayProgress)
 
 
-def write(kept: Plan | Progress) -> bytes:
+def write(kept: ReplayPlan | ReplayProgress) -> bytes:
     """The value that `read_plan` or `read_progress` gives back."""
     return orjson.dumps(kept)
 
@@ -97,7 +97,7 @@ def progress_key(replay: str, partition: int) -> bytes:
     return f"{replay}/{partition}".encode()
 
 
-def read_plan(value: bytes | None) -> Plan | None:
+def read_plan(value: bytes | None) -> ReplayPlan | None:
     """The plan that a record holds; None for whatever else another producer wrote there."""
     try:
         return _PLAN.validate_json(value or b"")
@@ -105,7 +105,7 @@ def read_plan(value: bytes | None) -> Plan | None:
         return None
 
 
-def read_progress(value: bytes | None) -> Progress | None:
+def read_progress(value: bytes | None) -> ReplayProgress | None:
     """The progress that a record holds; None for whatever else another producer wrote there."""
     try:
         return _PROGRESS.validate_json(value or b"")

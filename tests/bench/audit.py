@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from uuid_utils import uuid7
 
 from ops.kafka.topics import apply
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.deliver.step import deliver
 from processors.groups import deliver_rules, new_memory
 from processors.providers import discover
@@ -84,7 +84,7 @@ async def write(settings: Settings, count: int) -> None:
     """Writes the history, and commits what the group would have committed."""
     rules = deliver_rules(settings.endpoints, settings, discover())
     partitions, prefix = settings.kafka.partitions, settings.kafka.topic_prefix
-    memories: dict[int, Seen] = {}
+    memories: dict[int, DedupeStore] = {}
     async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
         writer = _Writer(producer, settings)
         for done, one in enumerate(history(count)):

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from ops.kafka.topics import apply
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.runtime.state import Kept, catch_up
 from schemas.configuration import Context, read_configuration
 from schemas.kafka.arguments import producer_arguments
@@ -39,12 +39,12 @@ def settings_of(servers: str, prefix: str) -> Settings:
     return read_configuration(text, source="bench", context=Context({}, ()))
 
 
-def empty() -> Seen:
-    return Seen(window_s=432_000, keys_max=2 * FULL_KEYS)
+def empty() -> DedupeStore:
+    return DedupeStore(window_s=432_000, keys_max=2 * FULL_KEYS)
 
 
 async def fill(settings: Settings, keys: int, keys_per_record: int) -> None:
-    """Writes the changelog as `Seen` itself makes it."""
+    """Writes the changelog as `DedupeStore` itself makes it."""
     await apply(settings)
     seen = empty()
     async with AIOKafkaProducer(**producer_arguments(settings)) as producer:

@@ -8,7 +8,7 @@ from itertools import groupby
 import orjson
 
 from ops.audit.verdict import FindingKind
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.deliver.step import Rules, deliver
 from schemas.kafka.partitions import partition_of
 from schemas.records import RawRecord, read_position
@@ -172,7 +172,7 @@ def origin_of(record: Written) -> Place | None:
 def history_of(
     deliveries: Sequence[RawRecord],
     rules: Rules,
-    seen: Seen,
+    seen: DedupeStore,
     partitions: Mapping[str, int],
     *,
     per_transaction: int,

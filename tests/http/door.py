@@ -21,14 +21,14 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from ingest.answers import Outcome
-from ingest.budgets import ByteBudget, Hold
+from ingest.budgets import ByteBudget, Reservation
 from ingest.endpoints import EndpointTable
-from ingest.failure_budget import Failures
+from ingest.failure_budget import FailureBudgets
 from ingest.http.limits import connection_limits
 from ingest.http.server import ConnectionServer
 from ingest.metrics import IngestMetrics
 from ingest.receive import Receiver, Stamps
-from ingest.throttled_log import Occurrences
+from ingest.throttled_log import ThrottledLog
 from schemas.configuration import Context, read_configuration
 from schemas.delivery import PendingRecord
 from tests.http.inputs import Input, make_input
@@ -70,7 +70,7 @@ class Memory:
     def __init__(self) -> None:
         self._number = 0
 
-    def begin(self, record: PendingRecord, hold: Hold, on_outcome: Callable[[Outcome], None]) -> None:
+    def begin(self, record: PendingRecord, hold: Reservation, on_outcome: Callable[[Outcome], None]) -> None:
         """As `keep`, at once or a turn of the loop later."""
         self._number += 1
         _taken.get().append(record)
@@ -80,7 +80,7 @@ class Memory:
             on_outcome(Outcome.STORED)
         hold.release()
 
-    async def keep(self, record: PendingRecord, hold: Hold) -> Outcome:
+    async def keep(self, record: PendingRecord, hold: Reservation) -> Outcome:
         """Durable enough for here: it is on the input's list."""
         self._number += 1
         if self._number % 3 == 0:
@@ -121,8 +121,8 @@ class Door:
             budget=self.budget,
             stamps=Stamps(new_id=lambda: next(numbers), now_us=lambda: time.time_ns() // 1_000),
             metrics=metrics,
-            occurrences=Occurrences(now=time.monotonic),
-            failures=Failures({}, providers=dict, now=time.time),
+            occurrences=ThrottledLog(now=time.monotonic),
+            failures=FailureBudgets({}, providers=dict, now=time.time),
         )
         self.server = ConnectionServer(
             self.receiver,

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 
 import processors.runtime.partition
 from ops.cli import main
-from processors.runtime.outbox import Outbox
+from processors.runtime.outbox import TransactionWriter
 
 Method = Callable[..., Awaitable[Any]]
 
@@ -64,7 +64,7 @@ def deadly(method: Method, moment: str, turn: int) -> Method:
 def arm(step: str) -> None:
     """From now on the process ends at `step`."""
     name, moment, turn = STEPS[step]
-    owners: dict[str, object] = {"catch_up": processors.runtime.partition, "written": Outbox}
+    owners: dict[str, object] = {"catch_up": processors.runtime.partition, "written": TransactionWriter}
     owner = owners.get(name, AIOKafkaProducer)
     setattr(owner, name, deadly(getattr(owner, name), moment, turn))
 

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka import TopicPartition as Place
 
-from ops.audit.verdict import Verdict
+from ops.audit.verdict import AuditVerdict
 from ops.kafka.offsets import standings
 from processors.groups import DELIVER_OUTPUTS
 from processors.providers import discover
@@ -194,7 +194,7 @@ def _write_all(mine: Settings, records: Sequence[tuple[str, int, Written]]) -> N
     assert not failed, failed
 
 
-def found(verdict: Verdict) -> set[tuple[str, str]]:
+def found(verdict: AuditVerdict) -> set[tuple[str, str]]:
     """Every finding by kind and place."""
     return {(one.kind, one.place) for one in verdict.findings}
 

@@ -9,7 +9,7 @@ from aiokafka.admin import NewPartitions, RecordsToDelete
 from prometheus_client import CollectorRegistry
 
 from ops.audit.run import audit
-from ops.audit.verdict import Verdict
+from ops.audit.verdict import AuditVerdict
 from ops.kafka.clients import admin
 from ops.kafka.reader import read_topic
 from processors.deliver.provider import Provider
@@ -43,7 +43,7 @@ async def process(settings: Settings, providers: Mapping[str, Provider] | None =
         pass
 
 
-async def audited_clean(settings: Settings) -> Verdict:
+async def audited_clean(settings: Settings) -> AuditVerdict:
     """The verdict of an audit, which is clean."""
     verdict = await audit(settings)
     assert verdict.clean, verdict

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from uuid_utils import uuid7
 
 from ops.audit.run import audit
-from ops.audit.verdict import Verdict
+from ops.audit.verdict import AuditVerdict
 from ops.kafka.offsets import standings
 from ops.kafka.reader import read_topic
 from ops.kafka.topics import apply
@@ -186,7 +186,7 @@ async def processed(
     *,
     total: int | None = None,
     environ: Mapping[str, str] = ENVIRON,
-) -> Verdict:
+) -> AuditVerdict:
     """Puts the deliveries in and processes them with these secrets; the verdict on all `total` that are there then."""
     await put(settings, batch)
     async with processors(settings, folder, environ) as start:
@@ -198,7 +198,7 @@ async def processed(
     return verdict
 
 
-async def audited(settings: Settings, count: int, *, patience_s: float = PATIENCE_S) -> Verdict:
+async def audited(settings: Settings, count: int, *, patience_s: float = PATIENCE_S) -> AuditVerdict:
     """The verdict once every one of `count` deliveries is processed, or patience is over."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(patience_s):

@@ -20,7 +20,7 @@ from uuid_utils import uuid7
 from ingest.app import Ingress, ingress
 from ingest.receive import Stamps
 from schemas.kafka.arguments import client_arguments, reader_arguments
-from schemas.retry_policy import Patience
+from schemas.retry_policy import RetryPolicy
 from schemas.settings import Settings
 from schemas.topics import record_bytes_max
 from tests.conftest import SettingsFactory
@@ -165,7 +165,7 @@ async def serving(
     *,
     stamps: Stamps | None = None,
     connected: bool = True,
-    patience: Mapping[str, Patience] | None = None,
+    patience: Mapping[str, RetryPolicy] | None = None,
 ) -> AsyncIterator[Serving]:
     """A running ingress; `connected` waits until it takes deliveries."""
     registry = CollectorRegistry()

@@ -12,7 +12,7 @@ import pytest
 from uuid_utils import uuid7
 
 from ops.audit.run import audit
-from ops.audit.verdict import Verdict
+from ops.audit.verdict import AuditVerdict
 from schemas.configuration import Context, read_configuration
 from schemas.delivery import Delivery
 from schemas.settings import Settings
@@ -183,7 +183,7 @@ def _id(headers: Sequence[tuple[str, bytes | None]]) -> str:
     return (dict(headers)["dropstream-delivery"] or b"").decode()
 
 
-def _compare(verdict: Verdict, right: set[tuple[str, str]]) -> None:
+def _compare(verdict: AuditVerdict, right: set[tuple[str, str]]) -> None:
     """Fails with what was not named and with what was named and is not so."""
     names = found(verdict)
     assert verdict.status == "exceptions"
@@ -192,7 +192,7 @@ def _compare(verdict: Verdict, right: set[tuple[str, str]]) -> None:
     assert strict(verdict)
 
 
-def strict(verdict: Verdict) -> bool:
+def strict(verdict: AuditVerdict) -> bool:
     """Whether every delivery was judged by its rules, and nothing was excused."""
     excused = verdict.other_rules, verdict.unjudged, verdict.forgotten, verdict.beyond_proof, verdict.unknown
     return not any(excused)

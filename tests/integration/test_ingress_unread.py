@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ingest.http.fast_connection import LeanConnection
+from ingest.http.fast_connection import FastConnection
 from ingest.receive import Stamps
 from tests.conftest import SettingsFactory
 from tests.integration.raw_http import post
@@ -60,9 +60,9 @@ class Taken:
         return Stamps(new_id=self, now_us=lambda: time.time_ns() // 1_000)
 
 
-def connection() -> LeanConnection:
+def connection() -> FastConnection:
     """The server's side of the only connection that is open in this process."""
-    (found,) = [one for one in gc.get_objects() if type(one) is LeanConnection and one.transport is not None]
+    (found,) = [one for one in gc.get_objects() if type(one) is FastConnection and one.transport is not None]
     return found
 
 

@@ -19,10 +19,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from ops.kafka.reader import read_topic
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.metrics import ProcessMetrics
 from processors.runtime.group import Group
-from processors.runtime.work import Work
+from processors.runtime.work import GroupSpec
 from schemas.kafka.arguments import group_consumer_arguments, producer_arguments, transactional_producer_arguments
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
@@ -79,16 +79,16 @@ async def usual_member(settings: Settings, name: str, schedule: Schedule, stoppi
 async def our_member(settings: Settings, name: str, schedule: Schedule, stopping: asyncio.Event) -> None:
     """The same work in a group of ours."""
 
-    def slow_step(raw: RawRecord, _seen: Seen) -> Sequence[Record]:
+    def slow_step(raw: RawRecord, _seen: DedupeStore) -> Sequence[Record]:
         schedule.worked(name)
         return (Record("orders", raw.key or b"", raw.value or b""),)
 
-    work = Work(
+    work = GroupSpec(
         name="deliver",
         source="raw",
         changelog="deliver-state",
         new_step=lambda: slow_step,
-        new_state=lambda: Seen(window_s=1, keys_max=1),
+        new_state=lambda: DedupeStore(window_s=1, keys_max=1),
         settings=settings,
         metrics=ProcessMetrics(CollectorRegistry()),
     )

@@ -10,10 +10,10 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from ops.kafka.reader import read_topic
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.metrics import ProcessMetrics
 from processors.runtime.group import Group
-from processors.runtime.work import Work
+from processors.runtime.work import GroupSpec
 from schemas.kafka.arguments import producer_arguments
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
@@ -27,19 +27,19 @@ pytestmark = pytest.mark.kafka
 _FAILED = "dropstream_process_transactions_failed_total"
 
 
-def _copied(raw: RawRecord, _seen: Seen) -> Sequence[Record]:
+def _copied(raw: RawRecord, _seen: DedupeStore) -> Sequence[Record]:
     return tuple([Record(topic, raw.key or b"", raw.value or b"") for topic in ("orders", "inventory")])
 
 
 @asynccontextmanager
 async def _copying(settings: Settings, registry: CollectorRegistry) -> AsyncIterator[AIOKafkaProducer]:
     """A group at work that copies `raw` to two topics; gives a producer for `raw`."""
-    work = Work(
+    work = GroupSpec(
         name="deliver",
         source="raw",
         changelog="deliver-state",
         new_step=lambda: _copied,
-        new_state=lambda: Seen(window_s=1, keys_max=1),
+        new_state=lambda: DedupeStore(window_s=1, keys_max=1),
         settings=settings,
         metrics=ProcessMetrics(registry),
     )

@@ -10,9 +10,9 @@ import pytest
 
 from ops.kafka.reader import open_reader
 from ops.kafka.topics import apply
-from ops.send.client import Answer, deliver_many, deliver_one, open_session, sign
+from ops.send.client import IngressAnswer, deliver_many, deliver_one, open_session, sign
 from ops.send.command import Target, choose
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.deliver.step import Rules, deliver
 from processors.providers import discover
 from schemas.errors import DropstreamError
@@ -73,7 +73,7 @@ async def test_every_sample_is_taken_and_understood(ready: Settings) -> None:
     types = [
         value
         for record in records
-        for event in deliver(record, rules, Seen(window_s=60, keys_max=100))
+        for event in deliver(record, rules, DedupeStore(window_s=60, keys_max=100))
         for name, value in event.headers
         if name == "type"
     ]
@@ -83,7 +83,7 @@ async def test_every_sample_is_taken_and_understood(ready: Settings) -> None:
 @pytest.mark.parametrize("rate", [None, 500.0])
 async def test_many_deliveries_are_all_sent_once(ready: Settings, rate: float | None) -> None:
     """One after the other or at a rate, every number goes out once and is answered."""
-    answers: list[Answer] = []
+    answers: list[IngressAnswer] = []
     chosen = target(ready, "shipstream-inventory-adjusted")
     async with ingress_url(ready) as url:
         await deliver_many(
@@ -105,7 +105,7 @@ async def test_a_file_arrives_byte_for_byte(ready: Settings, tmp_path: Path) -> 
     file = tmp_path / "body"
     file.write_bytes(b'\xff {"a": 1}\r\n')
     chosen = choose(str(file), ready, discover(), endpoint_name="dreamship", sign_as=None)
-    answers: list[Answer] = []
+    answers: list[IngressAnswer] = []
     async with ingress_url(ready) as url:
         await deliver_many(
             url,

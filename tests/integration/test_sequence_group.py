@@ -21,13 +21,13 @@ from uuid_utils import uuid7
 
 from ops.audit.run import audit
 from ops.kafka.reader import read_topic
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
 from processors.providers import discover
 from processors.runtime.group import Group
-from processors.runtime.state import StateT
-from processors.sequence.step import TRAIL, Tracking, observe, tick
+from processors.runtime.state import StoreT
+from processors.sequence.step import TRAIL, SequenceStore, observe, tick
 from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery
 from schemas.kafka.arguments import producer_arguments
@@ -93,7 +93,7 @@ async def replayed(settings: Settings) -> list[bytes]:
         grace=timedelta(seconds=settings.sequence.grace_seconds),
         lost_after=timedelta(hours=settings.sequence.lost_after_hours),
     )
-    tracking = Tracking(rules)
+    tracking = SequenceStore(rules)
     gaps = [gap for record in await read_topic(settings, "sequence") for gap in observe(record, tracking)]
     gaps += tick(tracking, datetime.now(UTC) + TRAIL)
     return [gap.value for gap in gaps]
@@ -189,7 +189,7 @@ async def test_a_hole_seen_before_a_crash_is_reported_after_it(settings: Setting
 
 
 @asynccontextmanager
-async def at_work(group: Group[StateT]) -> AsyncIterator[None]:
+async def at_work(group: Group[StoreT]) -> AsyncIterator[None]:
     """The group runs in this process until the block ends."""
     task = asyncio.create_task(group.run())
     yield
@@ -207,7 +207,7 @@ async def test_the_clock_waits_for_what_lies_unread_in_raw(settings: SettingsFac
     """A hole whose delivery group `deliver` has still to read is not reported, however late it is by the clock."""
     mine = await prepared(settings(ENDPOINTS + PROCESS + QUICK, environ=ENVIRON))
 
-    def deliver() -> Group[Seen]:
+    def deliver() -> Group[DedupeStore]:
         return deliver_group(mine, discover(), ProcessMetrics(CollectorRegistry()), asyncio.Event())
 
     async def is_observed() -> bool:
@@ -242,7 +242,7 @@ async def test_the_clock_waits_for_what_lies_unread_in_raw(settings: SettingsFac
     assert (await audit(mine)).clean
 
 
-async def opened(group: Group[Tracking], asked: Sequence[datetime]) -> int:
+async def opened(group: Group[SequenceStore], asked: Sequence[datetime]) -> int:
     """How often the clock had been asked when every partition was open."""
 
     async def is_ready() -> bool:

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from ops.kafka.reader import AtOffset, Reader, Start, open_reader
+from ops.kafka.reader import AtOffset, Start, TopicReader, open_reader
 from ops.kafka.topics import apply
 from schemas.errors import DropstreamError
 from schemas.kafka.arguments import transactional_producer_arguments
@@ -47,7 +47,7 @@ def subjects(records: list[RawRecord]) -> list[str]:
     return [orjson.loads(record.value or b"{}")["subject"] for record in records]
 
 
-async def read_to_end(reader: Reader) -> list[RawRecord]:
+async def read_to_end(reader: TopicReader) -> list[RawRecord]:
     records: list[RawRecord] = []
     async with asyncio.timeout(PATIENCE_S):
         while not await reader.is_at_end():

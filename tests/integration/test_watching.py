@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ops.docs.metrics_table import metric_rows
-from schemas.retry_policy import Loss, Patience
+from schemas.retry_policy import Loss, RetryPolicy
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.integration.processing import ENDPOINTS, ENVIRON, PROCESS, deliveries, prepared, put
 from tests.integration.programs import Program, program
@@ -22,7 +22,9 @@ from tests.waiting import PATIENCE_S, until
 pytestmark = pytest.mark.kafka
 
 _RULES = (Path(__file__).resolve().parents[2] / "deploy" / "prometheus" / "rules.yaml").read_text(encoding="utf-8")
-PATIENCE = {"shipstream": Patience(Loss.SUBSCRIPTION, "page", failures_max=4, failing_s_max=3_600, answer_within_s=30)}
+PATIENCE = {
+    "shipstream": RetryPolicy(Loss.SUBSCRIPTION, "page", failures_max=4, failing_s_max=3_600, answer_within_s=30)
+}
 
 
 def sample(running: Serving, name: str, **labels: str) -> float | None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.audit.judging.sightings import DiskSightings, SightingsFile
-from processors.deliver.dedupe import Kind, Seen, Sightings
+from processors.deliver.dedupe import DedupeResult, DedupeStore, Sightings
 
 WINDOW_S = 100
 arrivals = st.lists(
@@ -19,10 +19,10 @@ arrivals = st.lists(
 )
 
 
-def see(seen: Sightings, arrival: tuple[str, str, bytes, int], offset: int) -> tuple[Kind, str, int]:
+def see(seen: Sightings, arrival: tuple[str, str, bytes, int], offset: int) -> tuple[DedupeResult, str, int]:
     endpoint, key, body, at_s = arrival
     told = seen.judge(endpoint=endpoint, natural_key=key, body=body, offset=offset, received_s=at_s)
-    if told.kind is not Kind.RETRY:
+    if told.kind is not DedupeResult.RETRY:
         seen.remember(told)
     return told.kind, told.natural_key, told.first_offset
 
@@ -33,7 +33,7 @@ def test_both_memories_say_the_same(history: list[tuple[str, str, bytes, int, bo
     file = SightingsFile()
     disk = DiskSightings(file, 7, window_s=WINDOW_S, keys_max=10_000, bucket_max=100)
     neighbour = DiskSightings(file, 8, window_s=WINDOW_S, keys_max=10_000, bucket_max=100)
-    seen, now_s = Seen(window_s=WINDOW_S, keys_max=10_000), 1_000_000
+    seen, now_s = DedupeStore(window_s=WINDOW_S, keys_max=10_000), 1_000_000
     for offset, (endpoint, key, body, pause_s, ends) in enumerate(history):
         now_s += pause_s
         arrival = (endpoint, key, body, now_s)
@@ -52,6 +52,6 @@ def test_what_went_to_the_disk_is_found_there() -> None:
     disk = DiskSightings(file, 0, window_s=WINDOW_S, keys_max=100_000, bucket_max=1)
     for offset in range(20_001):
         see(disk, ("shop", f"key {offset}", b"one", 1_000), offset)
-    assert see(disk, ("shop", "key 0", b"one", 1_001), 30_000) == (Kind.RETRY, "key 0", 0)
-    assert see(disk, ("shop", "key 20000", b"one", 1_001), 30_001) == (Kind.RETRY, "key 20000", 20_000)
+    assert see(disk, ("shop", "key 0", b"one", 1_001), 30_000) == (DedupeResult.RETRY, "key 0", 0)
+    assert see(disk, ("shop", "key 20000", b"one", 1_001), 30_001) == (DedupeResult.RETRY, "key 20000", 20_000)
     file.close()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from processors.deliver.dedupe import Kind, Seen
+from processors.deliver.dedupe import DedupeResult, DedupeStore
 from processors.runtime.state import Change
 
 WINDOW_S = 100
@@ -38,23 +38,23 @@ arrivals = st.lists(
 )
 
 
-def fresh(keys_max: int = 1_000) -> Seen:
-    return Seen(window_s=WINDOW_S, keys_max=keys_max)
+def fresh(keys_max: int = 1_000) -> DedupeStore:
+    return DedupeStore(window_s=WINDOW_S, keys_max=keys_max)
 
 
-def see(seen: Seen, key: str, body: bytes, *, offset: int, at_s: int) -> Kind:
+def see(seen: DedupeStore, key: str, body: bytes, *, offset: int, at_s: int) -> DedupeResult:
     sighting = seen.judge(endpoint="shop", natural_key=key, body=body, offset=offset, received_s=at_s)
-    if sighting.kind is not Kind.RETRY:
+    if sighting.kind is not DedupeResult.RETRY:
         seen.remember(sighting)
     return sighting.kind
 
 
-def expected(history: Sequence[tuple[int, str, bytes]], at_s: int, key: str, body: bytes) -> Kind:
+def expected(history: Sequence[tuple[int, str, bytes]], at_s: int, key: str, body: bytes) -> DedupeResult:
     """The verdict by definition: over everything ever processed, without any clever memory."""
     within = [(k, b) for seen_s, k, b in history if at_s - seen_s <= WINDOW_S]
     if (key, body) in within:
-        return Kind.RETRY
-    return Kind.BODY_DIFFERS if key in {k for k, _ in within} else Kind.FIRST
+        return DedupeResult.RETRY
+    return DedupeResult.BODY_DIFFERS if key in {k for k, _ in within} else DedupeResult.FIRST
 
 
 # A key whose window ends within the transaction in which it is remembered anew.
@@ -79,9 +79,9 @@ def test_verdicts_are_those_of_the_definition_through_restarts(history: list[Arr
         kind = see(seen, arrival.key, arrival.body, offset=offset, at_s=now_s)
         processed_kind = expected(processed, now_s, arrival.key, arrival.body)
         # Processed or not is the law. The mark may be missing where the plain key's own window is over.
-        assert (kind is Kind.RETRY) == (processed_kind is Kind.RETRY)
-        assert kind is processed_kind or processed_kind is Kind.BODY_DIFFERS
-        if kind is not Kind.RETRY:
+        assert (kind is DedupeResult.RETRY) == (processed_kind is DedupeResult.RETRY)
+        assert kind is processed_kind or processed_kind is DedupeResult.BODY_DIFFERS
+        if kind is not DedupeResult.RETRY:
             processed.append((now_s, arrival.key, arrival.body))
         if arrival.ends:
             changelog += seen.changes()
@@ -98,7 +98,7 @@ def test_verdicts_are_those_of_the_definition_through_restarts(history: list[Arr
 def test_a_failed_transaction_leaves_no_trace(history: list[Arrival]) -> None:
     """What was rolled back is judged again as if it had never been."""
     seen, now_s = fresh(), 1_000_000
-    verdicts: list[list[Kind]] = []
+    verdicts: list[list[DedupeResult]] = []
     for _ in range(2):
         verdicts.append([see(seen, one.key, one.body, offset=n, at_s=now_s) for n, one in enumerate(history)])
         seen.roll_back()
@@ -113,8 +113,8 @@ def test_the_verdict_names_the_first_try() -> None:
     see(seen, "a", b"two", offset=11, at_s=6)
     retry = seen.judge(endpoint="shop", natural_key="a", body=b"one", offset=12, received_s=7)
     again = seen.judge(endpoint="shop", natural_key="a", body=b"two", offset=13, received_s=8)
-    assert (retry.kind, retry.first_offset, retry.natural_key) == (Kind.RETRY, 10, "a")
-    assert (again.kind, again.first_offset) == (Kind.RETRY, 11)
+    assert (retry.kind, retry.first_offset, retry.natural_key) == (DedupeResult.RETRY, 10, "a")
+    assert (again.kind, again.first_offset) == (DedupeResult.RETRY, 11)
     assert again.natural_key.startswith("a#")
 
 
@@ -122,7 +122,7 @@ def test_endpoints_do_not_share_keys() -> None:
     """The same key at two endpoints is two deliveries."""
     seen = fresh()
     see(seen, "a", b"one", offset=1, at_s=5)
-    assert seen.judge(endpoint="other", natural_key="a", body=b"one", offset=2, received_s=5).kind is Kind.FIRST
+    assert seen.judge(endpoint="other", natural_key="a", body=b"one", offset=2, received_s=5).kind is DedupeResult.FIRST
 
 
 def test_what_is_past_the_window_is_forgotten() -> None:
@@ -148,7 +148,7 @@ def test_without_room_the_oldest_go_first_and_are_counted() -> None:
         seen.commit()
     assert (seen.entries, seen.evicted) == (3, 2)
     kinds = [see(seen, key, b"one", offset=9, at_s=1_010) for key in "ac"]
-    assert kinds == [Kind.FIRST, Kind.RETRY]
+    assert kinds == [DedupeResult.FIRST, DedupeResult.RETRY]
 
 
 @pytest.mark.parametrize(("key", "value"), [(b"short", b"x" * 36), (b"8 bytes.", b"x" * 35), (b"8 bytes.", b"")])
@@ -162,7 +162,7 @@ def test_a_corrupt_changelog_is_refused(key: bytes, value: bytes) -> None:
 def test_a_few_wrong_clocks_do_not_end_the_window(wrong_s: int) -> None:
     """Receipts a year off, first of all and in between: what is remembered stays, and they leave with the others."""
     window_s = 5 * _DAY_S
-    seen, now_s, wrong = Seen(window_s=window_s, keys_max=10_000), 1_000_000_000, 0
+    seen, now_s, wrong = DedupeStore(window_s=window_s, keys_max=10_000), 1_000_000_000, 0
     for offset in range(40 * 24):
         now_s += 3_600
         if offset % 50 in {0, 1, 7}:
@@ -173,21 +173,21 @@ def test_a_few_wrong_clocks_do_not_end_the_window(wrong_s: int) -> None:
         seen.commit()
         for back in (0, 1, 30, 5 * 24):
             kind = see(seen, f"key {max(0, offset - back)}", b"one", offset=9_999_999, at_s=now_s)
-            assert kind is Kind.RETRY
-    assert see(seen, "key 0", b"one", offset=9_999_999, at_s=now_s) is Kind.FIRST
+            assert kind is DedupeResult.RETRY
+    assert see(seen, "key 0", b"one", offset=9_999_999, at_s=now_s) is DedupeResult.FIRST
     assert seen.entries < 12 * 24
 
 
 @pytest.mark.parametrize("a_day", [0.1, 1, 6, 12, 20, 24, 100])
 def test_retries_are_known_however_seldom_deliveries_come(a_day: float) -> None:
     """Months of a quiet shop, then many at once: each retry within the window is one, each after it is not."""
-    seen, now_s, offset = Seen(window_s=5 * _DAY_S, keys_max=100_000), 1_000_000_000, 0
+    seen, now_s, offset = DedupeStore(window_s=5 * _DAY_S, keys_max=100_000), 1_000_000_000, 0
     pauses = [int(_DAY_S / a_day)] * 200 + [1] * 500 + [int(_DAY_S / a_day)] * 100
     for pause_s in pauses:
         now_s, offset = now_s + pause_s, offset + 1
-        assert see(seen, f"key {offset}", b"one", offset=offset, at_s=now_s) is Kind.FIRST
+        assert see(seen, f"key {offset}", b"one", offset=offset, at_s=now_s) is DedupeResult.FIRST
         seen.commit()
-        assert see(seen, f"key {offset}", b"one", offset=offset, at_s=now_s + 60) is Kind.RETRY
+        assert see(seen, f"key {offset}", b"one", offset=offset, at_s=now_s + 60) is DedupeResult.RETRY
     now_s += 5 * _DAY_S
-    assert see(seen, f"key {offset}", b"one", offset=offset, at_s=now_s) is Kind.RETRY
-    assert see(seen, f"key {offset}", b"one", offset=offset, at_s=now_s + 1) is Kind.FIRST
+    assert see(seen, f"key {offset}", b"one", offset=offset, at_s=now_s) is DedupeResult.RETRY
+    assert see(seen, f"key {offset}", b"one", offset=offset, at_s=now_s + 1) is DedupeResult.FIRST

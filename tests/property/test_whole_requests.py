@@ -6,7 +6,7 @@ import pytest
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser
 
-from ingest.http.request_parser import RequestReader
+from ingest.http.request_parser import RequestParser
 from tests.http.inputs import make_input
 
 _INPUTS = 20_000
@@ -16,7 +16,7 @@ _HEAD = b"POST /webhooks/acme HTTP/1.1\r\nHost: h\r\n"
 
 async def test_two_readers_agree() -> None:
     """Of 20,000 inputs, many of them tampered with: what is taken is one message to aiohttp too, the same one."""
-    reader, taken = RequestReader(), 0
+    reader, taken = RequestParser(), 0
     for number in range(_INPUTS):
         given = make_input(3, number)
         for segment in {given.content, *given.segments}:
@@ -63,7 +63,7 @@ async def test_two_readers_agree() -> None:
 )
 def test_what_is_not_that_simple_goes_the_long_way(data: bytes) -> None:
     """It is not taken, and the next one is read as if nothing had been."""
-    reader = RequestReader()
+    reader = RequestParser()
     assert reader.read(data) is None
     simple = _HEAD + b"X-Signature: a \t\r\nContent-Length: 2\r\n\r\n{}"
     request = reader.read(simple)

@@ -13,7 +13,7 @@ from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft202012Validator
 
 from ops.docs.json_schema import event_schema
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.deliver.provider import Provider, Sample
 from processors.deliver.step import deliver
 from schemas.records import Record
@@ -24,9 +24,9 @@ from tests.providers.fixtures import Fixture
 AT = datetime(2026, 3, 4, 5, 6, 7, 890_123, tzinfo=UTC)
 
 
-def nothing_seen() -> Seen:
+def nothing_seen() -> DedupeStore:
     """A memory without a delivery."""
-    return Seen(window_s=432_000, keys_max=1_000)
+    return DedupeStore(window_s=432_000, keys_max=1_000)
 
 
 def records(fixture: Fixture) -> tuple[Record, ...]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ops.audit.verdict import ADVICE, FindingKind, Pending, Verdict
+from ops.audit.verdict import ADVICE, AuditVerdict, FindingKind, Pending
 
 
 @pytest.mark.parametrize(
@@ -17,14 +17,14 @@ from ops.audit.verdict import ADVICE, FindingKind, Pending, Verdict
 )
 def test_the_status_follows_from_what_was_found(found: dict[FindingKind, int], unknown: list[str], status: str) -> None:
     """Clean is only what is known and right."""
-    verdict = Verdict(deliveries=1, outputs={}, found=found, unknown=unknown)
+    verdict = AuditVerdict(deliveries=1, outputs={}, found=found, unknown=unknown)
     assert (verdict.status, verdict.clean) == (status, status == "clean")
 
 
 def test_pending_is_no_exception_and_is_counted() -> None:
     """What the group has not reached is told, with how much it is."""
     waiting = [Pending(0, 5, 8, "nobody reads"), Pending(1, 9, 9, "nobody reads")]
-    verdict = Verdict(deliveries=1, outputs={}, waiting=waiting)
+    verdict = AuditVerdict(deliveries=1, outputs={}, waiting=waiting)
     assert (verdict.status, verdict.pending) == ("clean", 3)
 
 

@@ -6,8 +6,8 @@ from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.structs import TopicPartition
 
-from ingest.budgets import ByteBudget, Hold
-from ingest.kafka.batches import Batch, Builder, Fate, PartitionBatches
+from ingest.budgets import ByteBudget, Reservation
+from ingest.kafka.batches import Builder, DeliveryReport, PartitionBatches, ProducerBatch
 from schemas.delivery import PendingRecord
 from schemas.kafka.arguments import BATCH_BYTES
 from tests.waiting import until
@@ -27,7 +27,7 @@ async def test_a_batch_takes_nothing_once_the_client_has_counted_it() -> None:
     numbers = TransactionManager(None, 0)
     numbers.set_pid_and_epoch(1, 0)
     accumulator = MessageAccumulator(_Cluster(), BATCH_BYTES, 0, 10.0, txn_manager=numbers)
-    batch = Batch(Builder(BATCH_BYTES, 0), 0.0)
+    batch = ProducerBatch(Builder(BATCH_BYTES, 0), 0.0)
     raw = TopicPartition("raw", 0)
     await accumulator.add_batch(batch.builder, raw, 1.0)
     assert [batch.add(_RECORD), batch.add(_RECORD)] == [True, True]
@@ -54,9 +54,9 @@ class _Told:
     """What the batches of a partition tell, and the bytes that are still held for them."""
 
     def __init__(self, client: _Client) -> None:
-        self.fates: list[Fate] = []
+        self.fates: list[DeliveryReport] = []
         self.errors: list[str] = []
-        self.overdue: list[Batch] = []
+        self.overdue: list[ProducerBatch] = []
         self._budget = ByteBudget(1_000)
         self.batches = PartitionBatches(
             client,
@@ -72,7 +72,7 @@ class _Told:
         return self._budget.held_bytes
 
     def append(self) -> None:
-        hold = Hold(self._budget)
+        hold = Reservation(self._budget)
         hold.grow(10)
         self.batches.append(_RECORD, hold, self.fates.append)
 
@@ -84,9 +84,9 @@ async def test_what_waits_when_the_producer_goes_is_settled_at_once() -> None:
     told.append()
     await until(lambda: len(told.overdue) == 1)
     told.append()
-    assert (told.fates, told.held_bytes) == ([Fate.UNKNOWN], 20)
+    assert (told.fates, told.held_bytes) == ([DeliveryReport.UNKNOWN], 20)
     told.batches.abandon()
-    assert (told.fates, told.held_bytes) == ([Fate.UNKNOWN, Fate.UNKNOWN], 0)
+    assert (told.fates, told.held_bytes) == ([DeliveryReport.UNKNOWN, DeliveryReport.UNKNOWN], 0)
     assert told.errors == ["CancelledError", "CancelledError"]
     await until(lambda: len(asyncio.all_tasks()) == 1)
     assert (client.asked, len(told.overdue)) == (1, 1)
@@ -99,5 +99,5 @@ async def test_a_fault_of_the_clients_ends_its_batch_and_no_other() -> None:
     for count in (1, 2):
         told.append()
         await until(lambda expected=count: len(told.errors) == expected)  # type: ignore[misc] # it is bound here
-    assert (told.fates, told.errors) == ([Fate.UNKNOWN] * 2, ["AssertionError"] * 2)
+    assert (told.fates, told.errors) == ([DeliveryReport.UNKNOWN] * 2, ["AssertionError"] * 2)
     assert (told.held_bytes, client.asked, told.overdue) == (0, 2, [])

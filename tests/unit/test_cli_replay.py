@@ -16,7 +16,7 @@ from ops.kafka.ranges import Span, parse_span
 from ops.kafka.reader import AtOffset
 from ops.replay.store import Store, check_same_choice, check_unused_suffix
 from schemas.errors import DropstreamError, UsageError
-from schemas.notes.replays import Choice, Plan
+from schemas.notes.replays import Choice, ReplayPlan
 from tests.waiting import PATIENCE_S
 
 CONFIGURATION = """
@@ -95,8 +95,8 @@ def test_places_are_taken_as_they_are_meant() -> None:
     assert [parse_place(text) for text in ("earliest", "7", "2026-05-21T14:00:00+02:00")] == ["earliest", 7, noon]
 
 
-def plan(**choice: str) -> Plan:
-    return Plan(id="replay-20260521T140000Z-3fa9c1", source="raw", choice=Choice(**choice), ranges=())  # type: ignore[arg-type] # text only
+def plan(**choice: str) -> ReplayPlan:
+    return ReplayPlan(id="replay-20260521T140000Z-3fa9c1", source="raw", choice=Choice(**choice), ranges=())  # type: ignore[arg-type] # text only
 
 
 def test_resumed_with_other_options_it_is_refused() -> None:

@@ -3,17 +3,17 @@
 from dataclasses import replace
 
 from ops.console.attention import Facts, concerns
-from ops.console.figures import Budget, Figures, Spool, read_figures
+from ops.console.figures import Budget, Figures, ScrapedSpool, read_figures
 from ops.console.flow import Latency
 from ops.console.groups import GroupStanding
 from ops.console.memory import ShownRejection
 from ops.console.sources import Sources
-from ops.inspect.gaps import Run
+from ops.inspect.gaps import MissingRun
 from schemas.notes.gaps import GapState
 
 NOW_MS = 1_795_255_200_000  # 2026-11-21T10:00:00Z
 WELL = Facts((), (), Figures(), None, (), ())
-EMPTY_SPOOL = Spool(
+EMPTY_SPOOL = ScrapedSpool(
     deliveries=0, refused=0, bytes_used=20_480, bytes_max=10**9, oldest_seconds=0.0, free_bytes=10**9, usable=True
 )
 
@@ -35,7 +35,7 @@ def test_nothing_is_said_where_all_is_well() -> None:
         (GroupStanding("deliver", 2, 9_000, NOW_MS - 59_000), GroupStanding("sequence", None, 0, None)),
         Figures(spool=EMPTY_SPOOL, budgets=(Budget("acme", 0.9),)),
         Latency(10, 50, 9_999, 20_000),
-        (Run("acme", 1, 4, 6, GapState.LOST, "2026-11-20T09:59:59.000000Z"),),
+        (MissingRun("acme", 1, 4, 6, GapState.LOST, "2026-11-20T09:59:59.000000Z"),),
         (rejection("acme", "signature_invalid", NOW_MS - 1_800_000),),
     )
     assert told(facts) == []
@@ -78,8 +78,8 @@ def test_spool_gaps_rejections_latency_and_budgets() -> None:
         Figures(spool=spool, budgets=(Budget("acme", 0.0), Budget("beta", 0.49))),
         Latency(10, 50, 12_000, 20_000),
         (
-            Run("acme", 1, 4, 6, GapState.OPEN, "2026-11-21T09:50:00.000000Z"),
-            Run("acme", 1, 9, 9, GapState.LOST, "2026-11-21T09:40:00.000000Z"),
+            MissingRun("acme", 1, 4, 6, GapState.OPEN, "2026-11-21T09:50:00.000000Z"),
+            MissingRun("acme", 1, 9, 9, GapState.LOST, "2026-11-21T09:40:00.000000Z"),
         ),
         (
             rejection("acme", "signature_invalid", NOW_MS - 2_000),
@@ -129,7 +129,7 @@ dropstream_ingest_spool_usable{worker="0"} 1.0
 dropstream_ingest_spool_usable{worker="1"} 0.0
 """
     found = read_figures([text, "# nothing of ours\n"]).spool
-    assert found == Spool(
+    assert found == ScrapedSpool(
         deliveries=5, refused=0, bytes_used=0, bytes_max=200, oldest_seconds=7.5, free_bytes=90, usable=False
     )
     assert read_figures([]) == Figures()

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from ops.drain import Spooled, read_spooled
+from ops.drain import SpoolCount, read_spooled
 from schemas.errors import DropstreamError
 from tests.waiting import PATIENCE_S
 
@@ -111,7 +111,7 @@ def test_workers_are_taken_together() -> None:
     """Deliveries are summed, the oldest is the oldest of all, and a worker without facts is counted as silent."""
     workers = {"0": spool(2, 1.5), "1": spool(3, 9.5, live=False), "2": {"live": False, "ready": False}}
     read = read_spooled(json.dumps({"live": False, "ready": False, "workers": workers}).encode(), "here:1")
-    assert read == Spooled(5, 9.5, silent=1)
+    assert read == SpoolCount(5, 9.5, silent=1)
     assert not read.is_at_rest
 
 

@@ -16,9 +16,9 @@ import pytest
 from processors.deliver.step import deliver
 from schemas.event_attributes import Event
 from schemas.event_data import OtherData
-from schemas.events import event_record, occasion
+from schemas.events import event_context, event_record
 from schemas.records import Position, Record
-from schemas.vocabulary import Domain, SignatureMark, TimeQuality
+from schemas.vocabulary import Domain, SignatureStatus, TimeQuality
 from tests.providers.fixtures import Fixture, load_fixtures, providers
 from tests.providers.outcomes import check_events, endpoint_fixture, nothing_seen, records
 
@@ -27,7 +27,7 @@ ORDER_CREATED = next(one for one in load_fixtures() if str(one) == "shipstream/o
 HOSTILE = "A\x00\x1f\x7f\x85\ufdd0\ufffe\U0010ffffB"
 OTHER = OtherData(payload={})
 # All that can be said of a delivery.
-SAID = occasion(
+SAID = event_context(
     natural_key="5",
     provider_event="product:created",
     time=datetime(2026, 5, 21, tzinfo=UTC),
@@ -35,7 +35,7 @@ SAID = occasion(
     received_at=datetime(2026, 5, 21, tzinfo=UTC),
     provider="shipstream",
     endpoint="fixture",
-    signature=SignatureMark.VERIFIED,
+    signature=SignatureStatus.VERIFIED,
     sequence=5,
     raw=Position("dropstream.raw", 3, 7),
     delivery="0197a3f0-0000-7000-8000-000000000001",

@@ -6,15 +6,15 @@ import pytest
 
 from ingest.answer_metrics import AnswerFigures
 from ingest.answers import Outcome
-from ingest.failure_budget import Failures
+from ingest.failure_budget import FailureBudgets
 from processors.providers import discover
-from schemas.retry_policy import Loss, Patience
+from schemas.retry_policy import Loss, RetryPolicy
 
 HOUR_S = 3_600
 _PROVIDERS = Path(__file__).resolve().parents[2] / "processors" / "providers"
 PATIENCE = {
-    "counts": Patience(Loss.SUBSCRIPTION, "page", failures_max=4, answer_within_s=5),
-    "waits": Patience(Loss.ACCOUNT, "page", failing_s_max=10 * HOUR_S),
+    "counts": RetryPolicy(Loss.SUBSCRIPTION, "page", failures_max=4, answer_within_s=5),
+    "waits": RetryPolicy(Loss.ACCOUNT, "page", failing_s_max=10 * HOUR_S),
 }
 
 
@@ -24,7 +24,7 @@ class Desk:
     def __init__(self) -> None:
         self.now = 1_000_000.0
         self.providers = {"a": "counts", "b": "waits", "c": "unheard-of"}
-        self.failures = Failures(PATIENCE, providers=lambda: self.providers, now=lambda: self.now)
+        self.failures = FailureBudgets(PATIENCE, providers=lambda: self.providers, now=lambda: self.now)
 
     def answer(self, endpoint: str, *outcomes: Outcome, took_s: float = 0.1) -> list[bool]:
         return [self.failures.note(endpoint, outcome, took_s=took_s) for outcome in outcomes]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.inspect.gaps import Ledger, Run
+from ops.inspect.gaps import Ledger, MissingRun
 from ops.inspect.gaps_command import show
 from ops.service.process_command import joint_health, run_together
 from schemas.errors import DropstreamError
@@ -98,7 +98,7 @@ def test_what_is_written_is_read() -> None:
 
 def test_in_a_pipe_a_gap_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Seven cells separated by tabs, and nothing at all where nothing is missing."""
-    show([Run("acme", 1, 2, 9, GapState.OPEN, MOMENT)], as_json=False)
+    show([MissingRun("acme", 1, 2, 9, GapState.OPEN, MOMENT)], as_json=False)
     assert capsys.readouterr().out == f"acme\t1\t2\t9\t8\topen\t{MOMENT}\n"
     show([], as_json=False)
     assert capsys.readouterr().out == ""
@@ -106,7 +106,7 @@ def test_in_a_pipe_a_gap_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_json_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """The same cells by name, the ids and the count as numbers of any size."""
-    show([Run("acme", 1, 0, 2**64 - 1, GapState.LOST, MOMENT)], as_json=True)
+    show([MissingRun("acme", 1, 0, 2**64 - 1, GapState.LOST, MOMENT)], as_json=True)
     assert json.loads(capsys.readouterr().out) == {
         "endpoint": "acme",
         "epoch": 1,

@@ -1,6 +1,6 @@
 """The bounds of the ingress: rate and bytes."""
 
-from ingest.budgets import ByteBudget, Hold, TokenBucket
+from ingest.budgets import ByteBudget, Reservation, TokenBucket
 
 
 class Clock:
@@ -55,8 +55,8 @@ def test_a_budget_is_taken_whole_or_not_at_all() -> None:
 def test_a_hold_is_free_when_its_last_share_is_released() -> None:
     """Two who need the bytes release one share each; only then are they given back."""
     budget = ByteBudget(10)
-    other = Hold(budget)
-    hold = Hold(budget)
+    other = Reservation(budget)
+    hold = Reservation(budget)
     assert [other.grow(2), hold.grow(3), hold.grow(5), hold.grow(1)] == [True, True, True, False]
     hold.share().release()
     assert budget.held_bytes == 10

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry
 
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.metrics import ProcessMetrics
 from schemas.configuration import Context, read_configuration
 from schemas.notes.gaps import Gap, GapState, gap_record
@@ -128,7 +128,7 @@ def test_a_partition_that_went_elsewhere_is_not_shown() -> None:
     """Its lag is another process's to tell; twice does no harm."""
     figures = Figures()
     for partition in (0, 1):
-        figures.metrics.show_partition("deliver", partition, lag=7, state=Seen(window_s=1, keys_max=1))
+        figures.metrics.show_partition("deliver", partition, lag=7, state=DedupeStore(window_s=1, keys_max=1))
     for _ in range(2):
         figures.metrics.hide_partition("deliver", 0)
     assert figures.of("lag_records", group="deliver", partition="0") is None

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
-from ingest.budgets import ByteBudget, Hold
-from ingest.kafka.batches import Fate
+from ingest.budgets import ByteBudget, Reservation
+from ingest.kafka.batches import DeliveryReport
 from ingest.kafka.publisher import Publisher
 from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
@@ -30,10 +30,10 @@ async def test_without_a_partition_there_is_no_producer(settings: SettingsFactor
     supervisor = _Blind(mine, metrics=metrics)
     publisher = Publisher(mine.ingest, supervisor=supervisor, metrics=metrics)
     publisher.start()
-    budget, fates = ByteBudget(1_000), list[Fate]()
-    hold = Hold(budget)
+    budget, fates = ByteBudget(1_000), list[DeliveryReport]()
+    hold = Reservation(budget)
     hold.grow(10)
     assert not publisher.connected
     publisher.begin(_RECORD, hold, fates.append)
-    assert (fates, budget.held_bytes) == ([Fate.UNKNOWN], 0)
+    assert (fates, budget.held_bytes) == ([DeliveryReport.UNKNOWN], 0)
     await publisher.stop(within_s=0)

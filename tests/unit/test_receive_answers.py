@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest.answers import Answer, Outcome, response
-from ingest.throttled_log import Occurrences
+from ingest.throttled_log import ThrottledLog
 
 _TABLE = {
     Outcome.STORED: (200, {}),
@@ -46,7 +46,7 @@ def test_a_flood_of_one_kind_is_two_lines() -> None:
     """The first is told at once, those of the next ten seconds together."""
     clock = [100.0]
     with capture_logs() as lines:
-        occurrences = Occurrences(now=lambda: clock[0])
+        occurrences = ThrottledLog(now=lambda: clock[0])
         for _ in range(1000):
             occurrences.note(Outcome.MALFORMED, "")
         clock[0] += 10.0

@@ -6,11 +6,11 @@ import pytest
 from aiokafka import ConsumerRecord
 from prometheus_client import CollectorRegistry
 
-from ops.service.reload import Source, give_current, give_started, restart_needed
-from processors.deliver.dedupe import Seen
+from ops.service.reload import SettingsSource, give_current, give_started, restart_needed
+from processors.deliver.dedupe import DedupeStore
 from processors.metrics import ProcessMetrics
 from processors.runtime.batch import Batch
-from processors.runtime.work import Work
+from processors.runtime.work import GroupSpec
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
 from schemas.records import RawRecord, Record
@@ -62,7 +62,7 @@ def test_a_worker_reads_what_its_parent_laid_down(tmp_path: Path, monkeypatch: p
     file.write_text("broken")
     (tmp_path / "gone").write_text("a-token")
     give_started(tmp_path, _STARTED.replace("file:gone", f"file:{tmp_path / 'gone'}"))
-    source = Source(file, signing_secrets=False, folder=tmp_path)
+    source = SettingsSource(file, signing_secrets=False, folder=tmp_path)
     assert list(source.read().settings.endpoints) == ["older"]
     give_current(tmp_path, _CURRENT)
     assert list(source.read().settings.endpoints) == ["newer"]
@@ -103,17 +103,17 @@ async def test_a_transaction_is_judged_by_one_snapshot() -> None:
         def __init__(self, name: str) -> None:
             self._name = name
 
-        def __call__(self, raw: RawRecord, _seen: Seen) -> tuple[Record, ...]:
+        def __call__(self, raw: RawRecord, _seen: DedupeStore) -> tuple[Record, ...]:
             nonlocal current
             current = "new"
             return (Record("orders", raw.key or b"", self._name.encode()),)
 
-    work = Work(
+    work = GroupSpec(
         name="deliver",
         source="raw",
         changelog="deliver-state",
         new_step=new_step,
-        new_state=lambda: Seen(window_s=1, keys_max=1),
+        new_state=lambda: DedupeStore(window_s=1, keys_max=1),
         settings=read("[endpoints]"),
         metrics=ProcessMetrics(CollectorRegistry()),
     )

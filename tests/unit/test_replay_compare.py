@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from ops.replay.dry_run import Differences, Found, Outcome, difference, outcome_of
+from ops.replay.dry_run import Differences, DryRunOutcome, Found, difference, outcome_of
 from schemas.notes.replays import Range
 from schemas.records import Position, RawRecord, Record
 
@@ -25,13 +25,13 @@ def found() -> Found:
     return Found(RAW, (Range(0, 5, 6),), ("orders", "other"))
 
 
-def judged(*records: tuple[str, bytes]) -> Outcome:
+def judged(*records: tuple[str, bytes]) -> DryRunOutcome:
     return outcome_of([Record(topic, b"k", content) for topic, content in records], ("orders", "other"))
 
 
 NOW = judged(("orders", value("a")))
-REJECTED = Outcome("rejected")
-RETRY = Outcome("retry")
+REJECTED = DryRunOutcome("rejected")
+RETRY = DryRunOutcome("retry")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ RETRY = Outcome("retry")
         (REJECTED, REJECTED, ("the same", "")),
     ],
 )
-def test_every_difference_has_its_name(now: Outcome | None, then: Outcome, told: tuple[str, str]) -> None:
+def test_every_difference_has_its_name(now: DryRunOutcome | None, then: DryRunOutcome, told: tuple[str, str]) -> None:
     """What is in the topics against what would be."""
     assert difference(now, then) == told
 
@@ -87,7 +87,7 @@ def test_the_first_five_are_listed_by_offset() -> None:
     """All are counted; those that are the same are not listed."""
     told = Differences()
     for offset in range(7):
-        told.take(Position(RAW, 0, offset), NOW, Outcome("rejected"))
+        told.take(Position(RAW, 0, offset), NOW, DryRunOutcome("rejected"))
         told.take(Position(RAW, 1, offset), NOW, NOW)
     assert told.counts == {"now rejected": 7, "the same": 7}
     assert told.first == {"now rejected": ["0:0 orders", "0:1 orders", "0:2 orders", "0:3 orders", "0:4 orders"]}

@@ -7,11 +7,11 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.deliver.step import Rules, claimed_entities, deliver, possible_ids
 from processors.replay import Known, Replaying, Task, endless_memory, redrive_step, replay_step, warm_up
 from schemas.notes.rejections import read_rejected
-from schemas.notes.replays import Choice, Plan, Progress, Range, read_plan, read_progress, write
+from schemas.notes.replays import Choice, Range, ReplayPlan, ReplayProgress, read_plan, read_progress, write
 from schemas.records import Position, RawRecord, Record, read_position
 from schemas.settings import EndpointSettings
 from tests.providers.fixtures import RECORD_BYTES_MAX, providers
@@ -48,20 +48,20 @@ def rejected(offset: int = 40, body: bytes = ORDER) -> RawRecord:
     return RawRecord(Position("d.rejected", 0, offset + 2), record.key, record.value, record.headers, 0)
 
 
-def memory() -> Seen:
+def memory() -> DedupeStore:
     return endless_memory(1_000)
 
 
 def state() -> Replaying:
-    return Replaying("replay-20260521T140000Z-3fa9c1", 0, memory(), Progress(next=0))
+    return Replaying("replay-20260521T140000Z-3fa9c1", 0, memory(), ReplayProgress(next=0))
 
 
 def task(known: Known | None = None, **choice: object) -> Task:
-    plan = Plan(id="replay-20260521T140000Z-3fa9c1", source="raw", choice=Choice(**choice), ranges=())  # type: ignore[arg-type] # as each test says
+    plan = ReplayPlan(id="replay-20260521T140000Z-3fa9c1", source="raw", choice=Choice(**choice), ranges=())  # type: ignore[arg-type] # as each test says
     return Task(plan, replace(rules(), replay=plan.id), known or Known())
 
 
-def counted(one: Replaying) -> Progress:
+def counted(one: Replaying) -> ReplayProgress:
     one.commit()
     return one.progress
 
@@ -94,7 +94,7 @@ def test_in_place_events_are_written_and_marked() -> None:
     assert {dict(record.headers)["replay"] for record in written} == {b"replay-20260521T140000Z-3fa9c1"}
     assert replay_step(raw(41), one, task()) == ()
     assert replay_step(raw(42, b"{"), one, task()) == ()
-    assert counted(one) == Progress(next=43, became=1, rejected=1, retries=1, events=len(written))
+    assert counted(one) == ReplayProgress(next=43, became=1, rejected=1, retries=1, events=len(written))
     assert "sequence" in topics(replay_step(raw(), state(), task(Known(rejected={PLACE}))))
 
 
@@ -111,7 +111,7 @@ def test_what_is_not_chosen_is_left_out() -> None:
     for choice in ({"endpoint": "other"}, {"provider": "dropea"}, {"topics": ("catalog",)}):
         one = state()
         assert list(replay_step(raw(), one, task(**choice))) == []
-        assert counted(one) == Progress(next=41, left_out=1)
+        assert counted(one) == ReplayProgress(next=41, left_out=1)
     assert topics(replay_step(raw(), state(), task(topics=("orders",)))) == ["orders"]
 
 
@@ -132,7 +132,7 @@ def test_a_resumed_run_remembers_what_the_run_before_it_judged() -> None:
     one, resumed = state(), Task(plan, rules(), known)
     warm_up(raw(39), one, resumed)
     assert replay_step(raw(), one, resumed) == ()
-    assert counted(one) == Progress(next=41, retries=1)
+    assert counted(one) == ReplayProgress(next=41, retries=1)
 
 
 def test_a_redrive_writes_what_is_good_today_once() -> None:
@@ -143,7 +143,7 @@ def test_a_redrive_writes_what_is_good_today_once() -> None:
     assert redrive_step(rejected(41), one, task()) == ()
     assert redrive_step(rejected(42, b"{"), one, task()) == ()
     assert redrive_step(raw(43), one, task()) == ()
-    assert counted(one) == Progress(next=44, became=1, rejected=1, retries=1, left_out=1, events=len(written) - 1)
+    assert counted(one) == ReplayProgress(next=44, became=1, rejected=1, retries=1, left_out=1, events=len(written) - 1)
 
 
 def test_what_is_an_event_already_is_not_redriven() -> None:
@@ -151,7 +151,7 @@ def test_what_is_an_event_already_is_not_redriven() -> None:
     ids = {record.topic: orjson.loads(record.value)["id"] for record in deliver(raw(), rules(), memory())[:-1]}
     one = state()
     assert redrive_step(rejected(), one, task(Known(events={PLACE: set(ids.values())}))) == ()
-    assert counted(one) == Progress(next=43, retries=1)
+    assert counted(one) == ReplayProgress(next=43, retries=1)
     part = redrive_step(rejected(), state(), task(Known(events={PLACE: {ids["orders"]}})))
     assert topics(part) == ["inventory", "sequence"]
     assert redrive_step(rejected(), state(), task(Known(gone=set(ids.values())))) == ()
@@ -171,7 +171,7 @@ def test_a_transaction_that_failed_is_not_counted() -> None:
     """Progress and memory go back to what is committed."""
     one = state()
     replay_step(raw(), one, task())
-    assert read_progress(one.changes()[0][1]) == Progress(next=41, became=1, events=2)
+    assert read_progress(one.changes()[0][1]) == ReplayProgress(next=41, became=1, events=2)
     one.roll_back()
     assert one.changes() == ()
     assert set(topics(replay_step(raw(), one, task()))) == {"orders", "inventory"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ops.shipstream.client import Account
 from ops.shipstream.errors import WHAT_TO_DO, ShipstreamError
-from ops.shipstream.protocol import Call, HttpAnswer, login_call, read_answer, request_body
+from ops.shipstream.protocol import ApiCall, HttpAnswer, login_call, read_answer, request_body
 from ops.shipstream.webhooks import (
     LIST,
     NewWebhook,
@@ -25,12 +25,12 @@ PLACE = "https://acme.example/api/jsonrpc"
 NEW = NewWebhook("https://hooks.example/webhooks/a/a-token-of-more-than-22-chars", ("order:created",), "the-secret")
 
 
-def read(body: object, *, status: int = 200, call: Call = LIST, secrets: tuple[str, ...] = ()) -> Any:
+def read(body: object, *, status: int = 200, call: ApiCall = LIST, secrets: tuple[str, ...] = ()) -> Any:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return read_answer(call, HttpAnswer(status, content, PLACE), request_id="7", secrets=secrets)
 
 
-def failure(body: object, *, status: int = 200, call: Call = LIST, secrets: tuple[str, ...] = ()) -> ShipstreamError:
+def failure(body: object, *, status: int = 200, call: ApiCall = LIST, secrets: tuple[str, ...] = ()) -> ShipstreamError:
     with pytest.raises(ShipstreamError) as caught:
         read(body, status=status, call=call, secrets=secrets)
     return caught.value
@@ -74,7 +74,7 @@ def error(code: object, message: object = "words") -> dict[str, object]:
         ),
     ],
 )
-def test_a_call_is_sent_as_documented(call: Call, session: str | None, sent: dict[str, object]) -> None:
+def test_a_call_is_sent_as_documented(call: ApiCall, session: str | None, sent: dict[str, object]) -> None:
     """Two procedures, arguments by position, the version as text."""
     body = json.loads(request_body(call, request_id="7", session=session))
     assert body == {"jsonrpc": "2.0", "id": "7", **sent}

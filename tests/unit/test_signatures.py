@@ -24,7 +24,7 @@ from schemas.delivery import Delivery
 from schemas.notes.rejections import Reason, Rejection
 from schemas.secrets import Secret
 from schemas.settings import SignaturePolicy, SigningSecret
-from schemas.vocabulary import SignatureMark
+from schemas.vocabulary import SignatureStatus
 
 RECEIVED = datetime(2025, 12, 1, 10, 0, tzinfo=UTC)
 BODY = b'{"topic":"test:ping","message":{"webhook_increment_id":1}}'
@@ -46,7 +46,7 @@ def verdict(
     *secrets: SigningSecret,
     policy: SignaturePolicy = "require",
     tolerance_s: int = 0,
-) -> SignatureMark | Reason:
+) -> SignatureStatus | Reason:
     judged = judge(what, secrets=secrets, policy=policy, tolerance_s=tolerance_s, received_at=RECEIVED)
     return judged.reason if isinstance(judged, Rejection) else judged
 
@@ -66,8 +66,8 @@ def test_the_mac_is_the_one_that_openssl_makes() -> None:
 @pytest.mark.parametrize("policy", ["require", "verify-if-present"])
 def test_a_right_signature_is_verified(signature: bytes, policy: SignaturePolicy) -> None:
     """One right signature among several claimed, by one right secret among several, is enough."""
-    assert verdict(claim(signature), secret(), policy=policy) is SignatureMark.VERIFIED
-    assert verdict(claim(b"x", signature), secret(b"other"), secret(), policy=policy) is SignatureMark.VERIFIED
+    assert verdict(claim(signature), secret(), policy=policy) is SignatureStatus.VERIFIED
+    assert verdict(claim(b"x", signature), secret(b"other"), secret(), policy=policy) is SignatureStatus.VERIFIED
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_any_other_spelling_is_invalid(signature: bytes, policy: SignaturePolicy
 def test_without_a_claim_the_policy_decides() -> None:
     """Absent is never valid: missing where one is required, marked where it is not."""
     assert verdict(None, secret()) is Reason.SIGNATURE_MISSING
-    assert verdict(None, secret(), policy="verify-if-present") is SignatureMark.UNSIGNED
+    assert verdict(None, secret(), policy="verify-if-present") is SignatureStatus.UNSIGNED
 
 
 def test_a_malformed_claim_is_refused_whatever_the_policy() -> None:
@@ -111,19 +111,19 @@ def test_without_secrets_nothing_is_verified() -> None:
 @pytest.mark.parametrize(
     ("expires", "expected"),
     [
-        (RECEIVED + timedelta(microseconds=1), SignatureMark.VERIFIED),
+        (RECEIVED + timedelta(microseconds=1), SignatureStatus.VERIFIED),
         (RECEIVED, Reason.SECRET_EXPIRED),
         (RECEIVED - timedelta(days=1), Reason.SECRET_EXPIRED),
     ],
 )
-def test_a_secret_ends_at_its_expiry(expires: datetime, expected: SignatureMark | Reason) -> None:
+def test_a_secret_ends_at_its_expiry(expires: datetime, expected: SignatureStatus | Reason) -> None:
     """Measured at receipt: valid before, expired from the very moment on, and told from a wrong one."""
     assert verdict(claim(BASE64), secret(b"other"), secret(expires=expires)) is expected
 
 
 def test_an_expired_secret_that_is_also_listed_without_expiry_is_good() -> None:
     """One valid listing of the secret is enough."""
-    assert verdict(claim(BASE64), secret(expires=RECEIVED), secret()) is SignatureMark.VERIFIED
+    assert verdict(claim(BASE64), secret(expires=RECEIVED), secret()) is SignatureStatus.VERIFIED
 
 
 def test_a_rejection_names_the_reference_and_never_the_secret() -> None:
@@ -137,16 +137,16 @@ def test_a_rejection_names_the_reference_and_never_the_secret() -> None:
 @pytest.mark.parametrize(
     ("age_s", "tolerance_s", "expected"),
     [
-        (0, 300, SignatureMark.VERIFIED),
-        (300, 300, SignatureMark.VERIFIED),
-        (-300, 300, SignatureMark.VERIFIED),
+        (0, 300, SignatureStatus.VERIFIED),
+        (300, 300, SignatureStatus.VERIFIED),
+        (-300, 300, SignatureStatus.VERIFIED),
         (301, 300, Reason.TIMESTAMP_OUTSIDE_TOLERANCE),
         (-301, 300, Reason.TIMESTAMP_OUTSIDE_TOLERANCE),
-        (10**6, 0, SignatureMark.VERIFIED),
+        (10**6, 0, SignatureStatus.VERIFIED),
     ],
 )
 def test_the_signed_time_counts_where_a_tolerance_is_set(
-    age_s: int, tolerance_s: int, expected: SignatureMark | Reason
+    age_s: int, tolerance_s: int, expected: SignatureStatus | Reason
 ) -> None:
     """Too old and too far ahead alike; a tolerance of nought is off."""
     signed = claim(BASE64, timestamp=RECEIVED - timedelta(seconds=age_s))
@@ -179,7 +179,7 @@ def test_segments_are_trimmed_and_bounded() -> None:
 @given(st.binary(), st.binary(min_size=1), st.sampled_from([base64_text, hex_text]))
 def test_what_is_signed_is_verified(body: bytes, key: bytes, encode: Callable[[bytes], bytes]) -> None:
     """Any body under any key."""
-    assert verdict(claim(encode(mac(key, body)), message=body), secret(key)) is SignatureMark.VERIFIED
+    assert verdict(claim(encode(mac(key, body)), message=body), secret(key)) is SignatureStatus.VERIFIED
 
 
 @given(st.binary(), st.binary(), st.binary(min_size=1, max_size=64), st.binary(min_size=1, max_size=64))

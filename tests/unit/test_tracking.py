@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from processors.metrics import HoleGauges
-from processors.sequence.step import Tracking, observe, tick
+from processors.sequence.step import SequenceStore, observe, tick
 from processors.sequence.tracker import GapRules
 from schemas.errors import DropstreamError
 from schemas.notes.sequence_observations import observation_record
@@ -38,10 +38,10 @@ def observed(number: int, received_s: float, endpoint: str = "acme") -> RawRecor
 
 
 class Partition:
-    """A `Tracking` as the runtime uses it, with its changelog and what was written to `gaps`."""
+    """A `SequenceStore` as the runtime uses it, with its changelog and what was written to `gaps`."""
 
     def __init__(self, rules: GapRules = RULES) -> None:
-        self.tracking = Tracking(rules)
+        self.tracking = SequenceStore(rules)
         self.changelog: list[tuple[bytes, bytes | None]] = []
         self.gaps: list[Record] = []
 
@@ -186,7 +186,7 @@ def test_holes_given_up_are_counted_when_they_are_committed() -> None:
 
 def test_a_changelog_record_that_no_step_wrote_is_refused_at_once() -> None:
     """A corrupt record is named where it is read; a tombstone takes it back."""
-    tracking = Tracking(RULES)
+    tracking = SequenceStore(RULES)
     with pytest.raises(ValueError, match="no head and no hole"):
         tracking.restore(b"junk", b"junk")
     tracking.restore(b"junk", None)
@@ -197,7 +197,7 @@ def test_a_hole_without_a_head_is_an_error_for_a_person() -> None:
     """A changelog that has lost a part is never guessed at."""
     partition = Partition()
     partition.transact(observed(1, 0), observed(3, 0))
-    tracking = Tracking(RULES)
+    tracking = SequenceStore(RULES)
     tracking.restore(*partition.changelog[1])
     with pytest.raises(DropstreamError, match="changelog of the sequences is corrupt"):
         observe(observed(4, 1), tracking)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ops.audit.judging.sightings import DiskSightings
 from ops.audit.reading.eras import Eras
-from processors.deliver.dedupe import Kind, Sighting, Sightings, key_of_another_body
+from processors.deliver.dedupe import DedupeResult, Sighting, Sightings, key_of_another_body
 from processors.deliver.step import Rules, deliver
 from schemas.kafka.partitions import partition_of
 from schemas.records import RawRecord, Record
@@ -69,19 +69,19 @@ class Judge:
 
     def as_first(self, raw: RawRecord) -> tuple[Expected, ...]:
         """What it leads to where nothing like it came before."""
-        return self._as(raw, _FixedSightings(Kind.FIRST))
+        return self._as(raw, _FixedSightings(DedupeResult.FIRST))
 
     def as_other_body(self, raw: RawRecord) -> tuple[Expected, ...]:
         """What it leads to where its key came before with another body."""
-        return self._as(raw, _FixedSightings(Kind.BODY_DIFFERS))
+        return self._as(raw, _FixedSightings(DedupeResult.BODY_DIFFERS))
 
     def as_retry(self, raw: RawRecord, first_offset: int) -> tuple[Expected, ...]:
         """What it leads to where the delivery at `first_offset` was the same."""
-        return self._as(raw, _FixedSightings(Kind.RETRY, first_offset))
+        return self._as(raw, _FixedSightings(DedupeResult.RETRY, first_offset))
 
     def is_retry_of(self, raw: RawRecord, first: RawRecord) -> bool:
         """Whether the one is believed, and the same as the other, received within the window."""
-        one, other = _FixedSightings(Kind.FIRST), _FixedSightings(Kind.FIRST)
+        one, other = _FixedSightings(DedupeResult.FIRST), _FixedSightings(DedupeResult.FIRST)
         deliver(raw, self.rules, one)
         deliver(first, self.rules, other)
         return (
@@ -102,7 +102,7 @@ def _expected(record: Record, count: int) -> Expected:
 class _FixedSightings:
     """A memory that says the same of every delivery, and notes what it was asked about."""
 
-    kind: Kind
+    kind: DedupeResult
     first_offset: int = 0
     asked: tuple[str, str, bytes] | None = None
     received_s: int = 0
@@ -110,8 +110,8 @@ class _FixedSightings:
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
         """The answer."""
         self.asked, self.received_s = (endpoint, natural_key, body), received_s
-        key = key_of_another_body(natural_key, body) if self.kind is Kind.BODY_DIFFERS else natural_key
-        first = self.first_offset if self.kind is Kind.RETRY else offset
+        key = key_of_another_body(natural_key, body) if self.kind is DedupeResult.BODY_DIFFERS else natural_key
+        first = self.first_offset if self.kind is DedupeResult.RETRY else offset
         return Sighting(self.kind, key, first, (b"", b""))
 
     def remember(self, sighting: Sighting) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 AnyHeader = tuple[str, bytes | None]
 # Partition and offset in `raw`.
-Place = tuple[int, int]
-Reader = Callable[[bytes, Sequence[AnyHeader]], Place | None]
+RawOffset = tuple[int, int]
+PlaceReader = Callable[[bytes, Sequence[AnyHeader]], RawOffset | None]
 _HEADER = "dropstream-raw"
 
 
-def reader_of(topic: str, raw_topic: str) -> Reader:
+def reader_of(topic: str, raw_topic: str) -> PlaceReader:
     """Gives the reader of the records of `topic` (a short name without a suffix): from value and headers to a place."""
     if topic == "sequence":
         return _in_text(b'"raw":"' + raw_topic.encode() + b"/")
@@ -22,10 +22,10 @@ def reader_of(topic: str, raw_topic: str) -> Reader:
     return _in_event(b'"rawtopic":"' + raw_topic.encode() + b'","rawpartition":')
 
 
-def _in_event(before: bytes) -> Reader:
+def _in_event(before: bytes) -> PlaceReader:
     length, between = len(before), b',"rawoffset":"'
 
-    def read(value: bytes, _headers: Sequence[AnyHeader]) -> Place | None:
+    def read(value: bytes, _headers: Sequence[AnyHeader]) -> RawOffset | None:
         begin = value.find(before)
         if begin < 0:
             return None
@@ -39,8 +39,8 @@ def _in_event(before: bytes) -> Reader:
     return read
 
 
-def _in_text(before: bytes) -> Reader:
-    def read(value: bytes, _headers: Sequence[AnyHeader]) -> Place | None:
+def _in_text(before: bytes) -> PlaceReader:
+    def read(value: bytes, _headers: Sequence[AnyHeader]) -> RawOffset | None:
         begin = value.find(before)
         if begin < 0:
             return None
@@ -51,8 +51,8 @@ def _in_text(before: bytes) -> Reader:
     return read
 
 
-def _in_header(before: bytes) -> Reader:
-    def read(_value: bytes, headers: Sequence[AnyHeader]) -> Place | None:
+def _in_header(before: bytes) -> PlaceReader:
+    def read(_value: bytes, headers: Sequence[AnyHeader]) -> RawOffset | None:
         text = next((value or b"" for name, value in reversed(headers) if name == _HEADER), b"")
         partition, _, offset = text.removeprefix(before).partition(b"/")
         return _place(partition, offset) if text.startswith(before) else None
@@ -60,7 +60,7 @@ def _in_header(before: bytes) -> Reader:
     return read
 
 
-def _place(partition: bytes, offset: bytes) -> Place | None:
+def _place(partition: bytes, offset: bytes) -> RawOffset | None:
     # `isdigit` of bytes knows ASCII digits only.
     if not (partition.isdigit() and offset.isdigit()) or len(partition) > 9 or len(offset) > 18:
         return None

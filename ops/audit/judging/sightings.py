@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from processors.deliver.dedupe import Kind, Sighting, judge_sighting
+from processors.deliver.dedupe import DedupeResult, Sighting, judge_sighting
 from schemas.errors import DropstreamError
 
 # Behind an entry: which key of its memory it is, and whether other rules judged the delivery.
@@ -115,7 +115,7 @@ class DiskSightings:
             offset=offset,
             received_s=received_s,
         )
-        if sighting.kind is Kind.RETRY and (self.may_be_forgotten or self.unsure_of is not None):
+        if sighting.kind is DedupeResult.RETRY and (self.may_be_forgotten or self.unsure_of is not None):
             # A processor that did not remember the first try has remembered this one: its memory is fuller than ours.
             self._count += 1
         return sighting

@@ -10,7 +10,7 @@ from ops.audit.found import PartFound
 from ops.audit.judging.bits import Bits
 from ops.audit.judging.judge import Lane
 from ops.audit.judging.ledger import PartitionLedger, actual_of
-from ops.audit.judging.origin import Place, Reader, reader_of
+from ops.audit.judging.origin import PlaceReader, RawOffset, reader_of
 from ops.audit.reading.line import AuditLine
 from ops.audit.reading.lines import Part
 from ops.audit.reading.stream import OutputStream
@@ -44,11 +44,11 @@ class Sweep:
     marked: Mapping[str, AuditLine]
     suffix: str = ""
     # Records of deliveries that the audit before has judged whole, and deliveries that were made anew since.
-    _again: list[tuple[Place, Lane, str]] = field(default_factory=list)
+    _again: list[tuple[RawOffset, Lane, str]] = field(default_factory=list)
     _remade: defaultdict[int, Bits] = field(default_factory=lambda: defaultdict(Bits))
     # The short name of each topic by its full name, and how its records are read.
     _short: dict[str, str] = field(init=False)
-    _readers: dict[str, Reader] = field(init=False)
+    _readers: dict[str, PlaceReader] = field(init=False)
 
     def __post_init__(self) -> None:
         end = f".{self.suffix}" if self.suffix else ""
@@ -155,7 +155,7 @@ class Sweep:
                 found.update((one.position.offset, one) for one in records if one.position.offset in offsets)
         return found
 
-    def _marked_line(self, mark: str, place: Place | None, lane: Lane, record: ConsumerRecord) -> AuditLine | None:
+    def _marked_line(self, mark: str, place: RawOffset | None, lane: Lane, record: ConsumerRecord) -> AuditLine | None:
         """The line that wrote the record; None where it is not judged here."""
         mine = place is not None and place[0] in self.main.ledgers
         if mark in self.part.look.unsettled:
@@ -169,7 +169,7 @@ class Sweep:
                 self._remake(place)
         return self.marked.get(mark)
 
-    def _remake(self, place: Place) -> None:
+    def _remake(self, place: RawOffset) -> None:
         """A replay or a redrive, judged here or not, has made events of the delivery."""
         ledger = self.main.ledgers[place[0]]
         if place[1] >= ledger.first:
@@ -177,7 +177,7 @@ class Sweep:
         elif self.part.look.audited:
             self._remade[place[0]].add(place[1])
 
-    def _take_unplaced(self, place: Place | None, lane: Lane, record: ConsumerRecord) -> None:
+    def _take_unplaced(self, place: RawOffset | None, lane: Lane, record: ConsumerRecord) -> None:
         """A record that names no delivery of this part's line."""
         if place is not None and place[0] in self.part.look.raw_end:
             if place[0] in self.part.partitions and self.part.ranges[place[0]].count == 0:
@@ -189,7 +189,7 @@ class Sweep:
             )
             self.found.say(AuditFinding(FindingKind.UNEXPLAINED, "", actual_of(lane, record).place, told))
 
-    def _take_outside(self, line: AuditLine, place: Place, lane: Lane, record: ConsumerRecord) -> None:
+    def _take_outside(self, line: AuditLine, place: RawOffset, lane: Lane, record: ConsumerRecord) -> None:
         """A record of a delivery outside the range: of one that cannot be, or that nobody asked about."""
         partition, offset = place
         here = actual_of(lane, record).place

@@ -17,7 +17,7 @@ from ops.audit.reading.stream import RawStream
 from processors.deliver.step import deliver
 from processors.replay import EVENT_TOPICS, Replaying, Task, replay_step
 from schemas.notes.rejections import read_rejected
-from schemas.notes.replays import Plan
+from schemas.notes.replays import ReplayPlan
 from schemas.records import RawRecord, Record
 
 
@@ -77,7 +77,7 @@ class AuditLine:
     ledgers: Mapping[int, PartitionLedger]
     ends: Mapping[int, int]
     on_deliveries: Callable[[int], None]
-    plan: Plan | None = None
+    plan: ReplayPlan | None = None
 
     async def expect(self, until: Mapping[int, int]) -> None:
         """Makes the records that ought to be there of all deliveries before these offsets."""
@@ -115,7 +115,7 @@ class ReplayJudge(Judge):
         return Judge.placed(self, [one for one in plain if one.topic in topics], offset)
 
 
-def begun_at_ms(plan: Plan) -> int:
+def begun_at_ms(plan: ReplayPlan) -> int:
     """When the plan was made, as its id says it; milliseconds since 1970, 0 where it does not."""
     try:
         moment = datetime.strptime(plan.id.split("-")[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

@@ -22,7 +22,7 @@ from processors.groups import deliver_rules
 from processors.providers import discover
 from processors.replay import Known, Replaying, Task
 from processors.rules_version import rules_version
-from schemas.notes.replays import Plan, Progress, Range
+from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 from schemas.settings import Settings
 
 _HOUR_S = 3_600
@@ -44,7 +44,7 @@ class Part:
     look: Look
     partitions: Sequence[int]
     memory_bytes_max: int
-    plans: Sequence[tuple[Plan, Mapping[int, Progress]]] = ()
+    plans: Sequence[tuple[ReplayPlan, Mapping[int, ReplayProgress]]] = ()
     # The partitions of `sequence` whose gaps are judged here, where gaps are judged.
     sequences: frozenset[int] = frozenset()
     gaps: GapLook | None = None
@@ -96,7 +96,7 @@ class AuditLines:
             yield AuditLine(RawSource(stream, part.raw_topic), ledgers, ends, self.on_deliveries)
 
     @asynccontextmanager
-    async def of_plan(self, plan: Plan, progress: Mapping[int, Progress]) -> AsyncIterator[AuditLine]:
+    async def of_plan(self, plan: ReplayPlan, progress: Mapping[int, ReplayProgress]) -> AsyncIterator[AuditLine]:
         """The way of a replay or a redrive, as far as it has come."""
         rules = deliver_rules(self.part.settings.endpoints, self.part.settings, discover())
         rules = replace(rules, replay=plan.id)
@@ -123,7 +123,7 @@ class AuditLines:
 
     @asynccontextmanager
     async def _replay(
-        self, plan: Plan, progress: Mapping[int, Progress], rules: Rules, eras: Eras
+        self, plan: ReplayPlan, progress: Mapping[int, ReplayProgress], rules: Rules, eras: Eras
     ) -> AsyncIterator[AuditLine]:
         part = self.part
         firsts = part.look.raw_first
@@ -138,7 +138,7 @@ class AuditLines:
         ledgers = {}
         for partition, one in ranges.items():
             seen = self._memory()
-            state = await open_state(part.settings, task, ground, one, Progress(next=one.first), seen=seen)
+            state = await open_state(part.settings, task, ground, one, ReplayProgress(next=one.first), seen=seen)
             judge = ReplayJudge(rules, seen, eras, self._partitions(plan), task, state)
             ledgers[partition] = self._ledger(judge, partition, one.first, plan)
         sources = {TopicPartition(part.raw_topic, partition): one for partition, one in ranges.items()}
@@ -148,14 +148,14 @@ class AuditLines:
 
     @asynccontextmanager
     async def _redrive(
-        self, plan: Plan, progress: Mapping[int, Progress], rules: Rules, eras: Eras
+        self, plan: ReplayPlan, progress: Mapping[int, ReplayProgress], rules: Rules, eras: Eras
     ) -> AsyncIterator[AuditLine]:
         part = self.part
         task = Task(plan, rules, Known())
         ledgers = {}
         for partition in part.partitions:
             seen = self._memory(window_s=_FOREVER_S)
-            state = Replaying(plan.id, partition, seen, Progress(next=0))
+            state = Replaying(plan.id, partition, seen, ReplayProgress(next=0))
             judge = ReplayJudge(rules, seen, eras, self._partitions(plan), task, state)
             ledgers[partition] = self._ledger(judge, partition, 0, plan)
         topic = full_name("rejected", part.settings)
@@ -167,7 +167,7 @@ class AuditLines:
             source = RejectedSource(stream, task, frozenset(part.partitions))
             yield AuditLine(source, ledgers, part.look.raw_end, self.on_deliveries, plan)
 
-    def _ledger(self, judge: Judge, partition: int, first: int, plan: Plan | None = None) -> PartitionLedger:
+    def _ledger(self, judge: Judge, partition: int, first: int, plan: ReplayPlan | None = None) -> PartitionLedger:
         suffix = plan.choice.into if plan is not None and plan.choice.into else ""
         begins_at_ms = {
             (topic.removesuffix(f".{suffix}"), lane): at
@@ -197,7 +197,7 @@ class AuditLines:
             bucket_max=process.records_per_round_max,
         )
 
-    def _partitions(self, plan: Plan) -> dict[str, int]:
+    def _partitions(self, plan: ReplayPlan) -> dict[str, int]:
         """How many partitions the topics have that the plan writes to, by their names without its suffix."""
         end = f".{plan.choice.into}" if plan.choice.into else ""
         counts = self.part.look.partitions
@@ -207,6 +207,6 @@ class AuditLines:
         return max(_BYTES_MIN, int((self.part.memory_bytes_max - _IDLE_BYTES) * share))
 
 
-def _done(one: Range, first: int, progress: Progress) -> Range:
+def _done(one: Range, first: int, progress: ReplayProgress) -> Range:
     """The part of a plan's range that it has come through and that is there still."""
     return replace(one, first=max(one.first, first), end=progress.next)

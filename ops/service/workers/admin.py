@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from ops.service.admin import Pages
+from ops.service.admin import AdminPages
 from ops.service.workers.worker import Worker
 
 _ANSWER_WITHIN_S = 1.0
@@ -38,7 +38,7 @@ class _Merged(Collector):
         return self.families
 
 
-def joint_pages(workers: Sequence[Worker], registry: CollectorRegistry) -> Pages:
+def joint_pages(workers: Sequence[Worker], registry: CollectorRegistry) -> AdminPages:
     """The pages of all workers together; `registry` is the parent's own."""
 
     async def standing() -> JointStanding:
@@ -47,7 +47,7 @@ def joint_pages(workers: Sequence[Worker], registry: CollectorRegistry) -> Pages
     async def figures() -> bytes:
         return merge_metrics(registry, dict(enumerate(await _ask_all(workers, "/metrics"))))
 
-    return Pages(standing, figures)
+    return AdminPages(standing, figures)
 
 
 def joint_standing(answers: Mapping[int, bytes | None]) -> JointStanding:

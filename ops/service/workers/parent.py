@@ -14,10 +14,10 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from ops.service.admin import admin_port
-from ops.service.reload import Reading, Source, give_current, give_started, reloading
+from ops.service.reload import Reading, SettingsSource, give_current, give_started, reloading
 from ops.service.run import Signals, run_service
 from ops.service.workers.admin import joint_pages
-from ops.service.workers.pool import Plan, WorkerFaultError, Workers
+from ops.service.workers.pool import WorkerFaultError, WorkerPlan, Workers
 from schemas.settings import IngestSettings, ProcessSettings
 
 _EXIT_CONFIGURATION = 2
@@ -29,7 +29,7 @@ class Parent:
 
     verb: Sequence[str]
     count: int
-    source: Source
+    source: SettingsSource
     first: Reading
     ports: IngestSettings | ProcessSettings
     grace_s: float
@@ -70,7 +70,7 @@ def _room() -> Iterator[Path]:
 async def _run(parent: Parent, folder: Path, signals: Signals) -> None:
     registry = CollectorRegistry()
     give_started(folder, parent.first.text)
-    plan = Plan(
+    plan = WorkerPlan(
         arguments=(*parent.verb, "--config", str(parent.source.file)),
         count=parent.count,
         folder=folder,

@@ -33,7 +33,7 @@ class WorkerFaultError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WorkerPlan:
     """What is started: `arguments` of `dropstream` for each of `count` workers, with `environ` over our own.
 
     `folder` is closed to others; `grace_s` is what a worker has to end in good order.
@@ -54,7 +54,7 @@ class Plan:
 class Workers:
     """The running workers of a plan."""
 
-    def __init__(self, plan: Plan, *, registry: CollectorRegistry) -> None:
+    def __init__(self, plan: WorkerPlan, *, registry: CollectorRegistry) -> None:
         self._plan = plan
         self._pipes: dict[int, asyncio.StreamWriter] = {}
         self._restarts = Counter(

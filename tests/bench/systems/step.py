@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.deliver.step import Rules, deliver
 from processors.providers import discover
 from schemas.records import RawRecord, Record
@@ -16,8 +16,8 @@ class Step:
     def __init__(self, settings: Settings) -> None:
         self._rules = Rules(settings.endpoints, discover(), record_bytes_max(settings))
         process = settings.process
-        self._seen: defaultdict[int, Seen] = defaultdict(
-            lambda: Seen(window_s=process.dedupe_window_hours * 3_600, keys_max=process.dedupe_keys_max)
+        self._seen: defaultdict[int, DedupeStore] = defaultdict(
+            lambda: DedupeStore(window_s=process.dedupe_window_hours * 3_600, keys_max=process.dedupe_keys_max)
         )
 
     def __call__(self, raw: RawRecord) -> tuple[Record, ...]:

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from ops.kafka.topics import apply
-from processors.deliver.dedupe import Seen
+from processors.deliver.dedupe import DedupeStore
 from processors.deliver.step import Rules, deliver
 from processors.providers import discover
 from schemas.topics import record_bytes_max
@@ -64,7 +64,9 @@ async def test_what_the_registered_webhook_sends_is_verified(
             assert answer.status == 404
     (raw,) = await raw_records(mine, 1)
     outputs = deliver(
-        raw, Rules(mine.endpoints, discover(), record_bytes_max=record_bytes_max(mine)), Seen(window_s=1, keys_max=1)
+        raw,
+        Rules(mine.endpoints, discover(), record_bytes_max=record_bytes_max(mine)),
+        DedupeStore(window_s=1, keys_max=1),
     )
     event = next(json.loads(one.value or b"") for one in outputs if one.topic == "inventory")
     assert (event["signature"], event["subject"], event["data"]["available"]) == ("verified", "MUG", "7")
