@@ -10,8 +10,8 @@ from processors.deliver.step import Rules, deliver
 from processors.metrics import ProcessMetrics
 from processors.rules_version import gap_rules_version, rules_version
 from processors.runtime.group import Group
+from processors.runtime.group_spec import GroupSpec
 from processors.runtime.upstream import Upstream
-from processors.runtime.work import GroupSpec
 from processors.sequence.step import SequenceStore, observe, tick
 from processors.sequence.tracker import GapRules
 from schemas.notes.rules import RulesVersion

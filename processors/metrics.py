@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from processors.runtime.state import StateStore
+from processors.runtime.state_store import StateStore
 from processors.sequence.state import SequenceState
 from schemas.notes.gaps import GapState
 from schemas.notes.rejections import Reason

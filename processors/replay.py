@@ -11,7 +11,7 @@ import orjson
 
 from processors.deliver.dedupe import DedupeStore, SightingsOfRun
 from processors.deliver.step import Rules, deliver, recall
-from processors.runtime.state import Change
+from processors.runtime.state_store import Change
 from schemas.notes.rejections import read_rejected
 from schemas.notes.replays import ReplayPlan, ReplayProgress, progress_key, write
 from schemas.records import Position, RawRecord, Record

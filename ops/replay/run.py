@@ -25,9 +25,9 @@ from processors.deliver.step import Rules
 from processors.metrics import ProcessMetrics
 from processors.replay import Replaying, Task, redrive_step, replay_step
 from processors.runtime.assignment import Batches
+from processors.runtime.group_spec import GroupSpec
 from processors.runtime.partition import Partition
-from processors.runtime.state import Kept
-from processors.runtime.work import GroupSpec
+from processors.runtime.state_store import Kept
 from schemas.errors import DropstreamError
 from schemas.kafka.arguments import reader_arguments, transactional_producer_arguments
 from schemas.kafka.cancellation import cancellation_kept

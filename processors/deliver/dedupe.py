@@ -14,7 +14,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Protocol
 
-from processors.runtime.state import Change
+from processors.runtime.state_store import Change
 from schemas.messages import message
 
 # Remembered per key: its hash; then a digest of the body, the offset in `raw`, and when it was received (s since 1970).

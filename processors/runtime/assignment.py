@@ -15,9 +15,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
+from processors.runtime.group_spec import GroupSpec
 from processors.runtime.partition import Partition, open_partition
-from processors.runtime.state import Kept, StoreT
-from processors.runtime.work import GroupSpec
+from processors.runtime.state_store import Kept, StoreT
 from schemas.errors import DropstreamError
 
 _log = structlog.get_logger()

@@ -11,8 +11,8 @@ from typing import Generic
 
 from aiokafka import ConsumerRecord
 
-from processors.runtime.state import StoreT
-from processors.runtime.work import GroupSpec
+from processors.runtime.group_spec import GroupSpec
+from processors.runtime.state_store import StoreT
 from schemas.records import Record, raw_record
 
 # The step is computation; after this time the heartbeat and the admin port get their turn.

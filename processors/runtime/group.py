@@ -18,8 +18,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from processors.runtime.assignment import Assignment, Batches
-from processors.runtime.state import StoreT
-from processors.runtime.work import GroupSpec
+from processors.runtime.group_spec import GroupSpec
+from processors.runtime.state_store import StoreT
 from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.kafka.arguments import GROUP_FETCH_WAIT_MS, group_consumer_arguments

@@ -19,10 +19,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from processors.runtime.batch import Batch, Due
+from processors.runtime.group_spec import GroupSpec
 from processors.runtime.offsets import committed_offset, first_offset
-from processors.runtime.outbox import TransactionWriter
-from processors.runtime.state import Kept, StoreT, catch_up, input_position, noted_rules
-from processors.runtime.work import GroupSpec
+from processors.runtime.state_store import Kept, StoreT, catch_up, input_position, noted_rules
+from processors.runtime.transaction_writer import TransactionWriter
 from schemas.kafka.arguments import transactional_producer_arguments
 from schemas.notes.rules import RulesVersion, rules_records
 from schemas.records import Record

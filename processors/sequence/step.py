@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from processors.runtime.state import Change
+from processors.runtime.state_store import Change
 from processors.sequence import tracker as sequence
 from processors.sequence.receipts import arrival_of
 from processors.sequence.state import SequenceState, Step, entries, read_entry, restore

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from ops.kafka.topics import apply
 from processors.deliver.dedupe import DedupeStore
-from processors.runtime.state import Kept, catch_up
+from processors.runtime.state_store import Kept, catch_up
 from schemas.configuration import Context, read_configuration
 from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings

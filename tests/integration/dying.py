@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 
 import processors.runtime.partition
 from ops.cli import main
-from processors.runtime.outbox import TransactionWriter
+from processors.runtime.transaction_writer import TransactionWriter
 
 Method = Callable[..., Awaitable[Any]]
 

@@ -22,7 +22,7 @@ from ops.kafka.reader import read_topic
 from processors.deliver.dedupe import DedupeStore
 from processors.metrics import ProcessMetrics
 from processors.runtime.group import Group
-from processors.runtime.work import GroupSpec
+from processors.runtime.group_spec import GroupSpec
 from schemas.kafka.arguments import group_consumer_arguments, producer_arguments, transactional_producer_arguments
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings

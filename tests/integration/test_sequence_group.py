@@ -26,7 +26,7 @@ from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
 from processors.providers import discover
 from processors.runtime.group import Group
-from processors.runtime.state import StoreT
+from processors.runtime.state_store import StoreT
 from processors.sequence.step import TRAIL, SequenceStore, observe, tick
 from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from processors.deliver.dedupe import DedupeResult, DedupeStore
-from processors.runtime.state import Change
+from processors.runtime.state_store import Change
 
 WINDOW_S = 100
 # More buckets than it takes until the first of them may be forgotten.

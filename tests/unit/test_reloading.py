@@ -10,7 +10,7 @@ from ops.service.reload import SettingsSource, give_current, give_started, resta
 from processors.deliver.dedupe import DedupeStore
 from processors.metrics import ProcessMetrics
 from processors.runtime.batch import Batch
-from processors.runtime.work import GroupSpec
+from processors.runtime.group_spec import GroupSpec
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
 from schemas.records import RawRecord, Record

@@ -8,7 +8,7 @@ from typing import Generic
 from aiokafka import TopicPartition
 
 from processors.metrics import ProcessMetrics
-from processors.runtime.state import StoreT
+from processors.runtime.state_store import StoreT
 from processors.runtime.upstream import Upstream
 from schemas.notes.rules import RulesVersion
 from schemas.records import RawRecord, Record

@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import RecordMetadata
 
-from processors.runtime.state import Change
+from processors.runtime.state_store import Change
 from schemas.kafka.partitions import partition_of
 from schemas.records import Record
 
