@@ -26,8 +26,8 @@ from ops.local.broker.local import prepare_kafka
 from ops.local.broker.runtime import Runtime
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
-from tests.ports import free_ports
-from tests.skipped import missing, skipped_lines
+from tests.support.ports import free_ports
+from tests.support.skipped import missing, skipped_lines
 
 # A machine that others use too is slow at times; what an example costs is no law, nor is what it costs to make one.
 hypothesis.settings.register_profile(

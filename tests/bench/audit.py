@@ -30,8 +30,9 @@ from schemas.kafka.partitions import partition_of
 from schemas.records import Position, RawRecord, Record
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
-from tests.bench.place import ROOT, SECRET, Place, place, read_settings
-from tests.integration.processing import deliveries
+from tests.bench.place import SECRET, Place, place, read_settings
+from tests.support.checkout import ROOT
+from tests.support.processing import deliveries
 
 _CHUNK = 1_000
 _RETRY_EVERY = 50

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.place import ROOT
+from tests.support.checkout import ROOT
 
 _FOLDER = ROOT / ".dropstream" / "bench-venv"
 _LOCK = Path(__file__).with_name("requirements.txt")

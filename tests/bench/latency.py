@@ -23,7 +23,7 @@ from tests.bench.outputs import open_reader
 from tests.bench.place import Place, Program, running
 from tests.bench.report import Bar, Part, Progress, Section
 from tests.bench.requests import request, write_requests
-from tests.integration.processing import signed
+from tests.support.processing import signed
 
 _LOW_RATE = 50.0
 _PATIENCE_S = 60.0

@@ -15,9 +15,10 @@ from tests.bench.figures import figure
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
 from tests.bench.ingress import BODY_BYTES, ingress, requests_of
 from tests.bench.load import Plan, generate
-from tests.bench.place import ROOT, place
+from tests.bench.place import place
 from tests.bench.report import Bar, Part, Report, Section, text
 from tests.bench.requests import write_requests
+from tests.support.checkout import ROOT
 
 _STEPS = 50
 _STEP_S = 600.0

@@ -22,9 +22,9 @@ from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 from tests.bench.gauge import family
-from tests.ports import free_ports
+from tests.support.checkout import ROOT
+from tests.support.ports import free_ports
 
-ROOT = Path(__file__).resolve().parents[2]
 SECRET = "made-up-secret"
 PARTITIONS = 12
 _PROVIDERS = ("dreamship", "shipstream", "modern_dropship", "dropea")

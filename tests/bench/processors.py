@@ -26,7 +26,7 @@ from tests.bench.outputs import count_outputs
 from tests.bench.place import Place, Program, running
 from tests.bench.report import Bar, Part, Progress, Section
 from tests.bench.systems.step import Step
-from tests.integration.processing import deliveries, put
+from tests.support.processing import deliveries, put
 
 OURS = "dropstream"
 OBVIOUS = "obvious loop"

@@ -7,9 +7,10 @@ import time
 
 from ops.kafka.topics import apply
 from tests.bench.figures import figure
-from tests.bench.place import ROOT, SECRET, Place, read_settings
+from tests.bench.place import SECRET, Place, read_settings
 from tests.bench.report import Part, Progress, Section
-from tests.integration.processing import deliveries, put
+from tests.support.checkout import ROOT
+from tests.support.processing import deliveries, put
 
 _WITHIN_S = 300.0
 

@@ -11,7 +11,7 @@ from tests.bench.load import Plan, Result, generate
 from tests.bench.place import Place, Program, running
 from tests.bench.report import Part, Progress, Section
 from tests.bench.requests import write_requests
-from tests.ports import free_ports
+from tests.support.ports import free_ports
 
 _DRAIN_S = 120.0
 _POLL_S = 0.01

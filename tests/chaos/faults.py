@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from tests.chaos.obligations import Load
 from tests.chaos.stage import Stage
 from tests.chaos.strange_ingress import DEATHS
-from tests.integration.serving import limit_topic
+from tests.support.serving import limit_topic
 
 Fault = Callable[[Stage, Load, random.Random], Awaitable[None]]
 

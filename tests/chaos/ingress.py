@@ -23,7 +23,7 @@ from tests.chaos import faults
 from tests.chaos.obligations import Load, Verdict, judge
 from tests.chaos.stage import Stage, staged
 from tests.chaos.wire import Wire
-from tests.ports import free_ports
+from tests.support.ports import free_ports
 
 SEED = 20_261_121
 _RECOVERY_S = 120.0

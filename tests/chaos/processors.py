@@ -23,7 +23,8 @@ from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
-from tests.integration.processing import (
+from tests.support.ports import free_ports
+from tests.support.processing import (
     ENDPOINTS,
     ENVIRON,
     MORTAL,
@@ -34,7 +35,6 @@ from tests.integration.processing import (
     processors,
     send,
 )
-from tests.ports import free_ports
 
 DELIVERIES = 12_500
 CHUNK = 250

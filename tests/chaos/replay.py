@@ -24,7 +24,8 @@ from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
-from tests.integration.processing import (
+from tests.support.ports import free_ports
+from tests.support.processing import (
     ENDPOINTS,
     ENVIRON,
     MORTAL,
@@ -34,8 +35,7 @@ from tests.integration.processing import (
     processors,
     send,
 )
-from tests.integration.replaying import Program, ended, kill, says
-from tests.ports import free_ports
+from tests.support.replaying import Program, ended, kill, says
 
 DELIVERIES = 200_000
 CHUNK = 2_000

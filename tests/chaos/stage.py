@@ -21,8 +21,8 @@ from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 from tests.chaos.obligations import SENDERS
 from tests.chaos.wire import Wire
-from tests.ports import free_ports
-from tests.waiting import PATIENCE_S
+from tests.support.ports import free_ports
+from tests.support.waiting import PATIENCE_S
 
 ENVIRON = {"SECRET": "made-up-secret"}
 _RESTART_S = 0.2

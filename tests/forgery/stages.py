@@ -12,8 +12,8 @@ from processors.providers import discover
 from schemas.delivery import Delivery
 from schemas.times import rfc3339
 from tests.forgery.history import Case, History
-from tests.integration.processing import STARTED_AT, signed
-from tests.integration.replaying import resigned
+from tests.support.processing import STARTED_AT, signed
+from tests.support.replaying import resigned
 
 Role = Literal["events", "retry", "other_body", "rejected"]
 _SAMPLE = next(one for one in discover()["shipstream"].samples if one.name == "shipstream-order-created")

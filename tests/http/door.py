@@ -33,7 +33,7 @@ from schemas.configuration import Context, read_configuration
 from schemas.delivery import PendingRecord
 from tests.http.inputs import Input, make_input
 from tests.http.reference import Request, read_requests
-from tests.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 _CONFIGURATION = """
 [ingest]

@@ -21,7 +21,7 @@ from tests.forgery.forges import Forger
 from tests.forgery.history import History, Named, Reading, history_of
 from tests.forgery.memory import audited_in_memory
 from tests.forgery.stages import Stage, Stages
-from tests.integration.processing import ENDPOINTS, ENVIRON
+from tests.support.processing import ENDPOINTS, ENVIRON
 
 SETTINGS = read_configuration(
     f'[kafka]\nbootstrap_servers = "127.0.0.1:1"\n{ENDPOINTS}',

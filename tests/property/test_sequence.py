@@ -13,7 +13,7 @@ from processors.sequence.receipts import WAITING_MAX
 from processors.sequence.tracker import GapRules
 from schemas.notes.gaps import GapState, gap_record
 from schemas.times import rfc3339
-from tests.tracking import END_S, Reader, Tracker, at
+from tests.support.tracking import END_S, Reader, Tracker, at
 
 GRACE_S, LOST_AFTER_S = 90, 1_000
 # The smallest drops count: one counter must not be taken for two, whatever the rules.

@@ -1,7 +1,7 @@
 """The processor as most would write it first: one consumer, one transactional producer, one transaction a batch.
 
 The same pure step as ours and the same clients' settings. It does less: what it remembers of retries is gone when it
-ends, and under a rebalance it doubles records (`tests/integration/test_published_example.py`).
+ends, and under a rebalance it doubles records (`tests/integration/processors/test_published_example.py`).
 """
 
 import sys

@@ -12,7 +12,7 @@ import pytest
 from ops.cli import main
 from tests.integration.shipstream.instance import KEY, USER, Fault, Shipstream
 from tests.integration.shipstream.server import running
-from tests.waiting import UNHURRIED_MS
+from tests.support.waiting import UNHURRIED_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.shipstream.instance import KEY, Fault, Shipstream
-from tests.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S
 
 WEBHOOKS = ("shipstream", "webhooks")
 TOKEN = "a-token-in-a-url-of-more-than-22-characters"

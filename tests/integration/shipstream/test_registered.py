@@ -13,10 +13,10 @@ from processors.deliver.step import Rules, deliver
 from processors.providers import discover
 from schemas.topics import record_bytes_max
 from tests.conftest import SettingsFactory
-from tests.integration.serving import serving
+from tests.integration.ops.test_send import raw_records
 from tests.integration.shipstream.conftest import Dropstream
 from tests.integration.shipstream.instance import Shipstream
-from tests.integration.test_send import raw_records
+from tests.support.serving import serving
 
 BODY = json.dumps(
     {

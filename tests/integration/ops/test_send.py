@@ -1,0 +1,148 @@
+"""`send` against a real ingress on a real cluster: what goes out is what lies in `raw`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ops.kafka.reader import open_reader
+from ops.kafka.topics import apply
+from ops.send.client import IngressAnswer, deliver_many, deliver_one, open_session, sign
+from ops.send.command import Target, choose
+from processors.deliver.dedupe import DedupeStore
+from processors.deliver.step import Rules, deliver
+from processors.providers import discover
+from schemas.errors import DropstreamError
+from schemas.records import RawRecord
+from schemas.settings import Settings
+from schemas.topics import record_bytes_max
+from tests.conftest import SettingsFactory
+from tests.support.serving import serving
+from tests.support.waiting import PATIENCE_S
+
+ENVIRON = {"SECRET": "a-made-up-secret", "TOKEN": "a token/with ?"}
+TABLES = '[ingest]\nhost = "127.0.0.1"\nport = 0\nspool_bytes_max = 0\n' + "".join(
+    f'[endpoints.{name}]\nprovider = "{name}"\nsecrets = ["env:SECRET"]\ntoken = "env:TOKEN"\n' for name in discover()
+)
+
+
+@pytest.fixture
+async def ready(settings: SettingsFactory) -> Settings:
+    """Settings with an endpoint for every provider, and the topics."""
+    mine = settings(TABLES, environ=ENVIRON)
+    await apply(mine)
+    return mine
+
+
+@asynccontextmanager
+async def ingress_url(settings: Settings) -> AsyncIterator[str]:
+    async with serving(settings) as running:
+        yield f"http://127.0.0.1:{running.port}"
+
+
+async def raw_records(settings: Settings, count: int) -> list[RawRecord]:
+    records: list[RawRecord] = []
+    async with open_reader(settings, [settings.kafka.topic_prefix + "raw"], "beginning") as reader:
+        async with asyncio.timeout(PATIENCE_S):
+            while len(records) < count:
+                records += await reader.fetch()
+    return records
+
+
+def target(settings: Settings, what: str) -> Target:
+    return choose(what, settings, discover(), endpoint_name=None, sign_as=None)
+
+
+async def test_every_sample_is_taken_and_understood(ready: Settings) -> None:
+    """Each sample, signed and sent, is answered 200 with its delivery's id and becomes the events that it names."""
+    providers = discover()
+    rules = Rules(ready.endpoints, providers, record_bytes_max=record_bytes_max(ready))
+    samples = [(provider, sample) for provider in providers.values() for sample in provider.samples]
+    now = datetime.now(UTC)
+    async with ingress_url(ready) as url, open_session() as session:
+        for provider, sample in samples:
+            endpoint = ready.endpoints[provider.name]
+            outgoing = sign(sample.body(1, now), endpoint, sample, now)
+            answer = await deliver_one(session, url, provider.name, endpoint, outgoing=outgoing)
+            assert answer.status == 200, sample.name
+            assert answer.delivery_id, sample.name
+        records = await raw_records(ready, len(samples))
+    types = [
+        value
+        for record in records
+        for event in deliver(record, rules, DedupeStore(window_s=60, keys_max=100))
+        for name, value in event.headers
+        if name == "type"
+    ]
+    assert sorted(types) == sorted(one.encode() for _, sample in samples for one in sample.event_types)
+
+
+@pytest.mark.parametrize("rate", [None, 500.0])
+async def test_many_deliveries_are_all_sent_once(ready: Settings, rate: float | None) -> None:
+    """One after the other or at a rate, every number goes out once and is answered."""
+    answers: list[IngressAnswer] = []
+    chosen = target(ready, "shipstream-inventory-adjusted")
+    async with ingress_url(ready) as url:
+        await deliver_many(
+            url,
+            chosen.endpoint_name,
+            chosen.endpoint,
+            deliveries=chosen.deliveries(1, 30),
+            rate_per_second=rate,
+            on_answer=answers.append,
+        )
+        records = await raw_records(ready, 30)
+    assert [answer.status for answer in answers] == [200] * 30
+    assert len({answer.delivery_id for answer in answers}) == 30
+    assert len({record.value for record in records}) == 30
+
+
+async def test_a_file_arrives_byte_for_byte(ready: Settings, tmp_path: Path) -> None:
+    """The exact bytes of a file are the body of its record, JSON or not."""
+    file = tmp_path / "body"
+    file.write_bytes(b'\xff {"a": 1}\r\n')
+    chosen = choose(str(file), ready, discover(), endpoint_name="dreamship", sign_as=None)
+    answers: list[IngressAnswer] = []
+    async with ingress_url(ready) as url:
+        await deliver_many(
+            url,
+            chosen.endpoint_name,
+            chosen.endpoint,
+            deliveries=chosen.deliveries(1, 1),
+            rate_per_second=None,
+            on_answer=answers.append,
+        )
+        (record,) = await raw_records(ready, 1)
+    assert record.value == b'\xff {"a": 1}\r\n'
+
+
+async def test_a_refusal_is_an_answer(ready: Settings) -> None:
+    """A wrong endpoint gets 404 and no delivery id, and that is no error of the sender."""
+    chosen = target(ready, "dreamship-basic")
+    (outgoing,) = chosen.deliveries(1, 1)
+    async with ingress_url(ready) as url, open_session() as session:
+        answer = await deliver_one(session, url, "nobody", chosen.endpoint, outgoing=outgoing)
+    assert (answer.status, answer.delivery_id) == (404, None)
+
+
+@pytest.mark.parametrize("rate", [None, 1000.0])
+async def test_no_ingress_is_one_sentence(settings: SettingsFactory, rate: float | None) -> None:
+    """Without an ingress the first delivery ends the run with a sentence that holds no token."""
+    mine = settings(TABLES, environ=ENVIRON, bootstrap_servers="127.0.0.1:1")
+    chosen = target(mine, "dreamship-basic")
+    with pytest.raises(DropstreamError) as caught:
+        await deliver_many(
+            "http://127.0.0.1:1",
+            chosen.endpoint_name,
+            chosen.endpoint,
+            deliveries=chosen.deliveries(1, 50),
+            rate_per_second=rate,
+            on_answer=lambda _: None,
+        )
+    assert str(caught.value) == (
+        "nothing answers at http://127.0.0.1:1: Connection refused; "
+        "start the ingress with dropstream ingest, or name it with --url"
+    )

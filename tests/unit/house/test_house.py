@@ -1,0 +1,145 @@
+"""The house stays as it is drawn: who imports whom, what `schemas` may touch, and what no file may say."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.local.broker.runtime import KAFKA_VERSION
+from tests.support.checkout import ROOT
+
+MAY_IMPORT = {
+    "schemas": set(),
+    "ingest": {"schemas"},
+    "processors": {"schemas"},
+    "ops": {"schemas", "ingest", "processors"},
+    "tests": {"schemas", "ingest", "processors", "ops"},
+}
+# `schemas` is data: nothing that opens a socket, reads a clock or starts a program.
+IMPURE = {"asyncio", "socket", "subprocess", "time", "random", "os", "aiohttp", "threading"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_import_arrows_point_one_way(package: str) -> None:
+    """A package imports itself, third parties, and only those of ours that the drawing allows."""
+    for path in modules(package):
+        ours = {name.partition(".")[0] for name in imports(path)} & set(MAY_IMPORT)
+        assert ours <= MAY_IMPORT[package] | {package}, path
+
+
+def test_ports_of_tests_come_from_one_place() -> None:
+    """Tests that run beside each other never find the same port: `tests/support/ports.py` alone gives one to a program."""
+    searchers = {path.relative_to(ROOT) for path in modules("tests") if "find_free_ports" in path.read_text("utf-8")}
+    # The second tests the search itself, of the product.
+    assert searchers - {Path("tests/unit/house/test_house.py")} == {Path("tests/unit/ops/local/test_broker_runtime.py")}
+
+
+def hurries(path: Path) -> Iterator[int]:
+    """The lines that give a wait a number of seconds of its own, or call a time too long by a number."""
+    clocks = {"monotonic", "perf_counter", "process_time", "time"}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            given = [*(node.args if name in {"timeout", "wait_for"} else ())]
+            given += [one.value for one in node.keywords if one.arg == "timeout"]
+            if any(isinstance(one, ast.Constant) and isinstance(one.value, int | float) for one in given):
+                yield node.lineno
+        if isinstance(node, ast.Compare) and isinstance(node.ops[-1], ast.Lt | ast.LtE):
+            measured = any(isinstance(one, ast.Attribute) and one.attr in clocks for one in ast.walk(node))
+            if measured and isinstance(node.comparators[-1], ast.Constant):
+                yield node.lineno
+
+
+def test_no_test_is_in_a_hurry() -> None:
+    """Waits end with their condition or with `PATIENCE_S`, and no test fails because something took a second more."""
+    judged = [path for path in modules("tests") if not {"bench", "chaos"} & set(path.parts)]
+    assert [f"{path.relative_to(ROOT)}:{line}" for path in judged for line in hurries(path)] == []
+
+
+def test_schemas_are_pure() -> None:
+    """Nothing in `schemas` touches a socket, a clock, the environment or another process."""
+    for path in modules("schemas"):
+        assert not {name.partition(".")[0] for name in imports(path)} & IMPURE, path
+
+
+def test_providers_do_not_know_each_other() -> None:
+    """A provider is one file that stands alone, so that a fifth is one file more."""
+    for path in modules("processors/providers"):
+        assert not [name for name in imports(path) if name.startswith("processors.providers")], path
+
+
+def test_locks_name_no_index() -> None:
+    """The pinned dependencies carry name, version and hash, and no address."""
+    for lock in (*ROOT.glob("requirements*.txt"), ROOT / "examples" / "python" / "requirements.txt"):
+        text = lock.read_text(encoding="utf-8")
+        assert "--hash=sha256:" in text
+        assert "://" not in text
+        assert "--index" not in text
+        assert "--find-links" not in text
+
+
+def test_readme_names_every_file_on_the_way_of_a_webhook() -> None:
+    """The README's trip of one webhook names files that exist, and all that a webhook passes."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    trip = readme.partition("## The trip of one webhook")[2].partition("\n## ")[0]
+    on_the_way = [
+        "ingest/app.py",
+        "ingest/receive.py",
+        "ingest/kafka/publisher.py",
+        "schemas/delivery.py",
+        "processors/runtime/group.py",
+        "processors/runtime/assignment.py",
+        "processors/runtime/partition.py",
+        "processors/deliver/step.py",
+        "processors/deliver/signatures.py",
+        "processors/deliver/times.py",
+        "processors/providers/",
+        "schemas/events.py",
+        "schemas/notes/rejections.py",
+        "schemas/notes/sequence_observations.py",
+    ]
+    for name in on_the_way:
+        assert f"`{name}`" in trip, name
+        assert (ROOT / name).exists(), name
+
+
+def test_every_tracked_python_file_belongs_to_a_package() -> None:
+    """There is no room that the drawing does not show."""
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {name.partition("/")[0] for name in listed.stdout.split()} <= set(MAY_IMPORT) | {"examples"}
+
+
+def test_examples_stand_alone() -> None:
+    """Who copies an example needs nothing of ours but what lies beside it."""
+    for path in modules("examples"):
+        assert not {name.partition(".")[0] for name in imports(path)} & set(MAY_IMPORT), path
+
+
+def test_examples_use_the_versions_that_are_tested() -> None:
+    """The Python example's pins are ours, and the Java example's Kafka is the broker's."""
+    ours = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    pins = re.findall(
+        r"^\S+==\S+", (ROOT / "examples" / "python" / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert "aiokafka" in {pin.partition("==")[0] for pin in pins}
+    assert all(f"\n{pin} " in f"\n{ours}" for pin in pins)
+    pom = (ROOT / "examples" / "java" / "pom.xml").read_text(encoding="utf-8")
+    assert f"<artifactId>kafka-clients</artifactId>\n      <version>{KAFKA_VERSION}</version>" in pom
+    addresses = set(re.findall(r"https?://[^\s<\"]+", pom))
+    assert addresses == {"http://maven.apache.org/POM/4.0.0"}

@@ -1,0 +1,103 @@
+"""A batch is open until the client takes it, and not a moment longer; and it is settled, whatever the client does."""
+
+import asyncio
+
+from aiokafka.producer.message_accumulator import MessageAccumulator
+from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.structs import TopicPartition
+
+from ingest.budgets import ByteBudget, Reservation
+from ingest.kafka.batches import Builder, DeliveryReport, PartitionBatches, ProducerBatch
+from schemas.delivery import PendingRecord
+from schemas.kafka.arguments import BATCH_BYTES
+from tests.support.waiting import until
+
+_RECORD = PendingRecord("acme", b"acme", b"{}", [("content-type", b"application/json")], 1_774_747_800_000)
+
+
+class _Cluster:
+    """One leader for everything."""
+
+    def leader_for_partition(self, _partition: TopicPartition) -> int:
+        return 0
+
+
+async def test_a_batch_takes_nothing_once_the_client_has_counted_it() -> None:
+    """aiokafka numbers the next batch by what this one holds when it is taken, and encodes it later."""
+    numbers = TransactionManager(None, 0)
+    numbers.set_pid_and_epoch(1, 0)
+    accumulator = MessageAccumulator(_Cluster(), BATCH_BYTES, 0, 10.0, txn_manager=numbers)
+    batch = ProducerBatch(Builder(BATCH_BYTES, 0), 0.0)
+    raw = TopicPartition("raw", 0)
+    await accumulator.add_batch(batch.builder, raw, 1.0)
+    assert [batch.add(_RECORD), batch.add(_RECORD)] == [True, True]
+    accumulator.drain_by_nodes(ignore_nodes=())
+    assert not batch.add(_RECORD)
+    assert (batch.builder.record_count(), numbers.sequence_number(raw)) == (2, 2)
+
+
+class _Client:
+    """aiokafka's producer where it takes no batch: it waits for metadata for ever, or raises what it asserts."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+        self.asked = 0
+
+    async def send_batch(self, *_batch: object, **_partition: object) -> None:
+        self.asked += 1
+        if self._error:
+            raise self._error
+        await asyncio.Event().wait()
+
+
+class _Told:
+    """What the batches of a partition tell, and the bytes that are still held for them."""
+
+    def __init__(self, client: _Client) -> None:
+        self.fates: list[DeliveryReport] = []
+        self.errors: list[str] = []
+        self.overdue: list[ProducerBatch] = []
+        self._budget = ByteBudget(1_000)
+        self.batches = PartitionBatches(
+            client,
+            "raw",
+            0,
+            deadline_s=0.02,
+            overdue=self.overdue.append,
+            settled=lambda _, error: self.errors.append(type(error).__name__),
+        )
+
+    @property
+    def held_bytes(self) -> int:
+        return self._budget.held_bytes
+
+    def append(self) -> None:
+        hold = Reservation(self._budget)
+        hold.grow(10)
+        self.batches.append(_RECORD, hold, self.fates.append)
+
+
+async def test_what_waits_when_the_producer_goes_is_settled_at_once() -> None:
+    """Both the batch at the client's door, which is overdue, and the one behind it; nothing is held or tried again."""
+    client = _Client()
+    told = _Told(client)
+    told.append()
+    await until(lambda: len(told.overdue) == 1)
+    told.append()
+    assert (told.fates, told.held_bytes) == ([DeliveryReport.UNKNOWN], 20)
+    told.batches.abandon()
+    assert (told.fates, told.held_bytes) == ([DeliveryReport.UNKNOWN, DeliveryReport.UNKNOWN], 0)
+    assert told.errors == ["CancelledError", "CancelledError"]
+    await until(lambda: len(asyncio.all_tasks()) == 1)
+    assert (client.asked, len(told.overdue)) == (1, 1)
+
+
+async def test_a_fault_of_the_clients_ends_its_batch_and_no_other() -> None:
+    """aiokafka asserts that the partition is there; the records' fate is unknown, and the next one is tried."""
+    client = _Client(AssertionError("Unrecognized partition"))
+    told = _Told(client)
+    for count in (1, 2):
+        told.append()
+        await until(lambda expected=count: len(told.errors) == expected)  # type: ignore[misc] # it is bound here
+    assert (told.fates, told.errors) == ([DeliveryReport.UNKNOWN] * 2, ["AssertionError"] * 2)
+    assert (told.held_bytes, client.asked, told.overdue) == (0, 2, [])

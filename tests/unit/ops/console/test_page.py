@@ -1,0 +1,35 @@
+"""The console's page as files: small modules that find each other, and no way for a stranger's word to run."""
+
+import re
+
+import pytest
+
+from tests.support.checkout import ROOT
+
+PAGE = ROOT / "ops" / "console" / "page"
+SCRIPTS = {file.name: file.read_text(encoding="utf-8") for file in sorted(PAGE.glob("*.js"))}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_module_asks_for_what_another_gives(name: str) -> None:
+    """Each name that is imported is exported there, and only the page's own modules are asked."""
+    for names, source in re.findall(r'^import \{ (.+) \} from "\./(.+)";$', SCRIPTS[name], re.MULTILINE):
+        given = re.findall(r"^export (?:async )?(?:const|function) ([\w$]+)", SCRIPTS[source], re.MULTILINE)
+        assert set(names.split(", ")) <= set(given), source
+
+
+def test_all_that_is_exported_is_used() -> None:
+    """What nobody asks for is no export."""
+    text = "\n".join(SCRIPTS.values())
+    imported = {name for names in re.findall(r"import \{ (.+) \}", text) for name in names.split(", ")}
+    exported = set(re.findall(r"^export (?:async )?(?:const|function) ([\w$]+)", text, re.MULTILINE))
+    assert exported == imported
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_text_never_becomes_markup_or_code(name: str) -> None:
+    """No way to make elements but `h` and `s`, and a module stays small enough to be seen through."""
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(|new Function|on\w+=\"", SCRIPTS[name]
+    )
+    assert len(SCRIPTS[name].splitlines()) <= 150

@@ -1,0 +1,70 @@
+"""Where output goes wrong, and where a terminal is narrow: no traceback, and nothing that is copied is broken."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.ops.test_cli import CONFIGURATION, on_a_terminal
+
+DROPSTREAM = (sys.executable, "-m", "ops")
+# Loads the entry point as Ctrl-C comes while the verbs are being imported.
+INTERRUPTED = """
+import builtins, ops.__main__ as entry
+load = builtins.__import__
+def interrupted(name, *rest):
+    if name == "ops.cli":
+        raise KeyboardInterrupt
+    return load(name, *rest)
+builtins.__import__ = interrupted
+entry.main()
+"""
+
+
+def ended(*command: str, stdout: int) -> tuple[int, str]:
+    """The exit code and the standard error of a command that writes to `stdout`."""
+    ran = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    return ran.returncode, ran.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("verb", [["send", "--list"], ["endpoints", "token"]], ids=" ".join)
+def test_a_full_disk_is_one_line(verb: list[str]) -> None:
+    """Output that cannot be written fails the verb with one sentence."""
+    with Path("/dev/full").open("wb") as full:
+        code, said = ended(*DROPSTREAM, *verb, stdout=full.fileno())
+    assert (code, said) == (1, "error: cannot write to standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("verb", [["send", "--list"], ["endpoints", "token"], ["--version"]], ids=" ".join)
+def test_a_closed_pipe_is_no_failure(verb: list[str]) -> None:
+    """A reader that has seen enough, as `head` does, ends a verb well and silently."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert ended(*DROPSTREAM, *verb, stdout=writing) == (0, "")
+    finally:
+        os.close(writing)
+
+
+def test_ctrl_c_while_loading_is_no_traceback() -> None:
+    """Who changes their mind in the first half second reads no traceback, and a script sees 130."""
+    assert ended(sys.executable, "-c", INTERRUPTED, stdout=subprocess.DEVNULL) == (128 + signal.SIGINT, "")
+
+
+@pytest.mark.parametrize("columns", [80, 72])
+def test_a_narrow_terminal_breaks_no_name(tmp_path: Path, columns: int) -> None:
+    """Where columns do not fit, the less important ones go; every name and path stays in one piece."""
+    (tmp_path / "dropstream.toml").write_text(CONFIGURATION.replace("endpoints.guarded", "endpoints.guarded-by-a-path"))
+    samples = on_a_terminal(tmp_path, "send", "--list", COLUMNS=str(columns), NO_COLOR="1")
+    for name in ("dreamship-basic", "shipstream-inventory-adjusted", "dropstream.inventory.adjusted"):
+        assert name in samples
+    endpoints = on_a_terminal(tmp_path, "endpoints", "list", COLUMNS=str(columns), NO_COLOR="1")
+    assert "/webhooks/guarded-by-a-path/***" in endpoints
+    assert "left out, for the terminal is narrow: secrets" in endpoints
+    shown = re.sub("\x1b\\[[0-9;]*m", "", samples + endpoints)
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= columns
