@@ -44,7 +44,7 @@ def test_import_arrows_point_one_way(package: str) -> None:
 
 
 def test_ports_of_tests_come_from_one_place() -> None:
-    """Tests that run beside each other never find the same port: `tests/support/ports.py` alone gives one to a program."""
+    """Tests beside each other never find the same port: `tests/support/ports.py` alone gives one to a program."""
     searchers = {path.relative_to(ROOT) for path in modules("tests") if "find_free_ports" in path.read_text("utf-8")}
     # The second tests the search itself, of the product.
     assert searchers - {Path("tests/unit/house/test_house.py")} == {Path("tests/unit/ops/local/test_broker_runtime.py")}
