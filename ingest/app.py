@@ -15,8 +15,7 @@ from prometheus_client import CollectorRegistry
 from ingest.budgets import ByteBudget
 from ingest.endpoints import EndpointTable
 from ingest.failure_budget import FailureBudgets
-from ingest.http.limits import connection_limits
-from ingest.http.open_files import allowed_limits
+from ingest.http.limits import allowed_limits, connection_limits
 from ingest.http.server import ConnectionServer
 from ingest.kafka.publisher import Publisher
 from ingest.kafka.supervisor import ProducerSupervisor

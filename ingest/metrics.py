@@ -10,8 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from ingest.answer_counts import AnswerCounts
-from ingest.answer_metrics import AnswerFigures, AnswerGauges
+from ingest.answer_metrics import AnswerCounts, AnswerFigures, AnswerGauges
 
 # Around the deadline for Kafka (1.5 s by default) and the 5 s in which ShipStream wants its answer:
 # https://docs.shipstream.io/merchant-api/webhook

@@ -16,9 +16,8 @@ from aiokafka.errors import KafkaError
 from ops.console.jobs import Job, Jobs, JobState
 from ops.console.watching import Watch, now_ms
 from ops.kafka.ranges import parse_span
-from ops.replay.dry_run import compare
+from ops.replay.dry_run import compare, rehearse
 from ops.replay.plan import make_plan, survey
-from ops.replay.rehearsal import rehearse
 from ops.replay.run import Pace, ReplayRun
 from ops.replay.store import keep_plan, new_id
 from ops.send.client import deliver_one, open_session, own_base_url, sign

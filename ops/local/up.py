@@ -1,4 +1,4 @@
-"""`dropstream up`: the whole system on this machine, a tour of it, then new events live until Ctrl-C.
+"""`dropstream up`, which `make run` calls: the whole system on this machine, a tour, then new events until Ctrl-C.
 
 Put together from parts that each stand alone: broker, topics, services, tour. What it starts ends with it.
 """
@@ -8,20 +8,23 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from aiokafka import AIOKafkaProducer
 
 from ops.addresses import reached_at
+from ops.configuration import ConfigFile
 from ops.console.command import console_url
 from ops.kafka import topics
 from ops.local import screen as up_screen
 from ops.local.broker.local import DATA_FOLDER, Broker, BrokerKind, any_broker
-from ops.local.configuration import LocalConfiguration, check_ports, find_ground
+from ops.local.configuration import LOGS, LocalConfiguration, check_ports, find_ground
 from ops.local.services import Service, running
-from ops.local.setup import LOGS
 from ops.local.tour import Stop, follow, tour
 from ops.screen import say
 from ops.send.client import own_base_url
+from ops.service.run import Signals, run_service
 from processors.deliver.provider import Provider
 from processors.providers import discover
 from schemas.errors import DropstreamError
@@ -30,8 +33,35 @@ from schemas.kafka.cancellation import cancellation_kept
 from schemas.settings import Settings
 from schemas.topics import plan
 
+_INTERRUPTED = 130
 
-async def up(config: Path | None, *, once: bool, on_tour: Callable[[bool], None]) -> None:
+
+def up(
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the tour; 1 if anything expected is missing.")
+    ] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Runs the whole system on this machine and shows a tour of it. Example: dropstream up --once"""
+    tours: list[bool] = []
+
+    async def main(signals: Signals) -> None:
+        system = asyncio.create_task(run_system(config, once=once, on_tour=tours.append))
+        stop = asyncio.create_task(signals.stopping.wait())
+        await asyncio.wait({system, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not system.done():
+            # It ends what it started on its way out.
+            system.cancel()
+            await asyncio.wait({system})
+        if not system.cancelled():
+            system.result()
+
+    run_service(main)
+    raise typer.Exit(_INTERRUPTED if not tours else 0 if tours[0] else 1)
+
+
+async def run_system(config: Path | None, *, once: bool, on_tour: Callable[[bool], None]) -> None:
     """Tells `on_tour` whether the tour was complete, then ends with `once`, and without it goes on until cancelled.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a replay would change, delivery by delivery: today's rules against what is in the topics now.
+"""What a replay or a redrive would do, without doing it: today's rules against what is in the topics now.
 
 `Found` and `Differences` are pure; reading is below them. Where a delivery was replayed before, the latest replay's
 events are what is there now.
@@ -16,7 +16,7 @@ from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, read_written
 from ops.replay.history import ReplayBasis, ground_of, open_state, raw_place
 from processors.deliver.step import Rules, deliver
-from processors.replay import EVENT_TOPICS, Task
+from processors.replay import EVENT_TOPICS, Task, redrive_step
 from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 from schemas.records import Position, RawRecord, Record
 from schemas.settings import Settings
@@ -158,3 +158,19 @@ async def compare(settings: Settings, plan: ReplayPlan, rules: Rules) -> Differe
                     differences.take(raw.position, now, then)
             state.seen.commit()
     return differences
+
+
+async def rehearse(settings: Settings, plan: ReplayPlan, rules: Rules) -> ReplayProgress:
+    """The counts that the redrive would end with; writes nothing."""
+    ranges: Sequence[Range] = plan.ranges
+    ground = await ground_of(settings, plan, rules, ranges)
+    task = Task(plan, rules, ground.known)
+    total = ReplayProgress(next=0)
+    for one in ranges:
+        state = await open_state(settings, task, ground, one, ReplayProgress(next=0))
+        async for records in read_ranges(settings, full_name(plan.source, settings), [one]):
+            for record in records:
+                redrive_step(record, state, task)
+            state.commit()
+        total = total.plus(state.progress)
+    return total

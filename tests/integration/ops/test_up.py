@@ -15,7 +15,7 @@ import pytest
 from ops.local.broker.install import Unavailable
 from ops.local.broker.local import any_broker
 from ops.local.broker.runtime import Runtime
-from ops.local.setup import local_file
+from ops.local.configuration import local_file
 from tests.conftest import KafkaUnderTest
 from tests.support.ports import free_ports
 from tests.support.skipped import missing

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from ingest.answer_counts import AnswerCounts
+from ingest.answer_metrics import AnswerCounts
 
 _BOUNDS = (0.005, 0.1, 2.5)
 

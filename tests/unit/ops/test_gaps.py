@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.inspect.gaps import Ledger, MissingRun
-from ops.inspect.gaps_command import show
+from ops.inspect.gaps import Ledger, MissingRun, show
 from ops.service.process_command import joint_health, run_together
 from schemas.errors import DropstreamError
 from schemas.health import Health

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from ops.local.broker.local import Broker, BrokerKind
-from ops.local.configuration import check_ports, find_ground
-from ops.local.setup import local_file
+from ops.local.configuration import check_ports, find_ground, local_file
 from schemas.errors import DropstreamError
 from tests.support.ports import free_ports
 
