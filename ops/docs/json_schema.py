@@ -70,7 +70,7 @@ def schemas(examples: Mapping[str, Sequence[object]] = MappingProxyType({})) -> 
 
 # Words may be added to these within a version; every other set of words is closed.
 _MAY_GROW = {"OrderStatus", "IncidentStatus"}
-_ATTRIBUTE_DEFINITIONS = {"TimeQuality", "SignatureMark"}
+_ATTRIBUTE_DEFINITIONS = {"TimeQuality", "SignatureStatus"}
 _MAY_BE_ABSENT = ("sequence", "bodydiffers", "replay", "traceparent")
 
 
