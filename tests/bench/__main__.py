@@ -14,10 +14,10 @@ from subprocess import SubprocessError
 
 from schemas.errors import DropstreamError
 from tests.bench import costs, ingress, intervals, latency, processors, replay, restore, spool
-from tests.bench.chart import chart
 from tests.bench.machine import Disturbance, describe
 from tests.bench.place import Place, place
-from tests.bench.report import Part, Progress, Report, Section, as_json, text
+from tests.bench.report.chart import chart
+from tests.bench.report.report import Part, Progress, Report, Section, as_json, text
 from tests.support.checkout import ROOT
 
 # A program that does not start or ends, a broker that refuses (aiokafka's errors are RuntimeErrors), time that is up.

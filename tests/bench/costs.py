@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from tests.bench.figures import figure, ratio
 from tests.bench.ingress import BODY_BYTES, CONNECTIONS, OBVIOUS, OURS, ingress, requests_of
-from tests.bench.load import Plan, Result, generate
+from tests.bench.load.plan import Plan, Result, generate
+from tests.bench.load.requests import write_requests
 from tests.bench.place import Place, Program
-from tests.bench.report import Bar, Part, Progress, Rows, Section
-from tests.bench.requests import write_requests
+from tests.bench.report.figures import figure, ratio
+from tests.bench.report.report import Bar, Part, Progress, Rows, Section
 
 _KIB = 1_024
 _CORES_NEEDED = 4

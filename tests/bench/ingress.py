@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-from tests.bench.figures import Figure, figure, ratio
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
-from tests.bench.load import Plan, Result, generate
+from tests.bench.load.plan import Plan, Result, generate
+from tests.bench.load.requests import request, write_requests
 from tests.bench.outputs import count_raw
 from tests.bench.place import Place, Program, endpoint_names, running
-from tests.bench.report import Bar, Part, Progress, Section
-from tests.bench.requests import request, write_requests
+from tests.bench.report.figures import Figure, figure, ratio
+from tests.bench.report.report import Bar, Part, Progress, Section
 
 OURS = "dropstream"
 OBVIOUS = "obvious"

@@ -5,12 +5,12 @@ The default of `process.commit_interval_ms` is chosen from this curve.
 
 from dataclasses import dataclass
 
-from tests.bench.figures import figure, percentile
 from tests.bench.gauge import cpu_us
 from tests.bench.latency import Orders, measured_load, pair
-from tests.bench.load import Plan
+from tests.bench.load.plan import Plan
 from tests.bench.place import Place
-from tests.bench.report import Part, Progress, Section
+from tests.bench.report.figures import figure, percentile
+from tests.bench.report.report import Part, Progress, Section
 
 _INTERVALS_MS = (0, 25, 50, 100, 200, 400)
 _RATE = 500.0

@@ -15,14 +15,14 @@ import orjson
 
 from processors.providers import discover
 from schemas.settings import Settings
-from tests.bench.figures import figure, percentile
 from tests.bench.gauge import cpu_us
 from tests.bench.ingress import ingress
-from tests.bench.load import Plan, Result, generate
+from tests.bench.load.plan import Plan, Result, generate
+from tests.bench.load.requests import request, write_requests
 from tests.bench.outputs import open_reader
 from tests.bench.place import Place, Program, running
-from tests.bench.report import Bar, Part, Progress, Section
-from tests.bench.requests import request, write_requests
+from tests.bench.report.figures import figure, percentile
+from tests.bench.report.report import Bar, Part, Progress, Section
 from tests.support.processing import signed
 
 _LOW_RATE = 50.0

@@ -11,13 +11,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from tests.bench.figures import figure
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
 from tests.bench.ingress import BODY_BYTES, ingress, requests_of
-from tests.bench.load import Plan, generate
+from tests.bench.load.plan import Plan, generate
+from tests.bench.load.requests import write_requests
 from tests.bench.place import place
-from tests.bench.report import Bar, Part, Report, Section, text
-from tests.bench.requests import write_requests
+from tests.bench.report.figures import figure
+from tests.bench.report.report import Bar, Part, Report, Section, text
 from tests.support.checkout import ROOT
 
 _STEPS = 50

@@ -20,11 +20,11 @@ from schemas.delivery import Delivery, raw_key, record_headers
 from schemas.records import Position, RawRecord
 from schemas.settings import Settings
 from tests.bench.environment import NotRun, frameworks_python
-from tests.bench.figures import Figure, figure, ratio
 from tests.bench.gauge import cpu_us, forget_peak, peak_rss_kib
 from tests.bench.outputs import count_outputs
 from tests.bench.place import Place, Program, running
-from tests.bench.report import Bar, Part, Progress, Section
+from tests.bench.report.figures import Figure, figure, ratio
+from tests.bench.report.report import Bar, Part, Progress, Section
 from tests.bench.systems.step import Step
 from tests.support.processing import deliveries, put
 

@@ -6,9 +6,9 @@ import sys
 import time
 
 from ops.kafka.topics import apply
-from tests.bench.figures import figure
 from tests.bench.place import SECRET, Place, read_settings
-from tests.bench.report import Part, Progress, Section
+from tests.bench.report.figures import figure
+from tests.bench.report.report import Part, Progress, Section
 from tests.support.checkout import ROOT
 from tests.support.processing import deliveries, put
 

@@ -21,10 +21,10 @@ from processors.runtime.state_store import Kept, catch_up
 from schemas.configuration import Context, read_configuration
 from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
-from tests.bench.figures import Figure, figure
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
 from tests.bench.place import Place
-from tests.bench.report import Part, Progress, Section
+from tests.bench.report.figures import Figure, figure
+from tests.bench.report.report import Part, Progress, Section
 
 QUICK_KEYS = 50_000
 FULL_KEYS = 1_000_000

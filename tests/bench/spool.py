@@ -4,13 +4,13 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from tests.bench.figures import Figure, figure
 from tests.bench.gauge import cpu_us
 from tests.bench.ingress import BODY_BYTES, ingress, requests_of
-from tests.bench.load import Plan, Result, generate
+from tests.bench.load.plan import Plan, Result, generate
+from tests.bench.load.requests import write_requests
 from tests.bench.place import Place, Program, running
-from tests.bench.report import Part, Progress, Section
-from tests.bench.requests import write_requests
+from tests.bench.report.figures import Figure, figure
+from tests.bench.report.report import Part, Progress, Section
 from tests.support.ports import free_ports
 
 _DRAIN_S = 120.0

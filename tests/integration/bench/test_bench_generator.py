@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from tests.bench.load import Plan, generate
-from tests.bench.requests import request, write_requests
+from tests.bench.load.plan import Plan, generate
+from tests.bench.load.requests import request, write_requests
 from tests.support.waiting import PATIENCE_S
 
 _STALL_S = 0.4

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from tests.bench.figures import figure, percentile, ratio
-from tests.bench.schedule import arrivals_ns
+from tests.bench.load.schedule import arrivals_ns
+from tests.bench.report.figures import figure, percentile, ratio
 
 
 @pytest.mark.parametrize(

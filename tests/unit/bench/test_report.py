@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.chart import chart
-from tests.bench.figures import Figure, figure
+from tests.bench.load.requests import read_requests, request, write_requests
 from tests.bench.memory import Reading, growth_mb
 from tests.bench.place import endpoint_names
-from tests.bench.report import Bar, Part, Report, Section, as_json, number, text
-from tests.bench.requests import read_requests, request, write_requests
+from tests.bench.report.chart import chart
+from tests.bench.report.figures import Figure, figure
+from tests.bench.report.report import Bar, Part, Report, Section, as_json, number, text
 from tests.support.checkout import ROOT
 
 _ROWS: dict[str, dict[str, Figure | None]] = {

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.bench.figures import Figure
+from tests.bench.report.figures import Figure
 
 Progress = Callable[[str], None]
 Rows = Mapping[str, Mapping[str, Figure | None]]

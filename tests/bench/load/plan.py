@@ -1,4 +1,4 @@
-"""What load a server gets, and what came of it; `tests.bench.generator` makes it, in a process of its own."""
+"""What load a server gets, and what came of it; `tests.bench.load.generator` makes it, in a process of its own."""
 
 import json
 import subprocess
@@ -60,6 +60,6 @@ def generate(plan: Plan) -> Result:
     Raises:
         subprocess.CalledProcessError: nothing was answered, or the server closed a connection.
     """
-    command = [sys.executable, "-m", "tests.bench.generator", json.dumps(asdict(plan))]
+    command = [sys.executable, "-m", "tests.bench.load.generator", json.dumps(asdict(plan))]
     told = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
     return Result(**json.loads(told))

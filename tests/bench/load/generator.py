@@ -18,11 +18,11 @@ from itertools import cycle, repeat
 from pathlib import Path
 from typing import Any
 
-from tests.bench.figures import percentile
 from tests.bench.gauge import cpu_us, machine_cpu_us
-from tests.bench.load import Plan, Result
-from tests.bench.requests import read_requests
-from tests.bench.schedule import arrivals_ns
+from tests.bench.load.plan import Plan, Result
+from tests.bench.load.requests import read_requests
+from tests.bench.load.schedule import arrivals_ns
+from tests.bench.report.figures import percentile
 
 _SECOND_NS = 1_000_000_000
 _LATE_ANSWERS_NS = 10 * _SECOND_NS

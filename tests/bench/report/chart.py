@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from tests.bench.figures import Figure
-from tests.bench.report import Report, Section, number
+from tests.bench.report.figures import Figure
+from tests.bench.report.report import Report, Section, number
 
 _OURS = "dropstream"
 _BARE = "asyncio, no-op"

@@ -1,0 +1,1 @@
+"""The load that the servers get, and the process that makes it."""

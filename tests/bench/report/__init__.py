@@ -1,0 +1,1 @@
+"""Samples become figures, figures a report and a picture."""
