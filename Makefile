@@ -5,8 +5,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 ENVIRONMENT := .venv/.complete
 
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+TESTS := tests/integration tests/unit tests/property tests/providers
+
 .DEFAULT_GOAL := help
-.PHONY: help env run test tools chaos bench lint format schemas freeze metrics lock clean
+.PHONY: help env run test coverage tools chaos bench lint format schemas freeze metrics lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -27,8 +30,13 @@ run: env  ## the whole system on a local Kafka, with one signed delivery per con
 test: env  ## every test, on a real local Kafka; REQUIRE_KAFKA=1 makes its absence a failure
 	@PYTHON=$(PYTHON) deploy/tools/fetch
 	@# Files are dealt out in this order: the long ones first, so that no worker ends long after the others.
-	@$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
-		tests/integration tests/unit tests/property tests/providers
+	@$(BIN)/pytest $(PARALLEL) $(TESTS)
+
+coverage: env  ## what no test reaches, by lines and branches, under all tests; ONLY=tests/unit for some of them
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q $(PARALLEL) $(or $(ONLY),$(TESTS))
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --skip-covered --sort=cover
 
 tools:  ## all that the tests of deploy/ use, in .dropstream/tools: parsers, promtool, and Helm by Go; REQUIRE_TOOLS=1 as above
 	@PYTHON=$(PYTHON) deploy/tools/fetch --build
@@ -72,4 +80,4 @@ lock: env  ## pins every dependency anew, with hashes
 
 clean:  ## removes the environment, caches, and the local broker with its data
 	@test ! -x $(BIN)/dropstream || $(BIN)/dropstream kafka stop >/dev/null 2>&1 || true
-	@rm -rf .venv .dropstream .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	@rm -rf .venv .dropstream .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build *.egg-info
