@@ -9,7 +9,7 @@ PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-
 TESTS := tests/integration tests/unit tests/property tests/providers
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test coverage tools chaos bench lint format schemas freeze metrics lock clean
+.PHONY: help env run test coverage tools chaos bench lint format schemas freeze metrics settings lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -69,6 +69,9 @@ freeze: env  ## keeps the schemas of today as those of the released version; onc
 
 metrics: env  ## writes the table of all metrics anew from the code
 	@$(BIN)/python -m ops.docs.metrics_table docs/metrics.md
+
+settings: env  ## writes the page of all settings anew from the code
+	@$(BIN)/python -m ops.docs.settings_page docs/settings.md
 
 lock: env  ## pins every dependency anew, with hashes
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra in-memory \

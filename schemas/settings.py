@@ -1,6 +1,7 @@
 """The configuration as typed values: every key, its default and its bounds.
 
 How a file and the environment become these values, and how faults are told, stands in `schemas.configuration`.
+The sentence under a key says what the key means; `make settings` makes `docs/settings.md` from keys and sentences.
 """
 
 import re
@@ -121,19 +122,33 @@ class Section(BaseModel):
 
 
 class KafkaSettings(Section):
+    """The Kafka cluster: where it is, how to log in, and how the topics are made."""
+
     bootstrap_servers: str = "127.0.0.1:9092"
+    """The brokers to connect to first, as `host:port` with commas between them."""
     topic_prefix: Annotated[str, Field(pattern=_PREFIX_PATTERN)] = "dropstream."
+    """What the name of every topic, consumer group and transactional id begins with."""
     replication_factor: Annotated[int, Field(ge=1, le=32_767)] = 3
+    """Copies of every topic that `dropstream topics apply` creates; from 3 on, `min.insync.replicas` is 2, else 1."""
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 12
+    """Partitions of every topic that `dropstream topics apply` creates."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How the brokers are spoken to: with TLS or without, with a login or without."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    """How the login works, where `security_protocol` begins with `SASL`."""
     username: Annotated[str | None, Field(validate_default=True)] = None
+    """The user of the login; needed where `security_protocol` begins with `SASL`."""
     password: Annotated[SecretReference | None, Field(validate_default=True)] = None
+    """A reference to the password of the login, `env:NAME` or `file:PATH`; needed with `SASL`, in UTF-8."""
     ca_file: str | None = None
+    """PEM file of the authorities that sign the brokers' certificates; without it those of the operating system."""
     cert_file: str | None = None
+    """PEM file of the client's certificate, where the brokers ask for one."""
     key_file: str | None = None
-    # Only the in-memory broker needs false: it does not renew the checksum of a batch that it moves.
+    """PEM file of the private key that belongs to `cert_file`."""
     check_crcs: bool = True
+    """Whether consumers verify the checksum of each batch. Only the in-memory broker needs `false`: it does not renew
+    the checksum of a batch that it moves."""
 
     @field_validator("bootstrap_servers")
     @classmethod
@@ -159,43 +174,77 @@ class KafkaSettings(Section):
 
 
 class IngestSettings(Section):
+    """The HTTP ingress, its limits and its spool. The limits count per process: with `--workers`, per worker."""
+
     host: str = "0.0.0.0"  # noqa: S104 the ingress is there to be reached
+    """The address on which webhooks are received."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    """The TCP port on which webhooks are received; 0 takes any free one."""
     admin_host: str = "127.0.0.1"
+    """The address of the admin port; it has no login, so keep it inside your network."""
     admin_port: Annotated[int, Field(ge=0, le=65_535)] = 8081
-    # Whose word about the client's address counts: X-Forwarded-For of anybody else is not read.
+    """The TCP port of `/livez`, `/readyz` and `/metrics` of the ingress; 0 takes any free one."""
     trusted_proxies: list[NetworkText] = []
-    connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000  # per process
+    """Networks (CIDR) of your own proxies. `X-Forwarded-For` counts only from them, read from the right as far as they
+    vouch; from anybody else the header is not read."""
+    connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
+    """Open connections of one process; one more is answered 503 and closed."""
     header_timeout_ms: Annotated[int, Field(ge=100)] = 10_000
+    """How long a new connection may stay silent, and how long the headers of a request may take."""
     body_bytes_max: Annotated[int, Field(ge=1, le=67_108_864)] = 1_048_576
+    """The largest body; a larger one is answered 413. The topics' record limits follow it, so run
+    `dropstream topics plan` and `apply` after raising it."""
     body_timeout_ms: Annotated[int, Field(ge=100)] = 20_000
+    """How long a body may take to arrive; after it the answer is 408."""
     body_bytes_per_second_min: Annotated[int, Field(ge=0)] = 128
+    """The slowest rate of a body, on average over each quarter of `body_timeout_ms`; a slower one is answered 408."""
     answer_timeout_ms: Annotated[int, Field(ge=100)] = 10_000
-    # Longer than the 60 s that load balancers keep an idle connection, so that they close first.
+    """How long a client may leave its answer unread before the connection is closed."""
     keep_alive_ms: Annotated[int, Field(ge=100)] = 75_000
+    """How long a connection may be idle after an answer. Keep it longer than the idle time of your load balancer (often
+    60 s), so that the load balancer closes first."""
     in_flight_bytes_max: Annotated[int, Field(ge=1)] = 67_108_864
+    """Bytes of headers and bodies that may be held in memory at one time; a request beyond it is answered 503."""
     kafka_deadline_ms: Annotated[int, Field(ge=1)] = 1500
-    # A producer with overdue records that had no acknowledgement for so long is replaced.
+    """How long a delivery waits for Kafka's acknowledgement; then it goes to the spool."""
     producer_hung_ms: Annotated[int, Field(ge=1_000)] = 10_000
+    """A producer that has overdue records and no acknowledgement for so long is replaced."""
     stop_grace_ms: Annotated[int, Field(ge=0)] = 10_000
+    """After SIGTERM: how long requests that came may still be answered and flushed."""
     spool_dir: str = "./spool"
-    spool_bytes_max: Annotated[int, Field(ge=0)] = 10_737_418_240  # per worker; 0 for no spool
+    """Folder of the spool, on a disk that outlives the process; a relative path begins at the working directory."""
+    spool_bytes_max: Annotated[int, Field(ge=0)] = 10_737_418_240
+    """The most that one process may keep in its spool; 0 means that there is no spool."""
 
 
 class ProcessSettings(Section):
+    """The consumer groups `deliver` and `sequence`."""
+
     admin_host: str = "127.0.0.1"
+    """The address of the admin port; it has no login, so keep it inside your network."""
     admin_port: Annotated[int, Field(ge=0, le=65_535)] = 8082
+    """The TCP port of `/livez`, `/readyz` and `/metrics` of the processors; 0 takes any free one."""
     commit_interval_ms: Annotated[int, Field(ge=0, le=5_000)] = 100
-    # A transaction must end before the session does: then a frozen owner is fenced before it is replaced.
+    """How long records are gathered for one transaction: longer costs less CPU, shorter delivers earlier."""
     session_timeout_ms: Annotated[int, Field(ge=6_000)] = 10_000
+    """A member that sends no heartbeat for so long loses its partitions to the other members of its group."""
     transaction_timeout_ms: Annotated[int, Field(ge=1_000)] = 9_000
-    # A member of this name that comes back within its session has its partitions still: no rebalance. One process each.
+    """Kafka aborts a transaction that takes longer. It must be below `session_timeout_ms`: then a frozen owner is
+    fenced before it is replaced."""
     instance_id: Annotated[str, Field(pattern=_INSTANCE_PATTERN)] | None = None
+    """Static membership: a member of this name that comes back within its session finds its partitions, without a
+    rebalance. Each process needs a name of its own; `--workers` appends the worker's number."""
     records_per_round_max: Annotated[int, Field(ge=1)] = 2_000
+    """The most records that a group fetches for one round of transactions."""
     dedupe_window_hours: Annotated[int, Field(ge=1)] = 120
-    dedupe_keys_max: Annotated[int, Field(ge=1)] = 1_000_000  # per partition
-    # Addresses, names, e-mails and phones in the events' payload; an endpoint can say otherwise.
+    """How long a delivery is remembered, so that the provider's retry of it adds nothing. The default is longer than
+    the 104 hours for which ShipStream retries."""
+    dedupe_keys_max: Annotated[int, Field(ge=1)] = 1_000_000
+    """Deliveries remembered per partition, 232 to 277 bytes of memory each; beyond it the oldest are forgotten early,
+    and counted."""
     redact_personal_data: bool = False
+    """Whether addresses, names, e-mails and phones are redacted in events; an endpoint can say otherwise. `raw` and
+    `rejected` always keep the delivery as it came."""
 
     @model_validator(mode="after")
     def _transaction_ends_first(self) -> "ProcessSettings":
@@ -205,8 +254,13 @@ class ProcessSettings(Section):
 
 
 class SequenceSettings(Section):
+    """The gap tracker of ShipStream's sequence ids."""
+
     grace_seconds: Annotated[int, Field(ge=0)] = 90
+    """A hole in the sequence younger than this is not reported; it must not be longer than `lost_after_hours`."""
     lost_after_hours: Annotated[int, Field(ge=1, le=87_600)] = 110
+    """After so long an open gap is reported as lost. The default is longer than the 104 hours for which ShipStream
+    retries."""
 
     @model_validator(mode="after")
     def _reported_before_lost(self) -> "SequenceSettings":
@@ -216,17 +270,24 @@ class SequenceSettings(Section):
 
 
 class ConsoleSettings(Section):
+    """The operations page, `dropstream console`."""
+
     host: str = "127.0.0.1"
+    """The address on which the page is served; any but a loopback address needs `token`."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8083
-    # A reference; only the console resolves it, for no other part is to know it.
+    """The TCP port on which the page is served; 0 takes any free one."""
     token: Annotated[str, Field(pattern=r"^(env|file):.+$")] | None = None
-    # More names than its own by which a browser may call it, as behind a proxy.
+    """A reference to the token with which a person logs in, `env:NAME` or `file:PATH`; only the console resolves it."""
     names: list[str] = []
+    """More host names by which a browser may call the console, as behind a proxy."""
     ingest_admin: list[Annotated[str, AfterValidator(_admin_address)]] = []
+    """Admin ports of the ingresses, as `host:port`; without them the one of `[ingest]`."""
     process_admin: list[Annotated[str, AfterValidator(_admin_address)]] = []
-    # Where samples are sent; None: to the ingress of these settings, on this machine.
+    """Admin ports of the processors, as `host:port`; without them the one of `[process]`."""
     ingest_url: Annotated[str, AfterValidator(_base_url)] | None = None
-    records_per_partition: Annotated[int, Field(ge=1, le=100_000)] = 2_000  # read at the start, of each topic
+    """Where the console sends samples, such as `http://ingress:8080`; without it to the ingress on this machine."""
+    records_per_partition: Annotated[int, Field(ge=1, le=100_000)] = 2_000
+    """The most records that the console reads of each partition when it starts."""
 
     @model_validator(mode="after")
     def _is_guarded(self) -> "ConsoleSettings":
@@ -239,19 +300,25 @@ class ConsoleSettings(Section):
 
 
 class SignatureScheme(Section):
-    """How Modern Dropship's header is read, for its scheme is unconfirmed; the defaults are the likeliest reading."""
+    """How the signature header is written. Only Modern Dropship uses it, for its scheme is unconfirmed; the defaults
+    are the likeliest reading."""
 
     header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "Convictional-Signature"
-    # `listed`: <timestamp>,<mac>[,<mac>...] · `labelled`: t=<timestamp>,v1=<mac> · `plain`: <mac>[,...] over the body
+    """The name of the header that carries the signature."""
     format: Literal["listed", "labelled", "plain"] = "listed"
+    """`listed` is `<timestamp>,<mac>[,<mac>...]`, `labelled` is `t=<timestamp>,v1=<mac>`, both over `timestamp.body`;
+    `plain` is `<mac>[,<mac>...]` over the body alone."""
     encoding: Literal["hex", "base64"] = "hex"
+    """How the signature's bytes are written."""
 
 
 class SigningSecret(Section):
-    """A secret that signs deliveries, until `expires` (aware; None for never)."""
+    """A secret that signs deliveries: `{ value = "env:NAME", expires = 2027-01-01T00:00:00Z }`, or `"env:NAME"`."""
 
     value: SigningSecretReference
+    """A reference to the secret, `env:NAME` or `file:PATH`. The ingress does not resolve it."""
     expires: Annotated[datetime, AfterValidator(_aware)] | None = None
+    """A time with its zone from which on the secret is not accepted; without it the secret never expires."""
 
 
 def _signing_secret(given: object) -> object:
@@ -259,19 +326,37 @@ def _signing_secret(given: object) -> object:
 
 
 class EndpointSettings(Section):
+    """One webhook URL, `POST /webhooks/NAME`. SIGHUP reads all of these keys again, without a restart."""
+
     provider: str
+    """The platform that sends to this URL, such as `shipstream`; a wrong name is told with the nearest right one."""
     secrets: list[Annotated[SigningSecret, BeforeValidator(_signing_secret)]] = []
-    # Newest first; each is right. None: the path ends with the endpoint's name.
+    """The secrets that sign the deliveries, newest first; any one may match. At least one, unless `signature` is
+    `verify-if-present`."""
     token: Annotated[tuple[Secret, ...], PlainValidator(_resolve_tokens)] = ()
-    signature: SignaturePolicy | None = None  # None: the provider's own default
+    """A reference to the unguessable last part of the URL, `env:NAME` or `file:PATH`, or a list of references, each of
+    which is right, while one replaces another. Without it the URL ends with the endpoint's name."""
+    signature: SignaturePolicy | None = None
+    """`require` rejects a delivery without a signature; `verify-if-present` lets it pass, marked `unsigned`. Without it
+    the provider's file decides, and a provider that always signs is always required to."""
     signature_scheme: SignatureScheme = SignatureScheme()
+    """How the signature header is written, for Modern Dropship alone: the table `signature_scheme` below."""
     timestamp_tolerance_seconds: Annotated[int, Field(ge=0)] = 0
+    """How far the signed timestamp may be from the time of receipt; 0 does not look at it, because a provider's retry
+    may keep its first timestamp."""
     allow_from: list[NetworkText] = []
+    """Networks (CIDR) that may deliver; another address is answered 403. Empty: every address may."""
     rate_per_second: Annotated[float, Field(gt=0)] | None = None
+    """Deliveries a second on average, per process; one more is answered 429 with `Retry-After`. Without it no limit."""
     burst: Annotated[int, Field(ge=1)] | None = None
+    """Deliveries that may come at once; without it as many as `rate_per_second`, at least 1. It needs that key."""
     lanes: Annotated[int, Field(ge=1, le=1_000)] = 1
-    redact_personal_data: bool | None = None  # None: as in the table `process`
+    """Record keys, and so partitions of `raw`, over which the deliveries of this endpoint are spread by a hash of the
+    body. More than 1 gives up the order between lanes."""
+    redact_personal_data: bool | None = None
+    """Overrides `process.redact_personal_data` for this endpoint; without it that one counts."""
     enabled: bool = True
+    """`false` answers 404, as for an endpoint that does not exist."""
 
     @model_validator(mode="after")
     def _can_be_verified(self) -> "EndpointSettings":
@@ -283,18 +368,25 @@ class EndpointSettings(Section):
 
 
 class ShipstreamSettings(Section):
-    """An account at ShipStream's management API. Only the verbs that call it resolve its key."""
+    """An account at ShipStream's management API, for `dropstream shipstream` and `dropstream endpoints add`."""
 
     url: Annotated[str, AfterValidator(api_url)]
+    """The address of the instance, such as `https://NAME.shipstream.app`."""
     # A colon would end it early in HTTP Basic: RFC 7617, section 2.
     username: Annotated[str, Field(pattern=r"^[^:\x00-\x1f\x7f]+$")]
+    """The user of the API; it has no colon."""
     api_key: Annotated[Secret, PlainValidator(_unresolved_secret)]
+    """A reference to the API key, `env:NAME` or `file:PATH`; only the verbs that call the API resolve it."""
     # The vendor prefers `basic`; `session` logs in once a run: https://docs.shipstream.io/merchant-api/authentication
     authentication: Literal["basic", "session"] = "basic"
+    """`basic` sends user and key with each call, as ShipStream recommends; `session` logs in once a run."""
     answer_timeout_ms: Annotated[int, Field(ge=100, le=600_000)] = 30_000
+    """How long one call may take."""
 
 
 class Settings(Section):
+    """The whole file: one table for each part, and one for each endpoint and each ShipStream account."""
+
     kafka: KafkaSettings = KafkaSettings()
     ingest: IngestSettings = IngestSettings()
     process: ProcessSettings = ProcessSettings()
