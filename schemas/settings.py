@@ -338,7 +338,7 @@ class EndpointSettings(Section):
     which is right, while one replaces another. Without it the URL ends with the endpoint's name."""
     signature: SignaturePolicy | None = None
     """`require` rejects a delivery without a signature; `verify-if-present` lets it pass, marked `unsigned`. Without it
-    the provider's file decides, and a provider that always signs is always required to."""
+    the provider's own policy counts: `require`, unless the provider is known to send unsigned deliveries."""
     signature_scheme: SignatureScheme = SignatureScheme()
     """How the signature header is written, for Modern Dropship alone: the table `signature_scheme` below."""
     timestamp_tolerance_seconds: Annotated[int, Field(ge=0)] = 0

@@ -24,15 +24,15 @@ from schemas.settings import EndpointSettings, Settings, ShipstreamSettings, Sig
 
 _HEAD = """# Settings
 
-The configuration is one TOML file: `--config FILE`, else `$DROPSTREAM_CONFIG`, else `./dropstream.toml`. Every table
-has defaults; only `[endpoints.NAME]` must be there. A variable such as `DROPSTREAM_KAFKA__PARTITIONS` overrides the
-file. Its value is written as in TOML, and text needs no quotes. The tables of endpoints and of ShipStream accounts have
-no variables.
+The configuration is one TOML file: `--config FILE`, else `$DROPSTREAM_CONFIG`, else `./dropstream.toml`. Every key of
+the first five tables has a default; only `[endpoints.NAME]` must be there. A variable such as
+`DROPSTREAM_KAFKA__PARTITIONS` overrides the file. Its value is written as in TOML, and text needs no quotes. The tables
+of endpoints and of ShipStream accounts have no variables.
 
 A file with faults stops the start with exit code 2; every fault is named at once, with the nearest valid name. A secret
 is a reference, `env:NAME` or `file:PATH`; the secret itself never stands in the file. SIGHUP reads the endpoints again,
-with their secrets and tokens; every other table needs a restart
-([what needs a restart](operate.md#reload-and-restart)).
+with their secrets and tokens. The first five tables need a restart of the programs that use them
+([reload and restart](operate.md#reload-and-restart)); a verb that calls ShipStream reads its account each time.
 
 `make settings` makes this page from `schemas/settings.py`.
 """
