@@ -10,8 +10,8 @@ import pytest
 from typer.main import get_command
 
 from ops.cli import app
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAPERS = sorted(
     [

@@ -1,15 +1,14 @@
 """The page of the settings is that of the code."""
 
 import tomllib
-from pathlib import Path
 
 import pytest
 
 from ops.docs.settings_page import SettingRow, setting_tables, settings_page
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TABLES = setting_tables()
 ROWS = [pytest.param(row, id=f"{table.heading} {row.key}") for table in TABLES for row in table.rows]
 SMALLEST = '[endpoints.acme]\nprovider = "shipstream"\nsecrets = ["env:ACME"]\n'
