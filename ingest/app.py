@@ -117,7 +117,7 @@ async def ingress(
     )
     receiver.expect(endpoints.providers())
     limits = allowed_limits(connection_limits(settings.ingest))
-    server = ConnectionServer(receiver, begins=receiver, limits=limits, count=receiver.count, metrics=metrics)
+    server = ConnectionServer(receiver, limits=limits, metrics=metrics)
     runner = web.ServerRunner(server, shutdown_timeout=_CUT_S)
     await runner.setup()
     try:

@@ -102,7 +102,7 @@ class Receiver:
             made.force_close()
         return made
 
-    def begin(self, request: WholeRequest, *, peer: str, on_answer: Callable[[Answer], None]) -> bool:
+    def accept(self, request: WholeRequest, *, peer: str, on_answer: Callable[[Answer], None]) -> bool:
         """Whether a whole POST was taken; then `on_answer` is called once. Else it needs the long way, from its start.
 
         The order is that of `_answer`: endpoint and token, address, then what bounds us.

@@ -6,49 +6,29 @@ its bytes untouched, and so does the rest of that connection.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.helpers import rfc822_formatted_time
 
 from ingest.answers import Answer, wire
+from ingest.http.host import ConnectionHost
 from ingest.http.limits import Closed
-from ingest.http.request_parser import RequestParser, WholeRequest
-
-if TYPE_CHECKING:
-    from ingest.http.server import ConnectionServer
+from ingest.http.request_parser import RequestParser
 
 # Of what comes while a request is handled, or answers are not read, so much is read; the rest waits where it is.
 _HELD_BYTES_MAX = 65_536
-
-OnAnswer = Callable[[Answer], None]
-
-
-class Begins(Protocol):
-    """Who takes whole requests."""
-
-    def begin(self, request: WholeRequest, *, peer: str, on_answer: OnAnswer) -> bool:
-        """Whether the request is taken; then `on_answer` is called once. Else nothing has happened."""
 
 
 class FastConnection(BaseProtocol):
     """One connection, as long as what it brings is simple."""
 
-    __slots__ = ("_busy", "_held", "_peer", "_receiver", "_requests", "_server", "_since", "closed_for", "heard")
+    __slots__ = ("_busy", "_held", "_host", "_peer", "_receiver", "_request_parser", "_since", "closed_for", "heard")
 
-    def __init__(
-        self,
-        server: "ConnectionServer",
-        receiver: Begins,
-        requests: RequestParser,
-        *,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
+    def __init__(self, host: ConnectionHost, parser: RequestParser, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._server = server
-        self._receiver = receiver
-        self._requests = requests
+        self._host = host
+        self._receiver = host.receiver
+        self._request_parser = parser
         self._peer = ""
         self._busy = False
         self._held = b""
@@ -61,12 +41,12 @@ class FastConnection(BaseProtocol):
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
-        self._server.opened(self)
+        self._host.opened(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """What was taken goes on; nobody reads its answer."""
         super().connection_lost(exc)
-        self._server.lost(self)
+        self._host.lost(self)
 
     def data_received(self, data: bytes) -> None:
         """One read; while a request is handled or answers are not read, what comes is for later, and little is read."""
@@ -77,9 +57,9 @@ class FastConnection(BaseProtocol):
             if len(self._held) > _HELD_BYTES_MAX:
                 self._pause_transport_reading()
             return
-        request = self._requests.read(data)
+        request = self._request_parser.read(data)
         self._busy = True
-        if request is None or not self._receiver.begin(request, peer=self._peer, on_answer=self._answered):
+        if request is None or not self._receiver.accept(request, peer=self._peer, on_answer=self._answered):
             self._busy = False
             self._hand_over(data)
 
@@ -89,11 +69,11 @@ class FastConnection(BaseProtocol):
         if self._held and not self._busy:
             self._go_on()
 
-    def look(self, now: float) -> None:
+    def end_if_overdue(self, now: float) -> None:
         """Ends what is silent, idle, or does not read its answers."""
         if self._busy or self.transport is None:
             return  # Ours to end: what it waits for has its own deadline.
-        limits, took_s = self._server.limits, now - self._since
+        limits, took_s = self._host.limits, now - self._since
         overdue: Closed | None = None
         if self.transport.get_write_buffer_size():
             overdue = Closed.ANSWER_UNREAD if took_s > limits.answer_s else None
@@ -119,7 +99,7 @@ class FastConnection(BaseProtocol):
         transport.write(wire(answer, date=rfc822_formatted_time()))
         if self._held:
             self._go_on()
-        elif self._server.closing:
+        elif self._host.closing:
             transport.close()
 
     def _go_on(self) -> None:
@@ -132,9 +112,9 @@ class FastConnection(BaseProtocol):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        full = self._server.full_connection()
+        full = self._host.full_connection()
         self.transport = None
-        self._server.replaced(self)
+        self._host.replaced(self)
         transport.set_protocol(full)
         full.connection_made(transport)
         full.data_received(data)

@@ -43,7 +43,7 @@ class Refusal(asyncio.Protocol):
         """Its place is free."""
         self._held.discard(self)
 
-    def look(self) -> None:
+    def end_in_second_sweep(self) -> None:
         """One sweep to be read in, no more."""
         if self._looked_at:
             self.end()

@@ -124,13 +124,8 @@ class Door:
             occurrences=ThrottledLog(now=time.monotonic),
             failures=FailureBudgets({}, providers=dict, now=time.time),
         )
-        self.server = ConnectionServer(
-            self.receiver,
-            begins=self.receiver,
-            limits=connection_limits(settings.ingest),
-            count=self.receiver.count,
-            metrics=metrics,
-        )
+        limits = connection_limits(settings.ingest)
+        self.server = ConnectionServer(self.receiver, limits=limits, metrics=metrics)
 
     async def feed_all(self, numbers: Iterable[int], *, seed: int, tally: Tally, together: int = 32) -> None:
         """Feeds the inputs of these numbers, so many at a time, and waits until nothing of them is left."""

@@ -138,7 +138,7 @@ async def test_who_was_refused_and_left_costs_nothing_more(
     settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What lingers for the rest of a refused body ends with its client, however long it would linger."""
-    monkeypatch.setattr("ingest.http.server._LINGER_S", float(UNHURRIED_MS))
+    monkeypatch.setattr("ingest.http.full_connection._LINGER_S", float(UNHURRIED_MS))
     async with ready(settings) as running:
         before = len(asyncio.all_tasks())
         for _ in range(50):
