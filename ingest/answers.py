@@ -59,12 +59,16 @@ _CLOSING = frozenset({Outcome.MALFORMED, Outcome.BODY_TOO_LARGE, Outcome.BODY_TO
 
 
 class Answer(NamedTuple):
-    """An outcome and what its answer needs; `endpoint` is a configured name, or "" where none was found."""
+    """An outcome and what its answer needs; `endpoint` is a configured name, or "" where none was found.
+
+    `body_bytes` is the length of a body that was made durable, for the metrics.
+    """
 
     outcome: Outcome
     endpoint: str = ""
     delivery_id: str = ""
     retry_after_s: int = UNAVAILABLE_RETRY_AFTER_S
+    body_bytes: int = 0
 
 
 def response(answer: Answer) -> web.Response:

@@ -101,7 +101,7 @@ async def ingress(
     receiver = Receiver(
         settings.ingest,
         endpoints=endpoints,
-        durable=storage,
+        store=storage,
         budget=budget,
         stamps=stamps,
         metrics=metrics,

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -23,6 +24,8 @@ from ingest.spool.folder import claim, left_behind
 from ingest.spool.queue import Spool
 from schemas.delivery import PendingRecord
 from schemas.settings import IngestSettings
+
+OnOutcome = Callable[[Outcome], None]
 
 _log = structlog.get_logger("ingest")
 
@@ -45,7 +48,7 @@ class Storage:
         self._spool: Spool | None = None
         self._filled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._putting: set[asyncio.Task[None]] = set()
+        self._enqueued: set[asyncio.Task[None]] = set()
 
     @property
     def usable(self) -> bool:
@@ -100,48 +103,44 @@ class Storage:
         if left.deliveries or left.refused:
             _log.warning("spool_not_drained", deliveries=left.deliveries, refused=left.refused, path=str(self._folder))
 
-    async def keep(self, record: PendingRecord, hold: Reservation) -> Outcome:
-        """Returns once the record is durable, and says where; or that neither Kafka nor the spool can take it.
+    def store(self, record: PendingRecord, reservation: Reservation, on_outcome: OnOutcome) -> None:
+        """Calls `on_outcome` once: when the record is durable, with where, or when nothing can make it durable.
 
-        `hold` is taken over.
+        The storage takes `reservation` over, and releases it when it needs the bytes no more.
         """
-        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.begin(record, hold, lambda known: None if outcome.done() else outcome.set_result(known))
-        return await outcome
-
-    def begin(self, record: PendingRecord, hold: Reservation, on_outcome: Callable[[Outcome], None]) -> None:
-        """As `keep`, and tells when it is known."""
-
-        def go_on(fate: DeliveryReport) -> None:
-            if fate is DeliveryReport.WRITTEN:
-                on_outcome(Outcome.STORED)
-            else:
-                self._put(record, hold.share(), on_outcome)
-
         if self._publisher.connected and not self._holds(record.endpoint):
-            self._publisher.begin(record, hold, go_on)
+            self._publisher.publish(record, reservation, partial(self._conclude, record, reservation, on_outcome))
         else:
-            self._put(record, hold, on_outcome)
+            self._enqueue(record, reservation, on_outcome)
 
-    def _put(self, record: PendingRecord, hold: Reservation, on_outcome: Callable[[Outcome], None]) -> None:
-        """Into the spool, behind all that was put there before."""
-        spool = self._spool
-        if spool is None:
-            hold.release()
+    def _conclude(
+        self, record: PendingRecord, reservation: Reservation, on_outcome: OnOutcome, report: DeliveryReport
+    ) -> None:
+        """Turns the report into the outcome; what Kafka has not written in time goes to the spool as well."""
+        if report is DeliveryReport.WRITTEN:
+            on_outcome(Outcome.STORED)
+        else:
+            self._enqueue(record, reservation.share(), on_outcome)
+
+    def _enqueue(self, record: PendingRecord, reservation: Reservation, on_outcome: OnOutcome) -> None:
+        """Puts the record into the spool, behind all that was put there before."""
+        if self._spool is None:
+            reservation.release()
             on_outcome(Outcome.UNAVAILABLE)
             return
-        done = spool.enqueue(record)
+        enqueued = self._spool.enqueue(record)
+        task = asyncio.create_task(self._await_spool(self._spool, enqueued, reservation, on_outcome))
+        self._enqueued.add(task)
+        task.add_done_callback(self._enqueued.discard)
 
-        async def put() -> None:
-            kept = await spool.written(done)
-            hold.release()
-            if kept:
-                self._filled.set()
-            on_outcome(Outcome.SPOOLED if kept else Outcome.UNAVAILABLE)
-
-        task = asyncio.get_running_loop().create_task(put())
-        self._putting.add(task)
-        task.add_done_callback(self._putting.discard)
+    async def _await_spool(
+        self, spool: Spool, enqueued: "asyncio.Future[bool]", reservation: Reservation, on_outcome: OnOutcome
+    ) -> None:
+        is_written = await spool.written(enqueued)
+        reservation.release()
+        if is_written:
+            self._filled.set()
+        on_outcome(Outcome.SPOOLED if is_written else Outcome.UNAVAILABLE)
 
     @property
     def _spools(self) -> list[Spool]:

@@ -64,27 +64,28 @@ class Publisher:
         for batches in left:
             batches.abandon()
 
-    async def publish(self, record: PendingRecord, hold: Reservation) -> DeliveryReport:
-        """What became of the record, known within `ingest.kafka_deadline_ms`; as `begin`."""
-        fate: asyncio.Future[DeliveryReport] = asyncio.get_running_loop().create_future()
-        self.begin(record, hold, lambda known: None if fate.done() else fate.set_result(known))
-        return await fate
+    def publish(self, record: PendingRecord, reservation: Reservation, on_report: OnReport) -> None:
+        """Hands the record to Kafka, and calls `on_report` once, within `ingest.kafka_deadline_ms`.
 
-    def begin(self, record: PendingRecord, hold: Reservation, on_fate: OnReport) -> None:
-        """Hands the record to Kafka; `on_fate` is called once, within `ingest.kafka_deadline_ms`.
-
-        After `UNKNOWN` it may still be written: the client does not give a record back. `hold` is taken over, and
-        released when the client is done with the record, whenever that is; never before `on_fate` was called.
+        After `UNKNOWN` Kafka may still write the record: the client does not give a record back. The publisher takes
+        `reservation` over, and releases it when the client is done with the record, however late; never before
+        `on_report` was called.
         """
         partitions = self._partitions
         if not partitions:
-            on_fate(DeliveryReport.UNKNOWN)
-            hold.release()
+            on_report(DeliveryReport.UNKNOWN)
+            reservation.release()
             return
         batches = self._of_key.get(record.key)
         if batches is None:
             batches = self._of_key[record.key] = partitions[partition_of(record.key, len(partitions))]
-        batches.append(record, hold, on_fate)
+        batches.append(record, reservation, on_report)
+
+    async def publish_and_wait(self, record: PendingRecord, reservation: Reservation) -> DeliveryReport:
+        """`publish` as a coroutine, for a caller that has nothing to do before the report is there."""
+        report: asyncio.Future[DeliveryReport] = asyncio.get_running_loop().create_future()
+        self.publish(record, reservation, lambda known: None if report.done() else report.set_result(known))
+        return await report
 
     def _take_over(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer

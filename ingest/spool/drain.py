@@ -48,12 +48,14 @@ class Drain:
             return
         if not spooled:  # They are still on their way to the disk.
             await asyncio.sleep(_PAUSE_S / 10)
-        fates = await asyncio.gather(*(self._publisher.publish(one.record, Reservation(self._budget)) for one in spooled))
-        written = [one for one, fate in zip(spooled, fates, strict=True) if fate is DeliveryReport.WRITTEN]
+        reports = await asyncio.gather(
+            *(self._publisher.publish_and_wait(one.record, Reservation(self._budget)) for one in spooled)
+        )
+        written = [one for one, report in zip(spooled, reports, strict=True) if report is DeliveryReport.WRITTEN]
         await self._removed(spool, written)
         self._metrics.drained.inc(len(written))
         self._one_by_one = max(0, self._one_by_one - 1)
-        if DeliveryReport.REFUSED in fates:
+        if DeliveryReport.REFUSED in reports:
             await self._judge(spool, spooled)
         elif len(written) < len(spooled):
             await asyncio.sleep(_PAUSE_S)

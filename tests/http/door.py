@@ -70,24 +70,15 @@ class Memory:
     def __init__(self) -> None:
         self._number = 0
 
-    def begin(self, record: PendingRecord, hold: Reservation, on_outcome: Callable[[Outcome], None]) -> None:
-        """As `keep`, at once or a turn of the loop later."""
+    def store(self, record: PendingRecord, reservation: Reservation, on_outcome: Callable[[Outcome], None]) -> None:
+        """Durable enough for here: the record is on the input's list, at once or a turn of the loop later."""
         self._number += 1
         _taken.get().append(record)
         if self._number % 3 == 0:
             asyncio.get_running_loop().call_soon(on_outcome, Outcome.STORED)
         else:
             on_outcome(Outcome.STORED)
-        hold.release()
-
-    async def keep(self, record: PendingRecord, hold: Reservation) -> Outcome:
-        """Durable enough for here: it is on the input's list."""
-        self._number += 1
-        if self._number % 3 == 0:
-            await asyncio.sleep(0)
-        _taken.get().append(record)
-        hold.release()
-        return Outcome.STORED
+        reservation.release()
 
 
 @dataclass(slots=True)
@@ -117,7 +108,7 @@ class Door:
         self.receiver = Receiver(
             settings.ingest,
             endpoints=EndpointTable(settings.endpoints, now=time.monotonic),
-            durable=Memory(),
+            store=Memory(),
             budget=self.budget,
             stamps=Stamps(new_id=lambda: next(numbers), now_us=lambda: time.time_ns() // 1_000),
             metrics=metrics,

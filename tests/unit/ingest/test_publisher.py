@@ -34,6 +34,6 @@ async def test_without_a_partition_there_is_no_producer(settings: SettingsFactor
     hold = Reservation(budget)
     hold.grow(10)
     assert not publisher.connected
-    publisher.begin(_RECORD, hold, fates.append)
+    publisher.publish(_RECORD, hold, fates.append)
     assert (fates, budget.held_bytes) == ([DeliveryReport.UNKNOWN], 0)
     await publisher.stop(within_s=0)
