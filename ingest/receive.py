@@ -7,7 +7,7 @@ The steps of a delivery are called one by the other: the receiver accepts it, th
 publishes it, the batch of its partition appends it. The way back is callbacks: the batch gives a `DeliveryReport`, the
 storage turns the report into an `Outcome`, the receiver makes the outcome an `Answer`.
 
-Why callbacks: one produce request confirms hundreds of deliveries at once. As coroutines each of them would be a task,
+Why callbacks: one produce request confirms many deliveries at once. As coroutines each of them would be a task,
 a future and a turn of the event loop; as callbacks they are answered in one go. The obvious program has a coroutine and
 a request object for each delivery; the ingress takes 0.42 of its CPU (`make bench ONLY=ingress`, docs/bench.json).
 """
@@ -86,7 +86,7 @@ class Receiver:
     ) -> None:
         self._settings = settings
         self._endpoints = endpoints
-        self._remotes = ClientAddresses(settings.trusted_proxies)
+        self._client_addresses = ClientAddresses(settings.trusted_proxies)
         self._store = store
         self._budget = budget
         self._stamps = stamps
@@ -115,16 +115,17 @@ class Receiver:
     def accept(self, request: WholeRequest, *, peer: str, on_answer: OnAnswer) -> bool:
         """Whether the receiver accepts this whole POST; then it calls `on_answer` once.
 
-        If not, nothing has happened, and the full path answers the request from its first byte. The order is that of
-        `_answer`: endpoint and token, address, then what bounds us.
+        If not, nothing has happened: the full path answers the request from its first byte, and every refusal. So size
+        and budget come first here, for a request that is refused after `_admit` would take two of the endpoint's rate.
         """
         began_at = time.perf_counter()
-        endpoint = None if self.stopping else self._endpoints.find(request.path)
-        if endpoint is None or endpoint.bucket is not None or len(request.body) > self._settings.body_bytes_max:
+        reservation = Reservation(self._budget)
+        if len(request.body) > self._settings.body_bytes_max or not reservation.grow(request.bytes_count):
             return False
-        remote = self._remotes.find(peer, request.headers)
-        hold = Reservation(self._budget)
-        if not endpoint.allows(remote) or not hold.grow(request.bytes_count):
+        client_address = self._client_addresses.find(peer, request.headers)
+        endpoint = self._admit("POST", request.path, client_address)
+        if isinstance(endpoint, Answer):
+            reservation.release()
             return False
         traceparents = [request.by_name[_TRACEPARENT]] if _TRACEPARENT in request.by_name else ()
         self.in_progress += 1
@@ -132,9 +133,9 @@ class Receiver:
             endpoint,
             request.headers,
             request.body,
-            client_address=remote,
+            client_address=client_address,
             traceparents=traceparents,
-            reservation=hold,
+            reservation=reservation,
             on_answer=partial(self._finish, began_at, on_answer),
         )
         return True
@@ -171,31 +172,35 @@ class Receiver:
             except TimeoutError:
                 return
 
-    async def _answer(self, request: web.BaseRequest) -> Answer:
-        endpoint = self._endpoints.find(request.rel_url.raw_path)
+    def _admit(self, method: str, path: str, client_address: str) -> Endpoint | Answer:
+        """The endpoint that may have this request, of whatever size; or the answer that refuses it. Of both paths."""
+        endpoint = self._endpoints.find(path)
         if endpoint is None:
             return Answer(Outcome.NOT_FOUND)
-        remote = self._remotes.find(request.remote or "", request.raw_headers)
-        if not endpoint.allows(remote):
+        if not endpoint.allows(client_address):
             return Answer(Outcome.ADDRESS_REFUSED, endpoint.name)
-        if request.method != "POST":
-            looks = request.method in {"GET", "HEAD"}
-            return Answer(Outcome.CHECKED if looks else Outcome.METHOD_REFUSED, endpoint.name)
+        if method != "POST":
+            return Answer(Outcome.CHECKED if method in {"GET", "HEAD"} else Outcome.METHOD_REFUSED, endpoint.name)
         if self.stopping:
             return Answer(Outcome.STOPPING, endpoint.name)
         wait_s = endpoint.bucket.take() if endpoint.bucket else 0.0
         if wait_s:
             return Answer(Outcome.RATE_EXCEEDED, endpoint.name, retry_after_s=math.ceil(wait_s))
-        return await self._take(request, endpoint, remote=remote)
+        return endpoint
 
-    async def _take(self, request: web.BaseRequest, endpoint: Endpoint, *, remote: str) -> Answer:
-        hold = Reservation(self._budget)
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        """The full path: the body is read as it comes, its bytes reserved as they come."""
+        client_address = self._client_addresses.find(request.remote or "", request.raw_headers)
+        endpoint = self._admit(request.method, request.rel_url.raw_path, client_address)
+        if isinstance(endpoint, Answer):
+            return endpoint
+        reservation = Reservation(self._budget)
         try:
-            if not hold.grow(_bytes_count(request.raw_headers)):
+            if not reservation.grow(_bytes_count(request.raw_headers)):
                 return Answer(Outcome.IN_FLIGHT_FULL, endpoint.name)
             body = await read_body(
                 request,
-                hold,
+                reservation,
                 bytes_max=self._settings.body_bytes_max,
                 timeout_s=self._settings.body_timeout_ms / 1000,
             )
@@ -206,14 +211,14 @@ class Receiver:
                 endpoint,
                 request.raw_headers,
                 body,
-                client_address=remote,
+                client_address=client_address,
                 traceparents=[value for name, value in request.raw_headers if name.lower() == _TRACEPARENT],
-                reservation=hold.share(),
+                reservation=reservation.share(),
                 on_answer=lambda known: None if answer.done() else answer.set_result(known),
             )
             return await answer
         finally:
-            hold.release()
+            reservation.release()
 
     def _deliver(
         self,
