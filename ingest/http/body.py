@@ -12,8 +12,10 @@ from ingest.budgets import Reservation
 DEADLINE = RequestKey("body_deadline", asyncio.Timeout)
 
 
-async def read_body(request: BaseRequest, hold: Reservation, *, bytes_max: int, timeout_s: float) -> bytes | Outcome:
-    """The whole body, its bytes in `hold`; or the outcome that refuses it.
+async def read_body(
+    request: BaseRequest, reservation: Reservation, *, bytes_max: int, timeout_s: float
+) -> bytes | Outcome:
+    """The whole body, its bytes in `reservation`; or the outcome that refuses it.
 
     A body that says it is too large is refused unread, any other as soon as it is; never decompressed.
     """
@@ -23,7 +25,7 @@ async def read_body(request: BaseRequest, hold: Reservation, *, bytes_max: int, 
             async with asyncio.timeout(timeout_s) as deadline:
                 request[DEADLINE] = deadline
                 await _invite(request)
-                body = await _collect(request, hold, bytes_max)
+                body = await _collect(request, reservation, bytes_max)
     except TimeoutError:
         body = Outcome.BODY_TOO_SLOW
     except RequestPayloadError:
@@ -46,7 +48,7 @@ async def _invite(request: BaseRequest) -> None:
         request.writer.output_size = 0
 
 
-async def _collect(request: BaseRequest, hold: Reservation, bytes_max: int) -> bytes | Outcome:
+async def _collect(request: BaseRequest, reservation: Reservation, bytes_max: int) -> bytes | Outcome:
     content = request.content
     if request.transport is None and not content.is_eof():
         return Outcome.CLIENT_LEFT
@@ -57,7 +59,7 @@ async def _collect(request: BaseRequest, hold: Reservation, bytes_max: int) -> b
         if size > bytes_max:
             return Outcome.BODY_TOO_LARGE
         # As they come, not as announced: otherwise 64 lies about a length would shut everybody out.
-        if not hold.grow(len(chunk)):
+        if not reservation.grow(len(chunk)):
             return Outcome.IN_FLIGHT_FULL
         chunks.append(chunk)
     return b"".join(chunks)

@@ -48,15 +48,15 @@ class Builder(BatchBuilder):  # type: ignore[misc] # aiokafka's types do not kno
 
 
 class ProducerBatch:
-    """Records that share one fate; `submitted` once the client has them, and then it does not give them back."""
+    """Records that share one report; `submitted` once the client has them, and then it does not give them back."""
 
-    __slots__ = ("began_at", "builder", "deadline", "holds", "submitted", "waiting")
+    __slots__ = ("began_at", "builder", "deadline", "on_reports", "reservations", "submitted")
 
     def __init__(self, builder: Builder, began_at: float) -> None:
         self.builder = builder
         self.began_at = began_at
-        self.waiting: list[OnReport] = []
-        self.holds: list[Reservation] = []
+        self.on_reports: list[OnReport] = []
+        self.reservations: list[Reservation] = []
         self.submitted = False
         self.deadline: TimerHandle | None = None
 
@@ -67,17 +67,17 @@ class ProducerBatch:
         )
         return appended is not None
 
-    def tell(self, fate: DeliveryReport) -> None:
-        """Tells all that wait; once."""
-        waiting, self.waiting = self.waiting, []
-        for on_fate in waiting:
-            on_fate(fate)
+    def report(self, report: DeliveryReport) -> None:
+        """Calls back for each record that has no report yet; once."""
+        on_reports, self.on_reports = self.on_reports, []
+        for on_report in on_reports:
+            on_report(report)
 
     def release(self) -> None:
         """Its bytes are no longer needed."""
-        for hold in self.holds:
-            hold.release()
-        self.holds = []
+        for reservation in self.reservations:
+            reservation.release()
+        self.reservations = []
         if self.deadline is not None:
             self.deadline.cancel()
 
@@ -111,14 +111,14 @@ class PartitionBatches:
         self._open: ProducerBatch | None = None
         self._submitting: asyncio.Task[None] | None = None
 
-    def append(self, record: PendingRecord, hold: Reservation, on_fate: OnReport) -> None:
-        """Takes the record and the hold; `on_fate` is called within the deadline, after this returned."""
+    def append(self, record: PendingRecord, reservation: Reservation, on_report: OnReport) -> None:
+        """Takes the record and the reservation; `on_report` is called within the deadline, after this returned."""
         batch = self._open
         if batch is None or not batch.add(record):
             batch = self._begin()
             batch.add(record)  # An empty batch takes a record of any size.
-        batch.holds.append(hold)
-        batch.waiting.append(on_fate)
+        batch.reservations.append(reservation)
+        batch.on_reports.append(on_report)
 
     def _begin(self) -> ProducerBatch:
         batch = ProducerBatch(Builder(BATCH_BYTES, _NO_COMPRESSION), self._loop.time())
@@ -164,8 +164,8 @@ class PartitionBatches:
         self._settle(batch, asyncio.CancelledError() if written.cancelled() else written.exception())
 
     def _settle(self, batch: ProducerBatch, error: BaseException | None) -> None:
-        """The fate of the batch is known, however long that took."""
-        batch.tell(fate_of(error))
+        """Reports the end of the batch, however long that took."""
+        batch.report(_report_of(error))
         batch.release()
         self._settled(batch, error)
 
@@ -173,7 +173,7 @@ class PartitionBatches:
         """The deadline is over: what the client has is overdue, what it has not is not given to it any more."""
         if batch is self._open:
             self._open = None
-        batch.tell(DeliveryReport.UNKNOWN)
+        batch.report(DeliveryReport.UNKNOWN)
         if batch.submitted:
             self._overdue(batch)
             return
@@ -181,7 +181,7 @@ class PartitionBatches:
         batch.release()
 
 
-def fate_of(error: BaseException | None) -> DeliveryReport:
+def _report_of(error: BaseException | None) -> DeliveryReport:
     """What an error of the client's means for the records of the batch."""
     if error is None:
         return DeliveryReport.WRITTEN

@@ -22,7 +22,7 @@ _WATCH_S = 0.5
 
 
 class Publisher:
-    """Usable from `start` to `stop`; while there is no producer every fate is `UNKNOWN` at once."""
+    """Usable from `start` to `stop`; while there is no producer every report is `UNKNOWN` at once."""
 
     def __init__(self, settings: IngestSettings, *, supervisor: ProducerSupervisor, metrics: IngestMetrics) -> None:
         self._deadline_s = settings.kafka_deadline_ms / 1000

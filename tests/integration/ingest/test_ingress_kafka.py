@@ -203,7 +203,7 @@ async def test_a_batch_that_is_given_up_counts_by_its_deliveries(settings: Setti
     record = PendingRecord("acme", b"acme", bytes(120_000), [], time.time_ns() // 1_000_000)
     async with serving(mine) as running:
         publisher, budget = running.ingress.publisher, ByteBudget(0)
-        fates = await asyncio.gather(*(publisher.publish_and_wait(record, Reservation(budget)) for _ in range(2)))
+        reports = await asyncio.gather(*(publisher.publish_and_wait(record, Reservation(budget)) for _ in range(2)))
         labels = {"error": "MessageSizeTooLargeError"}
-        assert fates == [DeliveryReport.REFUSED, DeliveryReport.REFUSED]
+        assert reports == [DeliveryReport.REFUSED, DeliveryReport.REFUSED]
         assert running.registry.get_sample_value("dropstream_ingest_write_failures_total", labels) == 2

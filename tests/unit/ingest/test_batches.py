@@ -50,11 +50,11 @@ class _Client:
         await asyncio.Event().wait()
 
 
-class _Told:
-    """What the batches of a partition tell, and the bytes that are still held for them."""
+class _Partition:
+    """The batches of a partition, what they report, and the bytes that are still held for them."""
 
     def __init__(self, client: _Client) -> None:
-        self.fates: list[DeliveryReport] = []
+        self.reports: list[DeliveryReport] = []
         self.errors: list[str] = []
         self.overdue: list[ProducerBatch] = []
         self._budget = ByteBudget(1_000)
@@ -72,32 +72,32 @@ class _Told:
         return self._budget.held_bytes
 
     def append(self) -> None:
-        hold = Reservation(self._budget)
-        hold.grow(10)
-        self.batches.append(_RECORD, hold, self.fates.append)
+        reservation = Reservation(self._budget)
+        reservation.grow(10)
+        self.batches.append(_RECORD, reservation, self.reports.append)
 
 
 async def test_what_waits_when_the_producer_goes_is_settled_at_once() -> None:
     """Both the batch at the client's door, which is overdue, and the one behind it; nothing is held or tried again."""
     client = _Client()
-    told = _Told(client)
-    told.append()
-    await until(lambda: len(told.overdue) == 1)
-    told.append()
-    assert (told.fates, told.held_bytes) == ([DeliveryReport.UNKNOWN], 20)
-    told.batches.abandon()
-    assert (told.fates, told.held_bytes) == ([DeliveryReport.UNKNOWN, DeliveryReport.UNKNOWN], 0)
-    assert told.errors == ["CancelledError", "CancelledError"]
+    partition = _Partition(client)
+    partition.append()
+    await until(lambda: len(partition.overdue) == 1)
+    partition.append()
+    assert (partition.reports, partition.held_bytes) == ([DeliveryReport.UNKNOWN], 20)
+    partition.batches.abandon()
+    assert (partition.reports, partition.held_bytes) == ([DeliveryReport.UNKNOWN, DeliveryReport.UNKNOWN], 0)
+    assert partition.errors == ["CancelledError", "CancelledError"]
     await until(lambda: len(asyncio.all_tasks()) == 1)
-    assert (client.asked, len(told.overdue)) == (1, 1)
+    assert (client.asked, len(partition.overdue)) == (1, 1)
 
 
 async def test_a_fault_of_the_clients_ends_its_batch_and_no_other() -> None:
-    """aiokafka asserts that the partition is there; the records' fate is unknown, and the next one is tried."""
+    """aiokafka asserts that the partition is there; the records' report is `UNKNOWN`, and the next one is tried."""
     client = _Client(AssertionError("Unrecognized partition"))
-    told = _Told(client)
+    partition = _Partition(client)
     for count in (1, 2):
-        told.append()
-        await until(lambda expected=count: len(told.errors) == expected)  # type: ignore[misc] # it is bound here
-    assert (told.fates, told.errors) == ([DeliveryReport.UNKNOWN] * 2, ["AssertionError"] * 2)
-    assert (told.held_bytes, client.asked, told.overdue) == (0, 2, [])
+        partition.append()
+        await until(lambda expected=count: len(partition.errors) == expected)  # type: ignore[misc] # it is bound here
+    assert (partition.reports, partition.errors) == ([DeliveryReport.UNKNOWN] * 2, ["AssertionError"] * 2)
+    assert (partition.held_bytes, client.asked, partition.overdue) == (0, 2, [])

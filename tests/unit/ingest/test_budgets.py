@@ -52,13 +52,13 @@ def test_a_budget_is_taken_whole_or_not_at_all() -> None:
     assert budget.held_bytes == 10
 
 
-def test_a_hold_is_free_when_its_last_share_is_released() -> None:
+def test_a_reservation_is_free_when_its_last_share_is_released() -> None:
     """Two who need the bytes release one share each; only then are they given back."""
     budget = ByteBudget(10)
     other = Reservation(budget)
-    hold = Reservation(budget)
-    assert [other.grow(2), hold.grow(3), hold.grow(5), hold.grow(1)] == [True, True, True, False]
-    hold.share().release()
+    reservation = Reservation(budget)
+    assert [other.grow(2), reservation.grow(3), reservation.grow(5), reservation.grow(1)] == [True, True, True, False]
+    reservation.share().release()
     assert budget.held_bytes == 10
-    hold.release()
+    reservation.release()
     assert budget.held_bytes == 2
