@@ -81,12 +81,12 @@ async def ingress(
     registry: CollectorRegistry,
     stamps: Stamps,
     reuse_port: bool = False,
-    patience: Mapping[str, RetryPolicy] | None = None,
+    retry_policies: Mapping[str, RetryPolicy] | None = None,
 ) -> AsyncIterator[Ingress]:
     """Serves inside; on leaving stops accepting, answers what came and flushes, within `ingest.stop_grace_ms`.
 
     Starts without Kafka, and then keeps deliveries in the spool until it is there. `reuse_port` lets several processes
-    share the port. `patience` is each provider's, by name; of one that is not there no budget is known.
+    share the port. `retry_policies` has the policy of each provider by its name; a provider without one has no budget.
 
     Raises:
         DropstreamError: the port cannot be had.
@@ -97,7 +97,7 @@ async def ingress(
     publisher = Publisher(settings.ingest, supervisor=supervisor, metrics=metrics)
     storage = Storage(settings.ingest, publisher=publisher, metrics=metrics)
     endpoints = EndpointTable(settings.endpoints, now=time.monotonic)
-    failures = FailureBudgets(patience or {}, providers=endpoints.providers, now=time.time)
+    failure_budgets = FailureBudgets(retry_policies or {}, providers=endpoints.providers, now=time.time)
     receiver = Receiver(
         settings.ingest,
         endpoints=endpoints,
@@ -105,14 +105,14 @@ async def ingress(
         budget=budget,
         stamps=stamps,
         metrics=metrics,
-        occurrences=ThrottledLog(now=time.monotonic),
-        failures=failures,
+        throttled_log=ThrottledLog(now=time.monotonic),
+        failure_budgets=failure_budgets,
     )
     metrics.observe(
         in_flight_bytes=lambda: budget.held_bytes,
         producer_connected=lambda: publisher.connected,
         spool=storage.figures,
-        answers=failures.figures,
+        answers=failure_budgets.figures,
         clock=time.time,
     )
     receiver.expect(endpoints.providers())

@@ -31,7 +31,7 @@ def read_address(text: str) -> Address | None:
 
 
 class ClientAddresses:
-    """Finds the remote address behind the proxies of `trusted` networks."""
+    """Finds the address of the client behind the proxies of `trusted` networks."""
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = tuple(trusted)
@@ -48,14 +48,14 @@ class ClientAddresses:
         forwarded_for = [value.decode("latin-1") for name, value in headers if name.lower() == b"x-forwarded-for"]
         if not forwarded_for or not self._trusts(read_address(peer)):
             return peer
-        remote: Address | None = None
+        found: Address | None = None
         for hop, text in enumerate(reversed(",".join(forwarded_for).rsplit(",", _HOPS_MAX + 1))):
-            remote = _read_hop(text.strip(" \t"))
-            if remote is None or hop >= _HOPS_MAX:
+            found = _read_hop(text.strip(" \t"))
+            if found is None or hop >= _HOPS_MAX:
                 return UNKNOWN
-            if not self._trusts(remote):
+            if not self._trusts(found):
                 break
-        return str(remote)
+        return str(found)
 
     def _trusts(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._trusted)

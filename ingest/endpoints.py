@@ -34,11 +34,11 @@ class Endpoint:
     bucket: TokenBucket | None
     token_digests: tuple[bytes, ...] = field(repr=False)
 
-    def allows(self, remote: str) -> bool:
+    def allows(self, client_address: str) -> bool:
         """Whether this address may deliver; without `allow_from` every one may, an unknown one too."""
         if not self.allow_from:
             return True
-        address = read_address(remote)
+        address = read_address(client_address)
         return address is not None and any(address in network for network in self.allow_from)
 
 

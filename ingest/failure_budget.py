@@ -32,12 +32,12 @@ class FailureBudgets:
 
     def __init__(
         self,
-        patience: Mapping[str, RetryPolicy],
+        retry_policies: Mapping[str, RetryPolicy],
         *,
         providers: Callable[[], Mapping[str, str]],
         now: Callable[[], float],
     ) -> None:
-        self._patience = patience
+        self._retry_policies = retry_policies
         self._providers = providers
         self._now = now
         self._records: dict[str, _AnswerHistory] = {}
@@ -70,23 +70,23 @@ class FailureBudgets:
         return [self._figure(name, provider) for name, provider in providers.items()]
 
     def _figure(self, name: str, provider: str) -> AnswerFigures:
-        record, patience = self._records.get(name, _AnswerHistory(provider)), self._patience.get(provider)
+        record, policy = self._records.get(name) or _AnswerHistory(provider), self._retry_policies.get(provider)
         # A clock that was set back must not make it less than nothing.
         failing_s = max(0.0, self._now() - record.failing_since) if record.in_a_row else 0.0
-        used = patience.used_ratio(failures=record.in_a_row, failing_s=failing_s) if patience else 0.0
+        used = policy.used_ratio(failures=record.in_a_row, failing_s=failing_s) if policy else 0.0
         return AnswerFigures(
             endpoint=name,
             failures_in_a_row=record.in_a_row,
             failing_seconds=failing_s,
             budget_used_ratio=used,
-            failures_allowed=patience.failures_max if patience else None,
-            failing_seconds_allowed=patience.failing_s_max if patience else None,
+            failures_allowed=policy.failures_max if policy else None,
+            failing_seconds_allowed=policy.failing_s_max if policy else None,
             succeeded_at=record.succeeded_at,
             failed_at=record.failed_at,
         )
 
     def _new_record(self, endpoint: str) -> _AnswerHistory:
         provider = self._providers().get(endpoint, "")
-        patience = self._patience.get(provider)
-        within_s = patience.answer_within_s if patience else None
+        policy = self._retry_policies.get(provider)
+        within_s = policy.answer_within_s if policy else None
         return _AnswerHistory(provider, math.inf if within_s is None else within_s)

@@ -81,8 +81,8 @@ class Receiver:
         budget: ByteBudget,
         stamps: Stamps,
         metrics: IngestMetrics,
-        occurrences: ThrottledLog,
-        failures: FailureBudgets,
+        throttled_log: ThrottledLog,
+        failure_budgets: FailureBudgets,
     ) -> None:
         self._settings = settings
         self._endpoints = endpoints
@@ -91,8 +91,8 @@ class Receiver:
         self._budget = budget
         self._stamps = stamps
         self._metrics = metrics
-        self._occurrences = occurrences
-        self._failures = failures
+        self._throttled_log = throttled_log
+        self._failure_budgets = failure_budgets
         self.in_progress = 0
         self._idle = asyncio.Event()
         self.stopping = False
@@ -147,12 +147,12 @@ class Receiver:
         counts = answers.of(endpoint)
         counts.outcomes[outcome] = counts.outcomes.get(outcome, 0) + 1
         counts.body_bytes += answer.body_bytes
-        if self._failures.note(endpoint, outcome, took_s=took_s or 0.0):
+        if self._failure_budgets.note(endpoint, outcome, took_s=took_s or 0.0):
             counts.late += 1
         if took_s is not None and endpoint:
             answers.answer_took(took_s)
         if outcome not in _UNREMARKABLE:
-            self._occurrences.note(outcome, endpoint)
+            self._throttled_log.note(outcome, endpoint)
 
     def expect(self, endpoints: Iterable[str]) -> None:
         """Their requests are counted from 0: what has no sample before its first event has no rate at it."""

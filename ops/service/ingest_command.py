@@ -67,7 +67,7 @@ async def _serve(source: SettingsSource, settings: Settings, worker: Worker | No
         registry=registry,
         stamps=stamps,
         reuse_port=worker is not None,
-        patience={name: provider.patience for name, provider in discover().items()},
+        retry_policies={name: provider.patience for name, provider in discover().items()},
     ) as running:
 
         def apply(reading: Reading) -> None:

@@ -112,8 +112,8 @@ class Door:
             budget=self.budget,
             stamps=Stamps(new_id=lambda: next(numbers), now_us=lambda: time.time_ns() // 1_000),
             metrics=metrics,
-            occurrences=ThrottledLog(now=time.monotonic),
-            failures=FailureBudgets({}, providers=dict, now=time.time),
+            throttled_log=ThrottledLog(now=time.monotonic),
+            failure_budgets=FailureBudgets({}, providers=dict, now=time.time),
         )
         limits = connection_limits(settings.ingest)
         self.server = ConnectionServer(self.receiver, limits=limits, metrics=metrics)

@@ -165,12 +165,12 @@ async def serving(
     *,
     stamps: Stamps | None = None,
     connected: bool = True,
-    patience: Mapping[str, RetryPolicy] | None = None,
+    retry_policies: Mapping[str, RetryPolicy] | None = None,
 ) -> AsyncIterator[Serving]:
     """A running ingress; `connected` waits until it takes deliveries."""
     registry = CollectorRegistry()
     stamps = stamps or Stamps(new_id=uuid7, now_us=lambda: time.time_ns() // 1_000)
-    async with ingress(settings, registry=registry, stamps=stamps, patience=patience) as running:
+    async with ingress(settings, registry=registry, stamps=stamps, retry_policies=retry_policies) as running:
         if connected:
             await until(lambda: running.publisher.connected)
         yield Serving(running, settings, registry)

@@ -41,7 +41,7 @@ async def test_kafka_away_uses_patience_and_its_return_gives_it_back(
     broker = await cluster()
     mine = serving_settings(settings, "kafka_deadline_ms = 1000", bootstrap_servers=broker.bootstrap_servers)
     await create_raw(mine)
-    async with serving(mine, patience=PATIENCE) as running:
+    async with serving(mine, retry_policies=PATIENCE) as running:
         await running.stored(b"{}")
         await until(lambda: running.ingress.publisher.connected)
         before = sample(running, "dropstream_ingest_requests_total", endpoint="acme", outcome="unavailable") or 0
@@ -78,7 +78,7 @@ async def test_endpoints_are_counted_from_0_also_when_they_come_later(settings: 
     """Before the first request of any kind; one that goes is not shown any more."""
     mine = serving_settings(settings)
     await create_raw(mine)
-    async with serving(mine, patience=PATIENCE) as running:
+    async with serving(mine, retry_policies=PATIENCE) as running:
         assert sample(running, "dropstream_ingest_requests_total", endpoint="acme", outcome="stored") == 0
         assert sample(running, "dropstream_ingest_requests_total", endpoint="", outcome="connections_full") == 0
         assert sample(running, "dropstream_ingest_producers_replaced_total", reason="hung") == 0

@@ -46,12 +46,12 @@ def test_a_flood_of_one_kind_is_two_lines() -> None:
     """The first is told at once, those of the next ten seconds together."""
     clock = [100.0]
     with capture_logs() as lines:
-        occurrences = ThrottledLog(now=lambda: clock[0])
+        throttled_log = ThrottledLog(now=lambda: clock[0])
         for _ in range(1000):
-            occurrences.note(Outcome.MALFORMED, "")
+            throttled_log.note(Outcome.MALFORMED, "")
         clock[0] += 10.0
-        occurrences.note(Outcome.MALFORMED, "")
-        occurrences.note(Outcome.UNAVAILABLE, "acme")
+        throttled_log.note(Outcome.MALFORMED, "")
+        throttled_log.note(Outcome.UNAVAILABLE, "acme")
     event = {"event": "requests_refused"}
     assert lines == [
         {**event, "log_level": "info", "outcome": "malformed", "endpoint": "", "count": 1},

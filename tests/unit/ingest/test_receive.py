@@ -52,8 +52,8 @@ class _Ingress:
             budget=self.budget,
             stamps=Stamps(new_id=lambda: "an-id", now_us=lambda: time.time_ns() // 1_000),
             metrics=IngestMetrics(CollectorRegistry()),
-            occurrences=ThrottledLog(now=time.monotonic),
-            failures=FailureBudgets({}, providers=dict, now=time.time),
+            throttled_log=ThrottledLog(now=time.monotonic),
+            failure_budgets=FailureBudgets({}, providers=dict, now=time.time),
         )
 
     def accept(self, body: bytes, path: str = "/webhooks/slowed") -> bool:
