@@ -79,7 +79,7 @@ def response(answer: Answer) -> web.Response:
     return made
 
 
-def wire(answer: Answer, *, date: str) -> bytes:
+def response_bytes(answer: Answer, *, date: str) -> bytes:
     """The same response as bytes of HTTP/1.1, on a connection that stays open."""
     if answer.outcome is Outcome.STORED:
         return f"{_STORED}{answer.delivery_id}\r\nContent-Length: 0\r\nDate: {date}\r\n\r\n".encode()

@@ -47,7 +47,7 @@ class Ingress:
     def replace_endpoints(self, endpoints: Mapping[str, EndpointSettings]) -> None:
         """These endpoints from now on."""
         self.endpoints.replace(endpoints)
-        self.receiver.expect(self.endpoints.providers())
+        self.receiver.count_from_zero(self.endpoints.providers())
 
     def health(self) -> Health:
         """Ready while Kafka or the spool takes deliveries and we do not stop.
@@ -115,7 +115,7 @@ async def ingress(
         answers=failure_budgets.figures,
         clock=time.time,
     )
-    receiver.expect(endpoints.providers())
+    receiver.count_from_zero(endpoints.providers())
     limits = allowed_limits(connection_limits(settings.ingest))
     server = ConnectionServer(receiver, limits=limits, metrics=metrics)
     runner = web.ServerRunner(server, shutdown_timeout=_CUT_S)

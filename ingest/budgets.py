@@ -18,7 +18,7 @@ class TokenBucket:
         self._tokens = burst
         self._updated_at = now()
 
-    def take(self) -> float:
+    def take_token(self) -> float:
         """0.0 when one more may pass now, else the seconds until one may; a refusal costs nothing."""
         now = self._now()
         self._tokens = min(self.burst, self._tokens + (now - self._updated_at) * self.rate_per_second)
@@ -38,7 +38,7 @@ class ByteBudget:
         self._bytes_max = bytes_max
         self.held_bytes = 0
 
-    def take(self, count: int) -> bool:
+    def reserve(self, count: int) -> bool:
         """Whether `count` bytes more were taken; all of them or none."""
         if self.held_bytes + count > self._bytes_max:
             return False
@@ -62,7 +62,7 @@ class Reservation:
 
     def grow(self, count: int) -> bool:
         """Whether `count` bytes more are held now."""
-        if not self._budget.take(count):
+        if not self._budget.reserve(count):
             return False
         self._bytes += count
         return True

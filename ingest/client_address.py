@@ -36,7 +36,7 @@ class ClientAddresses:
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = tuple(trusted)
 
-    def find(self, peer: str, headers: Sequence[tuple[bytes, bytes]]) -> str:
+    def address_of(self, peer: str, headers: Sequence[tuple[bytes, bytes]]) -> str:
         """The right-most address that is not a trusted proxy, where the peer itself is one; else the peer.
 
         `headers` are those of the request, as received. Without X-Forwarded-For it is the peer. `UNKNOWN`, which no

@@ -72,7 +72,7 @@ class EndpointTable:
         """The provider of each enabled endpoint, by the endpoint's name; not to be changed."""
         return self._providers
 
-    def find(self, path: str) -> Endpoint | None:
+    def endpoint_of(self, path: str) -> Endpoint | None:
         """The endpoint that `path` (raw, without query) opens; None for whatever is wrong with it.
 
         As many digests of equal length are compared where there is no such endpoint, no token or a match already, so

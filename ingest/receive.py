@@ -104,7 +104,7 @@ class Receiver:
         try:
             answer = await self._answer(request) if _is_sound(request) else Answer(Outcome.MALFORMED)
         finally:
-            self._end_one()
+            self._end_request()
         self.count(answer, took_s=time.perf_counter() - began_at)
         made = response(answer)
         if not request.content.is_eof() or request.method == "CONNECT" or "Upgrade" in request.headers:
@@ -122,7 +122,7 @@ class Receiver:
         reservation = Reservation(self._budget)
         if len(request.body) > self._settings.body_bytes_max or not reservation.grow(request.bytes_count):
             return False
-        client_address = self._client_addresses.find(peer, request.headers)
+        client_address = self._client_addresses.address_of(peer, request.headers)
         endpoint = self._admit("POST", request.path, client_address)
         if isinstance(endpoint, Answer):
             reservation.release()
@@ -136,7 +136,7 @@ class Receiver:
             client_address=client_address,
             traceparents=traceparents,
             reservation=reservation,
-            on_answer=partial(self._finish, began_at, on_answer),
+            on_answer=partial(self._answer_accepted, began_at, on_answer),
         )
         return True
 
@@ -154,7 +154,7 @@ class Receiver:
         if outcome not in _UNREMARKABLE:
             self._throttled_log.note(outcome, endpoint)
 
-    def expect(self, endpoints: Iterable[str]) -> None:
+    def count_from_zero(self, endpoints: Iterable[str]) -> None:
         """Their requests are counted from 0: what has no sample before its first event has no rate at it."""
         of_one = set(Outcome) - (_OF_NO_ENDPOINT - {Outcome.MALFORMED})
         for endpoint, outcomes in [("", _OF_NO_ENDPOINT), *[(endpoint, of_one) for endpoint in endpoints]]:
@@ -174,7 +174,7 @@ class Receiver:
 
     def _admit(self, method: str, path: str, client_address: str) -> Endpoint | Answer:
         """The endpoint that may have this request, of whatever size; or the answer that refuses it. Of both paths."""
-        endpoint = self._endpoints.find(path)
+        endpoint = self._endpoints.endpoint_of(path)
         if endpoint is None:
             return Answer(Outcome.NOT_FOUND)
         if not endpoint.allows(client_address):
@@ -183,14 +183,14 @@ class Receiver:
             return Answer(Outcome.CHECKED if method in {"GET", "HEAD"} else Outcome.METHOD_REFUSED, endpoint.name)
         if self.stopping:
             return Answer(Outcome.STOPPING, endpoint.name)
-        wait_s = endpoint.bucket.take() if endpoint.bucket else 0.0
+        wait_s = endpoint.bucket.take_token() if endpoint.bucket else 0.0
         if wait_s:
             return Answer(Outcome.RATE_EXCEEDED, endpoint.name, retry_after_s=math.ceil(wait_s))
         return endpoint
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
         """The full path: the body is read as it comes, its bytes reserved as they come."""
-        client_address = self._client_addresses.find(request.remote or "", request.raw_headers)
+        client_address = self._client_addresses.address_of(request.remote or "", request.raw_headers)
         endpoint = self._admit(request.method, request.rel_url.raw_path, client_address)
         if isinstance(endpoint, Answer):
             return endpoint
@@ -246,13 +246,13 @@ class Receiver:
         answer_outcome = partial(_answer_outcome, endpoint.name, delivery_id, len(body), on_answer)
         self._store.store(record, reservation, answer_outcome)
 
-    def _finish(self, began_at: float, on_answer: OnAnswer, answer: Answer) -> None:
+    def _answer_accepted(self, began_at: float, on_answer: OnAnswer, answer: Answer) -> None:
         """Ends a delivery of the fast path, as `__call__` ends one of the full path."""
-        self._end_one()
+        self._end_request()
         self.count(answer, took_s=time.perf_counter() - began_at)
         on_answer(answer)
 
-    def _end_one(self) -> None:
+    def _end_request(self) -> None:
         self.in_progress -= 1
         if not self.in_progress:
             self._idle.set()

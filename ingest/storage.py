@@ -30,7 +30,7 @@ OnOutcome = Callable[[Outcome], None]
 _log = structlog.get_logger("ingest")
 
 _CHECK_S = 1.0
-_LOOK_AROUND_S = 30.0
+_ADOPT_S = 30.0
 
 
 class Storage:
@@ -44,10 +44,10 @@ class Storage:
         # What was left behind by others comes first, for it is older than all that comes now.
         self._left_behind: list[Spool] = []
         self._unread: Mapping[Path, str] = {}
-        self._not_opened = ""
+        self._open_error = ""
         self._spool: Spool | None = None
         self._filled = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._background: asyncio.Task[None] | None = None
         self._enqueued: set[asyncio.Task[None]] = set()
 
     @property
@@ -63,7 +63,7 @@ class Storage:
     @property
     def broken(self) -> bool:
         """Whether background work ended by a fault of ours; only a restart helps."""
-        ended = self._task is not None and self._task.done()
+        ended = self._background is not None and self._background.done()
         return ended or self._publisher.broken or any(spool.broken for spool in self._spools)
 
     def figures(self) -> SpoolFigures:
@@ -87,15 +87,15 @@ class Storage:
         """Opens the spool, so that the first delivery finds it, and begins to connect to Kafka."""
         self._publisher.start()
         if self._bytes_max:
-            await self._open()
-            await self._look_around()
-            self._task = asyncio.create_task(self._work(), name="empty the spool")
+            await self._open_spool()
+            await self._adopt_left_behind()
+            self._background = asyncio.create_task(self._run_background(), name="empty the spool")
 
     async def stop(self, *, within_s: float) -> None:
         """Writes what was taken for up to `within_s` seconds, and lets the spool go. What is left in it is told."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+        if self._background is not None:
+            self._background.cancel()
+            await asyncio.wait((self._background,))
         await self._publisher.stop(within_s=within_s)
         left = self.figures()
         for spool in self._spools:
@@ -108,7 +108,7 @@ class Storage:
 
         The storage takes `reservation` over, and releases it when it needs the bytes no more.
         """
-        if self._publisher.connected and not self._holds(record.endpoint):
+        if self._publisher.connected and not self._has_spooled(record.endpoint):
             self._publisher.publish(record, reservation, partial(self._conclude, record, reservation, on_outcome))
         else:
             self._enqueue(record, reservation, on_outcome)
@@ -146,22 +146,22 @@ class Storage:
     def _spools(self) -> list[Spool]:
         return self._left_behind if self._spool is None else [*self._left_behind, self._spool]
 
-    def _holds(self, endpoint: str) -> bool:
+    def _has_spooled(self, endpoint: str) -> bool:
         """Whether deliveries of the endpoint wait somewhere, and newer ones must go behind them."""
         if self._spool is not None and self._spool.holds(endpoint):
             return True
         return bool(self._left_behind) and any(spool.holds(endpoint) for spool in self._left_behind)
 
-    async def _work(self) -> None:
+    async def _run_background(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._empty())
-                tasks.create_task(self._look_after())
+                tasks.create_task(self._drain_spools())
+                tasks.create_task(self._maintain_spools())
         except Exception:
             _log.exception("spool_failed")
             raise
 
-    async def _empty(self) -> None:
+    async def _drain_spools(self) -> None:
         """Brings to Kafka what is in the spool, whenever something is and Kafka takes it."""
         while True:
             spool = next((one for one in self._spools if one.waiting), None)
@@ -169,47 +169,47 @@ class Storage:
                 self._filled.clear()
                 await self._filled.wait()
             else:
-                await self._drain.step(spool)
+                await self._drain.drain_some(spool)
 
-    async def _look_after(self) -> None:
+    async def _maintain_spools(self) -> None:
         """Opens the spool once the disk lets us, knows how it stands, and finds what others leave behind."""
         loop = asyncio.get_running_loop()
         looked_at = loop.time()
         while True:
             await asyncio.sleep(_CHECK_S)
             if self._spool is None:
-                await self._open()
+                await self._open_spool()
             for spool in self._spools:
                 await spool.check()
                 if spool is not self._spool and not spool.waiting and not spool.refused:
                     self._left_behind.remove(spool)
                     await spool.close()
-            if loop.time() - looked_at > _LOOK_AROUND_S:
+            if loop.time() - looked_at > _ADOPT_S:
                 looked_at = loop.time()
-                await self._look_around()
+                await self._adopt_left_behind()
 
-    async def _open(self) -> None:
+    async def _open_spool(self) -> None:
         """Takes a spool of our own, where the disk lets us; told once where it does not."""
         try:
             self._spool = Spool(await asyncio.to_thread(claim, self._folder, bytes_max=self._bytes_max))
         except (OSError, sqlite3.Error) as error:
-            if str(error) != self._not_opened:
+            if str(error) != self._open_error:
                 _log.error("spool_not_opened", path=str(self._folder), error=str(error))
-            self._not_opened = str(error)
+            self._open_error = str(error)
         else:
-            self._found([self._spool])
+            self._log_found([self._spool])
 
-    async def _look_around(self) -> None:
+    async def _adopt_left_behind(self) -> None:
         """Takes what others left behind. What cannot be read is told once, and counted for as long as it is there."""
         there = await asyncio.to_thread(left_behind, self._folder, bytes_max=self._bytes_max)
         spools = [Spool(file) for file in there.files]
         self._left_behind += spools
-        self._found(spools)
+        self._log_found(spools)
         for path in sorted(there.unread.keys() - self._unread.keys()):
             _log.error("spool_file_not_read", path=str(path), error=there.unread[path])
         self._unread = there.unread
 
-    def _found(self, spools: Sequence[Spool]) -> None:
+    def _log_found(self, spools: Sequence[Spool]) -> None:
         if waiting := sum(spool.waiting for spool in spools):
             _log.info("spool_found", deliveries=waiting, path=str(self._folder))
             self._filled.set()

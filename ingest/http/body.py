@@ -24,7 +24,7 @@ async def read_body(
         if (request.content_length or 0) <= bytes_max:
             async with asyncio.timeout(timeout_s) as deadline:
                 request[DEADLINE] = deadline
-                await _invite(request)
+                await _send_continue(request)
                 body = await _collect(request, reservation, bytes_max)
     except TimeoutError:
         body = Outcome.BODY_TOO_SLOW
@@ -35,7 +35,7 @@ async def read_body(
     return body
 
 
-async def _invite(request: BaseRequest) -> None:
+async def _send_continue(request: BaseRequest) -> None:
     """Sends `100 Continue` to a client that waits for it, as PHP's curl does before a larger body (RFC 9110, 10.1.1).
 
     The low-level server leaves that to its handler.

@@ -10,30 +10,30 @@ import asyncio
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.helpers import rfc822_formatted_time
 
-from ingest.answers import Answer, wire
+from ingest.answers import Answer, response_bytes
 from ingest.http.host import ConnectionHost
 from ingest.http.limits import Closed
 from ingest.http.request_parser import RequestParser
 
 # Of what comes while a request is handled, or answers are not read, so much is read; the rest waits where it is.
-_HELD_BYTES_MAX = 65_536
+_DEFERRED_BYTES_MAX = 65_536
 
 
 class FastConnection(BaseProtocol):
     """One connection, as long as what it brings is simple."""
 
-    __slots__ = ("_busy", "_held", "_host", "_peer", "_receiver", "_request_parser", "_since", "closed_for", "heard")
+    __slots__ = ("_busy", "_deferred", "_heard", "_host", "_parse", "_peer", "_receiver", "_since", "closed_for")
 
     def __init__(self, host: ConnectionHost, parser: RequestParser, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._host = host
         self._receiver = host.receiver
-        self._request_parser = parser
+        self._parse = parser.read
         self._peer = ""
         self._busy = False
-        self._held = b""
+        self._deferred = b""
         self._since = loop.time()
-        self.heard = False
+        self._heard = False
         self.closed_for = Closed.ENDED
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -50,24 +50,24 @@ class FastConnection(BaseProtocol):
 
     def data_received(self, data: bytes) -> None:
         """One read; while a request is handled or answers are not read, what comes is for later, and little is read."""
-        self.heard = True
+        self._heard = True
         if self._busy or self._paused:
-            self._held += data
+            self._deferred += data
             # What is left unread when a connection is closed would take its last answer away.
-            if len(self._held) > _HELD_BYTES_MAX:
+            if len(self._deferred) > _DEFERRED_BYTES_MAX:
                 self._pause_transport_reading()
             return
-        request = self._request_parser.read(data)
+        request = self._parse(data)
         self._busy = True
-        if request is None or not self._receiver.accept(request, peer=self._peer, on_answer=self._answered):
+        if request is None or not self._receiver.accept(request, peer=self._peer, on_answer=self._write_answer):
             self._busy = False
             self._hand_over(data)
 
     def resume_writing(self) -> None:
         """Its answers are read again."""
         super().resume_writing()
-        if self._held and not self._busy:
-            self._go_on()
+        if self._deferred and not self._busy:
+            self._read_deferred()
 
     def end_if_overdue(self, now: float) -> None:
         """Ends what is silent, idle, or does not read its answers."""
@@ -77,7 +77,7 @@ class FastConnection(BaseProtocol):
         overdue: Closed | None = None
         if self.transport.get_write_buffer_size():
             overdue = Closed.ANSWER_UNREAD if took_s > limits.answer_s else None
-        elif not self.heard:
+        elif not self._heard:
             overdue = Closed.SILENT if took_s > limits.headers_s else None
         elif took_s > limits.idle_s:
             overdue = Closed.IDLE
@@ -90,20 +90,20 @@ class FastConnection(BaseProtocol):
         if not self._busy and self.transport is not None:
             self.transport.close()
 
-    def _answered(self, answer: Answer) -> None:
+    def _write_answer(self, answer: Answer) -> None:
         self._busy = False
         self._since = self._loop.time()
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        transport.write(wire(answer, date=rfc822_formatted_time()))
-        if self._held:
-            self._go_on()
+        transport.write(response_bytes(answer, date=rfc822_formatted_time()))
+        if self._deferred:
+            self._read_deferred()
         elif self._host.closing:
             transport.close()
 
-    def _go_on(self) -> None:
-        held, self._held = self._held, b""
+    def _read_deferred(self) -> None:
+        held, self._deferred = self._deferred, b""
         self._resume_transport_reading()
         self.data_received(held)
 

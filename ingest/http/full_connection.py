@@ -65,7 +65,7 @@ class FullConnection(web.RequestHandler):
         waiting, number = self._waiter is not None, self._request_count
         super().data_received(data)
         if waiting and number and number == self._request_count:
-            self._watchdog.begin(Doing.HEADERS, number, self._loop.time())
+            self._watchdog.enter(Doing.HEADERS, number, self._loop.time())
         request = self._current_request
         if request is None or not self._messages:
             return
@@ -80,32 +80,32 @@ class FullConnection(web.RequestHandler):
 
     def end_if_overdue(self, now: float) -> None:
         """Ends what takes too long: the connection; or the wait for a slow body, which is answered 408."""
-        self._note(now)
+        self._observe(now)
         request = self._current_request
         if request is not None and not request.content.is_eof():
             if self._watchdog.body_is_slow(request.content.total_bytes, now) and DEADLINE in request:
                 # Not an exception on the stream: what still comes must be read away, or the client never sees its 408.
                 request[DEADLINE].reschedule(now)
             return
-        overdue = self._watchdog.look(now, heard=self._heard)
-        if overdue is not None and self._line is not None:
-            self.closed_for = overdue
+        closed_for = self._watchdog.overdue(now, heard=self._heard)
+        if closed_for is not None and self._line is not None:
+            self.closed_for = closed_for
             # Not close(), which waits until the client has read what is left for it.
             self._line.abort()
 
-    def _note(self, now: float) -> None:
+    def _observe(self, now: float) -> None:
         number, watchdog = self._request_count, self._watchdog
         if self._paused or (self._line is not None and self._line.is_closing()):
-            watchdog.begin(Doing.ANSWER, number, now)
+            watchdog.enter(Doing.ANSWER, number, now)
         elif self._current_request is not None:
             reading = not self._current_request.content.is_eof()
-            watchdog.begin(Doing.BODY if reading else Doing.HANDLED, number, now)
+            watchdog.enter(Doing.BODY if reading else Doing.HANDLED, number, now)
         elif self._waiter is None or self._messages:
             # A connection just made is not waiting yet either, and its time runs already.
             if number:
-                watchdog.begin(Doing.HANDLED, number, now)
+                watchdog.enter(Doing.HANDLED, number, now)
         elif number and not watchdog.in_headers(number):
-            watchdog.begin(Doing.IDLE, number, now)
+            watchdog.enter(Doing.IDLE, number, now)
 
     def handle_error(
         self,

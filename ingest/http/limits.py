@@ -78,7 +78,7 @@ def connection_limits(settings: IngestSettings) -> ConnectionLimits:
 
 
 class Watchdog:
-    """The time one connection takes; `look` at it in every sweep. Times are monotonic, in seconds."""
+    """The time one connection takes; `overdue` in every sweep. Times are monotonic, in seconds."""
 
     __slots__ = ("_body_bytes", "_doing", "_limits", "_number", "_since")
 
@@ -89,7 +89,7 @@ class Watchdog:
         self._since = now
         self._body_bytes = 0
 
-    def begin(self, doing: Doing, number: int, now: float) -> None:
+    def enter(self, doing: Doing, number: int, now: float) -> None:
         """It has been at this since `now`, unless it was already; `number` is that of its last request."""
         if self._doing is not doing or self._number != number:
             self._doing, self._number, self._since = doing, number, now
@@ -99,7 +99,7 @@ class Watchdog:
         """Whether the request after `number` has begun."""
         return self._doing is Doing.HEADERS and self._number == number
 
-    def look(self, now: float, *, heard: bool) -> Closed | None:
+    def overdue(self, now: float, *, heard: bool) -> Closed | None:
         """Why the connection must end now, if it must; `heard` says whether it ever sent a byte."""
         took_s = now - self._since
         match self._doing:

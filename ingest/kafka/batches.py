@@ -115,14 +115,14 @@ class PartitionBatches:
         """Takes the record and the reservation; `on_report` is called within the deadline, after this returned."""
         batch = self._open
         if batch is None or not batch.add(record):
-            batch = self._begin()
+            batch = self._open_batch()
             batch.add(record)  # An empty batch takes a record of any size.
         batch.reservations.append(reservation)
         batch.on_reports.append(on_report)
 
-    def _begin(self) -> ProducerBatch:
+    def _open_batch(self) -> ProducerBatch:
         batch = ProducerBatch(Builder(BATCH_BYTES, _NO_COMPRESSION), self._loop.time())
-        batch.deadline = self._loop.call_at(batch.began_at + self._deadline_s, self._give_up, batch)
+        batch.deadline = self._loop.call_at(batch.began_at + self._deadline_s, self._expire, batch)
         self._ready.append(batch)
         self._open = batch
         if self._submitting is None:
@@ -169,7 +169,7 @@ class PartitionBatches:
         batch.release()
         self._settled(batch, error)
 
-    def _give_up(self, batch: ProducerBatch) -> None:
+    def _expire(self, batch: ProducerBatch) -> None:
         """The deadline is over: what the client has is overdue, what it has not is not given to it any more."""
         if batch is self._open:
             self._open = None

@@ -52,14 +52,14 @@ class Publisher:
 
     def start(self) -> None:
         """Begins to connect, and returns at once."""
-        self._supervisor.start(self._take_over)
-        self._watching = asyncio.create_task(self._watch(), name="watch the producer")
+        self._supervisor.start(self._adopt_producer)
+        self._watching = asyncio.create_task(self._watch_producer(), name="watch the producer")
 
     async def stop(self, *, within_s: float) -> None:
         """Writes what was taken for up to `within_s` seconds; what is left fails, and was not answered for its sake."""
         if self._watching is not None:
             self._watching.cancel()
-        left = self._let_go()
+        left = self._drop_producer()
         await self._supervisor.stop(within_s=within_s)
         for batches in left:
             batches.abandon()
@@ -87,11 +87,11 @@ class Publisher:
         self.publish(record, reservation, lambda known: None if report.done() else report.set_result(known))
         return await report
 
-    def _take_over(self, producer: AIOKafkaProducer) -> None:
+    def _adopt_producer(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
-        self._follow(producer)
+        self._follow_partitions(producer)
 
-    def _follow(self, producer: AIOKafkaProducer) -> None:
+    def _follow_partitions(self, producer: AIOKafkaProducer) -> None:
         """Batches for as many partitions as are known; where none is, the topic may come back as it was."""
         count = len(producer.client.cluster.partitions_for_topic(self._supervisor.topic) or ())
         if count in {0, len(self._partitions)}:
@@ -108,11 +108,11 @@ class Publisher:
             self._supervisor.topic,
             partition,
             deadline_s=self._deadline_s,
-            overdue=partial(self._mark_overdue, producer),
-            settled=partial(self._settle, producer),
+            overdue=partial(self._batch_overdue, producer),
+            settled=partial(self._batch_settled, producer),
         )
 
-    def _let_go(self) -> list[PartitionBatches]:
+    def _drop_producer(self) -> list[PartitionBatches]:
         """From now on there is no producer; what the last one had is the caller's to give up."""
         left, self._partitions = self._partitions, []
         self._of_key = {}
@@ -120,14 +120,14 @@ class Publisher:
         self._producer = None
         return left
 
-    def _replace(self, reason: str) -> None:
+    def _replace_producer(self, reason: str) -> None:
         """What the client has fails as it is closed; what waits before it, and may wait for ever, fails now."""
-        left = self._let_go()
+        left = self._drop_producer()
         self._supervisor.replace(reason)
         for batches in left:
             batches.abandon()
 
-    def _settle(self, producer: AIOKafkaProducer, batch: ProducerBatch, error: BaseException | None) -> None:
+    def _batch_settled(self, producer: AIOKafkaProducer, batch: ProducerBatch, error: BaseException | None) -> None:
         if batch in self._overdue:
             self._overdue.discard(batch)
             if not self._overdue:
@@ -138,9 +138,9 @@ class Publisher:
             return
         self._metrics.write_failures.labels(type(error).__name__).inc(batch.builder.record_count())
         if producer is self._producer and _is_final(error):
-            self._replace("refused")
+            self._replace_producer("refused")
 
-    def _mark_overdue(self, producer: AIOKafkaProducer, batch: ProducerBatch) -> None:
+    def _batch_overdue(self, producer: AIOKafkaProducer, batch: ProducerBatch) -> None:
         if producer is not self._producer:
             return
         if not self._overdue:
@@ -148,7 +148,7 @@ class Publisher:
             self._log.warning("kafka_overdue", deadline_s=self._deadline_s)
         self._overdue.add(batch)
 
-    async def _watch(self) -> None:
+    async def _watch_producer(self) -> None:
         """Replaces a producer that hangs: something is overdue, and nothing was acknowledged for too long.
 
         And follows the topic when somebody gives it more partitions.
@@ -156,9 +156,9 @@ class Publisher:
         while True:
             await asyncio.sleep(_WATCH_S)
             if self._overdue and self._now() - max(self._overdue_since, self._acknowledged_at) > self._hung_s:
-                self._replace("hung")
+                self._replace_producer("hung")
             elif self._producer is not None:
-                self._follow(self._producer)
+                self._follow_partitions(self._producer)
 
 
 def _is_final(error: BaseException) -> bool:

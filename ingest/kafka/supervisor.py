@@ -32,7 +32,7 @@ class ProducerSupervisor:
         for reason in ("refused", "hung"):
             metrics.producers_replaced.labels(reason)
         self._jitter = jitter
-        self._connected: Callable[[AIOKafkaProducer], None] = lambda _: None
+        self._on_connected: Callable[[AIOKafkaProducer], None] = lambda _: None
         self._log = structlog.get_logger("ingest")
         self._connecting: asyncio.Task[None] | None = None
         self.topic = settings.kafka.topic_prefix + "raw"
@@ -44,9 +44,9 @@ class ProducerSupervisor:
         task = self._connecting
         return task is not None and task.done() and not task.cancelled() and task.exception() is not None
 
-    def start(self, connected: Callable[[AIOKafkaProducer], None]) -> None:
-        """Begins to connect, and returns at once; `connected` is told of each producer, in the moment it is there."""
-        self._connected = connected
+    def start(self, on_connected: Callable[[AIOKafkaProducer], None]) -> None:
+        """Begins to connect, and returns at once; calls `on_connected` with each producer that is connected."""
+        self._on_connected = on_connected
         self._connecting = asyncio.create_task(self._connect(None), name="connect the producer")
 
     async def stop(self, *, within_s: float) -> None:
@@ -86,4 +86,4 @@ class ProducerSupervisor:
                 self._log.exception("connecting_failed")
                 raise
         self._log.info("kafka_connected", topic=self.topic)
-        self._connected(self.producer)
+        self._on_connected(self.producer)

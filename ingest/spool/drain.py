@@ -35,7 +35,7 @@ class Drain:
         self._budget = ByteBudget(_UNBOUNDED)
         self._one_by_one = 0
 
-    async def step(self, spool: Spool) -> None:
+    async def drain_some(self, spool: Spool) -> None:
         """Brings the oldest records of the spool to Kafka, and waits for Kafka and the disk as long as it takes."""
         while not self._publisher.connected:  # noqa: ASYNC110 it is a verdict from several facts, and some are times
             await asyncio.sleep(_PAUSE_S)
@@ -52,15 +52,15 @@ class Drain:
             *(self._publisher.publish_and_wait(one.record, Reservation(self._budget)) for one in spooled)
         )
         written = [one for one, report in zip(spooled, reports, strict=True) if report is DeliveryReport.WRITTEN]
-        await self._removed(spool, written)
+        await self._remove(spool, written)
         self._metrics.drained.inc(len(written))
         self._one_by_one = max(0, self._one_by_one - 1)
         if DeliveryReport.REFUSED in reports:
-            await self._judge(spool, spooled)
+            await self._isolate_refused(spool, spooled)
         elif len(written) < len(spooled):
             await asyncio.sleep(_PAUSE_S)
 
-    async def _removed(self, spool: Spool, written: Sequence[SpooledRecord]) -> None:
+    async def _remove(self, spool: Spool, written: Sequence[SpooledRecord]) -> None:
         """Returns when they are gone; until then nothing else is read, or they would be sent again and again."""
         while written:
             try:
@@ -70,7 +70,7 @@ class Drain:
                 _log.error("spool_not_emptied", path=str(spool.path), error=str(error))
                 await asyncio.sleep(_PAUSE_S * 10)
 
-    async def _judge(self, spool: Spool, spooled: Sequence[SpooledRecord]) -> None:
+    async def _isolate_refused(self, spool: Spool, spooled: Sequence[SpooledRecord]) -> None:
         """Kafka refuses a batch whole: which record it was shows when each is sent alone."""
         if len(spooled) > 1:
             self._one_by_one = len(spooled)

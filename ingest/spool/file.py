@@ -108,7 +108,7 @@ class SpoolFile:
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         try:
             self._prepare()
-            self._tallied_to, self._untallied, self.content = self._look()
+            self._tallied_to, self._untallied, self.content = self._read_content()
         except sqlite3.OperationalError as error:
             self._database.close()
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
@@ -213,7 +213,7 @@ class SpoolFile:
         # Last, for a file that is full must be able to come up to this version.
         run(f"PRAGMA max_page_count = {max(1, self._bytes_max // _PAGE_BYTES)}")
 
-    def _look(self) -> tuple[int, Counter[str], Content]:
+    def _read_content(self) -> tuple[int, Counter[str], Content]:
         """Up to which record all are counted, what came since, by endpoint, and both together."""
         self.oldest(count_max=_SIGHT_RECORDS, bytes_max=_SIGHT_BYTES)
         tallied_to = self._read_int("SELECT ifnull(max(last_id), 0) FROM tally")

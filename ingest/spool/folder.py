@@ -44,7 +44,7 @@ def claim(folder: Path, *, bytes_max: int) -> SpoolFile:
         path = folder / f"spool-{number}.sqlite"
         is_new = not path.exists()
         try:
-            return _open(path, bytes_max)
+            return _open_file(path, bytes_max)
         except (SpoolInUseError, SpoolTooNewError):
             continue
         except sqlite3.Error as error:
@@ -59,7 +59,7 @@ def left_behind(folder: Path, *, bytes_max: int) -> LeftBehind:
     try:
         for path in _paths(folder, "spool-*.sqlite"):
             try:
-                file = _open(path, bytes_max)
+                file = _open_file(path, bytes_max)
             except SpoolInUseError:
                 continue
             except (OSError, SpoolTooNewError, sqlite3.Error) as error:
@@ -81,7 +81,7 @@ def _paths(folder: Path, pattern: str) -> Sequence[Path]:
     return sorted(path for path in folder.iterdir() if path.match(pattern) and not path.name.endswith(_WAL))
 
 
-def _open(path: Path, bytes_max: int) -> SpoolFile:
+def _open_file(path: Path, bytes_max: int) -> SpoolFile:
     """The file, or a fresh one where it is corrupt; raises as `SpoolFile`, and OSError."""
     try:
         return SpoolFile(path, bytes_max=bytes_max)

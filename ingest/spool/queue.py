@@ -59,7 +59,7 @@ class Spool:
         # The most that a commit held which the disk refused; it is not usable before it has room for as much.
         self._refused_bytes = 0
         self._jobs: SimpleQueue[_Append | _QueuedCall | _Close] = SimpleQueue()
-        self._thread = Thread(target=self._work, name=f"spool {file.path.name}", daemon=True)
+        self._thread = Thread(target=self._run_jobs, name=f"spool {file.path.name}", daemon=True)
         self.path = file.path
         self.refused = 0
         self.oldest_ms = file.content.oldest_ms
@@ -89,14 +89,14 @@ class Spool:
         self._unwritten.append((record, done))
         if not self._writing:
             self._writing = True
-            self._loop.call_soon(self._write)
+            self._loop.call_soon(self._commit_gathered)
         return done
 
     async def written(self, done: "Future[bool]") -> bool:
         """Whether the enqueued record is on the disk. After False it may still be written, where that was only slow."""
         await asyncio.wait((done,), timeout=_WRITE_TIMEOUT_S)
         if not done.done():
-            self._tell_unusable(f"it took longer than {_WRITE_TIMEOUT_S:.0f} s")
+            self._mark_unusable(f"it took longer than {_WRITE_TIMEOUT_S:.0f} s")
         return done.done() and done.result()
 
     async def oldest(self, *, count_max: int, bytes_max: int) -> list[SpooledRecord]:
@@ -105,7 +105,7 @@ class Spool:
         Raises:
             sqlite3.Error: the file cannot be read.
         """
-        return await self._ask(lambda file: file.oldest(count_max=count_max, bytes_max=bytes_max))
+        return await self._call_in_thread(lambda file: file.oldest(count_max=count_max, bytes_max=bytes_max))
 
     async def remove(self, spooled: Sequence[SpooledRecord]) -> None:
         """These are in Kafka.
@@ -113,7 +113,7 @@ class Spool:
         Raises:
             sqlite3.Error: the disk refuses; they are still here.
         """
-        await self._ask(lambda file: file.remove(spooled))
+        await self._call_in_thread(lambda file: file.remove(spooled))
         self._forget([one.record.endpoint for one in spooled])
 
     async def refuse(self, spooled: SpooledRecord, reason: str) -> None:
@@ -122,34 +122,34 @@ class Spool:
         Raises:
             sqlite3.Error: the disk refuses.
         """
-        await self._ask(lambda file: file.refuse(spooled.id, reason))
+        await self._call_in_thread(lambda file: file.refuse(spooled.id, reason))
         self.refused += 1
         self._forget([spooled.record.endpoint])
 
     async def check(self) -> None:
         """Looks whether the disk takes writes, how old the oldest record is, and gives room back."""
 
-        def look(file: SpoolFile) -> int | None:
+        def examine(file: SpoolFile) -> int | None:
             if not self._waiting:
                 file.shrink()
             oldest_ms = file.oldest_ms()
             if not self.usable and file.has_room(self._refused_bytes):
                 # From this thread, so that a write that fails next has the last word.
                 self._refused_bytes = 0
-                self._tell(self._tell_usable)
+                self._call_in_loop(self._mark_usable)
             return oldest_ms
 
         try:
-            self.oldest_ms = await self._ask(look)
+            self.oldest_ms = await self._call_in_thread(examine)
         except sqlite3.Error as error:
-            self._tell_unusable(str(error))
+            self._mark_unusable(str(error))
 
     async def close(self) -> None:
         """Lets the file go; call it when nobody awaits `written` any more."""
         self._jobs.put(_Close())
         await asyncio.to_thread(self._thread.join, _WRITE_TIMEOUT_S)
 
-    def _write(self) -> None:
+    def _commit_gathered(self) -> None:
         """Hands what has gathered to the thread, as one commit; called again when that is done."""
         now, self._unwritten = self._unwritten[:_COMMIT_RECORDS_MAX], self._unwritten[_COMMIT_RECORDS_MAX:]
         self._writing = bool(now)
@@ -166,31 +166,31 @@ class Spool:
             if not self._waiting[endpoint]:
                 del self._waiting[endpoint]
 
-    def _tell_usable(self) -> None:
+    def _mark_usable(self) -> None:
         self.usable = True
         _log.info("spool_usable_again", path=str(self.path))
 
-    def _tell_unusable(self, error: str) -> None:
+    def _mark_unusable(self, error: str) -> None:
         """Once, until there is room again. A smaller record that still fits is no sign of it."""
         if self.usable:
             _log.error("spool_unusable", path=str(self.path), error=error)
         self.usable = False
 
-    async def _ask(self, call: Callable[[SpoolFile], CallResult]) -> CallResult:
+    async def _call_in_thread(self, call: Callable[[SpoolFile], CallResult]) -> CallResult:
         done: Future[CallResult] = self._loop.create_future()
         self._jobs.put(_QueuedCall(call, done))  # type: ignore[arg-type] # futures are invariant
         return await done
 
-    def _work(self) -> None:
+    def _run_jobs(self) -> None:
         """The thread."""
         while not isinstance(job := self._jobs.get(), _Close):
             if isinstance(job, _Append):
-                self._append(job)
+                self._run_append(job)
             else:
-                self._call(job)
+                self._run_call(job)
         self._file.close()
 
-    def _append(self, job: _Append) -> None:
+    def _run_append(self, job: _Append) -> None:
         try:
             self._file.append(job.records)
             self.bytes_used = self._file.bytes_used
@@ -198,25 +198,25 @@ class Spool:
             # Twice, for there are headers too, and pages are not filled to their ends.
             size = 2 * sum(len(record.value) for record in job.records)
             self._refused_bytes = max(self._refused_bytes, size)
-            self._tell(partial(self._tell_unusable, str(error)))
+            self._call_in_loop(partial(self._mark_unusable, str(error)))
             written = False
         else:
             written = True
-        self._tell(partial(_resolve, job.done, written))
-        self._tell(self._write)
+        self._call_in_loop(partial(_resolve, job.done, written))
+        self._call_in_loop(self._commit_gathered)
 
-    def _call(self, job: _QueuedCall) -> None:
+    def _run_call(self, job: _QueuedCall) -> None:
         try:
             answer = job.call(self._file)
             self.bytes_used = self._file.bytes_used
         except sqlite3.Error as error:
-            self._tell(partial(_fail, job.done, error))
+            self._call_in_loop(partial(_fail, job.done, error))
         else:
-            self._tell(partial(_resolve, [job.done], answer))
+            self._call_in_loop(partial(_resolve, [job.done], answer))
 
-    def _tell(self, what: Callable[[], object]) -> None:
+    def _call_in_loop(self, call: Callable[[], object]) -> None:
         with contextlib.suppress(RuntimeError):  # The loop is gone, and nobody waits any more.
-            self._loop.call_soon_threadsafe(what)
+            self._loop.call_soon_threadsafe(call)
 
 
 def _resolve(futures: "Sequence[Future[CallResult]]", answer: CallResult) -> None:

@@ -219,7 +219,7 @@ async def test_a_file_that_cannot_be_read_is_told_once_and_hides_no_other(
     settings: SettingsFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What others leave beside it reaches Kafka, also later; it is counted for as long as it is there."""
-    monkeypatch.setattr("ingest.storage._LOOK_AROUND_S", 0.0)
+    monkeypatch.setattr("ingest.storage._ADOPT_S", 0.0)
     mine = serving_settings(settings, spool=tmp_path)
     left = [tmp_path / f"spool-{number}.sqlite" for number in range(3)]
     left[0].mkdir()

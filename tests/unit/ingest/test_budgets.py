@@ -17,17 +17,17 @@ def test_a_bucket_starts_full_and_then_names_the_wait() -> None:
     """A burst passes at once; the next one is told when a token will be there."""
     clock = Clock()
     bucket = TokenBucket(rate_per_second=4.0, burst=3, now=clock)
-    assert [bucket.take() for _ in range(4)] == [0.0, 0.0, 0.0, 0.25]
+    assert [bucket.take_token() for _ in range(4)] == [0.0, 0.0, 0.0, 0.25]
 
 
 def test_a_bucket_fills_at_its_rate() -> None:
     """After the wait that was named, exactly one more may pass."""
     clock = Clock()
     bucket = TokenBucket(rate_per_second=4.0, burst=1, now=clock)
-    assert bucket.take() == 0.0
-    assert bucket.take() == 0.25
+    assert bucket.take_token() == 0.0
+    assert bucket.take_token() == 0.25
     clock.now_s += 0.25
-    assert [bucket.take(), bucket.take()] == [0.0, 0.25]
+    assert [bucket.take_token(), bucket.take_token()] == [0.0, 0.25]
 
 
 def test_a_bucket_never_holds_more_than_its_burst() -> None:
@@ -35,20 +35,20 @@ def test_a_bucket_never_holds_more_than_its_burst() -> None:
     clock = Clock()
     bucket = TokenBucket(rate_per_second=4.0, burst=2, now=clock)
     clock.now_s += 86_400.0
-    assert [bucket.take() for _ in range(3)] == [0.0, 0.0, 0.25]
+    assert [bucket.take_token() for _ in range(3)] == [0.0, 0.0, 0.25]
 
 
 def test_a_refusal_costs_nothing() -> None:
     """Asking too often does not push the next token away."""
     clock = Clock()
     bucket = TokenBucket(rate_per_second=1.0, burst=1, now=clock)
-    assert [bucket.take() for _ in range(3)] == [0.0, 1.0, 1.0]
+    assert [bucket.take_token() for _ in range(3)] == [0.0, 1.0, 1.0]
 
 
 def test_a_budget_is_taken_whole_or_not_at_all() -> None:
     """What does not fit changes nothing; what fits exactly is taken."""
     budget = ByteBudget(10)
-    assert [budget.take(7), budget.take(4), budget.take(3)] == [True, False, True]
+    assert [budget.reserve(7), budget.reserve(4), budget.reserve(3)] == [True, False, True]
     assert budget.held_bytes == 10
 
 

@@ -24,18 +24,18 @@ def _forwarded(values: list[str]) -> list[tuple[bytes, bytes]]:
 @pytest.mark.parametrize("peer", ["203.0.113.9", "2001:db8::9", "::ffff:203.0.113.9", "", "unix"])
 def test_a_stranger_is_not_believed(peer: str) -> None:
     """Whatever a peer says that is no trusted proxy, it stays who it is."""
-    assert ClientAddresses(PROXIES).find(peer, _forwarded([CLIENT])) == peer
+    assert ClientAddresses(PROXIES).address_of(peer, _forwarded([CLIENT])) == peer
 
 
 def test_nobody_is_believed_by_default() -> None:
     """Without trusted proxies the header is not read."""
-    assert ClientAddresses([]).find(PROXY, _forwarded([CLIENT])) == PROXY
+    assert ClientAddresses([]).address_of(PROXY, _forwarded([CLIENT])) == PROXY
 
 
 @pytest.mark.parametrize("peer", [PROXY, "::ffff:10.0.0.1", "192.0.2.1", "2001:db8:ffff::1"])
 def test_a_trusted_proxy_is_believed(peer: str) -> None:
     """Also where it speaks IPv6, or IPv4 over an IPv6 socket."""
-    assert ClientAddresses(PROXIES).find(peer, _forwarded([CLIENT])) == CLIENT
+    assert ClientAddresses(PROXIES).address_of(peer, _forwarded([CLIENT])) == CLIENT
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_trusted_proxy_is_believed(peer: str) -> None:
 )
 def test_the_right_most_stranger_is_the_remote(headers: list[str], remote: str) -> None:
     """What stands left of it a stranger wrote; several headers are one list; a port is no part of an address."""
-    assert ClientAddresses(PROXIES).find(PROXY, _forwarded(headers)) == remote
+    assert ClientAddresses(PROXIES).address_of(PROXY, _forwarded(headers)) == remote
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_the_right_most_stranger_is_the_remote(headers: list[str], remote: str) 
 )
 def test_what_cannot_be_read_is_nobody(headers: list[str]) -> None:
     """A list that a trusted proxy left unreadable, empty or endless names no address, and none further left."""
-    assert ClientAddresses(PROXIES).find(PROXY, _forwarded(headers)) == ""
+    assert ClientAddresses(PROXIES).address_of(PROXY, _forwarded(headers)) == ""
 
 
 def ingest_settings(text: str) -> IngestSettings:

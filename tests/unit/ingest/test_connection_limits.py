@@ -14,8 +14,8 @@ LIMITS = ConnectionLimits(
 def test_the_first_request_has_its_time_from_accept(*, heard: bool, reason: Closed) -> None:
     """Bytes that trickle in do not begin it anew."""
     watchdog = Watchdog(LIMITS, 100.0)
-    assert watchdog.look(110.0, heard=heard) is None
-    assert watchdog.look(110.1, heard=heard) is reason
+    assert watchdog.overdue(110.0, heard=heard) is None
+    assert watchdog.overdue(110.1, heard=heard) is reason
 
 
 @pytest.mark.parametrize(
@@ -30,31 +30,31 @@ def test_each_thing_has_its_time(doing: Doing, allowed_s: float, reason: Closed)
     """It runs from when the thing began, however often it is told to begin."""
     watchdog = Watchdog(LIMITS, 0.0)
     for now in (100.0, 103.0, 100.0 + allowed_s):
-        watchdog.begin(doing, 1, now)
-        assert watchdog.look(now, heard=True) is None
-    assert watchdog.look(100.1 + allowed_s, heard=True) is reason
+        watchdog.enter(doing, 1, now)
+        assert watchdog.overdue(now, heard=True) is None
+    assert watchdog.overdue(100.1 + allowed_s, heard=True) is reason
 
 
 @pytest.mark.parametrize("doing", [Doing.HANDLED, Doing.BODY])
 def test_what_is_ours_to_end_is_left_alone(doing: Doing) -> None:
     """A request that waits for Kafka has its own deadline."""
     watchdog = Watchdog(LIMITS, 0.0)
-    watchdog.begin(doing, 1, 0.0)
-    assert watchdog.look(1_000.0, heard=True) is None
+    watchdog.enter(doing, 1, 0.0)
+    assert watchdog.overdue(1_000.0, heard=True) is None
 
 
 def test_the_next_request_has_time_of_its_own() -> None:
     """Idle after the second request is not idle since the first."""
     watchdog = Watchdog(LIMITS, 0.0)
-    watchdog.begin(Doing.IDLE, 1, 0.0)
-    watchdog.begin(Doing.IDLE, 2, 59.0)
-    assert watchdog.look(118.0, heard=True) is None
+    watchdog.enter(Doing.IDLE, 1, 0.0)
+    watchdog.enter(Doing.IDLE, 2, 59.0)
+    assert watchdog.overdue(118.0, heard=True) is None
 
 
 def test_a_body_is_measured_window_by_window() -> None:
     """500 bytes in 5 s are enough; a good beginning does not pay for a standstill."""
     watchdog = Watchdog(LIMITS, 0.0)
-    watchdog.begin(Doing.BODY, 1, 0.0)
+    watchdog.enter(Doing.BODY, 1, 0.0)
     assert not watchdog.body_is_slow(0, 4.9)
     assert not watchdog.body_is_slow(500, 5.0)
     assert not watchdog.body_is_slow(100_000, 10.0)
@@ -64,9 +64,9 @@ def test_a_body_is_measured_window_by_window() -> None:
 def test_a_new_body_begins_with_nothing() -> None:
     """What the last request brought does not count for this one."""
     watchdog = Watchdog(LIMITS, 0.0)
-    watchdog.begin(Doing.BODY, 1, 0.0)
+    watchdog.enter(Doing.BODY, 1, 0.0)
     assert not watchdog.body_is_slow(100_000, 5.0)
-    watchdog.begin(Doing.BODY, 2, 5.0)
+    watchdog.enter(Doing.BODY, 2, 5.0)
     assert not watchdog.body_is_slow(600, 10.0)
 
 

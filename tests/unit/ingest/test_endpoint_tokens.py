@@ -42,13 +42,13 @@ def table() -> EndpointTable:
 @pytest.mark.parametrize("token", ["the-new-one", "the-old-one"])
 def test_each_token_opens(token: str) -> None:
     """While one replaces the other, a provider may use either."""
-    assert table().find(f"/webhooks/rotating/{token}") is not None
+    assert table().endpoint_of(f"/webhooks/rotating/{token}") is not None
 
 
 @pytest.mark.parametrize("path", ["rotating", "rotating/", "rotating/wrong", "rotating/the-new-one/the-old-one"])
 def test_nothing_else_opens(path: str) -> None:
     """Two tokens make neither a third nor a path without one."""
-    assert table().find(f"/webhooks/{path}") is None
+    assert table().endpoint_of(f"/webhooks/{path}") is None
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_path_costs_as_many_comparisons_as_any_other(monkeypatch: pytest.Monke
         return compare(one, other)
 
     monkeypatch.setattr("ingest.endpoints.hmac.compare_digest", observed)
-    table().find(f"/webhooks/{path}")
+    table().endpoint_of(f"/webhooks/{path}")
     assert compared == [(32, 32), (32, 32)]
 
 

@@ -45,7 +45,7 @@ def _table() -> EndpointTable:
 
 
 def _find(path: str) -> Endpoint:
-    endpoint = _table().find(path)
+    endpoint = _table().endpoint_of(path)
     assert endpoint is not None
     return endpoint
 
@@ -88,15 +88,15 @@ def test_a_right_path_opens_its_endpoint(path: str, name: str) -> None:
 )
 def test_a_wrong_path_opens_nothing(path: str) -> None:
     """Unknown, disabled, without its token, with a token too many: all the same nothing."""
-    assert _table().find(path) is None
+    assert _table().endpoint_of(path) is None
 
 
 def test_a_table_is_replaced_whole() -> None:
     """After a replacement the old endpoints are gone and the new ones are there."""
     table = _table()
     table.replace({"newer": _settings().endpoints["open"]})
-    assert table.find("/webhooks/open") is None
-    assert table.find("/webhooks/newer") is not None
+    assert table.endpoint_of("/webhooks/open") is None
+    assert table.endpoint_of("/webhooks/newer") is not None
 
 
 def test_a_rate_that_stays_the_same_does_not_begin_anew() -> None:
@@ -116,9 +116,9 @@ def test_a_rate_that_stays_the_same_does_not_begin_anew() -> None:
 
 def _take(table: EndpointTable, name: str) -> float | None:
     """The seconds until the endpoint takes another; None where it has no rate."""
-    endpoint = table.find(f"/webhooks/{name}")
+    endpoint = table.endpoint_of(f"/webhooks/{name}")
     assert endpoint is not None
-    return endpoint.bucket.take() if endpoint.bucket else None
+    return endpoint.bucket.take_token() if endpoint.bucket else None
 
 
 def test_a_token_never_shows() -> None:
@@ -152,4 +152,4 @@ def test_a_rate_below_one_still_lets_one_pass() -> None:
     """The default burst is the rate, and at least one."""
     bucket = _find("/webhooks/slowed").bucket
     assert bucket is not None
-    assert [bucket.take(), bucket.take()] == [0.0, 2.0]
+    assert [bucket.take_token(), bucket.take_token()] == [0.0, 2.0]

@@ -19,9 +19,9 @@ _RECORD = PendingRecord("acme", b"acme", b"{}", [], 1_774_747_800_000)
 class _Blind(ProducerSupervisor):
     """Connected at once, with a producer to which no partition of `raw` is known."""
 
-    def start(self, connected: Callable[[AIOKafkaProducer], None]) -> None:
+    def start(self, on_connected: Callable[[AIOKafkaProducer], None]) -> None:
         self.producer = AIOKafkaProducer()
-        connected(self.producer)
+        on_connected(self.producer)
 
 
 async def test_without_a_partition_there_is_no_producer(settings: SettingsFactory) -> None:

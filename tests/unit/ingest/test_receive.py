@@ -75,7 +75,7 @@ async def test_the_rate_is_judged_on_the_fast_path(settings: SettingsFactory) ->
 async def test_what_the_fast_path_leaves_costs_no_rate(settings: SettingsFactory, body: bytes, held_bytes: int) -> None:
     """Too large, or no room: the full path judges it from the start, and the whole burst is still there."""
     ingress = _Ingress(settings)
-    assert ingress.budget.take(held_bytes)
+    assert ingress.budget.reserve(held_bytes)
     assert [ingress.accept(body) for _ in range(3)] == [False, False, False]
     assert ingress.budget.held_bytes == held_bytes
     ingress.budget.give_back(held_bytes)
