@@ -13,6 +13,7 @@ a request object for each delivery; the ingress takes 0.42 of its CPU (`make ben
 """
 
 import asyncio
+import contextlib
 import math
 import random
 import time
@@ -29,18 +30,16 @@ from ingest.client_address import ClientAddresses
 from ingest.endpoints import Endpoint, EndpointTable
 from ingest.failure_budget import FailureBudgets
 from ingest.http.body import read_body
-from ingest.http.request_parser import WholeRequest
+from ingest.http.request_parser import LENGTH_DIGITS_MAX, WholeRequest
 from ingest.metrics import IngestMetrics
 from ingest.throttled_log import ThrottledLog
 from schemas.delivery import PendingRecord, pending_record
 from schemas.settings import IngestSettings
 from schemas.trace import TRACEPARENT, begun_traceparent, read_traceparent
 
-_UNREMARKABLE = frozenset({Outcome.STORED, Outcome.SPOOLED, Outcome.CHECKED})
-# Seen before an endpoint is found, or where none is.
+_NOT_LOGGED = frozenset({Outcome.STORED, Outcome.SPOOLED, Outcome.CHECKED})
+# The outcomes of requests for which no endpoint was found.
 _OF_NO_ENDPOINT = frozenset({Outcome.NOT_FOUND, Outcome.MALFORMED, Outcome.CONNECTIONS_FULL, Outcome.FAILED})
-# Of the largest number that 64 bits hold.
-_LENGTH_DIGITS_MAX = 20
 _TRACEPARENT = TRACEPARENT.encode()
 
 OnAnswer = Callable[[Answer], None]
@@ -59,9 +58,9 @@ class DurableStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stamps:
-    """Where ids and times come from: `str(new_id())` is a UUIDv7, `now_us` gives microseconds since 1970.
+    """The sources of ids and times: `str(new_id())` is a UUIDv7, `now_us` gives microseconds since 1970.
 
-    `random` gives so many bytes, for ids of traces, which are no secrets.
+    `random` gives that many bytes, for the ids of traces, which are no secrets.
     """
 
     new_id: Callable[[], object]
@@ -70,7 +69,7 @@ class Stamps:
 
 
 class Receiver:
-    """Answers every request; `stop` makes it refuse new deliveries while it finishes those that came."""
+    """Answers every request; after `stop` the receiver refuses new deliveries and finishes the accepted ones."""
 
     def __init__(
         self,
@@ -98,7 +97,7 @@ class Receiver:
         self.stopping = False
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The response to one request, counted."""
+        """Answers one request on the full path, and counts the answer."""
         self.in_progress += 1
         began_at = time.perf_counter()
         try:
@@ -108,15 +107,15 @@ class Receiver:
         self.count(answer, took_s=time.perf_counter() - began_at)
         made = response(answer)
         if not request.content.is_eof() or request.method == "CONNECT" or "Upgrade" in request.headers:
-            # The rest of the body, or what another protocol begins with, would be read as the next request.
+            # aiohttp would read the rest of the body, or the first bytes of another protocol, as the next request.
             made.force_close()
         return made
 
     def accept(self, request: WholeRequest, *, peer: str, on_answer: OnAnswer) -> bool:
-        """Whether the receiver accepts this whole POST; then it calls `on_answer` once.
+        """Returns whether the receiver accepts this whole POST on the fast path; then it calls `on_answer` once.
 
-        If not, nothing has happened: the full path answers the request from its first byte, and every refusal. So size
-        and budget come first here, for a request that is refused after `_admit` would take two of the endpoint's rate.
+        A request that it does not accept has changed nothing: the full path reads and answers it, refusals included. So
+        size and budget are checked before `_admit`, for the full path would take a second token of the endpoint's rate.
         """
         began_at = time.perf_counter()
         reservation = Reservation(self._budget)
@@ -141,7 +140,7 @@ class Receiver:
         return True
 
     def count(self, answer: Answer, *, took_s: float | None = None) -> None:
-        """The one place where an answer reaches metrics and log; `took_s` where the request was read whole."""
+        """Puts an answer into metrics and log; `took_s` is None where the receiver did not see the request."""
         endpoint, outcome = answer.endpoint, answer.outcome
         answers = self._metrics.answers
         counts = answers.of(endpoint)
@@ -151,29 +150,27 @@ class Receiver:
             counts.late += 1
         if took_s is not None and endpoint:
             answers.answer_took(took_s)
-        if outcome not in _UNREMARKABLE:
+        if outcome not in _NOT_LOGGED:
             self._throttled_log.note(outcome, endpoint)
 
     def count_from_zero(self, endpoints: Iterable[str]) -> None:
-        """Their requests are counted from 0: what has no sample before its first event has no rate at it."""
-        of_one = set(Outcome) - (_OF_NO_ENDPOINT - {Outcome.MALFORMED})
-        for endpoint, outcomes in [("", _OF_NO_ENDPOINT), *[(endpoint, of_one) for endpoint in endpoints]]:
+        """Gives every count of these endpoints a sample of 0; Prometheus sees no rate at a first sample."""
+        of_endpoint = set(Outcome) - (_OF_NO_ENDPOINT - {Outcome.MALFORMED})
+        for endpoint, outcomes in [("", _OF_NO_ENDPOINT), *[(endpoint, of_endpoint) for endpoint in endpoints]]:
             counts = self._metrics.answers.of(endpoint)
             for outcome in outcomes:
                 counts.outcomes.setdefault(outcome, 0)
 
     async def stop(self, *, within_s: float) -> None:
-        """New deliveries are refused from now on; returns when those that came are answered, or time is up."""
+        """Refuses new deliveries from now on, and waits up to `within_s` until all requests are answered."""
         self.stopping = True
         self._idle.clear()
         if self.in_progress:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), within_s)
-            except TimeoutError:
-                return
 
     def _admit(self, method: str, path: str, client_address: str) -> Endpoint | Answer:
-        """The endpoint that may have this request, of whatever size; or the answer that refuses it. Of both paths."""
+        """Judges a request of either path by all but its size: returns its endpoint, or the answer that refuses it."""
         endpoint = self._endpoints.endpoint_of(path)
         if endpoint is None:
             return Answer(Outcome.NOT_FOUND)
@@ -189,7 +186,7 @@ class Receiver:
         return endpoint
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
-        """The full path: the body is read as it comes, its bytes reserved as they come."""
+        """Answers a request on the full path, which reserves the bytes of the body as they arrive."""
         client_address = self._client_addresses.address_of(request.remote or "", request.raw_headers)
         endpoint = self._admit(request.method, request.rel_url.raw_path, client_address)
         if isinstance(endpoint, Answer):
@@ -231,7 +228,7 @@ class Receiver:
         reservation: Reservation,
         on_answer: OnAnswer,
     ) -> None:
-        """Stores what was received as a delivery of the endpoint, and calls `on_answer` once, when that is decided."""
+        """Stores the request as a delivery of the endpoint, and calls `on_answer` once, when the outcome is known."""
         delivery_id = str(self._stamps.new_id())
         record = pending_record(
             endpoint.origin,
@@ -240,14 +237,14 @@ class Receiver:
             id_=delivery_id,
             received_us=self._stamps.now_us(),
             remote=client_address,
-            # A header that is no traceparent is no reason to refuse the delivery: a new trace begins.
+            # A delivery with an invalid traceparent is accepted, and begins a new trace.
             traceparent=(traceparents and read_traceparent(traceparents)) or begun_traceparent(self._stamps.random(24)),
         )
         answer_outcome = partial(_answer_outcome, endpoint.name, delivery_id, len(body), on_answer)
         self._store.store(record, reservation, answer_outcome)
 
     def _answer_accepted(self, began_at: float, on_answer: OnAnswer, answer: Answer) -> None:
-        """Ends a delivery of the fast path, as `__call__` ends one of the full path."""
+        """Counts and gives the answer of the fast path, as `__call__` does on the full path."""
         self._end_request()
         self.count(answer, took_s=time.perf_counter() - began_at)
         on_answer(answer)
@@ -259,7 +256,7 @@ class Receiver:
 
 
 def _answer_outcome(endpoint: str, delivery_id: str, body_bytes: int, on_answer: OnAnswer, outcome: Outcome) -> None:
-    """Answers a delivery; only one that is durable has an id that its sender is given."""
+    """Turns the outcome of a delivery into its answer; the sender gets the id of a durable delivery only."""
     if outcome is Outcome.UNAVAILABLE:
         on_answer(Answer(outcome, endpoint))
     else:
@@ -271,15 +268,15 @@ def _bytes_count(received: RawHeaders) -> int:
 
 
 def _is_sound(request: web.BaseRequest) -> bool:
-    """Whether everybody on the way reads it alike, as far as the parser does not see to that.
+    """Returns whether every proxy on the way reads the request as aiohttp's parser does.
 
-    It takes HTTP/0.9 and 2.0 too; a length with more zeros before it than Python reads as a number; chunks in HTTP/1.0,
-    where proxies do not know them (RFC 9112, section 6.1); and beside an Upgrade any coding, with an empty body for it.
+    The parser also takes HTTP/0.9 and 2.0; a length with more leading zeros than Python reads as a number; chunks in
+    HTTP/1.0, where proxies do not know them (RFC 9112, section 6.1); and any coding beside an Upgrade.
     """
     headers, version = request.headers, request.version
     coding = headers.get("Transfer-Encoding")
     if coding is None:
         known = version in {HttpVersion11, HttpVersion10}
-        return known and len(headers.get("Content-Length", "")) <= _LENGTH_DIGITS_MAX
+        return known and len(headers.get("Content-Length", "")) <= LENGTH_DIGITS_MAX
     alone = len(headers.getall("Transfer-Encoding")) == 1 and "Content-Length" not in headers
     return version == HttpVersion11 and coding.lower() == "chunked" and alone

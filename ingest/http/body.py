@@ -1,4 +1,4 @@
-"""The bytes of a request's body, exactly as sent, or why there are none."""
+"""Reads the body of a request, exactly as sent, or says why it cannot be had."""
 
 import asyncio
 
@@ -8,16 +8,17 @@ from aiohttp.web import BaseRequest, RequestKey, RequestPayloadError
 from ingest.answers import Outcome
 from ingest.budgets import Reservation
 
-# Under this key a request holds the deadline of its body while it is read, for who finds it too slow before.
+# Under this key a request has the deadline of its body, so that the watchdog can bring it forward.
 DEADLINE = RequestKey("body_deadline", asyncio.Timeout)
 
 
 async def read_body(
     request: BaseRequest, reservation: Reservation, *, bytes_max: int, timeout_s: float
 ) -> bytes | Outcome:
-    """The whole body, its bytes in `reservation`; or the outcome that refuses it.
+    """Returns the whole body, its bytes reserved; or the outcome that refuses it.
 
-    A body that says it is too large is refused unread, any other as soon as it is; never decompressed.
+    A body whose announced length is too large is refused unread, any other as soon as it grows too large. No body is
+    ever decompressed.
     """
     body: bytes | Outcome = Outcome.BODY_TOO_LARGE
     try:
@@ -38,13 +39,13 @@ async def read_body(
 async def _send_continue(request: BaseRequest) -> None:
     """Sends `100 Continue` to a client that waits for it, as PHP's curl does before a larger body (RFC 9110, 10.1.1).
 
-    The low-level server leaves that to its handler.
+    aiohttp's low-level server leaves that to its handler.
     """
     if request.content.is_eof() or request.version < HttpVersion11:
         return
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # The answer itself has not begun.
+        # aiohttp must not take this for the beginning of the answer.
         request.writer.output_size = 0
 
 
@@ -58,7 +59,7 @@ async def _collect(request: BaseRequest, reservation: Reservation, bytes_max: in
         size += len(chunk)
         if size > bytes_max:
             return Outcome.BODY_TOO_LARGE
-        # As they come, not as announced: otherwise 64 lies about a length would shut everybody out.
+        # Bytes are reserved as they arrive: 64 false lengths, reserved as announced, would fill the whole budget.
         if not reservation.grow(len(chunk)):
             return Outcome.IN_FLIGHT_FULL
         chunks.append(chunk)

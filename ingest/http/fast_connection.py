@@ -1,8 +1,8 @@
-"""The short way through the server, for what providers send: one whole POST in one read, on a connection kept open.
+"""The fast path through the server, for what providers send: one whole POST in one read, on a connection kept open.
 
-It is answered without a task, a request object or a response object, which cost more than all the rest. Whatever is not
-that simple - a body in parts, pipelining, another method, anything malformed - goes to aiohttp's full connection with
-its bytes untouched, and so does the rest of that connection.
+The fast path answers without a task, a request object or a response object, which cost more than all the rest. A
+request that is not that simple - a body in parts, pipelining, another method, anything malformed - goes to a full
+connection with its bytes untouched, and so does the rest of that connection.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from ingest.http.host import ConnectionHost
 from ingest.http.limits import Closed
 from ingest.http.request_parser import RequestParser
 
-# Of what comes while a request is handled, or answers are not read, so much is read; the rest waits where it is.
+# How much is read while a request is handled or the client does not read its answers; the rest waits in the socket.
 _DEFERRED_BYTES_MAX = 65_536
 
 
 class FastConnection(BaseProtocol):
-    """One connection, as long as what it brings is simple."""
+    """Serves one connection as long as its requests are simple."""
 
     __slots__ = ("_busy", "_deferred", "_heard", "_host", "_parse", "_peer", "_receiver", "_since", "closed_for")
 
@@ -37,23 +37,23 @@ class FastConnection(BaseProtocol):
         self.closed_for = Closed.ENDED
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """From here on it is watched."""
+        """Registers the connection with the host, which watches it from now on."""
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
         self._host.opened(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """What was taken goes on; nobody reads its answer."""
+        """Reports the end of the connection; an accepted request is stored all the same."""
         super().connection_lost(exc)
         self._host.lost(self)
 
     def data_received(self, data: bytes) -> None:
-        """One read; while a request is handled or answers are not read, what comes is for later, and little is read."""
+        """Accepts a request, hands over to a full connection, or defers the bytes while the connection is busy."""
         self._heard = True
         if self._busy or self._paused:
             self._deferred += data
-            # What is left unread when a connection is closed would take its last answer away.
+            # Bytes left unread at the close would reset the connection, and its last answer would be lost.
             if len(self._deferred) > _DEFERRED_BYTES_MAX:
                 self._pause_transport_reading()
             return
@@ -64,15 +64,15 @@ class FastConnection(BaseProtocol):
             self._hand_over(data)
 
     def resume_writing(self) -> None:
-        """Its answers are read again."""
+        """Reads the deferred bytes once the client reads its answers again."""
         super().resume_writing()
         if self._deferred and not self._busy:
             self._read_deferred()
 
     def end_if_overdue(self, now: float) -> None:
-        """Ends what is silent, idle, or does not read its answers."""
+        """Ends a connection that is silent or idle, or whose client does not read its answers."""
         if self._busy or self.transport is None:
-            return  # Ours to end: what it waits for has its own deadline.
+            return  # A busy connection is left alone; its request has a deadline of its own.
         limits, took_s = self._host.limits, now - self._since
         overdue: Closed | None = None
         if self.transport.get_write_buffer_size():
@@ -86,7 +86,7 @@ class FastConnection(BaseProtocol):
             self.transport.abort()
 
     def close_when_idle(self) -> None:
-        """No request more; one that is handled is answered first."""
+        """Closes the connection, after the answer where a request is handled."""
         if not self._busy and self.transport is not None:
             self.transport.close()
 
@@ -103,12 +103,12 @@ class FastConnection(BaseProtocol):
             transport.close()
 
     def _read_deferred(self) -> None:
-        held, self._deferred = self._deferred, b""
+        data, self._deferred = self._deferred, b""
         self._resume_transport_reading()
-        self.data_received(held)
+        self.data_received(data)
 
     def _hand_over(self, data: bytes) -> None:
-        """The full connection takes the place of this one, and begins with these bytes."""
+        """Replaces this connection by a full one, which begins with these bytes."""
         transport = self.transport
         if transport is None or transport.is_closing():
             return

@@ -1,7 +1,7 @@
-"""One connection served by aiohttp: everything in HTTP that the fast path leaves out, within limits of time.
+"""The full path through the server: aiohttp's connection, for everything in HTTP that the fast path leaves out.
 
-aiohttp logs a traceback for each malformed request and shows its bytes in the answer; here it is counted and answered
-with nothing. It waits for ever for who is slow; here `ingest.http.limits` says when that ends.
+aiohttp logs a traceback for each malformed request and shows its bytes in the answer; a full connection counts the
+request and answers with an empty body. aiohttp waits for slow clients for ever; here `ingest.http.limits` ends that.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from ingest.http.body import DEADLINE
 from ingest.http.host import ConnectionHost
 from ingest.http.limits import Closed, Doing, Watchdog
 
-# aiohttp's own timer for idle connections counts nothing; the watchdog is earlier.
+# aiohttp's own timer for idle connections is not counted in the metrics; the watchdog ends them earlier.
 _NEVER_S = 86_400.0
-# For a client that still sends when it was refused: reading on lets it see the answer instead of a reset connection.
+# How long a refused client that still sends is read, so that it sees the answer instead of a reset connection.
 _LINGER_S = 2.0
 
 
 class FullConnection(web.RequestHandler):
-    """One connection; it counts every request that never reached the handler whole, and reports its end to the host."""
+    """Serves one connection; counts every request that never reached the receiver, and reports its end to the host."""
 
     __slots__ = ("_heard", "_host", "_line", "_watchdog", "closed_for")
 
@@ -39,17 +39,17 @@ class FullConnection(web.RequestHandler):
         self._host = host
         self._watchdog = Watchdog(host.limits, loop.time())
         self._heard = False
-        self._line: asyncio.Transport | None = None  # aiohttp forgets its own when it closes, not when it is closed.
+        self._line: asyncio.Transport | None = None  # aiohttp forgets its transport too early, when it begins to close.
         self.closed_for = Closed.ENDED
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """From here on it is watched."""
+        """Registers the connection with the host, which watches it from now on."""
         super().connection_made(transport)
         self._line = cast(asyncio.Transport, transport)
         self._host.opened(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Until here; who was refused and has left is not waited for, while one whose request is handled is."""
+        """Reports the end; cancels a task that only reads on after a refusal, but none that handles a request."""
         lingering = None if self._request_in_progress or self._waiter is not None else self._task_handler
         super().connection_lost(exc)
         if lingering is not None:
@@ -57,9 +57,9 @@ class FullConnection(web.RequestHandler):
         self._host.lost(self)
 
     def data_received(self, data: bytes) -> None:
-        """Tells the request being read that its body broke; aiohttp would let it wait for bytes that never come.
+        """Passes the bytes to aiohttp, and fails a body that broke; aiohttp would wait for bytes that never come.
 
-        Bytes that come while a request is awaited, and do not make it whole, begin the time of its headers.
+        Bytes that do not complete the head of the next request start the time limit of its headers.
         """
         self._heard = True
         waiting, number = self._waiter is not None, self._request_count
@@ -70,8 +70,8 @@ class FullConnection(web.RequestHandler):
         if request is None or not self._messages:
             return
         if isinstance(self._messages[-1][0], RawRequestMessage):
-            # Requests behind the one that is handled are held by nobody's budget; aiohttp would take 32 of them, bodies
-            # and all. It reads on with the next one.
+            # No budget bounds the requests behind the one that is handled, and aiohttp would read 32 of them with their
+            # bodies. aiohttp resumes reading with the next request.
             if not self._buffer_paused:
                 self._pause_reading_for_buffer()
             return
@@ -79,18 +79,18 @@ class FullConnection(web.RequestHandler):
             request.content.set_exception(web.RequestPayloadError("malformed body"))
 
     def end_if_overdue(self, now: float) -> None:
-        """Ends what takes too long: the connection; or the wait for a slow body, which is answered 408."""
+        """Ends the connection if it takes too long, or the wait for a slow body, which is answered 408."""
         self._observe(now)
         request = self._current_request
         if request is not None and not request.content.is_eof():
             if self._watchdog.body_is_slow(request.content.total_bytes, now) and DEADLINE in request:
-                # Not an exception on the stream: what still comes must be read away, or the client never sees its 408.
+                # An exception on the stream would stop the reading, and the client would never see its 408.
                 request[DEADLINE].reschedule(now)
             return
         closed_for = self._watchdog.overdue(now, heard=self._heard)
         if closed_for is not None and self._line is not None:
             self.closed_for = closed_for
-            # Not close(), which waits until the client has read what is left for it.
+            # close() would wait until the client has read its answers.
             self._line.abort()
 
     def _observe(self, now: float) -> None:
@@ -101,7 +101,7 @@ class FullConnection(web.RequestHandler):
             reading = not self._current_request.content.is_eof()
             watchdog.enter(Doing.BODY if reading else Doing.HANDLED, number, now)
         elif self._waiter is None or self._messages:
-            # A connection just made is not waiting yet either, and its time runs already.
+            # Number 0 is a new connection, which does not wait for a request yet; its time runs since accept.
             if number:
                 watchdog.enter(Doing.HANDLED, number, now)
         elif number and not watchdog.in_headers(number):
@@ -114,7 +114,7 @@ class FullConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what the handler did not answer: the sender's fault, or else ours."""
+        """Answers a request on which the handler or the parser failed: malformed, or a fault of this program."""
         if isinstance(exc, HttpProcessingError):
             answer = Answer(Outcome.MALFORMED)
         else:
@@ -122,13 +122,13 @@ class FullConnection(web.RequestHandler):
             answer = Answer(Outcome.FAILED)
         self._host.receiver.count(answer)
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun; nothing else can be said on this connection")
+            raise ConnectionError("the answer has begun; no other can follow on this connection")
         made = response(answer)
         made.force_close()
         return made
 
     def log_exception(self, *args: object, **kw: object) -> None:
-        """Silent about a body that broke or a client that left, for these are counted where they were noticed."""
+        """Logs what aiohttp logs, but for broken bodies and clients that left, which are counted elsewhere."""
         error = kw.get("exc_info")
         if isinstance(error, (web.RequestPayloadError, ConnectionError)):
             return

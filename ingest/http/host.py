@@ -1,4 +1,4 @@
-"""What a connection needs of the server that hosts it, and the server of its connections and of the receiver."""
+"""What a connection and the server that hosts it need of each other, and both of the receiver."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,29 +12,29 @@ from ingest.http.request_parser import WholeRequest
 
 
 class RequestReceiver(Protocol):
-    """Answers requests: `accept` is the fast path, the call is the full path."""
+    """Answers requests: `accept` on the fast path, a call on the full path."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The response to one request."""
+        """Returns the response to one request."""
 
     def accept(self, request: WholeRequest, *, peer: str, on_answer: Callable[[Answer], None]) -> bool:
-        """Whether the request is accepted; then `on_answer` is called once. Else nothing has happened."""
+        """Returns whether the request is accepted; then `on_answer` is called once, else nothing has changed."""
 
     def count(self, answer: Answer) -> None:
-        """Counts the answer to a request that the receiver never saw whole."""
+        """Counts an answer that the receiver did not give."""
 
 
 class HostedConnection(Protocol):
-    """A connection as its host sees it."""
+    """A connection, as its host sees it; `closed_for` says why it ended."""
 
     closed_for: Closed
 
     def end_if_overdue(self, now: float) -> None:
-        """Ends the connection, or what it waits for, if that takes too long; the host asks in every sweep."""
+        """Ends the connection, or its wait for a body, if that takes too long; the host calls this in every sweep."""
 
 
 class ConnectionHost(Protocol):
-    """The server that made the connection."""
+    """The server, as a connection sees it."""
 
     limits: ConnectionLimits
     receiver: RequestReceiver
@@ -50,4 +50,4 @@ class ConnectionHost(Protocol):
         """Forgets a connection whose transport a full connection takes over; nothing has ended."""
 
     def full_connection(self) -> asyncio.Protocol:
-        """A new connection that knows all of HTTP."""
+        """Makes a connection that knows all of HTTP."""

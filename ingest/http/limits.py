@@ -1,10 +1,10 @@
 """How long a connection may take for each thing it does; aiohttp's server has no such limits.
 
-One sweep over the open connections asks each, so a request costs no timer; what is noticed is up to one period late.
+The server sweeps over its open connections, so a request costs no timer, and a limit is noticed up to one period late.
 Nothing here closes a connection or knows a clock.
 
-Each connection is an open file, and a process may have only so many: a server that runs out accepts nobody. So the
-process raises its own limit as far as the system allows; what it still lacks lowers the number of connections.
+Each connection is an open file, and a server that has no file left accepts no connection. So the process raises its own
+limit of open files as far as the system allows, and lowers the number of connections to what the limit permits.
 """
 
 import dataclasses
@@ -16,37 +16,37 @@ import structlog
 
 from schemas.settings import IngestSettings
 
-# Kafka, the admin port, the spool, logs, refusals.
+# The open files of Kafka, the admin port, the spool, the logs and refused connections.
 _OTHER_FILES = 256
 _SWEEP_S_MIN = 0.05
 _SWEEP_S_MAX = 1.0
 
 
 class Closed(StrEnum):
-    """Why a connection ended."""
+    """The reason why a connection ended."""
 
     ENDED = "ended"  # Its client left, or an answer said that it is the last.
-    SILENT = "silent"  # Accepted, and never a byte.
+    SILENT = "silent"  # Its client never sent a byte.
     HEADERS_TOO_SLOW = "headers_too_slow"
     ANSWER_UNREAD = "answer_unread"
-    IDLE = "idle"  # Nothing since its last request.
-    REFUSED = "refused"  # One too many: answered 503.
+    IDLE = "idle"  # Its client sent nothing after its last request.
+    REFUSED = "refused"  # There were too many connections; it was answered 503.
 
 
 class Doing(StrEnum):
-    """What a connection is at, as far as time matters."""
+    """What a connection does, as far as its time is limited."""
 
     ARRIVING = "arriving"  # No request yet.
     HEADERS = "headers"  # Its next request has begun.
     IDLE = "idle"
     BODY = "body"
-    ANSWER = "answer"  # More of it waits than the client's side takes; or it is closing, and the rest is not taken.
-    HANDLED = "handled"  # Ours to end: whatever it waits for has its own deadline.
+    ANSWER = "answer"  # The client does not read its answers, or not to the end of a connection that closes.
+    HANDLED = "handled"  # The watchdog skips it; the request has a deadline of its own.
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How many connections, and how long each may take; all times in seconds.
+    """Says how many connections there may be, and how long each may take; all times in seconds.
 
     A body must bring `body_bytes_per_second_min` on average in each window of `body_window_s`.
     """
@@ -60,13 +60,13 @@ class ConnectionLimits:
 
     @property
     def sweep_s(self) -> float:
-        """How often to look: late by a quarter of the shortest limit at most, and once a second is often enough."""
+        """The time between two sweeps: a quarter of the shortest limit, and a second at most."""
         shortest = min(self.headers_s, self.answer_s, self.idle_s, self.body_window_s)
         return min(max(shortest / 4, _SWEEP_S_MIN), _SWEEP_S_MAX)
 
 
 def connection_limits(settings: IngestSettings) -> ConnectionLimits:
-    """The limits that the settings give; the window of a body is a quarter of its whole time, and a second at least."""
+    """Reads the limits from the settings; the window of a body is a quarter of its time, and a second at least."""
     return ConnectionLimits(
         connections_max=settings.connections_max,
         headers_s=settings.header_timeout_ms / 1000,
@@ -78,7 +78,7 @@ def connection_limits(settings: IngestSettings) -> ConnectionLimits:
 
 
 class Watchdog:
-    """The time one connection takes; `overdue` in every sweep. Times are monotonic, in seconds."""
+    """Measures how long one connection has been at what it does. Times are monotonic, in seconds."""
 
     __slots__ = ("_body_bytes", "_doing", "_limits", "_number", "_since")
 
@@ -90,17 +90,17 @@ class Watchdog:
         self._body_bytes = 0
 
     def enter(self, doing: Doing, number: int, now: float) -> None:
-        """It has been at this since `now`, unless it was already; `number` is that of its last request."""
+        """Notes what the connection does from `now` on, unless it did so before; `number` is its last request."""
         if self._doing is not doing or self._number != number:
             self._doing, self._number, self._since = doing, number, now
             self._body_bytes = 0
 
     def in_headers(self, number: int) -> bool:
-        """Whether the request after `number` has begun."""
+        """Returns whether the request after `number` has begun."""
         return self._doing is Doing.HEADERS and self._number == number
 
     def overdue(self, now: float, *, heard: bool) -> Closed | None:
-        """Why the connection must end now, if it must; `heard` says whether it ever sent a byte."""
+        """Returns why the connection must end now, or None; `heard` says whether the client ever sent a byte."""
         took_s = now - self._since
         match self._doing:
             case Doing.ARRIVING if took_s > self._limits.headers_s:
@@ -115,7 +115,7 @@ class Watchdog:
                 return None
 
     def body_is_slow(self, received_bytes: int, now: float) -> bool:
-        """Whether the window that ends now brought too little; each window begins where the last one ended."""
+        """Returns whether the window that ends now brought too little; the next window begins where this one ends."""
         took_s = now - self._since
         if took_s < self._limits.body_window_s:
             return False
@@ -125,7 +125,7 @@ class Watchdog:
 
 
 def allowed_limits(limits: ConnectionLimits) -> ConnectionLimits:
-    """`limits` with as many connections as this process may have open files for; a warning where these are fewer."""
+    """Returns `limits` with as many connections as the process may have open files for; warns if these are fewer."""
     wanted = limits.connections_max + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,7 +1,7 @@
-"""A connection that is one too many: told so, and closed.
+"""A connection beyond the limit: answered 503 and closed, without a parser and without a task.
 
-It costs no parser and no task. It says that it is done and reads on for a moment, for a socket closed with bytes unread
-is reset, and a reset takes the answer away from a client that has not read it yet.
+The server ends its own side and reads on for a moment: the system resets a socket that is closed with bytes unread, and
+a reset takes the answer away from a client that has not read it yet.
 """
 
 import asyncio
@@ -16,40 +16,40 @@ _ANSWER = (
 
 
 class Refusal(asyncio.Protocol):
-    """Says 503 at once and ends when the client does, or at the second look; unanswered it ends at once.
+    """Answers 503 at once and ends with the client, or in the second sweep; without an answer it ends at once.
 
-    It is in `held` as long as it is open.
+    The refusal is in `open_refusals` as long as it is open.
     """
 
-    __slots__ = ("_answered", "_held", "_line", "_looked_at")
+    __slots__ = ("_answered", "_line", "_open_refusals", "_swept")
 
-    def __init__(self, held: set["Refusal"], *, answered: bool) -> None:
-        self._held = held
+    def __init__(self, open_refusals: set["Refusal"], *, answered: bool) -> None:
+        self._open_refusals = open_refusals
         self._answered = answered
-        self._looked_at = False
+        self._swept = False
         self._line: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The answer needs no request: every request would get it."""
+        """Answers before any request, for every request would get this answer."""
         self._line = cast(asyncio.Transport, transport)
         if not self._answered:
             self._line.abort()
             return
-        self._held.add(self)
+        self._open_refusals.add(self)
         self._line.write(_ANSWER)
         self._line.write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 asyncio's own signature
-        """Its place is free."""
-        self._held.discard(self)
+        """Removes the refusal; a closed connection counts no more."""
+        self._open_refusals.discard(self)
 
     def end_in_second_sweep(self) -> None:
-        """One sweep to be read in, no more."""
-        if self._looked_at:
+        """Ends the connection in the second sweep; until then the client may read its answer."""
+        if self._swept:
             self.end()
-        self._looked_at = True
+        self._swept = True
 
     def end(self) -> None:
-        """Closed, whatever the client has read."""
+        """Ends the connection, whether the client has read its answer or not."""
         if self._line is not None:
             self._line.abort()

@@ -1,7 +1,7 @@
-"""What providers send, read in one go: a read that is exactly one POST, whole, and read alike by everybody.
+"""The parser of the fast path: it reads what is exactly one whole POST, and what every proxy reads in the same way.
 
-It is parsed by httptools, which is llhttp as in aiohttp, without what aiohttp makes of it: a message, its headers by
-name, a URL, a stream. Whatever is not that simple is None here, and is aiohttp's to read from its first byte.
+httptools parses the request; it is llhttp, as in aiohttp, without the message, the URL and the stream that aiohttp
+makes of each request. For anything less simple the parser returns None, and aiohttp reads it from its first byte.
 """
 
 from collections.abc import Mapping
@@ -14,18 +14,19 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 _HEAD_BYTES_MAX = 8_190
 _FIELDS_MAX = 128
 _READ_BYTES_MAX = 65_536
-# Of the largest number that 64 bits hold; not everybody reads more zeros before it.
-_LENGTH_DIGITS_MAX = 20
+# The digits of the largest 64-bit number; some readers refuse a length with more leading zeros.
+LENGTH_DIGITS_MAX = 20
 _POST = b"POST /webhooks/"
 _END_OF_HEAD = b"\r\n\r\n"
-# aiohttp has something to do about these, and a request without a Host is malformed.
-_NEEDS_MORE = frozenset({b"transfer-encoding", b"upgrade", b"expect", b"sec-websocket-key1"})
+# Only the full path knows what to do about these headers.
+_NEEDS_FULL_PATH = frozenset({b"transfer-encoding", b"upgrade", b"expect", b"sec-websocket-key1"})
 
 
 class WholeRequest(NamedTuple):
-    """The path as written, without query; the headers as received but for spaces around a value; the exact body.
+    """A parsed request: the path as written, without query; the headers, values stripped of spaces; the exact body.
 
-    `by_name` has the headers by their names in lower case, of which none comes twice; `bytes_count` is how long all is.
+    `by_name` has the headers by their names in lower case, none of which comes twice; `bytes_count` is the length of
+    head and body together.
     """
 
     path: str
@@ -36,7 +37,7 @@ class WholeRequest(NamedTuple):
 
 
 class RequestParser:
-    """Reads for any number of connections, for it keeps nothing from one read to the next."""
+    """Parses for any number of connections, for the parser keeps nothing from one read to the next."""
 
     def __init__(self) -> None:
         self._target = b""
@@ -46,7 +47,7 @@ class RequestParser:
         self._parser = HttpRequestParser(self)
 
     def read(self, data: bytes) -> WholeRequest | None:
-        """The request that `data` is."""
+        """Returns the request where `data` is exactly one simple POST, else None."""
         if not data.startswith(_POST) or len(data) > _READ_BYTES_MAX:
             return None
         head_bytes = data.find(_END_OF_HEAD, 0, _HEAD_BYTES_MAX) + len(_END_OF_HEAD)
@@ -57,34 +58,34 @@ class RequestParser:
             self._ended = False
         by_name = {name.lower(): value for name, value in self._headers}
         if not self._ended or head_bytes + len(self._body) != len(data) or not self._is_simple(by_name):
-            # It may be in the middle of something.
+            # The old parser may wait for the rest of a request.
             self._parser = HttpRequestParser(self)
             return None
         path, _, _ = self._target.partition(b"?")
         return WholeRequest(path.decode("utf-8", "surrogateescape"), self._headers, by_name, self._body, len(data))
 
     def on_url(self, target: bytes) -> None:
-        """The parser's own: the target, or a part of it."""
+        """httptools calls this with the target, or a part of it."""
         self._target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser's own; it leaves the spaces behind a value."""
+        """httptools calls this with each header; it leaves the spaces behind a value."""
         self._headers.append((name, value.rstrip(b" \t")))
 
     def on_body(self, body: bytes) -> None:
-        """The parser's own: the body, or a part of it."""
+        """httptools calls this with the body, or a part of it."""
         self._body += body
 
     def on_message_complete(self) -> None:
-        """The parser's own; later it does not know any more whether the connection stays open."""
+        """httptools calls this at the end; later it does not know any more whether the connection stays open."""
         self._ended = self._parser.should_keep_alive()
 
     def _is_simple(self, by_name: Mapping[bytes, bytes]) -> bool:
         return (
             self._parser.get_http_version() == "1.1"
             and b"host" in by_name
-            # A header twice can mean two things.
+            # Readers differ in what a repeated header means.
             and len(by_name) == len(self._headers) <= _FIELDS_MAX
-            and by_name.keys().isdisjoint(_NEEDS_MORE)
-            and len(by_name.get(b"content-length", b"")) <= _LENGTH_DIGITS_MAX
+            and by_name.keys().isdisjoint(_NEEDS_FULL_PATH)
+            and len(by_name.get(b"content-length", b"")) <= LENGTH_DIGITS_MAX
         )

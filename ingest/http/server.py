@@ -1,7 +1,7 @@
-"""The HTTP server under the receiver: aiohttp's low-level one, with strangers kept quiet and in bounds.
+"""The HTTP server under the receiver: aiohttp's low-level server, with a limit for everything that a client can take.
 
 A connection begins as a `FastConnection`, which hands over to a `FullConnection` with the first request that needs it.
-No Application and no router: they cost more than all the rest of a request.
+There is no Application and no router; they cost more than all the rest of a request.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from ingest.http.refusal import Refusal
 from ingest.http.request_parser import RequestParser
 from ingest.metrics import IngestMetrics
 
-# Those who are told 503 take a place too, for a moment; beyond these a connection is closed unanswered.
+# So many connections beyond the limit are answered 503 at a time; further ones are closed unanswered.
 _REFUSALS_MAX = 128
 
 
 class ConnectionServer(web.Server):
-    """The host of all connections: makes one for each client, up to `connections_max`, and ends those that are overdue.
+    """Makes a connection for each client, up to `connections_max`, and ends the connections that are overdue.
 
-    `receiver` answers the requests, and counts every connection too many.
+    `receiver` answers the requests, and counts the connections that are refused.
     """
 
     def __init__(self, receiver: RequestReceiver, *, limits: ConnectionLimits, metrics: IngestMetrics) -> None:
@@ -43,7 +43,7 @@ class ConnectionServer(web.Server):
         metrics.connections_open.set_function(lambda: len(self._open))
 
     def __call__(self) -> web.RequestHandler:
-        # The event loop wants a protocol; only aiohttp's types want this one.
+        # The event loop takes any protocol; only aiohttp's types ask for its own.
         if len(self._open) < self.limits.connections_max:
             return cast(web.RequestHandler, FastConnection(self, self._parser, loop=self._loop))
         self.receiver.count(Answer(Outcome.CONNECTIONS_FULL))
@@ -52,15 +52,15 @@ class ConnectionServer(web.Server):
 
     @property
     def open_count(self) -> int:
-        """How many connections are open."""
+        """Counts the open connections."""
         return len(self._open)
 
     def full_connection(self) -> FullConnection:
-        """A new connection that knows all of HTTP, to go on where a fast one ends."""
+        """Makes the full connection that goes on where a fast one ends."""
         return FullConnection(self, self, loop=self._loop)
 
     def opened(self, connection: HostedConnection) -> None:
-        """Watches the connection from now on; the first one starts the sweeps."""
+        """Watches the connection from now on; the first connection starts the sweeps."""
         self._open.add(connection)
         if self._sweep_timer is None:
             self._sweep_timer = self._loop.call_later(self.limits.sweep_s, self._sweep)
