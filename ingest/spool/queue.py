@@ -1,6 +1,6 @@
-"""Deliveries that Kafka cannot take now, kept on this machine's disk until it can.
+"""Keeps deliveries that Kafka cannot take now on this machine's disk.
 
-One thread owns the file; all that waits for the disk at one moment is written with one commit. Kafka is not known here.
+One thread owns the file, and writes all records that wait at one moment in one commit. Nothing here knows Kafka.
 """
 
 import asyncio
@@ -8,7 +8,6 @@ import contextlib
 import sqlite3
 from asyncio import Future
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
@@ -21,7 +20,7 @@ from schemas.delivery import PendingRecord
 
 _log = structlog.get_logger("ingest")
 
-# Longer than any disk that works takes, and inside the 5 s in which ShipStream wants its answer:
+# A disk that works takes less than that, and ShipStream wants its answer within 5 s:
 # https://docs.shipstream.io/merchant-api/webhook
 _WRITE_TIMEOUT_S = 3.0
 _COMMIT_RECORDS_MAX = 1_000
@@ -29,36 +28,19 @@ _COMMIT_RECORDS_MAX = 1_000
 CallResult = TypeVar("CallResult")
 
 
-@dataclass(frozen=True, slots=True)
-class _Append:
-    records: Sequence[PendingRecord]
-    done: "Sequence[Future[bool]]"
-
-
-@dataclass(frozen=True, slots=True)
-class _Close:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class _QueuedCall:
-    call: Callable[[SpoolFile], object]
-    done: "Future[object]"
-
-
 class Spool:
-    """An open spool file and its thread, used from one event loop. `close` it."""
+    """An open spool file and the thread that owns it, for one event loop. `close` it at the end."""
 
     def __init__(self, file: SpoolFile) -> None:
         self._file = file
         self._waiting = file.content.waiting.copy()
         self._loop = asyncio.get_running_loop()
-        # What came while a commit runs goes with the next one.
+        # Records that arrive while a commit runs wait for the next one.
         self._unwritten: list[tuple[PendingRecord, Future[bool]]] = []
         self._writing = False
-        # The most that a commit held which the disk refused; it is not usable before it has room for as much.
+        # The size of the largest commit that the disk refused; it is usable again with room for as much.
         self._refused_bytes = 0
-        self._jobs: SimpleQueue[_Append | _QueuedCall | _Close] = SimpleQueue()
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=self._run_jobs, name=f"spool {file.path.name}", daemon=True)
         self.path = file.path
         self.refused = 0
@@ -69,20 +51,20 @@ class Spool:
 
     @property
     def waiting(self) -> int:
-        """How many records wait for Kafka, without the refused ones."""
+        """Counts the records that wait for Kafka, without the refused ones."""
         return self._waiting.total()
 
     @property
     def broken(self) -> bool:
-        """Whether the thread died of a fault of ours; only a restart helps."""
+        """Returns whether the thread died of a fault of this program; only a restart helps."""
         return not self._thread.is_alive()
 
     def holds(self, endpoint: str) -> bool:
-        """Whether records of this endpoint wait, or are on their way here: what comes now must go behind them."""
+        """Returns whether records of this endpoint are here or on their way here, so that newer ones go behind them."""
         return self._waiting.get(endpoint, 0) > 0
 
     def enqueue(self, record: PendingRecord) -> "Future[bool]":
-        """The future of a record that goes to the disk, behind all that were enqueued before; await it by `written`."""
+        """Queues a record for the disk, behind those enqueued before; give the future to `written` to wait for it."""
         self._waiting[record.endpoint] += 1
         done: Future[bool] = self._loop.create_future()
         done.add_done_callback(partial(self._settle, record.endpoint))
@@ -93,14 +75,14 @@ class Spool:
         return done
 
     async def written(self, done: "Future[bool]") -> bool:
-        """Whether the enqueued record is on the disk. After False it may still be written, where that was only slow."""
+        """Returns whether the enqueued record is on the disk; after False a slow disk may still write it."""
         await asyncio.wait((done,), timeout=_WRITE_TIMEOUT_S)
         if not done.done():
             self._mark_unusable(f"it took longer than {_WRITE_TIMEOUT_S:.0f} s")
         return done.done() and done.result()
 
     async def oldest(self, *, count_max: int, bytes_max: int) -> list[SpooledRecord]:
-        """As `SpoolFile.oldest`.
+        """Reads the oldest records, as `SpoolFile.oldest` does.
 
         Raises:
             sqlite3.Error: the file cannot be read.
@@ -108,16 +90,16 @@ class Spool:
         return await self._call_in_thread(lambda file: file.oldest(count_max=count_max, bytes_max=bytes_max))
 
     async def remove(self, spooled: Sequence[SpooledRecord]) -> None:
-        """These are in Kafka.
+        """Removes these records, which Kafka has.
 
         Raises:
-            sqlite3.Error: the disk refuses; they are still here.
+            sqlite3.Error: the disk refuses; the records are still here.
         """
         await self._call_in_thread(lambda file: file.remove(spooled))
         self._forget([one.record.endpoint for one in spooled])
 
     async def refuse(self, spooled: SpooledRecord, reason: str) -> None:
-        """Kafka will not have this one: it stays, blocks nobody, and is tried again after the next start.
+        """Sets a record aside that Kafka refuses: it stays, blocks no other, and is published again after a restart.
 
         Raises:
             sqlite3.Error: the disk refuses.
@@ -127,14 +109,14 @@ class Spool:
         self._forget([spooled.record.endpoint])
 
     async def check(self) -> None:
-        """Looks whether the disk takes writes, how old the oldest record is, and gives room back."""
+        """Examines the age of the oldest record and whether the disk takes writes, and gives unused room back."""
 
         def examine(file: SpoolFile) -> int | None:
             if not self._waiting:
                 file.shrink()
             oldest_ms = file.oldest_ms()
             if not self.usable and file.has_room(self._refused_bytes):
-                # From this thread, so that a write that fails next has the last word.
+                # This runs in the thread, so that a write that fails afterwards is noted afterwards.
                 self._refused_bytes = 0
                 self._call_in_loop(self._mark_usable)
             return oldest_ms
@@ -145,16 +127,16 @@ class Spool:
             self._mark_unusable(str(error))
 
     async def close(self) -> None:
-        """Lets the file go; call it when nobody awaits `written` any more."""
-        self._jobs.put(_Close())
+        """Closes the file; call it when nothing awaits `written` any more."""
+        self._jobs.put(None)
         await asyncio.to_thread(self._thread.join, _WRITE_TIMEOUT_S)
 
     def _commit_gathered(self) -> None:
-        """Hands what has gathered to the thread, as one commit; called again when that is done."""
+        """Gives the gathered records to the thread as one commit; the thread calls this again after the commit."""
         now, self._unwritten = self._unwritten[:_COMMIT_RECORDS_MAX], self._unwritten[_COMMIT_RECORDS_MAX:]
         self._writing = bool(now)
         if now:
-            self._jobs.put(_Append([record for record, _ in now], [done for _, done in now]))
+            self._jobs.put(partial(self._run_append, [record for record, _ in now], [done for _, done in now]))
 
     def _settle(self, endpoint: str, done: "Future[bool]") -> None:
         if not done.result():
@@ -171,51 +153,48 @@ class Spool:
         _log.info("spool_usable_again", path=str(self.path))
 
     def _mark_unusable(self, error: str) -> None:
-        """Once, until there is room again. A smaller record that still fits is no sign of it."""
+        """Notes and logs once that the disk fails; a smaller record that still fits does not make it usable."""
         if self.usable:
             _log.error("spool_unusable", path=str(self.path), error=error)
         self.usable = False
 
     async def _call_in_thread(self, call: Callable[[SpoolFile], CallResult]) -> CallResult:
         done: Future[CallResult] = self._loop.create_future()
-        self._jobs.put(_QueuedCall(call, done))  # type: ignore[arg-type] # futures are invariant
+        self._jobs.put(partial(self._run_call, call, done))
         return await done
 
     def _run_jobs(self) -> None:
-        """The thread."""
-        while not isinstance(job := self._jobs.get(), _Close):
-            if isinstance(job, _Append):
-                self._run_append(job)
-            else:
-                self._run_call(job)
+        """Runs the thread: one job after the other, until `close`."""
+        while (job := self._jobs.get()) is not None:
+            job()
         self._file.close()
 
-    def _run_append(self, job: _Append) -> None:
+    def _run_append(self, records: Sequence[PendingRecord], done: "Sequence[Future[bool]]") -> None:
         try:
-            self._file.append(job.records)
+            self._file.append(records)
             self.bytes_used = self._file.bytes_used
         except sqlite3.Error as error:
-            # Twice, for there are headers too, and pages are not filled to their ends.
-            size = 2 * sum(len(record.value) for record in job.records)
+            # Records have headers, too, and do not fill their pages: so twice the size of the bodies.
+            size = 2 * sum(len(record.value) for record in records)
             self._refused_bytes = max(self._refused_bytes, size)
             self._call_in_loop(partial(self._mark_unusable, str(error)))
             written = False
         else:
             written = True
-        self._call_in_loop(partial(_resolve, job.done, written))
+        self._call_in_loop(partial(_resolve, done, written))
         self._call_in_loop(self._commit_gathered)
 
-    def _run_call(self, job: _QueuedCall) -> None:
+    def _run_call(self, call: Callable[[SpoolFile], CallResult], done: "Future[CallResult]") -> None:
         try:
-            answer = job.call(self._file)
+            answer = call(self._file)
             self.bytes_used = self._file.bytes_used
         except sqlite3.Error as error:
-            self._call_in_loop(partial(_fail, job.done, error))
+            self._call_in_loop(partial(_fail, done, error))
         else:
-            self._call_in_loop(partial(_resolve, [job.done], answer))
+            self._call_in_loop(partial(_resolve, [done], answer))
 
     def _call_in_loop(self, call: Callable[[], object]) -> None:
-        with contextlib.suppress(RuntimeError):  # The loop is gone, and nobody waits any more.
+        with contextlib.suppress(RuntimeError):  # The loop is closed, and nothing waits any more.
             self._loop.call_soon_threadsafe(call)
 
 
@@ -225,6 +204,6 @@ def _resolve(futures: "Sequence[Future[CallResult]]", answer: CallResult) -> Non
             future.set_result(answer)
 
 
-def _fail(future: "Future[object]", error: Exception) -> None:
+def _fail(future: "Future[CallResult]", error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
