@@ -1,4 +1,4 @@
-"""From an HTTP request to its answer, in the order of the contract's table of answers.
+"""From an HTTP request to its answer, in the order of the table of answers.
 
 The receiver looks at the address, the method, the rate and the size, never into the body; it answers 200 when the bytes
 are durable, never earlier.

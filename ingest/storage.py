@@ -1,6 +1,6 @@
-"""Where a delivery becomes durable: in Kafka, else in the spool. What is in the spool goes on to Kafka by itself.
+"""Makes a delivery durable: in Kafka, else in the spool, from which it goes on to Kafka by itself.
 
-Order: while the spool holds deliveries of an endpoint, newer ones of it go behind them.
+Order: while the spool has deliveries of an endpoint, newer deliveries of the endpoint go behind them.
 """
 
 import asyncio
@@ -34,14 +34,14 @@ _ADOPT_S = 30.0
 
 
 class Storage:
-    """Usable from `start` to `stop`; without a spool where `spool_bytes_max` is 0."""
+    """Stores deliveries from `start` to `stop`; there is no spool where `spool_bytes_max` is 0."""
 
     def __init__(self, settings: IngestSettings, *, publisher: Publisher, metrics: IngestMetrics) -> None:
         self._folder = Path(settings.spool_dir).absolute()
         self._bytes_max = settings.spool_bytes_max
         self._publisher = publisher
         self._drain = Drain(publisher, metrics)
-        # What was left behind by others comes first, for it is older than all that comes now.
+        # Spools that dead processes left behind are drained first, for their deliveries are older.
         self._left_behind: list[Spool] = []
         self._unread: Mapping[Path, str] = {}
         self._open_error = ""
@@ -52,22 +52,22 @@ class Storage:
 
     @property
     def usable(self) -> bool:
-        """Whether what comes now can be made durable."""
+        """Returns whether a delivery can be made durable now."""
         return self._publisher.connected or self.spool_usable
 
     @property
     def spool_usable(self) -> bool:
-        """Whether the disk takes deliveries, as far as is known."""
+        """Returns whether the disk takes deliveries, as far as is known."""
         return self._spool is not None and self._spool.usable
 
     @property
     def broken(self) -> bool:
-        """Whether background work ended by a fault of ours; only a restart helps."""
+        """Returns whether a background task died of a fault of this program; only a restart helps."""
         ended = self._background is not None and self._background.done()
         return ended or self._publisher.broken or any(spool.broken for spool in self._spools)
 
     def figures(self) -> SpoolFigures:
-        """How the spool stands now."""
+        """Returns how much is in the spools, and how much room is left."""
         oldest = min((spool.oldest_ms for spool in self._spools if spool.oldest_ms is not None), default=None)
         free = 0
         with contextlib.suppress(OSError):
@@ -84,7 +84,7 @@ class Storage:
         )
 
     async def start(self) -> None:
-        """Opens the spool, so that the first delivery finds it, and begins to connect to Kafka."""
+        """Opens the spool, so that it is there for the first delivery, and starts to connect to Kafka."""
         self._publisher.start()
         if self._bytes_max:
             await self._open_spool()
@@ -92,7 +92,7 @@ class Storage:
             self._background = asyncio.create_task(self._run_background(), name="empty the spool")
 
     async def stop(self, *, within_s: float) -> None:
-        """Writes what was taken for up to `within_s` seconds, and lets the spool go. What is left in it is told."""
+        """Writes the published records for up to `within_s` seconds; closes the spools, and logs what is left."""
         if self._background is not None:
             self._background.cancel()
             await asyncio.wait((self._background,))
@@ -116,7 +116,7 @@ class Storage:
     def _conclude(
         self, record: PendingRecord, reservation: Reservation, on_outcome: OnOutcome, report: DeliveryReport
     ) -> None:
-        """Turns the report into the outcome; what Kafka has not written in time goes to the spool as well."""
+        """Turns the report into the outcome; a record that Kafka has not written in time goes to the spool, too."""
         if report is DeliveryReport.WRITTEN:
             on_outcome(Outcome.STORED)
         else:
@@ -147,7 +147,7 @@ class Storage:
         return self._left_behind if self._spool is None else [*self._left_behind, self._spool]
 
     def _has_spooled(self, endpoint: str) -> bool:
-        """Whether deliveries of the endpoint wait somewhere, and newer ones must go behind them."""
+        """Returns whether deliveries of the endpoint are in a spool, so that newer ones must go behind them."""
         if self._spool is not None and self._spool.holds(endpoint):
             return True
         return bool(self._left_behind) and any(spool.holds(endpoint) for spool in self._left_behind)
@@ -162,7 +162,7 @@ class Storage:
             raise
 
     async def _drain_spools(self) -> None:
-        """Brings to Kafka what is in the spool, whenever something is and Kafka takes it."""
+        """Brings spooled deliveries to Kafka whenever there are some."""
         while True:
             spool = next((one for one in self._spools if one.waiting), None)
             if spool is None:
@@ -172,7 +172,7 @@ class Storage:
                 await self._drain.drain_some(spool)
 
     async def _maintain_spools(self) -> None:
-        """Opens the spool once the disk lets us, knows how it stands, and finds what others leave behind."""
+        """Opens the spool once the disk allows it, checks all spools, and adopts those that are left behind."""
         loop = asyncio.get_running_loop()
         looked_at = loop.time()
         while True:
@@ -189,7 +189,7 @@ class Storage:
                 await self._adopt_left_behind()
 
     async def _open_spool(self) -> None:
-        """Takes a spool of our own, where the disk lets us; told once where it does not."""
+        """Opens this process's own spool; logs each error once where the disk does not allow it."""
         try:
             self._spool = Spool(await asyncio.to_thread(claim, self._folder, bytes_max=self._bytes_max))
         except (OSError, sqlite3.Error) as error:
@@ -200,7 +200,7 @@ class Storage:
             self._log_found([self._spool])
 
     async def _adopt_left_behind(self) -> None:
-        """Takes what others left behind. What cannot be read is told once, and counted for as long as it is there."""
+        """Opens spools that dead processes left behind; logs each unreadable file once, and counts it."""
         there = await asyncio.to_thread(left_behind, self._folder, bytes_max=self._bytes_max)
         spools = [Spool(file) for file in there.files]
         self._left_behind += spools

@@ -1,1 +1,1 @@
-"""The way to topic `raw`: batches, the publisher, the supervised producer."""
+"""The path to topic `raw`: batches, the publisher, the supervised producer."""

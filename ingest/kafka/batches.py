@@ -1,7 +1,8 @@
-"""The records of one partition, in batches: the client has one on its way to Kafka and the next one, still open.
+"""The records of one partition, in batches: the client has one batch on its way to Kafka, and the next one still open.
 
-So what comes while Kafka writes goes together, is with the client when Kafka is done, and a busy partition makes large
-batches by itself. aiokafka's own `send` costs a future and a search for room per record; a batch has one for all.
+So records that arrive while Kafka writes share a batch, which the client has already when Kafka is done, and a busy
+partition makes large batches by itself. aiokafka's own `send` costs a future and a search for room per record; here
+that is the cost of a batch.
 """
 
 import asyncio
@@ -19,27 +20,28 @@ from ingest.budgets import Reservation
 from schemas.delivery import PendingRecord
 from schemas.kafka.arguments import BATCH_BYTES
 
-# The record's own fault, or that of a record in its batch: another producer would not help.
+# Kafka refuses the record, or another one of its batch, from every producer.
 _REFUSALS = (InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError)
 # Kafka's code in a batch: https://kafka.apache.org/documentation/#recordbatch
 _NO_COMPRESSION = 0
 
 
 class DeliveryReport(Enum):
-    """What became of a record."""
+    """What became of a record that was published."""
 
     WRITTEN = auto()
-    UNKNOWN = auto()  # Not written in time; it may be written later.
-    REFUSED = auto()  # It, or another one of its batch, is such as Kafka never takes.
+    UNKNOWN = auto()  # Kafka has not written it in time, and may write it later.
+    REFUSED = auto()  # Kafka never takes this record, or another one of its batch.
 
 
 OnReport = Callable[[DeliveryReport], None]
 
 
 class Builder(BatchBuilder):  # type: ignore[misc] # aiokafka's types do not know it
-    """aiokafka's batch, closed in the moment in which the client takes it.
+    """aiokafka's batch, which closes in the moment in which the client takes it.
 
-    The client counts the records then, for the numbers of the next batch, and encodes them a turn of the loop later.
+    In that moment the client counts the records, for the sequence numbers of the next batch; it encodes them a turn of
+    the loop later, and a record added in between would have the number of another.
     """
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
@@ -48,7 +50,7 @@ class Builder(BatchBuilder):  # type: ignore[misc] # aiokafka's types do not kno
 
 
 class ProducerBatch:
-    """Records that share one report; `submitted` once the client has them, and then it does not give them back."""
+    """Records that share one report; once it is `submitted` the client has the records, and never gives them back."""
 
     __slots__ = ("began_at", "builder", "deadline", "on_reports", "reservations", "submitted")
 
@@ -61,20 +63,20 @@ class ProducerBatch:
         self.deadline: TimerHandle | None = None
 
     def add(self, record: PendingRecord) -> bool:
-        """Whether there was room, and it is not with Kafka yet."""
+        """Returns whether the batch took the record: it has room, and is not on its way to Kafka."""
         appended = self.builder.append(
             timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=record.headers
         )
         return appended is not None
 
     def report(self, report: DeliveryReport) -> None:
-        """Calls back for each record that has no report yet; once."""
+        """Gives the report to each record that has none yet."""
         on_reports, self.on_reports = self.on_reports, []
         for on_report in on_reports:
             on_report(report)
 
     def release(self) -> None:
-        """Its bytes are no longer needed."""
+        """Releases the bytes of all records, and ends the deadline."""
         for reservation in self.reservations:
             reservation.release()
         self.reservations = []
@@ -83,11 +85,11 @@ class ProducerBatch:
 
 
 class PartitionBatches:
-    """Batches for one partition through one producer, which keeps their order.
+    """Publishes the records of one partition through one producer, in their order.
 
-    `settled` is told of every batch that the client had, or that `abandon` found waiting, with its error; `overdue` of
-    every one that the client still has when the first record's deadline is over. Those that wait have been told by
-    then. Either may come after `abandon`, of what the client had.
+    `settled` is called with every batch that the client had, or that `abandon` found waiting, and with its error;
+    `overdue` with every batch that the client still has at the deadline of its first record. The records have their
+    report by then. Both may be called after `abandon`, with batches that the client had.
     """
 
     def __init__(
@@ -107,12 +109,12 @@ class PartitionBatches:
         self._overdue = overdue
         self._settled = settled
         self._loop = asyncio.get_running_loop()
-        self._ready: deque[ProducerBatch] = deque()  # Not with the client; the first one may be at its door.
+        self._ready: deque[ProducerBatch] = deque()  # The client does not have these; it may be taking the first one.
         self._open: ProducerBatch | None = None
         self._submitting: asyncio.Task[None] | None = None
 
     def append(self, record: PendingRecord, reservation: Reservation, on_report: OnReport) -> None:
-        """Takes the record and the reservation; `on_report` is called within the deadline, after this returned."""
+        """Appends the record to a batch; calls `on_report` within the deadline, after this method has returned."""
         batch = self._open
         if batch is None or not batch.add(record):
             batch = self._open_batch()
@@ -130,10 +132,10 @@ class PartitionBatches:
         return batch
 
     def abandon(self) -> None:
-        """Gives the client nothing more, and settles what it has not; nothing may be appended any more.
+        """Settles all batches that the client does not have, and gives it no more; the last call on this object.
 
-        What waits at its door would wait for ever where the client is closed meanwhile. What it has is settled once it
-        is done with that, at the latest as it is closed.
+        A batch that the client is taking would wait for ever if the client were closed meanwhile. The client settles
+        the batches that it has, at the latest when it is closed.
         """
         if self._submitting is not None:
             self._submitting.cancel()
@@ -142,14 +144,14 @@ class PartitionBatches:
             self._settle(self._ready.popleft(), asyncio.CancelledError())
 
     async def _submit(self) -> None:
-        """Gives the client batch after batch, until none is left; it takes one when the one before is on its way."""
+        """Gives the client one batch after the other; the client takes a batch when the one before is on its way."""
         try:
             while self._ready:
                 batch = self._ready[0]
                 batch.submitted = True
                 try:
                     written = await self._producer.send_batch(batch.builder, self._topic, partition=self._partition)
-                except Exception as error:  # noqa: BLE001 `settled` judges it; nobody else would settle the batch
+                except Exception as error:  # noqa: BLE001 `settled` judges the error; nothing else would settle the batch
                     self._ready.popleft()
                     if batch is self._open:
                         self._open = None
@@ -164,13 +166,13 @@ class PartitionBatches:
         self._settle(batch, asyncio.CancelledError() if written.cancelled() else written.exception())
 
     def _settle(self, batch: ProducerBatch, error: BaseException | None) -> None:
-        """Reports the end of the batch, however long that took."""
+        """Reports and releases a batch with which the client is done, however late."""
         batch.report(_report_of(error))
         batch.release()
         self._settled(batch, error)
 
     def _expire(self, batch: ProducerBatch) -> None:
-        """The deadline is over: what the client has is overdue, what it has not is not given to it any more."""
+        """Ends the wait at the deadline; a batch that the client does not have is never given to it."""
         if batch is self._open:
             self._open = None
         batch.report(DeliveryReport.UNKNOWN)
@@ -182,7 +184,7 @@ class PartitionBatches:
 
 
 def _report_of(error: BaseException | None) -> DeliveryReport:
-    """What an error of the client's means for the records of the batch."""
+    """Returns what the client's error means for the records of the batch."""
     if error is None:
         return DeliveryReport.WRITTEN
     return DeliveryReport.REFUSED if isinstance(error, _REFUSALS) else DeliveryReport.UNKNOWN

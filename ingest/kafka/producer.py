@@ -1,6 +1,6 @@
-"""Opening and closing aiokafka's producer within a time, whatever the broker does.
+"""Opens and closes aiokafka's producer within a bounded time, whatever the broker does.
 
-Its own `start` and `stop` wait for the broker without bound (aio-libs/aiokafka issues 1101 and 1013).
+The producer's own `start` and `stop` wait for the broker without bound (aio-libs/aiokafka issues 1101 and 1013).
 """
 
 import asyncio
@@ -17,11 +17,11 @@ _CLOSE_S = 2.0
 
 
 async def open_producer(arguments: Mapping[str, Any], *, topic: str, within_s: float) -> AIOKafkaProducer:
-    """A started producer that knows the partitions of `topic`, so that its first record waits for nothing.
+    """Starts a producer that knows the partitions of `topic`, so that its first record waits for nothing.
 
     Raises:
-        KafkaError, OSError: the cluster cannot be reached, or refuses us.
-        TimeoutError: it, or the topic, was not there within `within_s`.
+        KafkaError, OSError: the cluster cannot be reached, or refuses the connection.
+        TimeoutError: the cluster or the topic was not there within `within_s`.
     """
     producer = AIOKafkaProducer(**arguments)
     try:
@@ -35,7 +35,7 @@ async def open_producer(arguments: Mapping[str, Any], *, topic: str, within_s: f
 
 
 async def close_producer(producer: AIOKafkaProducer, *, flush_s: float) -> None:
-    """Writes what it still has for up to `flush_s` seconds, then fails the rest and closes, within 2 seconds."""
+    """Lets the producer write for up to `flush_s` seconds, then fails the rest and closes it within 2 seconds."""
     with cancellation_kept(asyncio.current_task()):
         try:
             async with asyncio.timeout(flush_s):

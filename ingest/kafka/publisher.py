@@ -1,6 +1,6 @@
-"""Records to `raw`, and the truth about each: `WRITTEN` only when all in-sync replicas have it.
+"""Publishes records to `raw`; a record is reported `WRITTEN` only when all in-sync replicas have it.
 
-Every wait has a deadline of ours, for aiokafka's own have none while the cluster is away.
+Every wait has a deadline of its own here, for aiokafka waits without bound while the cluster is away.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _WATCH_S = 0.5
 
 
 class Publisher:
-    """Usable from `start` to `stop`; while there is no producer every report is `UNKNOWN` at once."""
+    """Publishes from `start` to `stop`; while there is no producer every report is `UNKNOWN` at once."""
 
     def __init__(self, settings: IngestSettings, *, supervisor: ProducerSupervisor, metrics: IngestMetrics) -> None:
         self._deadline_s = settings.kafka_deadline_ms / 1000
@@ -31,32 +31,32 @@ class Publisher:
         self._metrics = metrics
         self._log = structlog.get_logger("ingest")
         self._now = asyncio.get_running_loop().time
-        self._overdue: set[ProducerBatch] = set()  # Past the deadline, and this producer still tries to write them.
+        self._overdue: set[ProducerBatch] = set()  # This producer still tries to write them after their deadline.
         self._overdue_since = 0.0
         self._acknowledged_at = 0.0
         self._producer: AIOKafkaProducer | None = None
-        # Of this producer: its partitions, none without it, and where keys belong as long as there are so many.
+        # The partitions of this producer, empty without one, and the partition of each key among so many.
         self._partitions: list[PartitionBatches] = []
         self._of_key: dict[bytes, PartitionBatches] = {}
         self._watching: asyncio.Task[None] | None = None
 
     @property
     def connected(self) -> bool:
-        """Whether Kafka takes records in time: there is a producer, and nothing given to it is overdue."""
+        """Returns whether Kafka takes records in time: there is a producer, and none of its batches is overdue."""
         return bool(self._partitions) and not self._overdue
 
     @property
     def broken(self) -> bool:
-        """Whether background work ended by a fault of ours; only a restart helps."""
+        """Returns whether a background task died of a fault of this program; only a restart helps."""
         return self._supervisor.broken or (self._watching is not None and self._watching.done())
 
     def start(self) -> None:
-        """Begins to connect, and returns at once."""
+        """Starts to connect in the background."""
         self._supervisor.start(self._adopt_producer)
         self._watching = asyncio.create_task(self._watch_producer(), name="watch the producer")
 
     async def stop(self, *, within_s: float) -> None:
-        """Writes what was taken for up to `within_s` seconds; what is left fails, and was not answered for its sake."""
+        """Writes the published records for up to `within_s` seconds; the rest fails, and was never answered 200."""
         if self._watching is not None:
             self._watching.cancel()
         left = self._drop_producer()
@@ -92,7 +92,7 @@ class Publisher:
         self._follow_partitions(producer)
 
     def _follow_partitions(self, producer: AIOKafkaProducer) -> None:
-        """Batches for as many partitions as are known; where none is, the topic may come back as it was."""
+        """Keeps batches for as many partitions as the topic has; a topic that is gone may come back as it was."""
         count = len(producer.client.cluster.partitions_for_topic(self._supervisor.topic) or ())
         if count in {0, len(self._partitions)}:
             return
@@ -113,7 +113,7 @@ class Publisher:
         )
 
     def _drop_producer(self) -> list[PartitionBatches]:
-        """From now on there is no producer; what the last one had is the caller's to give up."""
+        """Forgets the producer, and returns its batches, which the caller must abandon."""
         left, self._partitions = self._partitions, []
         self._of_key = {}
         self._overdue.clear()
@@ -121,7 +121,7 @@ class Publisher:
         return left
 
     def _replace_producer(self, reason: str) -> None:
-        """What the client has fails as it is closed; what waits before it, and may wait for ever, fails now."""
+        """Has the producer closed, which fails its batches, and fails those that might wait for it for ever."""
         left = self._drop_producer()
         self._supervisor.replace(reason)
         for batches in left:
@@ -149,9 +149,9 @@ class Publisher:
         self._overdue.add(batch)
 
     async def _watch_producer(self) -> None:
-        """Replaces a producer that hangs: something is overdue, and nothing was acknowledged for too long.
+        """Replaces a producer that hangs: a batch is overdue, and Kafka acknowledged nothing for too long.
 
-        And follows the topic when somebody gives it more partitions.
+        Follows the topic, too, when it is given more partitions.
         """
         while True:
             await asyncio.sleep(_WATCH_S)
@@ -162,7 +162,7 @@ class Publisher:
 
 
 def _is_final(error: BaseException) -> bool:
-    """Whether the producer is of no use after it: a refusal for good, or a fault of the client's own."""
+    """Returns whether the error ends the producer: a refusal for good, or a fault of the client itself."""
     if isinstance(error, KafkaError):
         return not error.retriable
     return not isinstance(error, (TimeoutError, asyncio.CancelledError))

@@ -1,6 +1,6 @@
-"""One idempotent producer, connected in the background for as long as it takes, and replaced when it is of no use.
+"""Keeps one idempotent producer: connects it in the background, however long that takes, and replaces a broken one.
 
-Kafka away at start stops nothing: until it is there, there is no producer.
+The ingress starts without Kafka; until Kafka is there, there is no producer.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _BACKOFF_MAX_S = 5.0
 
 
 class ProducerSupervisor:
-    """Usable from `start` to `stop`; `jitter` gives a number from 0 to 1."""
+    """Keeps a producer from `start` to `stop`; `jitter` gives a number from 0 to 1."""
 
     def __init__(
         self, settings: Settings, *, metrics: IngestMetrics, jitter: Callable[[], float] = random.random
@@ -40,17 +40,17 @@ class ProducerSupervisor:
 
     @property
     def broken(self) -> bool:
-        """Whether the background task ended by a fault of ours; only a restart helps."""
+        """Returns whether the background task died of a fault of this program; only a restart helps."""
         task = self._connecting
         return task is not None and task.done() and not task.cancelled() and task.exception() is not None
 
     def start(self, on_connected: Callable[[AIOKafkaProducer], None]) -> None:
-        """Begins to connect, and returns at once; calls `on_connected` with each producer that is connected."""
+        """Starts to connect in the background, and calls `on_connected` with each producer that is connected."""
         self._on_connected = on_connected
         self._connecting = asyncio.create_task(self._connect(None), name="connect the producer")
 
     async def stop(self, *, within_s: float) -> None:
-        """Writes what was taken for up to `within_s` seconds; what is left fails."""
+        """Lets the producer write its batches for up to `within_s` seconds, and closes it; the rest fails."""
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait((self._connecting,))
@@ -59,10 +59,10 @@ class ProducerSupervisor:
             await close_producer(producer, flush_s=within_s)
 
     def replace(self, reason: str) -> None:
-        """Ends this producer and begins to connect another; what this one still held fails.
+        """Closes this producer, which fails its batches, and starts to connect another.
 
-        A batch refused for good has used its sequence numbers, and its partition takes nothing more of the producer
-        (aio-libs/aiokafka issue 1017); one whose connections are half open may hang for ever (issues 1101 and 1013).
+        A batch refused for good has used up sequence numbers, and its partition takes nothing more from the producer
+        (aio-libs/aiokafka issue 1017). A producer with half-open connections may hang for ever (issues 1101 and 1013).
         """
         producer, self.producer = self.producer, None
         if producer is not None:
@@ -71,7 +71,7 @@ class ProducerSupervisor:
             self._connecting = asyncio.create_task(self._connect(producer), name="replace the producer")
 
     async def _connect(self, instead_of: AIOKafkaProducer | None) -> None:
-        """Tries until it has a producer."""
+        """Closes the old producer, then tries until a new one is connected."""
         if instead_of is not None:
             await close_producer(instead_of, flush_s=0)
         backoff_s = _BACKOFF_S

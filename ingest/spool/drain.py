@@ -1,6 +1,6 @@
-"""From the spool to Kafka, in bounded steps and in order. A delivery leaves the spool once Kafka has it, never earlier.
+"""Drains the spool into Kafka, in bounded steps and in order; a delivery leaves the spool only when Kafka has it.
 
-A process that dies between the two sends it once more; the copy is dropped downstream, as a provider's retry is.
+A process that dies in between publishes the delivery once more; the processors drop the copy as a provider's retry.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from ingest.spool.file import SpooledRecord
 
 _log = structlog.get_logger("ingest")
 
-# So that live deliveries get their turn and memory stays flat.
+# A step is bounded, so that live deliveries get their turn and memory stays flat.
 _STEP_RECORDS = 500
 _STEP_BYTES = 4_194_304
 _PAUSE_S = 0.2
@@ -26,18 +26,18 @@ _UNBOUNDED = 2**62
 
 
 class Drain:
-    """Empties spools into Kafka, a step at a time."""
+    """Brings the records of spools to Kafka, a step at a time."""
 
     def __init__(self, publisher: Publisher, metrics: IngestMetrics) -> None:
         self._publisher = publisher
         self._metrics = metrics
-        # A step is its own bound; what is held for it takes nothing from live deliveries.
+        # A step has its own bounds, so its bytes do not count in the budget of live deliveries.
         self._budget = ByteBudget(_UNBOUNDED)
         self._one_by_one = 0
 
     async def drain_some(self, spool: Spool) -> None:
-        """Brings the oldest records of the spool to Kafka, and waits for Kafka and the disk as long as it takes."""
-        while not self._publisher.connected:  # noqa: ASYNC110 it is a verdict from several facts, and some are times
+        """Brings the oldest records of the spool to Kafka; waits for Kafka and the disk as long as necessary."""
+        while not self._publisher.connected:  # noqa: ASYNC110 no event says it: it depends on times
             await asyncio.sleep(_PAUSE_S)
         count_max = 1 if self._one_by_one else _STEP_RECORDS
         try:
@@ -46,7 +46,7 @@ class Drain:
             _log.error("spool_unreadable", path=str(spool.path), error=str(error))
             await asyncio.sleep(_PAUSE_S * 10)
             return
-        if not spooled:  # They are still on their way to the disk.
+        if not spooled:  # The records are still on their way to the disk.
             await asyncio.sleep(_PAUSE_S / 10)
         reports = await asyncio.gather(
             *(self._publisher.publish_and_wait(one.record, Reservation(self._budget)) for one in spooled)
@@ -61,7 +61,7 @@ class Drain:
             await asyncio.sleep(_PAUSE_S)
 
     async def _remove(self, spool: Spool, written: Sequence[SpooledRecord]) -> None:
-        """Returns when they are gone; until then nothing else is read, or they would be sent again and again."""
+        """Removes the records, however often the disk refuses; else the next step would publish them again."""
         while written:
             try:
                 await spool.remove(written)
@@ -71,7 +71,7 @@ class Drain:
                 await asyncio.sleep(_PAUSE_S * 10)
 
     async def _isolate_refused(self, spool: Spool, spooled: Sequence[SpooledRecord]) -> None:
-        """Kafka refuses a batch whole: which record it was shows when each is sent alone."""
+        """Sends each record of a refused batch alone, for Kafka does not say which one it refused; sets that one aside."""
         if len(spooled) > 1:
             self._one_by_one = len(spooled)
             return

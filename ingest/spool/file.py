@@ -1,7 +1,7 @@
-"""One SQLite file of records that wait for Kafka. What a call wrote is on the disk when the call returns.
+"""A SQLite file of records that wait for Kafka; what a call has written is on the disk when the call returns.
 
 Write-ahead log with `synchronous = FULL`: each commit is fsynced, and a torn tail is cut off at the last whole commit
-(https://www.sqlite.org/wal.html). The file is locked for as long as it is open; a process that dies lets go of it.
+(https://www.sqlite.org/wal.html). The file is locked for as long as it is open; a process that dies unlocks it.
 Nothing here knows threads or an event loop.
 """
 
@@ -16,16 +16,16 @@ import orjson
 from schemas.delivery import PendingRecord
 
 _PAGE_BYTES = 4096
-# The log keeps this much of the disk for itself, so that a full disk does not stop the spool from being emptied.
+# The log keeps this much of the disk, so that a full disk does not stop the spool from being drained.
 _LOG_BYTES = 4_194_304
-# More than that, or the log would hide that the disk has nothing left to give.
+# A probe is larger than the log, which would hide that the disk is full.
 _PROBE_BYTES = 2 * _LOG_BYTES
-# How many of the newest records are counted at the start; older ones were counted as they came.
+# At most so many of the newest records are not in the tally, and are counted when the file is opened.
 _UNTALLIED_MAX = 10_000
-# What the drain reads first. Damage that would block it shows when the file is opened, and the file is set aside.
+# As much as the drain reads in a step is read at the start; a file with damage in it is set aside, not drained.
 _SIGHT_RECORDS = 500
 _SIGHT_BYTES = 4_194_304
-# The n-th brings a file of version n up to version n + 1; a new file is of version 0. None is ever changed.
+# The n-th upgrades a file from version n to n + 1; a new file has version 0. A released upgrade never changes.
 _UPGRADES = (
     """
 CREATE TABLE records (
@@ -58,7 +58,7 @@ INSERT INTO tally VALUES (?, ?, (SELECT max(id) FROM records))
 ON CONFLICT DO UPDATE SET records = records + excluded.records, last_id = excluded.last_id
 """
 _UNPROBE = "DELETE FROM probe"
-# `refused` lies behind the body: to look at it in each record would be to read bodies that nobody wants.
+# SQLite stores `refused` behind the body; to test each record would read all bodies, so this asks the index.
 _WAITING = "FROM records WHERE id NOT IN (SELECT id FROM records WHERE refused IS NOT NULL) ORDER BY id LIMIT ?"
 
 
@@ -72,7 +72,7 @@ class SpoolTooNewError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SpooledRecord:
-    """A record that waits, by the id under which it is removed."""
+    """A record that waits for Kafka, with its id in the file."""
 
     id: int
     record: PendingRecord
@@ -80,7 +80,7 @@ class SpooledRecord:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What waits in a file: how many records by endpoint, and the oldest one's time (ms)."""
+    """How many records wait in a file, by endpoint, and the time of the oldest one (ms)."""
 
     waiting: Counter[str]
     oldest_ms: int | None
@@ -89,22 +89,22 @@ class Content:
 class SpoolFile:
     """An open, locked file.
 
-    Every method raises sqlite3.Error when the disk does not do as it should; then nothing has changed.
-    `content` is what was in it when it was opened, however large it is known at once: all but the newest records are
-    counted in the table `tally`, as of its greatest `last_id`.
+    Every method raises sqlite3.Error when the disk fails; then nothing has changed. `content` is what the file held when
+    it was opened. It is known at once, however large the file is: the table `tally` counts all but the newest records,
+    up to its greatest `last_id`.
     """
 
     def __init__(self, path: Path, *, bytes_max: int) -> None:
-        """Opens the file, or makes it.
+        """Opens the file, and makes it where it is missing.
 
         Raises:
             SpoolInUseError: another process has it.
-            SpoolTooNewError: it cannot be read by this version.
+            SpoolTooNewError: this version cannot read it.
             sqlite3.Error: it is corrupt, or the disk refuses.
         """
         self.path = path
         self._bytes_max = bytes_max
-        # Written by one thread, opened by whichever.
+        # One thread opens the connection, another one uses it.
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         try:
             self._prepare()
@@ -119,7 +119,7 @@ class SpoolFile:
             raise
 
     def append(self, records: Sequence[PendingRecord]) -> None:
-        """All of the records, in one commit."""
+        """Writes all of the records in one commit."""
         rows = [(record.endpoint, record.key, record.timestamp_ms, _pack(record), record.value) for record in records]
         endpoints = [record.endpoint for record in records]
         if self._untallied.total() + len(endpoints) < _UNTALLIED_MAX:
@@ -130,7 +130,7 @@ class SpoolFile:
             self._tallied_to, self._untallied = self._read_int("SELECT max(last_id) FROM tally"), Counter()
 
     def oldest(self, *, count_max: int, bytes_max: int) -> list[SpooledRecord]:
-        """The first records in the order in which they came: one, and more while they fit; none that was refused."""
+        """Reads the oldest records in their order: one, and more while they fit; none that was refused."""
         found: list[SpooledRecord] = []
         size = 0
         rows = self._database.execute(
@@ -147,7 +147,7 @@ class SpoolFile:
         return found
 
     def remove(self, spooled: Sequence[SpooledRecord]) -> None:
-        """These are elsewhere now."""
+        """Deletes these records, which Kafka has."""
         tallied = Counter(one.record.endpoint for one in spooled if one.id <= self._tallied_to)
         self._write(
             ("DELETE FROM records WHERE id = ?", [(one.id,) for one in spooled]),
@@ -156,11 +156,11 @@ class SpoolFile:
         self._untallied -= Counter(one.record.endpoint for one in spooled if one.id > self._tallied_to)
 
     def refuse(self, number: int, reason: str) -> None:
-        """This one Kafka will not have: it stays, and is passed over until the file is opened again."""
+        """Marks a record that Kafka refuses: it stays, and is skipped until the file is opened again."""
         self._write(("UPDATE records SET refused = ? WHERE id = ?", [(reason, number)]))
 
     def has_room(self, size: int) -> bool:
-        """Whether it may grow by `size`, 8 MiB at least, or by half its bound where that is less; tried on the disk."""
+        """Tries on the disk whether the file may grow by `size`, 8 MiB at least, or by half its bound if that is less."""
         room = min(max(size, _PROBE_BYTES), self._bytes_max // 2)
         if self._bytes_max - self.bytes_used < room:
             return False
@@ -169,30 +169,30 @@ class SpoolFile:
         return True
 
     def oldest_ms(self) -> int | None:
-        """When the record that waits longest was received; None where none waits."""
+        """Returns when the oldest record that waits was received; None where none waits."""
         row = self._database.execute(f"SELECT timestamp_ms {_WAITING}", (1,)).fetchone()
         return None if row is None else int(row[0])
 
     @property
     def bytes_used(self) -> int:
-        """How much of the disk its records take; pages that were freed are used again before it grows."""
+        """The bytes that the records take on the disk; freed pages are used again before the file grows."""
         pages, free = (self._read_int(f"PRAGMA {name}") for name in ("page_count", "freelist_count"))
         return (pages - free) * _PAGE_BYTES
 
     def shrink(self) -> None:
-        """Gives pages that are not used back to the disk; for when nothing else is to do."""
+        """Gives unused pages back to the disk; call it when nothing else is to do."""
         # `execute` would stop after the first page; this runs the statement to its end.
         self._database.executescript("PRAGMA incremental_vacuum(1000)")
 
     def close(self) -> None:
-        """Lets the file go."""
+        """Closes and unlocks the file."""
         self._database.close()
 
     def _prepare(self) -> None:
         run = self._database.execute
         run(f"PRAGMA page_size = {_PAGE_BYTES}")
         run("PRAGMA auto_vacuum = INCREMENTAL")
-        # First, so that the log's index is in memory and no other process can come in.
+        # This comes first, so that the index of the log is in memory and the file is locked.
         run("PRAGMA locking_mode = EXCLUSIVE")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
@@ -207,14 +207,14 @@ class SpoolFile:
             run(f"PRAGMA user_version = {number}")
         run("UPDATE records SET refused = NULL WHERE refused IS NOT NULL")
         run(_UNPROBE)
-        # Whatever became of the counts, by a person's hand even: an empty file holds nobody back.
+        # An empty file must not hold deliveries back, even if somebody deleted its records by hand.
         run("DELETE FROM tally WHERE NOT EXISTS (SELECT 1 FROM records)")
         run("COMMIT")
-        # Last, for a file that is full must be able to come up to this version.
+        # This comes last, so that a full file can be upgraded.
         run(f"PRAGMA max_page_count = {max(1, self._bytes_max // _PAGE_BYTES)}")
 
     def _read_content(self) -> tuple[int, Counter[str], Content]:
-        """Up to which record all are counted, what came since, by endpoint, and both together."""
+        """Returns the last id in the tally, the count of newer records by endpoint, and the content of both together."""
         self.oldest(count_max=_SIGHT_RECORDS, bytes_max=_SIGHT_BYTES)
         tallied_to = self._read_int("SELECT ifnull(max(last_id), 0) FROM tally")
         tally = Counter(dict(self._database.execute("SELECT endpoint, records FROM tally WHERE records > 0")))
@@ -226,7 +226,7 @@ class SpoolFile:
         return int(self._database.execute(query).fetchone()[0])
 
     def _write(self, *changes: tuple[str, Sequence[Sequence[object]]]) -> None:
-        """One transaction of statements, each with all of its rows; durable on return."""
+        """Runs statements, each with all of its rows, in one transaction, which is durable on return."""
         try:
             self._database.execute("BEGIN IMMEDIATE")
             for statement, rows in changes:
@@ -239,7 +239,7 @@ class SpoolFile:
 
 
 def _pack(record: PendingRecord) -> bytes:
-    """Header values are bytes; as Latin-1 each byte is one character, there and back."""
+    """Encodes the headers as JSON; in Latin-1 each byte of a value is one character, there and back."""
     return orjson.dumps([[name, value.decode("latin-1")] for name, value in record.headers])
 
 

@@ -1,7 +1,7 @@
-"""Which spool file is ours: the first of the folder that no other process has.
+"""Finds the spool file of this process: the first in the folder that no other process has.
 
-Workers beside each other have a file each, and so does a process that starts before its predecessor has ended. What a
-worker left behind that is not there any more is found as well, and brought to Kafka by whoever finds it.
+Workers beside each other have a file each, and so does a process that starts before its predecessor has ended. A worker
+also opens the files that dead workers left behind, and brings their deliveries to Kafka.
 """
 
 import sqlite3
@@ -18,23 +18,23 @@ _log = structlog.get_logger("ingest")
 
 _FILES_MAX = 1_000
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-# Another file would fare no better.
+# After these errors of the disk another file would fail, too.
 _OF_THE_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _WAL = "-wal"
 
 
 @dataclass(frozen=True, slots=True)
 class LeftBehind:
-    """Files that nobody had and that hold records, open now; and why others cannot be read, by path."""
+    """Files with records that no process had, open now; and why other files cannot be read, by path."""
 
     files: Sequence[SpoolFile]
     unread: Mapping[Path, str]
 
 
 def claim(folder: Path, *, bytes_max: int) -> SpoolFile:
-    """The first file that can be had, made where there is none; the folder is made too.
+    """Opens the first file that no other process has, and makes file and folder where they are missing.
 
-    A corrupt one is set aside under another name, for `sqlite3 FILE .recover` may still save what is in it.
+    A corrupt file is set aside under another name, for `sqlite3 FILE .recover` may still save its records.
 
     Raises:
         OSError, sqlite3.Error: the disk refuses.
@@ -54,7 +54,7 @@ def claim(folder: Path, *, bytes_max: int) -> SpoolFile:
 
 
 def left_behind(folder: Path, *, bytes_max: int) -> LeftBehind:
-    """What there is beside the files that somebody has. A file that cannot be read hides no other."""
+    """Opens all files that no process has; a file that cannot be read hides no other."""
     files, unread = [], {}
     try:
         for path in _paths(folder, "spool-*.sqlite"):
@@ -82,7 +82,7 @@ def _paths(folder: Path, pattern: str) -> Sequence[Path]:
 
 
 def _open_file(path: Path, bytes_max: int) -> SpoolFile:
-    """The file, or a fresh one where it is corrupt; raises as `SpoolFile`, and OSError."""
+    """Opens the file, or a fresh one where it is corrupt; raises as `SpoolFile`, and OSError."""
     try:
         return SpoolFile(path, bytes_max=bytes_max)
     except sqlite3.DatabaseError as error:
@@ -98,5 +98,5 @@ def _open_file(path: Path, bytes_max: int) -> SpoolFile:
 
 
 def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary code, without what it says more exactly in higher bits."""
+    """Returns SQLite's primary code, without the details in its higher bits."""
     return error.sqlite_errorcode & 0xFF
