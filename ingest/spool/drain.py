@@ -13,8 +13,8 @@ from ingest.budgets import ByteBudget, Reservation
 from ingest.kafka.batches import DeliveryReport
 from ingest.kafka.publisher import Publisher
 from ingest.metrics import IngestMetrics
-from ingest.spool.queue import Spool
 from ingest.spool.file import SpooledRecord
+from ingest.spool.queue import Spool
 
 _log = structlog.get_logger("ingest")
 
@@ -71,7 +71,7 @@ class Drain:
                 await asyncio.sleep(_PAUSE_S * 10)
 
     async def _isolate_refused(self, spool: Spool, spooled: Sequence[SpooledRecord]) -> None:
-        """Sends each record of a refused batch alone, for Kafka does not say which one it refused; sets that one aside."""
+        """Publishes each record of a refused batch alone, to learn which one Kafka refuses; sets that one aside."""
         if len(spooled) > 1:
             self._one_by_one = len(spooled)
             return

@@ -89,9 +89,9 @@ class Content:
 class SpoolFile:
     """An open, locked file.
 
-    Every method raises sqlite3.Error when the disk fails; then nothing has changed. `content` is what the file held when
-    it was opened. It is known at once, however large the file is: the table `tally` counts all but the newest records,
-    up to its greatest `last_id`.
+    Every method raises sqlite3.Error when the disk fails; then nothing has changed. `content` is what the file held at
+    the start. It is known at once, however large the file is: the table `tally` counts all but the newest records, up
+    to its greatest `last_id`.
     """
 
     def __init__(self, path: Path, *, bytes_max: int) -> None:
@@ -160,7 +160,7 @@ class SpoolFile:
         self._write(("UPDATE records SET refused = ? WHERE id = ?", [(reason, number)]))
 
     def has_room(self, size: int) -> bool:
-        """Tries on the disk whether the file may grow by `size`, 8 MiB at least, or by half its bound if that is less."""
+        """Tries on the disk whether the file may grow by `size`, at least 8 MiB, or by half its bound if less."""
         room = min(max(size, _PROBE_BYTES), self._bytes_max // 2)
         if self._bytes_max - self.bytes_used < room:
             return False
@@ -214,7 +214,7 @@ class SpoolFile:
         run(f"PRAGMA max_page_count = {max(1, self._bytes_max // _PAGE_BYTES)}")
 
     def _read_content(self) -> tuple[int, Counter[str], Content]:
-        """Returns the last id in the tally, the count of newer records by endpoint, and the content of both together."""
+        """Returns the last id in the tally, the number of newer records by endpoint, and the content in all."""
         self.oldest(count_max=_SIGHT_RECORDS, bytes_max=_SIGHT_BYTES)
         tallied_to = self._read_int("SELECT ifnull(max(last_id), 0) FROM tally")
         tally = Counter(dict(self._database.execute("SELECT endpoint, records FROM tally WHERE records > 0")))
