@@ -1,7 +1,7 @@
-"""How requests were answered, as metrics: counts by endpoint and outcome, and how the providers see each endpoint.
+"""Metrics of the answers: counts by endpoint and outcome, and how the provider of each endpoint sees its failures.
 
-The counts are plain numbers, made metrics when somebody scrapes: there are several for each delivery, and the client
-library's own counters, each with its lock, cost it as much as its headers do. Each process says what it saw itself;
+The counts are plain numbers, which become metrics in a scrape: there are several for each delivery, and the client
+library's own counters, each with its lock, cost it as much as its headers do. Each process counts its own answers;
 `deploy/prometheus/rules.yaml` puts several together for the failure budget and the alarm for silence.
 """
 
@@ -16,7 +16,7 @@ from prometheus_client.utils import floatToGoString
 
 @dataclass(frozen=True, slots=True)
 class AnswerFigures:
-    """One endpoint; times in seconds since 1970, None for never; a limit is None where the provider names none."""
+    """The figures of one endpoint; times in seconds since 1970, None for never; no limit of the provider is None."""
 
     endpoint: str
     failures_in_a_row: int
@@ -64,13 +64,13 @@ _GAUGES: tuple[tuple[str, str, Callable[[AnswerFigures], float | None]], ...] = 
 
 
 class AnswerGauges(Collector):
-    """Every configured endpoint, looked at when somebody scrapes."""
+    """Collects the figures of every configured endpoint in each scrape."""
 
     def __init__(self, figures: Callable[[], Iterable[AnswerFigures]]) -> None:
         self._figures = figures
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """A gauge for each figure, a sample for each endpoint that has it."""
+        """Yields a gauge for each figure, with a sample for each endpoint that has the figure."""
         now = list(self._figures())
         for name, meaning, value_of in _GAUGES:
             gauge = GaugeMetricFamily(f"dropstream_ingest_{name}", meaning, labels=["endpoint"])
@@ -81,7 +81,7 @@ class AnswerGauges(Collector):
 
 
 class EndpointCounts:
-    """The requests of one endpoint (or of none, by the name ""): how many by outcome, answered late, bytes kept."""
+    """Counts of one endpoint ("" for none): requests by outcome, those answered late, bytes made durable."""
 
     __slots__ = ("body_bytes", "late", "outcomes")
 
@@ -92,7 +92,7 @@ class EndpointCounts:
 
 
 class AnswerCounts(Collector):
-    """The counts of every endpoint, and how long answers took; `bounds` are the histogram's, in seconds, rising."""
+    """Counts the answers of every endpoint, and their time; `bounds` are the histogram's, in seconds, rising."""
 
     def __init__(self, bounds: Iterable[float]) -> None:
         self._bounds = tuple(bounds)
@@ -101,19 +101,19 @@ class AnswerCounts(Collector):
         self._endpoints: dict[str, EndpointCounts] = {}
 
     def of(self, endpoint: str) -> EndpointCounts:
-        """Those of one endpoint, to count in."""
+        """Returns the counts of one endpoint, for the caller to change."""
         counts = self._endpoints.get(endpoint)
         if counts is None:
             counts = self._endpoints[endpoint] = EndpointCounts()
         return counts
 
     def answer_took(self, seconds: float) -> None:
-        """One more answer that took so long."""
+        """Adds an answer that took so long to the histogram."""
         self._took[bisect_left(self._bounds, seconds)] += 1
         self._took_s += seconds
 
     def collect(self) -> Iterable[Metric]:
-        """All of it as of now."""
+        """Returns all counts as metrics."""
         requests = CounterMetricFamily(
             "dropstream_ingest_requests",
             "Requests by endpoint (empty for an unknown one) and by what became of them.",

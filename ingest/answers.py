@@ -1,6 +1,6 @@
-"""What can become of a request: one closed set of outcomes, and the HTTP answer of each.
+"""The outcomes that a request can have, and the HTTP answer of each.
 
-An outcome is the reason code of response, metric and log alike. The bodies of all answers are empty.
+Response, metric and log share the outcome as their reason code. The bodies of all answers are empty.
 """
 
 from enum import StrEnum
@@ -10,29 +10,29 @@ from typing import NamedTuple
 from aiohttp import web
 
 ALLOWED_METHODS = "GET, HEAD, POST"
-# How long a provider should stay away when we cannot store; short, for it is our trouble and not theirs.
+# How long a provider should wait when nothing can be stored; short, for the trouble is on this side.
 UNAVAILABLE_RETRY_AFTER_S = 5
 
 
 class Outcome(StrEnum):
     """Why a request was answered as it was."""
 
-    STORED = "stored"  # On all in-sync replicas of Kafka.
-    SPOOLED = "spooled"  # On this machine's disk, and on its way to Kafka.
-    CHECKED = "checked"  # GET or HEAD: somebody looks whether the URL is right.
-    NOT_FOUND = "not_found"  # Path, endpoint or token; the answer never tells which.
+    STORED = "stored"  # All in-sync replicas of Kafka have the delivery.
+    SPOOLED = "spooled"  # This machine's disk has the delivery, which goes on to Kafka.
+    CHECKED = "checked"  # A GET or HEAD checked whether the URL is right.
+    NOT_FOUND = "not_found"  # Path, endpoint or token is wrong; the answer never says which.
     ADDRESS_REFUSED = "address_refused"
     RATE_EXCEEDED = "rate_exceeded"
     METHOD_REFUSED = "method_refused"
     MALFORMED = "malformed"
     BODY_TOO_LARGE = "body_too_large"
     BODY_TOO_SLOW = "body_too_slow"
-    CLIENT_LEFT = "client_left"  # Before its body was whole; nobody reads the answer.
+    CLIENT_LEFT = "client_left"  # The client left before its body was whole, and reads no answer.
     IN_FLIGHT_FULL = "in_flight_full"
-    UNAVAILABLE = "unavailable"  # Neither Kafka nor the spool can take it.
+    UNAVAILABLE = "unavailable"  # Neither Kafka nor the spool can take the delivery.
     CONNECTIONS_FULL = "connections_full"
     STOPPING = "stopping"
-    FAILED = "failed"  # We are wrong: a fault of this program.
+    FAILED = "failed"  # This program has a fault.
 
 
 _STATUS = {
@@ -54,12 +54,12 @@ _STATUS = {
     Outcome.FAILED: 503,
 }
 _STORED = "HTTP/1.1 200 OK\r\nServer: dropstream\r\nDropstream-Delivery: "
-# After these the connection cannot, or should not, carry another request.
+# After these outcomes the connection must close, for it cannot or should not carry another request.
 _CLOSING = frozenset({Outcome.MALFORMED, Outcome.BODY_TOO_LARGE, Outcome.BODY_TOO_SLOW, Outcome.STOPPING})
 
 
 class Answer(NamedTuple):
-    """An outcome and what its answer needs; `endpoint` is a configured name, or "" where none was found.
+    """An outcome, and what its HTTP answer needs; `endpoint` is a configured name, or "" where none was found.
 
     `body_bytes` is the length of a body that was made durable, for the metrics.
     """
@@ -72,7 +72,7 @@ class Answer(NamedTuple):
 
 
 def response(answer: Answer) -> web.Response:
-    """A fresh HTTP response; it names no software version."""
+    """Makes the HTTP response, which names no software version."""
     made = web.Response(status=_STATUS[answer.outcome], headers=_headers(answer))
     if answer.outcome in _CLOSING:
         made.force_close()
@@ -80,7 +80,7 @@ def response(answer: Answer) -> web.Response:
 
 
 def response_bytes(answer: Answer, *, date: str) -> bytes:
-    """The same response as bytes of HTTP/1.1, on a connection that stays open."""
+    """Writes the same response as bytes of HTTP/1.1, for a connection that stays open."""
     if answer.outcome is Outcome.STORED:
         return f"{_STORED}{answer.delivery_id}\r\nContent-Length: 0\r\nDate: {date}\r\n\r\n".encode()
     status = HTTPStatus(_STATUS[answer.outcome])

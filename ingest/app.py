@@ -1,6 +1,6 @@
-"""The ingress as one thing to start and stop: `async with ingress(settings, ...)`.
+"""Starts and stops the ingress: `async with ingress(settings, ...)`.
 
-Everything is put together here and nowhere else; signals and the admin port are the caller's.
+All parts of the ingress are put together here; the caller handles signals and the admin port.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ from schemas.retry_policy import RetryPolicy
 from schemas.settings import EndpointSettings, IngestSettings, Settings
 
 _BACKLOG = 1024
-# For connections that are still busy when the grace time is over.
+# How long connections that are still busy have after the grace time.
 _CUT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """A running ingress; `port` is the one really bound, `endpoints` takes a new snapshot while it runs."""
+    """A running ingress; `port` is the port really bound."""
 
     port: int
     endpoints: EndpointTable
@@ -45,15 +45,14 @@ class Ingress:
     budget: ByteBudget
 
     def replace_endpoints(self, endpoints: Mapping[str, EndpointSettings]) -> None:
-        """These endpoints from now on."""
+        """Serves these endpoints from now on."""
         self.endpoints.replace(endpoints)
         self.receiver.count_from_zero(self.endpoints.providers())
 
     def health(self) -> Health:
-        """Ready while Kafka or the spool takes deliveries and we do not stop.
+        """Says ready while Kafka or the spool takes deliveries, until the stop; live until a background task dies.
 
-        Live until the background work broke. That the event loop runs is proven by the answer itself: one that hangs
-        answers no probe.
+        The answer itself proves that the event loop runs, for a loop that hangs answers no probe.
         """
         spool = self.storage.figures()
         return Health(
@@ -83,13 +82,13 @@ async def ingress(
     reuse_port: bool = False,
     retry_policies: Mapping[str, RetryPolicy] | None = None,
 ) -> AsyncIterator[Ingress]:
-    """Serves inside; on leaving stops accepting, answers what came and flushes, within `ingest.stop_grace_ms`.
+    """Runs the ingress; at the end stops listening, answers the requests that came, and flushes, all in the grace time.
 
-    Starts without Kafka, and then keeps deliveries in the spool until it is there. `reuse_port` lets several processes
-    share the port. `retry_policies` has the policy of each provider by its name; a provider without one has no budget.
+    The ingress starts without Kafka, and then spools deliveries until Kafka is there. `reuse_port` lets several
+    processes share the port. `retry_policies` are by provider; a provider without one has no failure budget.
 
     Raises:
-        DropstreamError: the port cannot be had.
+        DropstreamError: the address cannot be bound.
     """
     metrics = IngestMetrics(registry)
     budget = ByteBudget(settings.ingest.in_flight_bytes_max)
@@ -146,13 +145,13 @@ async def _listen(runner: web.ServerRunner, settings: IngestSettings, *, reuse_p
 
 
 async def _stop_serving(runner: web.ServerRunner, receiver: Receiver, *, within_s: float) -> None:
-    """Closes the port, lets requests that came be answered, then closes the connections.
+    """Closes the port, waits for the answers to requests that came, then closes the connections.
 
-    In this order: once its connections are told to close, aiohttp drops the rest of a body that still arrives.
+    The order matters: aiohttp drops the rest of a body that still arrives on a connection that it closes.
     """
     for site in runner.sites:
         await site.stop()
-    # One turn of the loop, so that what has arrived has begun.
+    # One turn of the loop lets requests begin that have arrived already.
     await asyncio.sleep(0)
     await receiver.stop(within_s=within_s)
     await runner.cleanup()

@@ -1,13 +1,13 @@
-"""What bounds the ingress: a rate per endpoint, and the bytes held in memory.
+"""The bounds of the ingress: a rate per endpoint, and the bytes held in memory.
 
-Nothing here waits or knows a clock; a caller that is refused answers so.
+Nothing here waits or knows a clock.
 """
 
 from collections.abc import Callable
 
 
 class TokenBucket:
-    """`rate_per_second` on average and `burst` at once; `now` is monotonic, in seconds. Starts full."""
+    """Allows `rate_per_second` on average and `burst` at once; starts full. `now` is monotonic, in seconds."""
 
     __slots__ = ("_now", "_tokens", "_updated_at", "burst", "rate_per_second")
 
@@ -19,7 +19,7 @@ class TokenBucket:
         self._updated_at = now()
 
     def take_token(self) -> float:
-        """0.0 when one more may pass now, else the seconds until one may; a refusal costs nothing."""
+        """Takes a token and returns 0.0, or returns the seconds until there is one; a refusal costs nothing."""
         now = self._now()
         self._tokens = min(self.burst, self._tokens + (now - self._updated_at) * self.rate_per_second)
         self._updated_at = now
@@ -30,7 +30,7 @@ class TokenBucket:
 
 
 class ByteBudget:
-    """At most `bytes_max` bytes, shared by all deliveries that are held."""
+    """Bounds the bytes of all deliveries in memory by `bytes_max`."""
 
     __slots__ = ("_bytes_max", "held_bytes")
 
@@ -39,19 +39,19 @@ class ByteBudget:
         self.held_bytes = 0
 
     def reserve(self, count: int) -> bool:
-        """Whether `count` bytes more were taken; all of them or none."""
+        """Reserves `count` bytes, all of them or none; returns whether it did."""
         if self.held_bytes + count > self._bytes_max:
             return False
         self.held_bytes += count
         return True
 
     def give_back(self, count: int) -> None:
-        """`count` bytes taken before are free again."""
+        """Frees `count` bytes that were reserved before."""
         self.held_bytes -= count
 
 
 class Reservation:
-    """What one delivery holds of the budget; it grows as bytes arrive, and is free when every share is released."""
+    """The bytes of the budget that one delivery holds, until each of its users has released its share."""
 
     __slots__ = ("_budget", "_bytes", "_shares")
 
@@ -61,19 +61,19 @@ class Reservation:
         self._shares = 1
 
     def grow(self, count: int) -> bool:
-        """Whether `count` bytes more are held now."""
+        """Reserves `count` bytes more; returns whether the budget had them."""
         if not self._budget.reserve(count):
             return False
         self._bytes += count
         return True
 
     def share(self) -> "Reservation":
-        """The same hold, for one more who needs the bytes and will release it."""
+        """Adds a share, for one more user of the bytes, which must release it."""
         self._shares += 1
         return self
 
     def release(self) -> None:
-        """One share less; with the last one nothing is held any more."""
+        """Releases one share; the last one frees the bytes."""
         self._shares -= 1
         if not self._shares:
             self._budget.give_back(self._bytes)

@@ -1,7 +1,7 @@
-"""From which address a request really comes: its peer, or whom a trusted proxy names.
+"""Finds the address of the client: the peer of the connection, or the address that a trusted proxy names.
 
-X-Forwarded-For is what anybody wrote who wanted to; only its right-most part is by the proxies that are ours. It is
-read from there to the left, as far as trusted proxies vouch, and no further.
+Any client can write X-Forwarded-For; only its right-most part is by trusted proxies. So the header is read from right
+to left, up to the first address that is no trusted proxy.
 """
 
 import re
@@ -12,7 +12,7 @@ from schemas.settings import Network
 
 Address = IPv4Address | IPv6Address
 
-# Nobody has that many proxies of their own in a row.
+# No one has that many proxies of their own in a row.
 _HOPS_MAX = 32
 # `1.2.3.4:port`, `[v6]` or `[v6]:port`; a bare IPv6 address has colons of its own.
 _WITH_PORT = re.compile(r"\[(?P<v6>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\](?::[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}")
@@ -20,7 +20,7 @@ UNKNOWN = ""
 
 
 def read_address(text: str) -> Address | None:
-    """The address that `text` is, an IPv4 one also where it is written as IPv6; None for anything else, zones too."""
+    """Reads an address, an IPv4 one also where it is written as IPv6; None for anything else, zones too."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -37,11 +37,11 @@ class ClientAddresses:
         self._trusted = tuple(trusted)
 
     def address_of(self, peer: str, headers: Sequence[tuple[bytes, bytes]]) -> str:
-        """The right-most address that is not a trusted proxy, where the peer itself is one; else the peer.
+        """Returns the right-most address that is no trusted proxy, where the peer is one; else the peer.
 
-        `headers` are those of the request, as received. Without X-Forwarded-For it is the peer. `UNKNOWN`, which no
-        `allow_from` holds, where the list cannot be read as far as it counts; the left-most address where all are
-        trusted.
+        `headers` are those of the request, as received; without X-Forwarded-For the address is the peer. Where all
+        addresses are trusted it is the left-most one; where the list is unreadable it is `UNKNOWN`, which is in no
+        `allow_from`.
         """
         if not self._trusted:
             return peer

@@ -1,6 +1,6 @@
-"""Which endpoint a path means, and whether the caller knows its token.
+"""Finds the endpoint that a path means, if the path has its token.
 
-The table is replaced as one snapshot when the configuration is read again; a request sees the old or the new one whole.
+A reload of the configuration replaces the table as a whole, so a request sees the old one or the new one.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ from schemas.settings import EndpointSettings, Network
 
 # No SHA-256 is known that is all zero, so nothing matches it.
 _MATCHES_NOTHING = bytes(32)
-# A path can be written in many ways; each endpoint has one that its provider uses.
+# A path can be written in many ways, and a provider uses one: so few are remembered per endpoint.
 _OPENED_PER_ENDPOINT = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One enabled endpoint as the ingress needs it.
+    """An enabled endpoint, as the ingress needs it.
 
-    `token_digests` are the SHA-256 of each of its tokens, or of nothing; then as many that match nothing as make all
-    endpoints alike.
+    `token_digests` are the SHA-256 of its tokens, or of the empty token, filled up with digests that match nothing, so
+    that all endpoints have equally many.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Endpoint:
     token_digests: tuple[bytes, ...] = field(repr=False)
 
     def allows(self, client_address: str) -> bool:
-        """Whether this address may deliver; without `allow_from` every one may, an unknown one too."""
+        """Returns whether this address may deliver; without `allow_from` every address may, an unknown one too."""
         if not self.allow_from:
             return True
         address = read_address(client_address)
@@ -43,20 +43,20 @@ class Endpoint:
 
 
 class EndpointTable:
-    """The enabled endpoints by name; `now` is monotonic, in seconds, for their rates."""
+    """Holds the enabled endpoints by name; `now` is monotonic, in seconds, for their rates."""
 
     def __init__(self, endpoints: Mapping[str, EndpointSettings], *, now: Callable[[], float]) -> None:
         self._now = now
         self._by_name: Mapping[bytes, Endpoint] = {}
         self._providers: Mapping[str, str] = {}
         self._none: tuple[bytes, ...] = ()
-        # What has opened an endpoint is found again without its digests. Whoever hits it knows the token, so that it
-        # is faster tells nothing.
+        # Paths with a right token are found again without comparing digests. A sender that hits one knows the token,
+        # so the shorter time gives nothing away.
         self._opened: dict[str, Endpoint] = {}
         self.replace(endpoints)
 
     def replace(self, endpoints: Mapping[str, EndpointSettings]) -> None:
-        """These endpoints from now on; a rate that stays the same does not begin anew."""
+        """Replaces all endpoints; a rate that stays the same does not begin anew."""
         before = self._by_name
         comparisons = max((len(settings.token) for settings in endpoints.values() if settings.enabled), default=0) or 1
         self._none = (_MATCHES_NOTHING,) * comparisons
@@ -69,14 +69,14 @@ class EndpointTable:
         self._opened = {}
 
     def providers(self) -> Mapping[str, str]:
-        """The provider of each enabled endpoint, by the endpoint's name; not to be changed."""
+        """Returns the provider of each enabled endpoint by the endpoint's name; not to be changed."""
         return self._providers
 
     def endpoint_of(self, path: str) -> Endpoint | None:
-        """The endpoint that `path` (raw, without query) opens; None for whatever is wrong with it.
+        """Returns the endpoint that `path` (raw, without query) means; None where path, endpoint or token is wrong.
 
-        As many digests of equal length are compared where there is no such endpoint, no token or a match already, so
-        that neither the answer nor its time tells which it was.
+        The number of digests compared is always the same, with and without such an endpoint, a token or an early match,
+        so that neither the answer nor its time gives away which is wrong.
         """
         if opened := self._opened.get(path):
             return opened
@@ -115,7 +115,7 @@ def _endpoint(name: str, settings: EndpointSettings, bucket: TokenBucket | None,
 
 
 def _split(path: str) -> tuple[bytes, bytes]:
-    """The endpoint's name and the token ("" without one), percent-decoded; an empty name for any other path."""
+    """Splits a path into name and token ("" without one), percent-decoded; the name is empty for any other path."""
     match path.encode("utf-8", "surrogateescape").split(b"/"):
         case [b"", b"webhooks", name]:
             return unquote_to_bytes(name), b""

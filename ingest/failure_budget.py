@@ -1,7 +1,7 @@
-"""How an endpoint's provider sees us: how often we failed it in a row, since when, and when we last did not.
+"""Counts how often an endpoint failed its provider in a row, since when, and when it last succeeded.
 
-It decides which answers a provider takes for failures. It knows this process alone; what several see is put together by
-whoever scrapes them.
+The budgets decide which answers a provider takes for failures. They know the answers of this process; Prometheus adds
+those of several.
 """
 
 import math
@@ -13,7 +13,7 @@ from ingest.answers import Outcome
 from schemas.retry_policy import RetryPolicy
 
 _SUCCESSES = frozenset({Outcome.STORED, Outcome.SPOOLED})
-# What no provider's delivery is answered: providers POST, and to a path that is right.
+# These are no answers to a delivery, for a provider sends POST, and to a path that is right.
 _NO_DELIVERY = frozenset({Outcome.CHECKED, Outcome.METHOD_REFUSED, Outcome.NOT_FOUND})
 
 
@@ -28,7 +28,10 @@ class _AnswerHistory:
 
 
 class FailureBudgets:
-    """`providers` gives the provider of each endpoint as configured now; `now` is in seconds since 1970."""
+    """Measures every endpoint against the policy of its provider.
+
+    `providers` gives the provider of each endpoint as configured now; `now` is in seconds since 1970.
+    """
 
     def __init__(
         self,
@@ -43,7 +46,7 @@ class FailureBudgets:
         self._records: dict[str, _AnswerHistory] = {}
 
     def note(self, endpoint: str, outcome: Outcome, *, took_s: float) -> bool:
-        """One more answer of a configured endpoint ("" for none); whether it is a success that came too late."""
+        """Adds an answer of a configured endpoint ("" for none); returns whether it is a success that came too late."""
         if not endpoint or outcome in _NO_DELIVERY:
             return False
         record = self._records.get(endpoint)
@@ -62,7 +65,7 @@ class FailureBudgets:
         return late
 
     def figures(self) -> list[AnswerFigures]:
-        """How every endpoint that is configured now stands; what is known of others is forgotten."""
+        """Returns the figures of every endpoint that is configured now, and forgets all other endpoints."""
         providers = self._providers()
         self._records = {
             name: record for name, record in self._records.items() if providers.get(name) == record.provider
@@ -71,7 +74,7 @@ class FailureBudgets:
 
     def _figure(self, name: str, provider: str) -> AnswerFigures:
         record, policy = self._records.get(name) or _AnswerHistory(provider), self._retry_policies.get(provider)
-        # A clock that was set back must not make it less than nothing.
+        # A clock that was set back must not make the time negative.
         failing_s = max(0.0, self._now() - record.failing_since) if record.in_a_row else 0.0
         used = policy.used_ratio(failures=record.in_a_row, failing_s=failing_s) if policy else 0.0
         return AnswerFigures(

@@ -1,4 +1,4 @@
-"""The ingress in figures, on the registry that is passed in.
+"""The metrics of the ingress, on the registry that is passed in.
 
 Labels are bounded: `endpoint` is a configured name or "", `outcome` and `reason` are each one of a closed set.
 """
@@ -12,14 +12,14 @@ from prometheus_client.registry import Collector
 
 from ingest.answer_metrics import AnswerCounts, AnswerFigures, AnswerGauges
 
-# Around the deadline for Kafka (1.5 s by default) and the 5 s in which ShipStream wants its answer:
+# Bounds around the deadline for Kafka (1.5 s by default) and the 5 s in which ShipStream wants its answer:
 # https://docs.shipstream.io/merchant-api/webhook
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 40.0)
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolFigures:
-    """How the spool stands: deliveries that wait for Kafka, those that Kafka refused, the oldest one's age."""
+    """The figures of the spool: deliveries that wait for Kafka, those that Kafka refused, the age of the oldest."""
 
     deliveries: int = 0
     refused: int = 0
@@ -32,13 +32,13 @@ class SpoolFigures:
 
 
 class SpoolGauges(Collector):
-    """The spool, looked at when somebody scrapes."""
+    """Collects the figures of the spool in each scrape."""
 
     def __init__(self, figures: Callable[[], SpoolFigures]) -> None:
         self._figures = figures
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """A gauge for each figure."""
+        """Yields a gauge for each figure."""
         now = self._figures()
         for name, meaning, value in (
             ("deliveries", "Deliveries on this machine's disk that wait for Kafka.", now.deliveries),
@@ -56,7 +56,7 @@ class SpoolGauges(Collector):
 
 
 class IngestMetrics:
-    """Every figure of one ingress process."""
+    """Holds the metrics of one ingress process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.answers = AnswerCounts(_SECONDS)
@@ -116,7 +116,7 @@ class IngestMetrics:
         answers: Callable[[], Iterable[AnswerFigures]],
         clock: Callable[[], float],
     ) -> None:
-        """Reads these whenever the registry is scraped."""
+        """Reads these figures in each scrape."""
         self._in_flight_bytes.set_function(in_flight_bytes)
         self._producer_connected.set_function(producer_connected)
         self._clock.set_function(clock)
