@@ -16,51 +16,29 @@ from prometheus_client.utils import floatToGoString
 
 @dataclass(frozen=True, slots=True)
 class AnswerFigures:
-    """The figures of one endpoint; times in seconds since 1970, None for never; no limit of the provider is None."""
+    """The figures of one endpoint, named as their metrics; None is never, or a limit that no provider names."""
 
     endpoint: str
     failures_in_a_row: int
     failing_seconds: float
-    budget_used_ratio: float
+    failure_budget_used_ratio: float
     failures_allowed: int | None
     failing_seconds_allowed: float | None
-    succeeded_at: float | None
-    failed_at: float | None
+    last_success_timestamp_seconds: float | None
+    last_failure_timestamp_seconds: float | None
 
 
-_GAUGES: tuple[tuple[str, str, Callable[[AnswerFigures], float | None]], ...] = (
-    (
-        "failures_in_a_row",
-        "Answers to deliveries that were no success, or a success too late for the provider, since the last success.",
-        lambda one: one.failures_in_a_row,
-    ),
-    ("failing_seconds", "Since the first of them; 0 after a success.", lambda one: one.failing_seconds),
-    (
-        "failure_budget_used_ratio",
-        "How much of the provider's patience is used, from 0 to 1; at 1 it gives up the delivery, or us.",
-        lambda one: one.budget_used_ratio,
-    ),
-    (
-        "failures_allowed",
-        "Failures in a row that the provider bears; absent where it names no number.",
-        lambda one: one.failures_allowed,
-    ),
-    (
-        "failing_seconds_allowed",
-        "Time of failures that the provider bears; absent where it names none.",
-        lambda one: one.failing_seconds_allowed,
-    ),
-    (
-        "last_success_timestamp_seconds",
-        "When a delivery was last answered 200 in time; absent before the first.",
-        lambda one: one.succeeded_at,
-    ),
-    (
-        "last_failure_timestamp_seconds",
-        "When a delivery last failed; absent before the first.",
-        lambda one: one.failed_at,
-    ),
-)
+_MEANINGS = {
+    "failures_in_a_row": "Answers to deliveries that were no success, or a success too late for the provider, "
+    "since the last success.",
+    "failing_seconds": "Since the first of them; 0 after a success.",
+    "failure_budget_used_ratio": "How much of the provider's patience is used, from 0 to 1; at 1 it gives up the "
+    "delivery, or us.",
+    "failures_allowed": "Failures in a row that the provider bears; absent where it names no number.",
+    "failing_seconds_allowed": "Time of failures that the provider bears; absent where it names none.",
+    "last_success_timestamp_seconds": "When a delivery was last answered 200 in time; absent before the first.",
+    "last_failure_timestamp_seconds": "When a delivery last failed; absent before the first.",
+}
 
 
 class AnswerGauges(Collector):
@@ -72,10 +50,10 @@ class AnswerGauges(Collector):
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """Yields a gauge for each figure, with a sample for each endpoint that has the figure."""
         now = list(self._figures())
-        for name, meaning, value_of in _GAUGES:
+        for name, meaning in _MEANINGS.items():
             gauge = GaugeMetricFamily(f"dropstream_ingest_{name}", meaning, labels=["endpoint"])
             for one in now:
-                if (value := value_of(one)) is not None:
+                if (value := getattr(one, name)) is not None:
                     gauge.add_metric([one.endpoint], value)
             yield gauge
 

@@ -81,11 +81,11 @@ class FailureBudgets:
             endpoint=name,
             failures_in_a_row=record.in_a_row,
             failing_seconds=failing_s,
-            budget_used_ratio=used,
+            failure_budget_used_ratio=used,
             failures_allowed=policy.failures_max if policy else None,
             failing_seconds_allowed=policy.failing_s_max if policy else None,
-            succeeded_at=record.succeeded_at,
-            failed_at=record.failed_at,
+            last_success_timestamp_seconds=record.succeeded_at,
+            last_failure_timestamp_seconds=record.failed_at,
         )
 
     def _new_record(self, endpoint: str) -> _AnswerHistory:

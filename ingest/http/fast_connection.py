@@ -112,9 +112,8 @@ class FastConnection(BaseProtocol):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        full = self._host.full_connection()
+        full = self._host.full_connection(instead_of=self)
         self.transport = None
-        self._host.replaced(self)
         transport.set_protocol(full)
         full.connection_made(transport)
         full.data_received(data)

@@ -46,8 +46,5 @@ class ConnectionHost(Protocol):
     def lost(self, connection: HostedConnection) -> None:
         """Counts the end of the connection by its reason."""
 
-    def replaced(self, connection: HostedConnection) -> None:
-        """Forgets a connection whose transport a full connection takes over; nothing has ended."""
-
-    def full_connection(self) -> asyncio.Protocol:
-        """Makes a connection that knows all of HTTP."""
+    def full_connection(self, instead_of: HostedConnection) -> asyncio.Protocol:
+        """Makes a connection that knows all of HTTP, and forgets the one whose transport it takes over."""

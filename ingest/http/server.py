@@ -55,19 +55,16 @@ class ConnectionServer(web.Server):
         """Counts the open connections."""
         return len(self._open)
 
-    def full_connection(self) -> FullConnection:
-        """Makes the full connection that goes on where a fast one ends."""
-        return FullConnection(self, self, loop=self._loop)
-
     def opened(self, connection: HostedConnection) -> None:
         """Watches the connection from now on; the first connection starts the sweeps."""
         self._open.add(connection)
         if self._sweep_timer is None:
             self._sweep_timer = self._loop.call_later(self.limits.sweep_s, self._sweep)
 
-    def replaced(self, connection: HostedConnection) -> None:
-        """Forgets a fast connection whose transport a full one takes over; nothing has ended."""
-        self._open.discard(connection)
+    def full_connection(self, instead_of: HostedConnection) -> FullConnection:
+        """Makes a full connection, and forgets the fast one whose transport it takes over; nothing has ended."""
+        self._open.discard(instead_of)
+        return FullConnection(self, self, loop=self._loop)
 
     def lost(self, connection: HostedConnection) -> None:
         """Counts the end of the connection by its reason; once."""

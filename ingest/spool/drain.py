@@ -43,8 +43,7 @@ class Drain:
         try:
             spooled = await spool.oldest(count_max=count_max, bytes_max=_STEP_BYTES)
         except sqlite3.Error as error:
-            _log.error("spool_unreadable", path=str(spool.path), error=str(error))
-            await asyncio.sleep(_PAUSE_S * 10)
+            await _log_and_pause("spool_unreadable", spool, error)
             return
         if not spooled:  # The records are still on their way to the disk.
             await asyncio.sleep(_PAUSE_S / 10)
@@ -67,8 +66,7 @@ class Drain:
                 await spool.remove(written)
                 break
             except sqlite3.Error as error:
-                _log.error("spool_not_emptied", path=str(spool.path), error=str(error))
-                await asyncio.sleep(_PAUSE_S * 10)
+                await _log_and_pause("spool_not_emptied", spool, error)
 
     async def _isolate_refused(self, spool: Spool, spooled: Sequence[SpooledRecord]) -> None:
         """Publishes each record of a refused batch alone, to learn which one Kafka refuses; sets that one aside."""
@@ -86,5 +84,9 @@ class Drain:
         try:
             await spool.refuse(one, "larger than the topic allows, or with a time that it does not")
         except sqlite3.Error as error:
-            _log.error("spool_not_emptied", path=str(spool.path), error=str(error))
-            await asyncio.sleep(_PAUSE_S * 10)
+            await _log_and_pause("spool_not_emptied", spool, error)
+
+
+async def _log_and_pause(event: str, spool: Spool, error: sqlite3.Error) -> None:
+    _log.error(event, path=str(spool.path), error=str(error))
+    await asyncio.sleep(_PAUSE_S * 10)

@@ -37,11 +37,15 @@ def test_a_number_of_failures_is_used_up_one_by_one_and_given_back_by_a_success(
     desk, used = Desk(), []
     for _ in range(6):
         desk.answer("a", Outcome.UNAVAILABLE)
-        used.append(desk.of("a").budget_used_ratio)
+        used.append(desk.of("a").failure_budget_used_ratio)
     assert used == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     assert desk.of("a").failures_in_a_row == 6
     desk.answer("a", Outcome.SPOOLED)
-    assert (desk.of("a").budget_used_ratio, desk.of("a").failures_in_a_row, desk.of("a").failing_seconds) == (0, 0, 0)
+    assert (desk.of("a").failure_budget_used_ratio, desk.of("a").failures_in_a_row, desk.of("a").failing_seconds) == (
+        0,
+        0,
+        0,
+    )
 
 
 def test_time_is_used_up_from_the_first_failure_on() -> None:
@@ -53,10 +57,13 @@ def test_time_is_used_up_from_the_first_failure_on() -> None:
     desk.now += 5 * HOUR_S
     desk.answer("b", Outcome.IN_FLIGHT_FULL)
     figures = desk.of("b")
-    assert (figures.budget_used_ratio, figures.failing_seconds) == (0.5, 5 * HOUR_S)
-    assert (figures.succeeded_at, figures.failed_at) == (1_000_000, 1_000_000 + 105 * HOUR_S)
+    assert (figures.failure_budget_used_ratio, figures.failing_seconds) == (0.5, 5 * HOUR_S)
+    assert (figures.last_success_timestamp_seconds, figures.last_failure_timestamp_seconds) == (
+        1_000_000,
+        1_000_000 + 105 * HOUR_S,
+    )
     desk.now -= 50 * HOUR_S
-    assert (desk.of("b").budget_used_ratio, desk.of("b").failing_seconds) == (0, 0)
+    assert (desk.of("b").failure_budget_used_ratio, desk.of("b").failing_seconds) == (0, 0)
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
@@ -103,7 +110,7 @@ def test_strangers_are_nobody_and_an_unknown_provider_has_no_budget() -> None:
     desk.answer("", Outcome.NOT_FOUND, Outcome.MALFORMED, Outcome.CONNECTIONS_FULL)
     desk.answer("c", Outcome.UNAVAILABLE)
     assert [one.endpoint for one in desk.failures.figures()] == ["a", "b", "c"]
-    assert (desk.of("c").failures_in_a_row, desk.of("c").budget_used_ratio, desk.of("c").failures_allowed) == (
+    assert (desk.of("c").failures_in_a_row, desk.of("c").failure_budget_used_ratio, desk.of("c").failures_allowed) == (
         1,
         0,
         None,

@@ -1,0 +1,1 @@
+"""The spool: deliveries on this machine's disk that wait for Kafka."""
