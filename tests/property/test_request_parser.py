@@ -1,4 +1,4 @@
-"""What goes the short way is read as aiohttp's own server would read it; two readers of one request must agree."""
+"""What the fast path takes is read as aiohttp's own server would read it; two readers of one request must agree."""
 
 import asyncio
 
@@ -61,7 +61,7 @@ async def test_two_readers_agree() -> None:
         b"GET /webhooks/acme HTTP/1.1\r\nHost: h\r\n\r\n",
     ],
 )
-def test_what_is_not_that_simple_goes_the_long_way(data: bytes) -> None:
+def test_what_is_not_that_simple_goes_to_the_full_path(data: bytes) -> None:
     """It is not taken, and the next one is read as if nothing had been."""
     reader = RequestParser()
     assert reader.read(data) is None

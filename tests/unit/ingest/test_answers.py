@@ -1,10 +1,8 @@
-"""The HTTP answer of each outcome, and how often it reaches the log."""
+"""The HTTP answer of each outcome."""
 
 import pytest
-from structlog.testing import capture_logs
 
 from ingest.answers import Answer, Outcome, response
-from ingest.throttled_log import ThrottledLog
 
 _TABLE = {
     Outcome.STORED: (200, {}),
@@ -40,21 +38,3 @@ def test_an_answer_names_its_delivery_and_its_wait() -> None:
     assert stored.headers["Dropstream-Delivery"] == "an-id"
     slowed = response(Answer(Outcome.RATE_EXCEEDED, "acme", retry_after_s=17))
     assert slowed.headers["Retry-After"] == "17"
-
-
-def test_a_flood_of_one_kind_is_two_lines() -> None:
-    """The first is told at once, those of the next ten seconds together."""
-    clock = [100.0]
-    with capture_logs() as lines:
-        throttled_log = ThrottledLog(now=lambda: clock[0])
-        for _ in range(1000):
-            throttled_log.note(Outcome.MALFORMED, "")
-        clock[0] += 10.0
-        throttled_log.note(Outcome.MALFORMED, "")
-        throttled_log.note(Outcome.UNAVAILABLE, "acme")
-    event = {"event": "requests_refused"}
-    assert lines == [
-        {**event, "log_level": "info", "outcome": "malformed", "endpoint": "", "count": 1},
-        {**event, "log_level": "info", "outcome": "malformed", "endpoint": "", "count": 1000},
-        {**event, "log_level": "warning", "outcome": "unavailable", "endpoint": "acme", "count": 1},
-    ]

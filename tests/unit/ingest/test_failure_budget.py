@@ -1,4 +1,4 @@
-"""What is used of a provider's patience, by the answers that its endpoint gave."""
+"""How much of a provider's retry policy is used, by the answers that its endpoint gave."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.support.checkout import ROOT
 
 HOUR_S = 3_600
 _PROVIDERS = ROOT / "processors" / "providers"
-PATIENCE = {
+RETRY_POLICIES = {
     "counts": RetryPolicy(Loss.SUBSCRIPTION, "page", failures_max=4, answer_within_s=5),
     "waits": RetryPolicy(Loss.ACCOUNT, "page", failing_s_max=10 * HOUR_S),
 }
@@ -23,13 +23,13 @@ class Desk:
     def __init__(self) -> None:
         self.now = 1_000_000.0
         self.providers = {"a": "counts", "b": "waits", "c": "unheard-of"}
-        self.failures = FailureBudgets(PATIENCE, providers=lambda: self.providers, now=lambda: self.now)
+        self.failure_budgets = FailureBudgets(RETRY_POLICIES, providers=lambda: self.providers, now=lambda: self.now)
 
     def answer(self, endpoint: str, *outcomes: Outcome, took_s: float = 0.1) -> list[bool]:
-        return [self.failures.note(endpoint, outcome, took_s=took_s) for outcome in outcomes]
+        return [self.failure_budgets.note(endpoint, outcome, took_s=took_s) for outcome in outcomes]
 
     def of(self, endpoint: str) -> AnswerFigures:
-        return next(one for one in self.failures.figures() if one.endpoint == endpoint)
+        return next(one for one in self.failure_budgets.figures() if one.endpoint == endpoint)
 
 
 def test_a_number_of_failures_is_used_up_one_by_one_and_given_back_by_a_success() -> None:
@@ -109,7 +109,7 @@ def test_strangers_are_nobody_and_an_unknown_provider_has_no_budget() -> None:
     desk = Desk()
     desk.answer("", Outcome.NOT_FOUND, Outcome.MALFORMED, Outcome.CONNECTIONS_FULL)
     desk.answer("c", Outcome.UNAVAILABLE)
-    assert [one.endpoint for one in desk.failures.figures()] == ["a", "b", "c"]
+    assert [one.endpoint for one in desk.failure_budgets.figures()] == ["a", "b", "c"]
     assert (desk.of("c").failures_in_a_row, desk.of("c").failure_budget_used_ratio, desk.of("c").failures_allowed) == (
         1,
         0,
@@ -122,7 +122,7 @@ def test_an_endpoint_that_is_gone_is_forgotten() -> None:
     desk = Desk()
     desk.answer("a", Outcome.UNAVAILABLE)
     gone = desk.providers.pop("a")
-    assert [one.endpoint for one in desk.failures.figures()] == ["b", "c"]
+    assert [one.endpoint for one in desk.failure_budgets.figures()] == ["b", "c"]
     desk.providers["a"] = gone
     assert desk.of("a").failures_in_a_row == 0
 
@@ -137,7 +137,7 @@ def test_what_each_provider_bears() -> None:
         "modern_dropship": (Loss.SUBSCRIPTION, None, 3 * 24 * HOUR_S, None),
         "shipstream": (Loss.DELIVERY, None, 104 * HOUR_S, 5),
     }
-    for name, patience in found.items():
-        assert patience.source.startswith("https://")
-        assert patience.failures_max or patience.failing_s_max
-        assert patience.source in (_PROVIDERS / f"{name}.py").read_text(encoding="utf-8")
+    for name, policy in found.items():
+        assert policy.source.startswith("https://")
+        assert policy.failures_max or policy.failing_s_max
+        assert policy.source in (_PROVIDERS / f"{name}.py").read_text(encoding="utf-8")

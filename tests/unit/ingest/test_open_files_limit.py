@@ -12,8 +12,7 @@ from schemas.settings import IngestSettings
 LIMITS = connection_limits(IngestSettings(connections_max=600))
 _PROGRAM = """
 import json, resource
-from ingest.http.limits import allowed_limits
-from ingest.http.limits import connection_limits
+from ingest.http.limits import allowed_limits, connection_limits
 from schemas.settings import IngestSettings
 limits = allowed_limits(connection_limits(IngestSettings()))
 print(json.dumps([limits.connections_max, *resource.getrlimit(resource.RLIMIT_NOFILE)]))

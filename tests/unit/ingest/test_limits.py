@@ -36,8 +36,8 @@ def test_each_thing_has_its_time(doing: Doing, allowed_s: float, reason: Closed)
 
 
 @pytest.mark.parametrize("doing", [Doing.HANDLED, Doing.BODY])
-def test_what_is_ours_to_end_is_left_alone(doing: Doing) -> None:
-    """A request that waits for Kafka has its own deadline."""
+def test_the_watchdog_skips_a_request_that_is_handled(doing: Doing) -> None:
+    """A request that waits for Kafka, and a body, have deadlines of their own."""
     watchdog = Watchdog(LIMITS, 0.0)
     watchdog.enter(doing, 1, 0.0)
     assert watchdog.overdue(1_000.0, heard=True) is None
