@@ -193,7 +193,7 @@ class Receiver:
             return endpoint
         reservation = Reservation(self._budget)
         try:
-            if not reservation.grow(_bytes_count(request.raw_headers)):
+            if not reservation.grow(sum(len(name) + len(value) for name, value in request.raw_headers)):
                 return Answer(Outcome.IN_FLIGHT_FULL, endpoint.name)
             body = await read_body(
                 request,
@@ -261,10 +261,6 @@ def _answer_outcome(endpoint: str, delivery_id: str, body_bytes: int, on_answer:
         on_answer(Answer(outcome, endpoint))
     else:
         on_answer(Answer(outcome, endpoint, delivery_id, body_bytes=body_bytes))
-
-
-def _bytes_count(received: RawHeaders) -> int:
-    return sum([len(name) + len(value) for name, value in received])
 
 
 def _is_sound(request: web.BaseRequest) -> bool:

@@ -73,16 +73,15 @@ class FastConnection(BaseProtocol):
         """Ends a connection that is silent or idle, or whose client does not read its answers."""
         if self._busy or self.transport is None:
             return  # A busy connection is left alone; its request has a deadline of its own.
-        limits, took_s = self._host.limits, now - self._since
-        overdue: Closed | None = None
+        limits = self._host.limits
         if self.transport.get_write_buffer_size():
-            overdue = Closed.ANSWER_UNREAD if took_s > limits.answer_s else None
+            limit_s, reason = limits.answer_s, Closed.ANSWER_UNREAD
         elif not self._heard:
-            overdue = Closed.SILENT if took_s > limits.headers_s else None
-        elif took_s > limits.idle_s:
-            overdue = Closed.IDLE
-        if overdue is not None:
-            self.closed_for = overdue
+            limit_s, reason = limits.headers_s, Closed.SILENT
+        else:
+            limit_s, reason = limits.idle_s, Closed.IDLE
+        if now - self._since > limit_s:
+            self.closed_for = reason
             self.transport.abort()
 
     def close_when_idle(self) -> None:
