@@ -6,16 +6,15 @@ from datetime import timedelta
 
 from processors.deliver.dedupe import DedupeStore
 from processors.deliver.provider import Provider
-from processors.deliver.step import Rules, deliver
+from processors.deliver.step import DeliverStep, Rules
 from processors.metrics import ProcessMetrics
 from processors.rules_version import gap_rules_version, rules_version
 from processors.runtime.group import Group
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.upstream import Upstream
-from processors.sequence.step import SequenceStore, observe, tick
+from processors.sequence.step import SequenceStore, observe, punctuate
 from processors.sequence.tracker import GapRules
 from schemas.notes.rules import RulesVersion
-from schemas.records import RawRecord, Record
 from schemas.settings import EndpointSettings, Settings
 from schemas.topics import record_bytes_max
 from schemas.vocabulary import Domain
@@ -60,22 +59,18 @@ def deliver_group(
     metrics.expect_group("deliver")
     metrics.expect_endpoints("deliver", known())
 
-    def new_step() -> Callable[[RawRecord, DedupeStore], tuple[Record, ...]]:
-        rules = deliver_rules(known(), settings, providers)
-        return lambda raw, seen: deliver(raw, rules, seen)
-
-    work = GroupSpec(
+    spec = GroupSpec(
         name="deliver",
         source="raw",
         changelog="deliver-state",
-        new_step=new_step,
+        new_step=lambda: DeliverStep(deliver_rules(known(), settings, providers)),
         rules=_current_rules(settings, known, providers),
         outputs=DELIVER_OUTPUTS,
         new_state=lambda: new_memory(settings),
         settings=settings,
         metrics=metrics,
     )
-    return Group(work, stopping)
+    return Group(spec, stopping)
 
 
 def _current_rules(
@@ -114,17 +109,17 @@ def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asynci
         metrics.holes.watch(tracking)
         return tracking
 
-    work = GroupSpec(
+    spec = GroupSpec(
         name="sequence",
         source="sequence",
         changelog="sequence-state",
         new_step=lambda: observe,
         rules=lambda: noted,
         outputs=("gaps",),
-        tick=tick,
+        punctuate=punctuate,
         upstream=Upstream(group=f"{prefix}deliver", topic=f"{prefix}raw"),
         new_state=new_state,
         settings=settings,
         metrics=metrics,
     )
-    return Group(work, stopping)
+    return Group(spec, stopping)

@@ -18,7 +18,7 @@ from processors.deliver.dedupe import DedupeStore
 from processors.deliver.provider import Provider, Sample
 from processors.deliver.step import Rules, deliver
 from processors.providers import discover
-from processors.sequence.step import SequenceStore, observe, tick
+from processors.sequence.step import SequenceStore, observe, punctuate
 from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers
 from schemas.records import Position, RawRecord, Record
@@ -143,7 +143,7 @@ def _gaps(providers: Mapping[str, Provider], rules: Rules) -> Iterator[Record]:
         for record in deliver(raw, rules, seen):
             if record.topic == "sequence":
                 yield from observe(replace(raw, value=record.value), tracking)
-    yield from tick(tracking, _AT + 7 * _DAY)
+    yield from punctuate(tracking, _AT + 7 * _DAY)
 
 
 def _kind(record: Record) -> str:

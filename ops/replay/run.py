@@ -127,7 +127,7 @@ class ReplayRun:
             source = TopicPartition(full_name(self.plan.source, self.settings), one.partition)
             task = Task(self.plan, replace(self.rules, replay=self.plan.id), ground.known)
             state = await open_state(self.settings, task, ground, one, store.progress_in(self.plan, one))
-            partition = Partition(source, self._work(task), Kept(state), producer)
+            partition = Partition(source, self._spec(task), Kept(state), producer)
             async for records in self._records(source, one):
                 await self._write(partition, records)
 
@@ -139,7 +139,7 @@ class ReplayRun:
             self.on_records(done.taken)
             records = records[done.taken :]
 
-    def _work(self, task: Task) -> GroupSpec[Replaying]:
+    def _spec(self, task: Task) -> GroupSpec[Replaying]:
         judge = replay_step if self.plan.source == "raw" else redrive_step
 
         def step(raw: RawRecord, state: Replaying) -> Sequence[Record]:

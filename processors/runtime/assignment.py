@@ -34,7 +34,7 @@ class FencedError(DropstreamError):
 class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[misc] # aiokafka ships no types
     """Which partitions are ours, and which of them are open."""
 
-    work: GroupSpec[StoreT]
+    spec: GroupSpec[StoreT]
     consumer: AIOKafkaConsumer
     _open: dict[TopicPartition, Partition[StoreT]] = field(default_factory=dict)
     # Stays when a partition goes and comes back: then only what is new in the changelog is read.
@@ -68,21 +68,21 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
             for source in list(self._open):
                 self._drop(source)
             self._show()
-        _log.info("partitions_revoked", group=self.work.name, count=len(revoked))
+        _log.info("partitions_revoked", group=self.spec.name, count=len(revoked))
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Notes the partitions; nothing is fetched from one before it is open."""
         self._told = True
         for source in self._kept.keys() - set(assigned):
-            self.work.metrics.hide_partition(self.work.name, source.partition)
+            self.spec.metrics.hide_partition(self.spec.name, source.partition)
         self.consumer.pause(*assigned)
         for source in assigned:
             # A position of some kind, or the client looks for one by itself; opening sets the real one.
             self.consumer.seek(source, 0)
         self._noted.update(assigned)
-        self._kept = {source: self._kept.get(source) or Kept(self.work.new_state()) for source in assigned}
+        self._kept = {source: self._kept.get(source) or Kept(self.spec.new_state()) for source in assigned}
         self._show()
-        _log.info("partitions_assigned", group=self.work.name, count=len(assigned))
+        _log.info("partitions_assigned", group=self.spec.name, count=len(assigned))
 
     async def open_noted(self) -> Exception | None:
         """Opens the noted partitions side by side; the first error, where one stays closed and must be tried again."""
@@ -122,8 +122,11 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
                 raise group.exceptions[0] from group  # One reason to end is enough.
             return all(partition.source in self._open for partition, _ in owned)
 
-    async def tick(self, now: datetime) -> None:
-        """Lets time pass where nothing is left to read, here and upstream; call it when all that came is processed."""
+    async def punctuate(self, now: datetime) -> None:
+        """Writes what time alone has made due, where nothing is left to read here and upstream.
+
+        Call it when all fetched records are processed.
+        """
         if not any(partition.is_due(now) for partition in self._open.values()):
             return
         until = await self._read_until(now)
@@ -132,8 +135,8 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
         async with self._lock:
             for partition in list(self._open.values()):
                 if await self._is_caught_up(partition.source):
-                    outputs = await self._attempt(partition, partition.tick(until))
-                    self.work.metrics.count_outputs(self.work.name, outputs or ())
+                    outputs = await self._attempt(partition, partition.punctuate(until))
+                    self.spec.metrics.count_outputs(self.spec.name, outputs or ())
 
     async def close(self, timeout_s: float) -> None:
         """Closes every partition; what has not ended after `timeout_s` is left to its time-out at the cluster."""
@@ -146,10 +149,10 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
                 task.cancel()
 
     async def _open_one(self, source: TopicPartition) -> Exception | None:
-        work = self.work
+        spec = self.spec
         try:
-            with work.metrics.opening_seconds.labels(work.name).time():
-                self._open[source] = await open_partition(self.consumer, source, work, self._kept[source])
+            with spec.metrics.opening_seconds.labels(spec.name).time():
+                self._open[source] = await open_partition(self.consumer, source, spec, self._kept[source])
         except (KafkaError, TimeoutError) as error:
             return error
         self._noted.discard(source)
@@ -158,21 +161,21 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
         return None
 
     async def _transact(self, partition: Partition[StoreT], records: Sequence[ConsumerRecord]) -> None:
-        work, source = self.work, partition.source
-        with work.metrics.transaction_seconds.labels(work.name).time():
+        spec, source = self.spec, partition.source
+        with spec.metrics.transaction_seconds.labels(spec.name).time():
             done = await self._attempt(partition, partition.transact(records))
         if done is None:
             return
         if done.taken < len(records):
             self.consumer.seek(source, done.offset_next)
-        work.metrics.count_input(work.name, done.taken)
-        work.metrics.count_outputs(work.name, done.outputs)
+        spec.metrics.count_input(spec.name, done.taken)
+        spec.metrics.count_outputs(spec.name, done.outputs)
         lag = max(0, (self.consumer.highwater(source) or 0) - done.offset_next)
-        work.metrics.show_partition(work.name, source.partition, lag=lag, state=partition.kept.state)
+        spec.metrics.show_partition(spec.name, source.partition, lag=lag, state=partition.kept.state)
 
     async def _attempt(self, partition: Partition[StoreT], transaction: Awaitable[Result]) -> Result | None:
         """What the transaction gave; None where its fate is unknown, and then the partition is opened anew later."""
-        work, source = self.work, partition.source
+        spec, source = self.spec, partition.source
         try:
             return await transaction
         except ProducerFenced as error:
@@ -181,8 +184,8 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
             ) from error
         except (KafkaError, TimeoutError) as error:
             # Opening it anew ends the transaction, and goes back to what was really committed.
-            _log.warning("transaction_failed", group=work.name, partition=source.partition, error=repr(error))
-            work.metrics.transactions_failed.labels(work.name).inc()
+            _log.warning("transaction_failed", group=spec.name, partition=source.partition, error=repr(error))
+            spec.metrics.transactions_failed.labels(spec.name).inc()
             self._drop(source)
             self.consumer.pause(source)
             self._noted.add(source)
@@ -191,13 +194,13 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
 
     async def _read_until(self, now: datetime) -> datetime | None:
         """Up to when all that came has been read upstream; None while nobody can tell."""
-        if self.work.upstream is None:
+        if self.spec.upstream is None:
             return now
         client = next(iter(self._open.values())).producer.client
         try:
-            return await self.work.upstream.read_until(self.consumer, client, now)
+            return await self.spec.upstream.read_until(self.consumer, client, now)
         except (KafkaError, TimeoutError) as error:
-            _log.warning("upstream_unknown", group=self.work.name, error=repr(error))
+            _log.warning("upstream_unknown", group=self.spec.name, error=repr(error))
             return None
 
     async def _is_caught_up(self, source: TopicPartition) -> bool:
@@ -212,6 +215,6 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
 
     def _show(self) -> None:
         """Whatever changed `_open` or `_noted` calls it."""
-        metrics, name = self.work.metrics, self.work.name
+        metrics, name = self.spec.metrics, self.spec.name
         metrics.partitions_open.labels(name).set(len(self._open))
         metrics.partitions_opening.labels(name).set(len(self._noted))

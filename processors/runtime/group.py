@@ -30,7 +30,7 @@ _log = structlog.get_logger()
 _FETCH_WAIT_MS = 200
 # Longer than a fetch that finds nothing: the client's next one waits for it.
 _MORE_WAIT_MS = GROUP_FETCH_WAIT_MS + 25
-_TICK_S = 1.0
+_PUNCTUATE_S = 1.0
 _TURN_S = 1.0
 # Consecutive failures after which an error that no retry mends ends the process.
 _FAILURES_MAX = 5
@@ -45,12 +45,12 @@ _SILENT_AFTER_S = 60.0
 class Group(Generic[StoreT]):
     """A consumer group in this process. `run` ends when `stopping` is set."""
 
-    work: GroupSpec[StoreT]
+    spec: GroupSpec[StoreT]
     stopping: asyncio.Event
     _assignment: Assignment[StoreT] | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _failures: int = 0
-    _tick_at: float = 0.0
+    _punctuate_at: float = 0.0
     _turned_at: float | None = None
     _has_paused: bool = False
     _waiter: "asyncio.Task[bool] | None" = None
@@ -65,10 +65,10 @@ class Group(Generic[StoreT]):
         consumer = await self._connected()
         if consumer is None:
             return
-        assignment: Assignment[StoreT] = Assignment(self.work, consumer)
+        assignment: Assignment[StoreT] = Assignment(self.spec, consumer)
         self._assignment = assignment
         try:
-            consumer.subscribe([self.work.source_topic], listener=assignment)
+            consumer.subscribe([self.spec.source_topic], listener=assignment)
             while not self.stopping.is_set():
                 await self._round(consumer, assignment)
         finally:
@@ -92,7 +92,7 @@ class Group(Generic[StoreT]):
     async def _connected(self) -> AIOKafkaConsumer | None:
         """A started consumer, however long the cluster is away; None when told to stop meanwhile."""
         while not self.stopping.is_set():
-            consumer = AIOKafkaConsumer(**group_consumer_arguments(self.work.settings, group=self.work.id))
+            consumer = AIOKafkaConsumer(**group_consumer_arguments(self.spec.settings, group=self.spec.id))
             try:
                 await consumer.start()
                 topics = await consumer.topics()
@@ -100,18 +100,18 @@ class Group(Generic[StoreT]):
                 await _within(_STOP_TIMEOUT_S, consumer.stop())
                 await self._back_off("kafka_away", error)
                 continue
-            if self.work.source_topic in topics:
+            if self.spec.source_topic in topics:
                 self._failures = 0
                 return consumer
             await _within(_STOP_TIMEOUT_S, consumer.stop())
             raise DropstreamError(
-                f"there is no topic {self.work.source_topic}; create it with: dropstream topics apply"
+                f"there is no topic {self.spec.source_topic}; create it with: dropstream topics apply"
             )
         return None
 
     async def _round(self, consumer: AIOKafkaConsumer, assignment: Assignment[StoreT]) -> None:
         loop = asyncio.get_running_loop()
-        process = self.work.settings.process
+        process = self.spec.settings.process
         failures = self._failures
         if (error := await assignment.open_noted()) is not None:
             await self._back_off("partition_not_opened", error)
@@ -120,9 +120,9 @@ class Group(Generic[StoreT]):
         if batches and not await assignment.process(batches):
             await self._back_off("round_incomplete", None)
             return
-        if self._tick_at <= began:
-            self._tick_at = began + _TICK_S
-            await assignment.tick(self.clock())
+        if self._punctuate_at <= began:
+            self._punctuate_at = began + _PUNCTUATE_S
+            await assignment.punctuate(self.clock())
         if self._failures == failures:
             # A round in which nothing failed, be there something to read or not.
             self._failures = 0
@@ -152,7 +152,7 @@ class Group(Generic[StoreT]):
             return {}
         except KafkaError as error:
             if not error.retriable and self._failures > _FAILURES_MAX:
-                raise DropstreamError(f"group {self.work.name} cannot fetch any more: {error!r}") from error
+                raise DropstreamError(f"group {self.spec.name} cannot fetch any more: {error!r}") from error
             await self._back_off("fetch_failed", error)
             return {}
 
@@ -162,7 +162,7 @@ class Group(Generic[StoreT]):
         After a pause the client has what came at its beginning, and has asked for no more since: it does so when that
         is taken. So what is taken then is asked for twice, or the rest would lie until the next round.
         """
-        left = self.work.settings.process.records_per_round_max
+        left = self.spec.settings.process.records_per_round_max
         first: Batches = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=left)
         left -= _count(first)
         if not (first and self._has_paused and left > 0):
@@ -182,8 +182,8 @@ class Group(Generic[StoreT]):
     async def _back_off(self, event: str, error: BaseException | None) -> None:
         delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1)  # noqa: S311 jitter
         self._failures += 1
-        self.work.metrics.rounds_failed.labels(self.work.name, event).inc()
-        _log.warning(event, group=self.work.name, error=repr(error), retry_in_s=round(delay_s, 1))
+        self.spec.metrics.rounds_failed.labels(self.spec.name, event).inc()
+        _log.warning(event, group=self.spec.name, error=repr(error), retry_in_s=round(delay_s, 1))
         await self._pause(delay_s)
 
     async def _pause(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What a consumer group does, apart from how: its step, what the step remembers, and where that is kept."""
+"""What sets one consumer group apart from another: its topics, its step, the store of that step, its rules."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,30 +14,32 @@ from schemas.notes.rules import RulesVersion
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 
+GroupStep = Callable[[RawRecord, StoreT], Sequence[Record]]
 
-def _nothing_due(_state: object, _now: datetime) -> Sequence[Record]:
+
+def _nothing_due(_store: object, _now: datetime) -> Sequence[Record]:
     return ()
 
 
 @dataclass(frozen=True, slots=True)
 class GroupSpec(Generic[StoreT]):
-    """The work of one group. `source` and `changelog` are short topic names; `name` is the group's for people.
+    """One consumer group; `name` is without prefix, `source` and `changelog` are short topic names.
 
-    `new_step` gives the step of one transaction: the outputs of one input record, and changes to the state that it is
-    given. What it is judged by may be another from one transaction to the next, never within one. `tick` gives the
-    outputs that time alone makes due, once `upstream` has read what came before. `keeps_position` False where the
-    state's own changes say how far it came. `rules` gives what the next step judges by, where topic `rules` is to say
-    so, and `outputs` then are the short names of all topics that it writes to.
+    `new_step` gives the step of one transaction: it returns the outputs of one input record, and changes the store that
+    it is given. The rules of a step may differ from one transaction to the next, never within one. `punctuate` gives
+    the outputs that time alone makes due, once `upstream` has read what came before. `keeps_position` is False where
+    the store's own changes say how far it came. `rules` gives the rules of the next step, where topic `rules` is to say
+    them; `outputs` are then the short names of all topics that the step writes to.
     """
 
     name: str
     source: str
     changelog: str
-    new_step: Callable[[], Callable[[RawRecord, StoreT], Sequence[Record]]]
+    new_step: Callable[[], GroupStep[StoreT]]
     new_state: Callable[[], StoreT]
     settings: Settings
     metrics: ProcessMetrics
-    tick: Callable[[StoreT, datetime], Sequence[Record]] = _nothing_due
+    punctuate: Callable[[StoreT, datetime], Sequence[Record]] = _nothing_due
     upstream: Upstream | None = None
     keeps_position: bool = True
     rules: Callable[[], RulesVersion] | None = None

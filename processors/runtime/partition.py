@@ -1,16 +1,17 @@
-"""One input partition while this process owns it: a producer of its own, and one transaction a batch.
+"""One input partition while this process owns it: a producer of its own, and one transaction per batch of records.
 
-The producer's transactional id is `group-topic-partition`. Starting it fences whoever held the partition before, and
-waits until their last transaction has ended; only then are the committed offset and the changelog read. That order is
-the proof that nothing is processed twice: aiokafka's offset commits name no group member, and its offset fetches do not
-wait for transactions that are still being ended.
+The producer's transactional id is `group-topic-partition`. Starting it fences the producer of the former owner, and
+waits until the former owner's last transaction has ended; only then are the committed offset and the changelog read.
+That order is the proof that nothing is processed twice: aiokafka's offset commits name no group member, and its offset
+fetches do not wait for transactions that are still being ended.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic
 
@@ -18,23 +19,28 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
-from processors.runtime.batch import Batch, Due
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.offsets import committed_offset, first_offset
 from processors.runtime.state_store import Kept, StoreT, catch_up, input_position, noted_rules
 from processors.runtime.transaction_writer import TransactionWriter
 from schemas.kafka.arguments import transactional_producer_arguments
 from schemas.notes.rules import RulesVersion, rules_records
-from schemas.records import Record
+from schemas.records import Record, raw_record
 
 _log = structlog.get_logger()
+
+# The steps of one transaction end before its outputs grow past this, or they take longer than this share of its time.
+_OUTPUT_BYTES_MAX = 16_777_216
+_STEPS_SHARE = 3
+# Steps are computation: after so long the heartbeat and the admin port get their turn.
+_TURN_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
     """A committed transaction: its outputs, how many of the records it took, and the offset behind them."""
 
-    outputs: list[Record]
+    outputs: Sequence[Record]
     taken: int
     offset_next: int
 
@@ -44,117 +50,141 @@ class Partition(Generic[StoreT]):
     """An open partition; made by `open_partition`, used for one transaction at a time."""
 
     source: TopicPartition
-    work: GroupSpec[StoreT]
+    spec: GroupSpec[StoreT]
     kept: Kept[StoreT]
     producer: AIOKafkaProducer
 
     async def transact(self, records: Sequence[ConsumerRecord]) -> Committed:
-        """Outputs and changes of `records` and the offset behind them, written together or not at all.
+        """Processes `records` (at least one): outputs, the store's changes and the input offset in one transaction.
 
-        Ends early where they lead to more than one transaction should hold; what is left comes with the next.
+        The transaction takes fewer records than it was given where they lead to more than it should hold.
 
         Raises:
-            KafkaError, TimeoutError: its fate is unknown; the partition must be opened anew, which ends it.
+            KafkaError, TimeoutError: nobody knows whether it is committed; opening the partition anew decides that.
             ProducerFenced: another process owns the partition; this one must not go on.
         """
-        batch = Batch(self.work, self.kept.state, records)
-        outputs = await self._commit(batch)
-        return Committed(outputs, batch.taken, batch.offset_next)
+        spec, store, changelog = self.spec, self.kept.state, self.spec.changelog_of(self.source)
+        outputs: list[Record] = []
+        taken = 0
+        async with self._transaction() as writer:
+            await self.producer.begin_transaction()
+            rules = await self._current_rules(writer)
+            step = spec.new_step()  # No wait since the rules were asked for: both are of one moment.
+            budget = _StepBudget(spec.settings.process.transaction_timeout_ms / 1000 / _STEPS_SHARE)
+            for record in records:
+                taken += 1
+                made = step(raw_record(record), store)
+                await writer.add(made)
+                outputs += made
+                if not await budget.allows_more(made):
+                    break
+            offset_next: int = record.offset + 1
+            writer.add_changes(changelog, store.changes())
+            if spec.keeps_position:
+                writer.add_changes(changelog, input_position(offset_next))
+            if rules is not None and rules.digest != self.kept.rules:
+                await writer.add(rules_records(rules, spec.source, self.source.partition, records[0].offset))
+                writer.add_changes(changelog, noted_rules(rules.digest))
+            await writer.send()
+            # While the batches are on their way: nothing counts before the commit, and the commit waits for both.
+            await self.producer.send_offsets_to_transaction({self.source: offset_next}, spec.id)
+            await writer.written()
+            await self.producer.commit_transaction()
+        store.commit()
+        self.kept.offset_next = max(self.kept.offset_next, writer.offset_behind(changelog))
+        self.kept.input_next = offset_next
+        if rules is not None:
+            self.kept.rules = rules.digest
+        return Committed(outputs, taken, offset_next)
 
     def is_due(self, now: datetime) -> bool:
-        """Whether `tick` would do anything."""
-        state = self.kept.state
-        due = bool(self.work.tick(state, now) or state.changes())
-        state.roll_back()
+        """Whether `punctuate` would do anything."""
+        store = self.kept.state
+        due = bool(self.spec.punctuate(store, now) or store.changes())
+        store.roll_back()
         return due
 
-    async def tick(self, now: datetime) -> list[Record]:
-        """What has become due by `now` (aware) although nothing came; call it when the partition is caught up.
+    async def punctuate(self, now: datetime) -> Sequence[Record]:
+        """Writes what time alone has made due by `now` (aware); call it when the partition is caught up.
 
-        Returns and raises as `transact`.
+        Returns the outputs; raises as `transact` does.
         """
-        outputs = self.work.tick(self.kept.state, now)
-        if not outputs and not self.kept.state.changes():
-            return []
-        return await self._commit(Due(outputs))
+        store, changelog = self.kept.state, self.spec.changelog_of(self.source)
+        outputs = self.spec.punctuate(store, now)
+        changes = store.changes()
+        if not outputs and not changes:
+            return ()
+        async with self._transaction() as writer:
+            await self.producer.begin_transaction()
+            await writer.add(outputs)
+            writer.add_changes(changelog, changes)
+            await writer.send()
+            await writer.written()
+            await self.producer.commit_transaction()
+        store.commit()
+        self.kept.offset_next = max(self.kept.offset_next, writer.offset_behind(changelog))
+        return outputs
 
     async def close(self) -> None:
-        """Ends the producer. One with a transaction left open ends when its successor has fenced it."""
+        """Stops the producer. A transaction that it leaves open ends when the next owner fences it."""
         await _stop(self.producer)
 
-    async def _commit(self, outputs: Batch[StoreT] | Due) -> list[Record]:
-        """One transaction: the outputs, the changes they made to the state, and the offset where there is one."""
-        process = self.work.settings.process
-        changelog = self.work.changelog_of(self.source)
-        outbox = TransactionWriter(self.producer)
-        rules: RulesVersion | None = None
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[TransactionWriter]:
+        """Gives a transaction its time; where it fails, rolls the store back and raises the reason.
+
+        Whether a transaction that failed is committed, nobody knows before the partition is opened anew.
+        """
+        process = self.spec.settings.process
+        writer = TransactionWriter(self.producer, self.spec.settings.kafka.topic_prefix)
         began = time.monotonic()
         try:
             async with asyncio.timeout(process.transaction_timeout_ms / 1000):
-                await self.producer.begin_transaction()
-                rules = await self._rules(outbox)
-                written = await self._fill(outbox, outputs, changelog)
-                await self._note(outbox, rules, outputs.offset_first, changelog)
-                await outbox.send()
-                # While the batches are on their way: nothing counts before the commit, and that waits for both.
-                if outputs.offset_next is not None:
-                    await self.producer.send_offsets_to_transaction({self.source: outputs.offset_next}, self.work.id)
-                await outbox.written()
-                await self.producer.commit_transaction()
+                yield writer
         except BaseException as error:
-            outbox.abandon()
+            writer.abandon()
             self.kept.state.roll_back()
             frozen_s = time.monotonic() - began
             if frozen_s > process.session_timeout_ms / 1000:
-                # We were not running. Somebody else is the owner by now, and to open anew would fence them.
+                # This process was not running. Another one is the owner by now, and opening anew would fence it.
                 raise ProducerFenced(f"frozen for {frozen_s:.0f} s") from error
-            told = _as_kafka_error(error, self.producer)
-            if told is error:
+            reason = _as_kafka_error(error, self.producer)
+            if reason is error:
                 raise
-            raise told from error
-        self.kept.state.commit()
-        self.kept.offset_next = max(self.kept.offset_next, outbox.offset_behind(changelog))
-        self.kept.input_next = outputs.offset_next or self.kept.input_next
-        if rules is not None and outputs.offset_first is not None:
-            self.kept.rules = rules.digest
-        return written
+            raise reason from error
 
-    async def _rules(self, outbox: TransactionWriter) -> RulesVersion | None:
-        """What the transaction is judged by; None where nobody is to be told."""
-        if self.work.rules is None:
+    async def _current_rules(self, writer: TransactionWriter) -> RulesVersion | None:
+        """The rules that the records are judged by; None where topic `rules` does not say them."""
+        if self.spec.rules is None:
             return None
-        prefix = self.work.settings.kafka.topic_prefix
-        counts = {topic: await outbox.partitions(prefix + topic) for topic in self.work.outputs}
-        # Asked after the last wait before the step is made: both are of one moment.
-        rules = self.work.rules()
-        return replace(rules, partitions=counts)
+        counts = {topic: await writer.partition_count(topic) for topic in self.spec.outputs}
+        return replace(self.spec.rules(), partitions=counts)  # After the last wait, see `transact`.
 
-    async def _note(
-        self, outbox: TransactionWriter, rules: RulesVersion | None, first: int | None, changelog: TopicPartition
-    ) -> None:
-        """Says by what the records were judged from `first` on, where that is another than before."""
-        if rules is None or first is None or rules.digest == self.kept.rules:
-            return
-        notes = rules_records(rules, self.work.source, self.source.partition, first)
-        await outbox.put(self.work.settings.kafka.topic_prefix, notes)
-        outbox.put_changes(changelog, noted_rules(rules.digest))
 
-    async def _fill(
-        self, outbox: TransactionWriter, outputs: Batch[StoreT] | Due, changelog: TopicPartition
-    ) -> list[Record]:
-        """Makes the outputs and puts them into the box, the changes after them."""
-        written: list[Record] = []
-        async for some in outputs:
-            written += some
-            await outbox.put(self.work.settings.kafka.topic_prefix, some)
-        outbox.put_changes(changelog, self.kept.state.changes())
-        if self.work.keeps_position:
-            outbox.put_changes(changelog, input_position(outputs.offset_next))
-        return written
+@dataclass(slots=True)
+class _StepBudget:
+    """What the steps of one transaction have left: `time_s` seconds from now on, and bytes of outputs."""
+
+    time_s: float
+    _bytes_count: int = 0
+    _began_at: float = field(default_factory=time.monotonic)
+    _turned_at: float = field(default_factory=time.monotonic)
+
+    async def allows_more(self, outputs: Sequence[Record]) -> bool:
+        """Whether another step may follow the one that made `outputs`; gives the event loop its turn when it is due."""
+        for output in outputs:
+            self._bytes_count += output.bytes_count
+        now = time.monotonic()
+        if self._bytes_count > _OUTPUT_BYTES_MAX or now - self._began_at > self.time_s:
+            return False
+        if now - self._turned_at > _TURN_S:
+            await asyncio.sleep(0)
+            self._turned_at = time.monotonic()
+        return True
 
 
 async def open_partition(
-    consumer: AIOKafkaConsumer, source: TopicPartition, work: GroupSpec[StoreT], kept: Kept[StoreT]
+    consumer: AIOKafkaConsumer, source: TopicPartition, spec: GroupSpec[StoreT], kept: Kept[StoreT]
 ) -> Partition[StoreT]:
     """The partition fenced, its state caught up, the consumer's position behind its last committed transaction.
 
@@ -162,16 +192,16 @@ async def open_partition(
         KafkaError, TimeoutError: the cluster cannot be reached or does not answer; nothing is open then.
         DropstreamError: its changelog is corrupt.
     """
-    settings = work.settings
+    settings = spec.settings
     producer = AIOKafkaProducer(
-        **transactional_producer_arguments(settings, transactional_id=f"{work.id}-{source.topic}-{source.partition}")
+        **transactional_producer_arguments(settings, transactional_id=f"{spec.id}-{source.topic}-{source.partition}")
     )
     try:
         async with asyncio.timeout(settings.process.transaction_timeout_ms / 1000):
             await producer.start()
-            committed = await committed_offset(producer.client, work.id, source)
+            committed = await committed_offset(producer.client, spec.id, source)
             first = await first_offset(consumer, source)
-        await catch_up(kept, work.changelog_of(source), settings)
+        await catch_up(kept, spec.changelog_of(source), settings)
     except BaseException:
         await _stop(producer)
         raise
@@ -182,16 +212,16 @@ async def open_partition(
     # `seek_to_committed` does nothing where nothing is committed, or 0.
     consumer.seek(source, offset)
     if 0 < known < offset:
-        _log.error("deliveries_deleted_unread", group=work.name, partition=source.partition, count=offset - known)
+        _log.error("deliveries_deleted_unread", group=spec.name, partition=source.partition, count=offset - known)
     _log.info(
         "partition_opened",
-        group=work.name,
+        group=spec.name,
         partition=source.partition,
         offset=offset,
         committed=committed,
         remembered=kept.state.entries,
     )
-    return Partition(source, work, kept, producer)
+    return Partition(source, spec, kept, producer)
 
 
 def _as_kafka_error(error: BaseException, producer: AIOKafkaProducer) -> BaseException:

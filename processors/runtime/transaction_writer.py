@@ -1,7 +1,7 @@
-"""What one transaction writes: its records as batches of the producer's, handed over together at the end of the step.
+"""The records of one transaction, as batches of aiokafka's that are handed over together when the steps are done.
 
 aiokafka's own `send` costs a future, a partition and a search for room per record; a batch has one future. aiokafka
-commits a transaction of which a batch was refused, so each of these futures must be asked: `written` does.
+commits a transaction although a batch was refused, so every future must be looked at: `written` does.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from processors.runtime.state_store import Change
 from schemas.kafka.partitions import partition_of
 from schemas.records import Record
 
-_Place = tuple[str, int]  # Topic and partition.
+_Partition = tuple[str, int]  # Full topic name and number.
 _Written = asyncio.Future[RecordMetadata]
 
 
@@ -25,37 +25,38 @@ _Written = asyncio.Future[RecordMetadata]
 class TransactionWriter:
     """The records of one transaction of `producer`; those of one partition keep their order.
 
-    Fill it, `send`, wait for `written`, and commit; after an error `abandon` it.
+    `add` records, `send` them, wait for `written`, and commit; after an error `abandon` them.
     """
 
     producer: AIOKafkaProducer
-    # How many partitions a topic has; asked once in a transaction.
+    topic_prefix: str
+    # How many partitions a topic (short name) has; asked once in a transaction.
     _counts: dict[str, int] = field(default_factory=dict)
-    _batches: dict[_Place, list[Any]] = field(default_factory=dict)
+    _batches: dict[_Partition, list[Any]] = field(default_factory=dict)
     # With each batch, how many records it holds.
-    _sent: dict[_Place, list[tuple[int, _Written]]] = field(default_factory=dict)
+    _sent: dict[_Partition, list[tuple[int, _Written]]] = field(default_factory=dict)
 
-    async def put(self, topic_prefix: str, records: Sequence[Record]) -> None:
-        """Takes records, each for the partition of its key."""
-        for record in records:
-            topic = topic_prefix + record.topic
-            place = (topic, partition_of(record.key, self._counts.get(topic) or await self.partitions(topic)))
-            self._append(place, record.key, record.value, list(record.headers))
-
-    async def partitions(self, topic: str) -> int:
-        """How many partitions the topic (full name) has for this transaction."""
+    async def partition_count(self, topic: str) -> int:
+        """How many partitions the topic (short name) has for this transaction."""
         count = self._counts.get(topic)
         if count is None:
-            count = self._counts[topic] = len(await self.producer.partitions_for(topic))
+            count = self._counts[topic] = len(await self.producer.partitions_for(self.topic_prefix + topic))
         return count
 
-    def put_changes(self, changelog: TopicPartition, changes: Sequence[Change]) -> None:
-        """Takes changes of the state for this partition."""
+    async def add(self, records: Sequence[Record]) -> None:
+        """Adds each record to the partition of its key."""
+        for record in records:
+            count = self._counts.get(record.topic) or await self.partition_count(record.topic)
+            partition = (self.topic_prefix + record.topic, partition_of(record.key, count))
+            self._append(partition, record.key, record.value, list(record.headers))
+
+    def add_changes(self, changelog: TopicPartition, changes: Sequence[Change]) -> None:
+        """Adds a store's changes to its changelog partition."""
         for key, value in changes:
             self._append(changelog, key, value, [])
 
     async def send(self) -> None:
-        """Gives all batches to the client, which adds their partitions to the transaction.
+        """Hands all batches to the client, which adds their partitions to the transaction.
 
         Raises:
             KafkaError: the client is dead or does not take them in time.
@@ -71,7 +72,7 @@ class TransactionWriter:
         """Returns when every record is at the brokers, on all in-sync replicas.
 
         Raises:
-            KafkaError: one of them was refused.
+            KafkaError: a broker refused one of them.
         """
         futures = self._futures()
         if futures:
@@ -80,21 +81,19 @@ class TransactionWriter:
         if failed:
             raise failed[0]
 
-    def offset_behind(self, place: TopicPartition) -> int:
+    def offset_behind(self, partition: TopicPartition) -> int:
         """The offset behind the last record written to the partition; 0 where none was."""
-        return max((future.result().offset + count for count, future in self._sent.get(place, ())), default=0)
+        return max((future.result().offset + count for count, future in self._sent.get(partition, ())), default=0)
 
     def abandon(self) -> None:
-        """The batches fail with the transaction, each; one message is enough."""
+        """Keeps asyncio from logging the error of every batch: the transaction's error says enough."""
         for future in self._futures():
             future.add_done_callback(_be_asked)
 
-    def _append(
-        self, place: tuple[str, int], key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]
-    ) -> None:
-        batches = self._batches.get(place)
+    def _append(self, partition: _Partition, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+        batches = self._batches.get(partition)
         if batches is None:
-            batches = self._batches[place] = [self.producer.create_batch()]
+            batches = self._batches[partition] = [self.producer.create_batch()]
         if batches[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:
             # It is full; an empty one takes a record of any size.
             batches.append(self.producer.create_batch())

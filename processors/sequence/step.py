@@ -25,8 +25,8 @@ from schemas.records import RawRecord, Record
 # one may take from the ingress to there. Ahead of it, a hole would be reported that the receipt fills in time, and a
 # replay, which knows receipts only, would differ. So it is where the receipt waits in an ingress's spool for longer.
 TRAIL = timedelta(seconds=5)
-# One tick fits in one transaction; what is left is due at the next.
-_TICK_GAPS_MAX = 10_000
+# The gaps of one punctuation fit in one transaction; the rest is due at the next.
+_PUNCTUATE_GAPS_MAX = 10_000
 
 _log = structlog.get_logger()
 
@@ -130,14 +130,14 @@ def observe(record: RawRecord, tracking: SequenceStore) -> Sequence[Record]:
     return tracking.take(sequence.observe(tracking.find(arrival.endpoint), arrival, tracking.rules))
 
 
-def tick(tracking: SequenceStore, now: datetime) -> Sequence[Record]:
+def punctuate(tracking: SequenceStore, now: datetime) -> Sequence[Record]:
     """The gaps that time alone makes known by `now` (aware), less the trail."""
     records: list[Record] = []
     for endpoint in tracking.endpoints():
         state = tracking.find(endpoint)
         if state is not None and (step := sequence.advance(state, now - TRAIL, tracking.rules)).state is not state:
             records += tracking.take(step)
-        if len(records) >= _TICK_GAPS_MAX:
+        if len(records) >= _PUNCTUATE_GAPS_MAX:
             break
     return records
 

@@ -19,8 +19,8 @@ from processors.runtime.transaction_writer import TransactionWriter
 
 Method = Callable[..., Awaitable[Any]]
 
-# Each step: a method of the producer or of the outbox, whether death comes before the call, while it waits or after it,
-# and with which call of all partitions together. Late enough that some transactions are behind it.
+# Each step: a method of the producer or of the transaction writer, whether death comes before the call, while it waits
+# or after it, and with which call of all partitions together. Late enough that some transactions are behind it.
 STEPS = {
     "fenced": ("start", "after", 3),
     "restored": ("catch_up", "after", 3),

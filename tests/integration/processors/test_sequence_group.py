@@ -27,7 +27,7 @@ from processors.metrics import ProcessMetrics
 from processors.providers import discover
 from processors.runtime.group import Group
 from processors.runtime.state_store import StoreT
-from processors.sequence.step import TRAIL, SequenceStore, observe, tick
+from processors.sequence.step import TRAIL, SequenceStore, observe, punctuate
 from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery
 from schemas.kafka.arguments import producer_arguments
@@ -95,7 +95,7 @@ async def replayed(settings: Settings) -> list[bytes]:
     )
     tracking = SequenceStore(rules)
     gaps = [gap for record in await read_topic(settings, "sequence") for gap in observe(record, tracking)]
-    gaps += tick(tracking, datetime.now(UTC) + TRAIL)
+    gaps += punctuate(tracking, datetime.now(UTC) + TRAIL)
     return [gap.value for gap in gaps]
 
 
@@ -219,8 +219,8 @@ async def test_the_clock_waits_for_what_lies_unread_in_raw(settings: SettingsFac
         asked.append(datetime.now(UTC))
         return asked[-1]
 
-    async def has_ticked() -> bool:
-        return len(asked) > ticks + 3
+    async def has_punctuated() -> bool:
+        return len(asked) > punctuated + 3
 
     # Received in time, all of them; only read late.
     came = {number: shipped(number, early(number), early(number)) for number in (1, 2, 3, 5)}
@@ -231,13 +231,13 @@ async def test_the_clock_waits_for_what_lies_unread_in_raw(settings: SettingsFac
     group = sequence_group(mine, ProcessMetrics(CollectorRegistry()), asyncio.Event())
     group.clock = clock
     async with at_work(group):
-        ticks = await opened(group, asked)
-        await until(has_ticked)
+        punctuated = await opened(group, asked)
+        await until(has_punctuated)
         assert await told(mine) == []
         async with at_work(deliver()):
             assert await told_at_last(mine, 1) == [("open", 4, 4)]
-            ticks = len(asked)
-            await until(has_ticked)
+            punctuated = len(asked)
+            await until(has_punctuated)
     assert await told(mine) == [("open", 4, 4)]
     assert (await audit(mine)).clean
 

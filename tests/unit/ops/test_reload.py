@@ -3,17 +3,10 @@
 from pathlib import Path
 
 import pytest
-from aiokafka import ConsumerRecord
-from prometheus_client import CollectorRegistry
 
 from ops.service.reload import SettingsSource, give_current, give_started, restart_needed
-from processors.deliver.dedupe import DedupeStore
-from processors.metrics import ProcessMetrics
-from processors.runtime.batch import Batch
-from processors.runtime.group_spec import GroupSpec
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
-from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 
 _CONTEXT = Context(environ={}, providers=["shipstream"], signing_secrets=False)
@@ -90,34 +83,3 @@ def test_what_needs_a_restart_is_named(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("two")
     after = read(text.replace("port = 2", "port = 3") + "[sequence]\ngrace_seconds = 1")
     assert restart_needed(before, after) == ["kafka.password", "ingest.port", "sequence.grace_seconds"]
-
-
-async def test_a_transaction_is_judged_by_one_snapshot() -> None:
-    """What changes in the middle of a transaction counts from the next one on."""
-    current = "old"
-
-    def new_step() -> "Step":
-        return Step(current)
-
-    class Step:
-        def __init__(self, name: str) -> None:
-            self._name = name
-
-        def __call__(self, raw: RawRecord, _seen: DedupeStore) -> tuple[Record, ...]:
-            nonlocal current
-            current = "new"
-            return (Record("orders", raw.key or b"", self._name.encode()),)
-
-    work = GroupSpec(
-        name="deliver",
-        source="raw",
-        changelog="deliver-state",
-        new_step=new_step,
-        new_state=lambda: DedupeStore(window_s=1, keys_max=1),
-        settings=read("[endpoints]"),
-        metrics=ProcessMetrics(CollectorRegistry()),
-    )
-    records = [ConsumerRecord("raw", 0, offset, 0, 0, b"", b"", 0, 0, 0, ()) for offset in range(3)]
-    first, second = (Batch(work, work.new_state(), records) for _ in range(2))
-    assert [output.value async for outputs in first for output in outputs] == [b"old", b"old", b"old"]
-    assert [output.value async for outputs in second for output in outputs] == [b"new", b"new", b"new"]

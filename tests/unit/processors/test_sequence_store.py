@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from processors.metrics import HoleGauges
-from processors.sequence.step import SequenceStore, observe, tick
+from processors.sequence.step import SequenceStore, observe, punctuate
 from processors.sequence.tracker import GapRules
 from schemas.errors import DropstreamError
 from schemas.notes.sequence_observations import observation_record
@@ -49,8 +49,8 @@ class Partition:
         self.gaps += [gap for one in records for gap in observe(one, self.tracking)]
         self._commit()
 
-    def tick(self, now_s: float) -> None:
-        self.gaps += tick(self.tracking, at(now_s))
+    def punctuate(self, now_s: float) -> None:
+        self.gaps += punctuate(self.tracking, at(now_s))
         self._commit()
 
     def _commit(self) -> None:
@@ -88,7 +88,7 @@ def test_what_is_restored_goes_on_as_if_nothing_had_been() -> None:
     whole = Partition()
     for one in feed:
         whole.transact(one)
-    whole.tick(500 * HOUR_S)
+    whole.punctuate(500 * HOUR_S)
     for cut in range(len(feed) + 1):
         partition = Partition()
         for one in feed[:cut]:
@@ -96,7 +96,7 @@ def test_what_is_restored_goes_on_as_if_nothing_had_been() -> None:
         successor = partition.restored()
         assert successor.tracking.entries == partition.tracking.entries
         successor.transact(*feed[cut:])
-        successor.tick(500 * HOUR_S)
+        successor.punctuate(500 * HOUR_S)
         assert partition.gaps + successor.gaps == whole.gaps
 
 
@@ -108,7 +108,7 @@ def test_reading_the_changelog_again_changes_nothing() -> None:
     for key, value in partition.changelog:
         partition.tracking.restore(key, value)
     assert partition.tracking.entries == 3
-    partition.tick(200)
+    partition.punctuate(200)
     assert partition.told() == [("open", 2, 2), ("open", 4, 4)]
 
 
@@ -123,7 +123,7 @@ def test_a_transaction_that_failed_never_was() -> None:
     with capture_logs() as logs:
         partition.transact(observed(2, 2))
     assert logs == []
-    partition.tick(500)
+    partition.punctuate(500)
     assert partition.told() == []
 
 
@@ -131,21 +131,21 @@ def test_time_trails_the_clock() -> None:
     """A hole is reported five seconds after it is due, for its delivery may still be on the way here."""
     partition = Partition()
     partition.transact(observed(1, 0), observed(3, 10))
-    partition.tick(104.999)
+    partition.punctuate(104.999)
     assert partition.told() == []
     assert partition.tracking.changes() == []
-    partition.tick(105)
+    partition.punctuate(105)
     assert partition.told() == [("open", 2, 2)]
-    partition.tick(106)
+    partition.punctuate(106)
     assert partition.told() == [("open", 2, 2)]
 
 
-def test_a_replay_without_ticks_says_the_same() -> None:
+def test_a_replay_without_punctuation_says_the_same() -> None:
     """Whether time or the next delivery brings a hole to light, the record is the same, byte for byte."""
     feed = [observed(number, second) for number, second in ((1, 0), (4, 1), (6, 50), (5, 200), (9, 201), (3, 400))]
     live, replay = Partition(), Partition()
     for one in feed:
-        live.tick((200 if one.position.offset in {5, 9} else 0) + 1)
+        live.punctuate((200 if one.position.offset in {5, 9} else 0) + 1)
         live.transact(one)
     replay.transact(*feed)
     assert replay.gaps == live.gaps
@@ -156,7 +156,7 @@ def test_endpoints_of_one_partition_are_apart() -> None:
     """Each endpoint has its own counter; time passes for all of them."""
     partition = Partition()
     partition.transact(observed(1, 0, "one"), observed(50, 0, "other"), observed(3, 0, "one"), observed(52, 0, "other"))
-    partition.tick(200)
+    partition.punctuate(200)
     assert partition.told() == [("open", 2, 2), ("open", 51, 51)]
     assert [gap.key for gap in partition.gaps] == [b"one", b"other"]
 
