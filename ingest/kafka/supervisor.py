@@ -11,9 +11,9 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from ingest.kafka.producer import close_producer, open_producer
 from ingest.metrics import IngestMetrics
 from schemas.kafka.arguments import producer_arguments
+from schemas.kafka.producers import close_producer, open_producer
 from schemas.settings import Settings
 
 _CONNECT_S = 10.0

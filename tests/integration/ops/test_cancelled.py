@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from ingest.kafka.producer import close_producer, open_producer
 from ops.kafka.clients import admin, consumer
 from ops.kafka.offsets import open_client
 from ops.kafka.reader import full_name, open_reader
 from schemas.kafka.arguments import producer_arguments
+from schemas.kafka.producers import close_producer, open_producer
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.support.processing import prepared

@@ -8,7 +8,7 @@ from aiokafka.errors import ProducerClosed
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
 from aiokafka.structs import TopicPartition
 
-from ingest.kafka.producer import fail_all
+from schemas.kafka.producers import fail_all
 
 
 class _Cluster:
