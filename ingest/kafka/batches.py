@@ -14,11 +14,11 @@ from functools import partial
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ingest.budgets import Reservation
 from schemas.delivery import PendingRecord
 from schemas.kafka.arguments import BATCH_BYTES
+from schemas.kafka.batches import Builder
 
 # Kafka refuses the record, or another one of its batch, from every producer.
 _REFUSALS = (InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError)
@@ -35,18 +35,6 @@ class DeliveryReport(Enum):
 
 
 OnReport = Callable[[DeliveryReport], None]
-
-
-class Builder(BatchBuilder):  # type: ignore[misc] # aiokafka's types do not know it
-    """aiokafka's batch, which closes in the moment in which the client takes it.
-
-    In that moment the client counts the records, for the sequence numbers of the next batch; it encodes them a turn of
-    the loop later, and a record added in between would have the number of another.
-    """
-
-    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
-        self.close()
-        super()._set_producer_state(producer_id, producer_epoch, base_sequence)
 
 
 class ProducerBatch:

@@ -17,9 +17,9 @@ from aiokafka.errors import KafkaError
 
 from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, failures_told
 from ops.kafka.reader import parse_time, partitions_of
-from processors.runtime.offsets import committed_offsets
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.cancellation import cancellation_kept
+from schemas.kafka.committed_offsets import committed_offsets
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
 

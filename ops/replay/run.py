@@ -6,12 +6,10 @@ they left open; only then is anything read. That order is the proof that nothing
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced
@@ -30,7 +28,9 @@ from processors.runtime.partition import Partition
 from processors.runtime.state_store import Kept
 from schemas.errors import DropstreamError
 from schemas.kafka.arguments import reader_arguments, transactional_producer_arguments
-from schemas.kafka.cancellation import cancellation_kept
+from schemas.kafka.cancellation import stopped_within
+from schemas.kafka.futures import ignore_kafka_errors
+from schemas.kafka.producers import stop_producer
 from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
@@ -87,7 +87,7 @@ class ReplayRun:
             DropstreamError: another process has taken the plan over, or the cluster fails; says how to go on.
         """
         checked_client_arguments(self.settings.kafka)
-        asyncio.get_running_loop().set_exception_handler(_pass_over_unasked)
+        asyncio.get_running_loop().set_exception_handler(ignore_kafka_errors)
         while True:
             try:
                 return await self._attempt()
@@ -170,7 +170,7 @@ class ReplayRun:
                 found = await self._fetch(consumer, source)
                 yield [record for batch in found.values() for record in batch if record.offset < one.end]
         finally:
-            await _within(consumer.stop())
+            await stopped_within(CLOSE_TIMEOUT_S, consumer.stop())
 
     async def _fetch(self, consumer: AIOKafkaConsumer, source: TopicPartition) -> Batches:
         try:
@@ -198,17 +198,4 @@ class ReplayRun:
                 await producer.start()
             yield producer
         finally:
-            await _within(producer.stop())
-
-
-def _pass_over_unasked(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A fenced producer of aiokafka leaves futures that nobody can ask; the failure itself is told by ours."""
-    if not isinstance(context.get("exception"), KafkaError):
-        loop.default_exception_handler(context)
-
-
-async def _within(stopping: Awaitable[None]) -> None:
-    """A client that does not stop in time, or stumbles over what ended it, is left behind: the cluster outlives it."""
-    with cancellation_kept(asyncio.current_task()), contextlib.suppress(KafkaError, TimeoutError):
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await stopping
+            await stopped_within(CLOSE_TIMEOUT_S, stop_producer(producer))

@@ -8,7 +8,7 @@ starts it anew.
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic
@@ -23,7 +23,8 @@ from processors.runtime.state_store import StoreT
 from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.kafka.arguments import GROUP_FETCH_WAIT_MS, group_consumer_arguments
-from schemas.kafka.cancellation import cancellation_kept
+from schemas.kafka.cancellation import stopped_within
+from schemas.kafka.futures import retrieve_exception
 
 _log = structlog.get_logger()
 
@@ -75,7 +76,7 @@ class Group(Generic[StoreT]):
             if self._waiter is not None:
                 self._waiter.cancel()
             await assignment.close(_STOP_TIMEOUT_S)
-            await _within(_STOP_TIMEOUT_S, consumer.stop())
+            await stopped_within(_STOP_TIMEOUT_S, consumer.stop())
 
     def health(self) -> Health:
         """Live while rounds turn, be Kafka there or not; ready when partitions are assigned and every one is open."""
@@ -97,13 +98,13 @@ class Group(Generic[StoreT]):
                 await consumer.start()
                 topics = await consumer.topics()
             except KafkaError as error:
-                await _within(_STOP_TIMEOUT_S, consumer.stop())
+                await stopped_within(_STOP_TIMEOUT_S, consumer.stop())
                 await self._back_off("kafka_away", error)
                 continue
             if self.spec.source_topic in topics:
                 self._failures = 0
                 return consumer
-            await _within(_STOP_TIMEOUT_S, consumer.stop())
+            await stopped_within(_STOP_TIMEOUT_S, consumer.stop())
             raise DropstreamError(
                 f"there is no topic {self.spec.source_topic}; create it with: dropstream topics apply"
             )
@@ -142,7 +143,7 @@ class Group(Generic[StoreT]):
             self._turned_at = asyncio.get_running_loop().time()
             await asyncio.wait({fetch, self._stop_waiter()}, timeout=_TURN_S, return_when=asyncio.FIRST_COMPLETED)
         if not fetch.done():
-            fetch.add_done_callback(_be_asked)
+            fetch.add_done_callback(retrieve_exception)
             return {}
         try:
             return fetch.result()
@@ -189,20 +190,10 @@ class Group(Generic[StoreT]):
     async def _pause(self, seconds: float) -> None:
         """Waits, but not past `stopping`."""
         if seconds > 0:
-            await _within(seconds, self.stopping.wait())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.stopping.wait()
 
 
 def _count(batches: Batches) -> int:
     return sum(map(len, batches.values()))
-
-
-def _be_asked(future: "asyncio.Future[Batches]") -> None:
-    if not future.cancelled():
-        future.exception()
-
-
-async def _within(seconds: float, what: Awaitable[object]) -> None:
-    """Awaits `what`, at most so long; a cluster that is away must not keep us."""
-    with cancellation_kept(asyncio.current_task()), contextlib.suppress(TimeoutError, KafkaError):
-        async with asyncio.timeout(seconds):
-            await what

@@ -7,7 +7,6 @@ fetches do not wait for transactions that are still being ended.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,13 +16,14 @@ from typing import Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
+from aiokafka.errors import ProducerFenced
 
 from processors.runtime.group_spec import GroupSpec
-from processors.runtime.offsets import committed_offset, first_offset
 from processors.runtime.state_store import Kept, StoreT, catch_up, input_position, noted_rules
 from processors.runtime.transaction_writer import TransactionWriter
 from schemas.kafka.arguments import transactional_producer_arguments
+from schemas.kafka.committed_offsets import committed_offset
+from schemas.kafka.producers import reason_of, stop_producer
 from schemas.notes.rules import RulesVersion, rules_records
 from schemas.records import Record, raw_record
 
@@ -127,7 +127,7 @@ class Partition(Generic[StoreT]):
 
     async def close(self) -> None:
         """Stops the producer. A transaction that it leaves open ends when the next owner fences it."""
-        await _stop(self.producer)
+        await stop_producer(self.producer)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[TransactionWriter]:
@@ -148,7 +148,7 @@ class Partition(Generic[StoreT]):
             if frozen_s > process.session_timeout_ms / 1000:
                 # This process was not running. Another one is the owner by now, and opening anew would fence it.
                 raise ProducerFenced(f"frozen for {frozen_s:.0f} s") from error
-            reason = _as_kafka_error(error, self.producer)
+            reason = reason_of(error, self.producer)
             if reason is error:
                 raise
             raise reason from error
@@ -200,10 +200,10 @@ async def open_partition(
         async with asyncio.timeout(settings.process.transaction_timeout_ms / 1000):
             await producer.start()
             committed = await committed_offset(producer.client, spec.id, source)
-            first = await first_offset(consumer, source)
+            first = (await consumer.beginning_offsets([source]))[source]
         await catch_up(kept, spec.changelog_of(source), settings)
     except BaseException:
-        await _stop(producer)
+        await stop_producer(producer)
         raise
     # The cluster forgets the offsets of a group that was away for a week (`offsets.retention.minutes`); the changelog
     # does not.
@@ -222,22 +222,3 @@ async def open_partition(
         remembered=kept.state.entries,
     )
     return Partition(source, spec, kept, producer)
-
-
-def _as_kafka_error(error: BaseException, producer: AIOKafkaProducer) -> BaseException:
-    """The reason behind what aiokafka's dead producer says: IllegalOperation and AssertionError hide it."""
-    hidden: bool = isinstance(error, (IllegalOperation, AssertionError))
-    sender = producer._sender.sender_task if hidden else None  # noqa: SLF001 there is no public way to ask
-    cause = error
-    if sender is not None and sender.done() and not sender.cancelled():
-        cause = sender.exception() or error
-    return KafkaError(f"the producer is dead: {cause!r}") if hidden and not isinstance(cause, ProducerFenced) else cause
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    try:
-        await producer.stop()
-    except KafkaError:
-        # It stopped half way, at what its sender died of.
-        with contextlib.suppress(KafkaError):
-            await producer.client.close()

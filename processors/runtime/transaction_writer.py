@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import RecordMetadata
 
 from processors.runtime.state_store import Change
+from schemas.kafka.futures import retrieve_exception
 from schemas.kafka.partitions import partition_of
 from schemas.records import Record
 
@@ -88,7 +89,7 @@ class TransactionWriter:
     def abandon(self) -> None:
         """Keeps asyncio from logging the error of every batch: the transaction's error says enough."""
         for future in self._futures():
-            future.add_done_callback(_be_asked)
+            future.add_done_callback(retrieve_exception)
 
     def _append(self, partition: _Partition, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
         batches = self._batches.get(partition)
@@ -101,8 +102,3 @@ class TransactionWriter:
 
     def _futures(self) -> list[_Written]:
         return [future for sent in self._sent.values() for _, future in sent]
-
-
-def _be_asked(future: _Written) -> None:
-    if not future.cancelled():
-        future.exception()

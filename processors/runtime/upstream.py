@@ -12,7 +12,7 @@ from datetime import datetime
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 
-from processors.runtime.offsets import committed_offsets
+from schemas.kafka.committed_offsets import committed_offsets
 
 _TIMEOUT_S = 5.0
 

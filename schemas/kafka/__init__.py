@@ -1,1 +1,1 @@
-"""The edge to aiokafka: client arguments, partitioning, and workarounds of its faults."""
+"""The edge to aiokafka: client arguments, partitioning, workarounds; README.md here lists each with its source."""

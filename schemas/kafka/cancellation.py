@@ -1,32 +1,43 @@
-"""A cancellation that something else swallows is not lost."""
+"""Ending a client of aiokafka in bounded time, without losing a cancellation that the client swallows."""
 
-from collections.abc import Iterator
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from aiokafka.errors import KafkaError
+
 
 class Cancellable(Protocol):
-    """A task of asyncio, as far as it is needed here."""
+    """The methods of an asyncio task that `cancellation_kept` needs."""
 
     def cancelling(self) -> int:
-        """How often it was asked to end, less how often that was taken back."""
+        """How many requests to cancel the task are open."""
 
     def uncancel(self) -> int:
         """Takes one such request back."""
 
     def cancel(self) -> bool:
-        """Asks it to end; it does at its next wait."""
+        """Cancels the task at its next wait."""
 
 
 @contextmanager
 def cancellation_kept(task: Cancellable | None) -> Iterator[None]:
-    """The running `task`, cancelled inside, ends at its next wait behind the block, whatever became of that inside.
+    """A `task` that was cancelled inside the block ends at its next wait behind it, whatever happened inside.
 
     A client of aiokafka that closes suppresses every `CancelledError` while it waits for a task that it cancelled
-    itself, ours too: `close` in https://github.com/aio-libs/aiokafka/blob/v0.14.0/aiokafka/client.py
+    itself, also one that was meant for its caller.
     """
     before = task.cancelling() if task else 0
     yield
     if task and task.cancelling() > before:
         task.uncancel()
         task.cancel()
+
+
+async def stopped_within(seconds: float, stopping: Awaitable[object]) -> None:
+    """Awaits the end of a client, at most so long; a client that does not end, or fails at it, is left behind."""
+    with cancellation_kept(asyncio.current_task()), contextlib.suppress(TimeoutError, KafkaError):
+        async with asyncio.timeout(seconds):
+            await stopping

@@ -1,26 +1,28 @@
-"""Opens and closes aiokafka's producer within a bounded time, whatever the broker does.
+"""Opening and closing aiokafka's producer within a time, and the reason why a producer died.
 
-The producer's own `start` and `stop` wait for the broker without bound (aio-libs/aiokafka issues 1101 and 1013).
+aiokafka's own `start` and `stop` wait for the broker without bound (aio-libs/aiokafka issues 1101 and 1013).
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerClosed, ProducerFenced
 
 from schemas.kafka.cancellation import cancellation_kept
+from schemas.kafka.futures import retrieve_exception
 
 _CLOSE_S = 2.0
 
 
 async def open_producer(arguments: Mapping[str, Any], *, topic: str, within_s: float) -> AIOKafkaProducer:
-    """Starts a producer that knows the partitions of `topic`, so that its first record waits for nothing.
+    """A started producer that knows the partitions of `topic`, so that its first record waits for nothing.
 
     Raises:
-        KafkaError, OSError: the cluster cannot be reached, or refuses the connection.
+        KafkaError, OSError: the cluster cannot be reached, or refuses us.
         TimeoutError: the cluster or the topic was not there within `within_s`.
     """
     producer = AIOKafkaProducer(**arguments)
@@ -35,7 +37,7 @@ async def open_producer(arguments: Mapping[str, Any], *, topic: str, within_s: f
 
 
 async def close_producer(producer: AIOKafkaProducer, *, flush_s: float) -> None:
-    """Lets the producer write for up to `flush_s` seconds, then fails the rest and closes it within 2 seconds."""
+    """Writes what the producer still has for up to `flush_s` seconds, then fails the rest and closes in 2 seconds."""
     with cancellation_kept(asyncio.current_task()):
         try:
             async with asyncio.timeout(flush_s):
@@ -44,17 +46,36 @@ async def close_producer(producer: AIOKafkaProducer, *, flush_s: float) -> None:
             await _abandon(producer)
 
 
-async def _abandon(producer: AIOKafkaProducer) -> None:
-    """What `stop` would do after its flush; it was cut off there, and a second call of it does nothing.
+async def stop_producer(producer: AIOKafkaProducer) -> None:
+    """Stops a transactional producer, whose `stop` raises the error that its sender died of and stays half open."""
+    try:
+        await producer.stop()
+    except KafkaError:
+        with contextlib.suppress(KafkaError):
+            await producer.client.close()
 
-    There is no public way to any of it.
-    """
-    sender = producer._sender.sender_task  # noqa: SLF001
-    fail_all(producer._message_accumulator)  # noqa: SLF001
+
+def reason_of(error: BaseException, producer: AIOKafkaProducer) -> BaseException:
+    """The error that the producer died of, where `error` (IllegalOperation, AssertionError) hides it; else `error`."""
+    if not isinstance(error, (IllegalOperation, AssertionError)):
+        return error
+    sender = producer._sender.sender_task
+    died = sender is not None and sender.done() and not sender.cancelled()
+    cause: BaseException = (sender.exception() if died else None) or error
+    reason: BaseException = (
+        cause if isinstance(cause, ProducerFenced) else KafkaError(f"the producer is dead: {cause!r}")
+    )
+    return reason
+
+
+async def _abandon(producer: AIOKafkaProducer) -> None:
+    """Does what `stop` does after its flush: `stop` was cut off there, and a second call of it does nothing."""
+    sender = producer._sender.sender_task
+    fail_all(producer._message_accumulator)
     if sender is not None:
-        # What it does when its task fails is wrong without transactions, and told with a traceback.
-        sender.remove_done_callback(producer._sender._fail_all)  # noqa: SLF001
-        sender.add_done_callback(_be_asked)
+        # What aiokafka does when this task fails is wrong without transactions, and logged with a traceback.
+        sender.remove_done_callback(producer._sender._fail_all)
+        sender.add_done_callback(retrieve_exception)
         sender.cancel()
     try:
         async with asyncio.timeout(_CLOSE_S):
@@ -67,15 +88,10 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
 
 
 def fail_all(accumulator: Any) -> None:
-    """Resolves every pending future, and with them the flush that `stop` left running."""
-    batches = [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]  # noqa: SLF001
+    """Fails every batch of the accumulator, and ends with them the flush that `stop` left running."""
+    batches = [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]
     accumulator.fail_all(ProducerClosed())
-    # Each that was ever on its way takes itself out of these, and fails if it is tried again and so is not there.
-    accumulator._pending_batches.update(batches)  # noqa: SLF001
+    # A batch that was ever on its way removes itself from the pending ones; one that is tried again is not there.
+    accumulator._pending_batches.update(batches)
     for batch in batches:
-        _be_asked(batch._drain_waiter)  # noqa: SLF001 nobody waits for it, and asyncio would say so
-
-
-def _be_asked(future: "asyncio.Future[Any]") -> None:
-    if future.done() and not future.cancelled():
-        future.exception()
+        retrieve_exception(batch._drain_waiter)

@@ -1,6 +1,6 @@
 """What a group has committed, by partition: known, or a sentence that says what is not known and what to wait for.
 
-An error of the coordinator is never taken for "nothing committed": see `processors.runtime.offsets`.
+An error of the coordinator is never taken for "nothing committed": see `schemas.kafka.committed_offsets`.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError
 
 from ops.audit.verdict import Pending
 from ops.kafka.offsets import members, open_client
-from processors.runtime.offsets import committed_offsets
 from schemas.errors import DropstreamError
+from schemas.kafka.committed_offsets import committed_offsets
 from schemas.notes.replays import Range
 from schemas.settings import Settings
 

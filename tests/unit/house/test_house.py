@@ -73,9 +73,43 @@ def test_no_test_is_in_a_hurry() -> None:
 
 
 def test_schemas_are_pure() -> None:
-    """Nothing in `schemas` touches a socket, a clock, the environment or another process."""
-    for path in modules("schemas"):
+    """Nothing in `schemas` touches a socket, a clock, the environment or another process.
+
+    But for `schemas/kafka`: it holds the workarounds of aiokafka that ingress, processors and tools share, it opens and
+    ends their clients, and so it must lie below all three.
+    """
+    edge = ROOT / "schemas" / "kafka"
+    for path in (path for path in modules("schemas") if not path.is_relative_to(edge)):
         assert not {name.partition(".")[0] for name in imports(path)} & IMPURE, path
+
+
+def private_names(path: Path) -> Iterator[str]:
+    """The private attributes that a file reads from what is not its own object or class."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
+            owner = node.value
+            if not (isinstance(owner, ast.Name) and owner.id in {"self", "cls", "other"}):
+                yield f"{path.relative_to(ROOT)}:{node.lineno} {node.attr}"
+
+
+def test_private_names_of_aiokafka_are_in_one_place() -> None:
+    """Only `schemas/kafka` knows aiokafka from inside, so that one page says what to read again at its next version."""
+    edge = ROOT / "schemas" / "kafka"
+    product = [path for package in ("schemas", "ingest", "processors", "ops") for path in modules(package)]
+    outside = [path for path in product if not path.is_relative_to(edge)]
+    clients = [path for path in outside if any(name.partition(".")[0] == "aiokafka" for name in imports(path))]
+    assert [name for path in clients for name in private_names(path)] == []
+    assert not [path for path in clients if "SLF001" in path.read_text(encoding="utf-8")]
+    inside = {"aiokafka.protocol", "aiokafka.producer", "aiokafka.consumer", "aiokafka.coordinator"}
+    assert not [path for path in clients for name in imports(path) if ".".join(name.split(".")[:2]) in inside]
+
+
+def test_every_private_name_of_aiokafka_is_explained() -> None:
+    """What `schemas/kafka` reads behind aiokafka's public names stands on its page."""
+    page = (ROOT / "schemas" / "kafka" / "README.md").read_text(encoding="utf-8")
+    for path in modules("schemas/kafka"):
+        for name in private_names(path):
+            assert f"{name.partition(' ')[2]}`" in page or f"{name.partition(' ')[2]}." in page, name
 
 
 def test_providers_do_not_know_each_other() -> None:

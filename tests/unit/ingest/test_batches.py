@@ -7,9 +7,10 @@ from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.structs import TopicPartition
 
 from ingest.budgets import ByteBudget, Reservation
-from ingest.kafka.batches import Builder, DeliveryReport, PartitionBatches, ProducerBatch
+from ingest.kafka.batches import DeliveryReport, PartitionBatches, ProducerBatch
 from schemas.delivery import PendingRecord
 from schemas.kafka.arguments import BATCH_BYTES
+from schemas.kafka.batches import Builder
 from tests.support.waiting import until
 
 _RECORD = PendingRecord("acme", b"acme", b"{}", [("content-type", b"application/json")], 1_774_747_800_000)

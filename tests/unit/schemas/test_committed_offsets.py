@@ -12,7 +12,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
-from processors.runtime.offsets import committed_offset, committed_offsets
+from schemas.kafka.committed_offsets import committed_offset, committed_offsets
 
 SOURCE = TopicPartition("raw", 7)
 Topics = list[tuple[str, list[tuple[int, int, str, int]]]]

@@ -7,7 +7,7 @@ begins at the start processes everything twice.
 
 from collections.abc import Collection, Mapping
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import CoordinatorNotAvailableError, for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
@@ -54,9 +54,3 @@ def _read_offset(source: TopicPartition, found: Mapping[TopicPartition, tuple[in
     if error:
         raise for_code(error)(f"the committed offset of {source} is not to be had")
     return None if offset == _NONE_COMMITTED else offset
-
-
-async def first_offset(consumer: AIOKafkaConsumer, source: TopicPartition) -> int:
-    """The oldest offset that the partition still has."""
-    offsets: dict[TopicPartition, int] = await consumer.beginning_offsets([source])
-    return offsets[source]
