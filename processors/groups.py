@@ -12,7 +12,8 @@ from processors.rules_version import gap_rules_version, rules_version
 from processors.runtime.group import Group
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.upstream import Upstream
-from processors.sequence.step import SequenceStore, observe, punctuate
+from processors.sequence.step import observe, punctuate
+from processors.sequence.store import SequenceStore
 from processors.sequence.tracker import GapRules
 from schemas.notes.rules import RulesVersion
 from schemas.settings import EndpointSettings, Settings
@@ -36,8 +37,8 @@ def deliver_rules(
     )
 
 
-def new_memory(settings: Settings) -> DedupeStore:
-    """The memory of retries of one partition of `raw`, empty."""
+def new_dedupe_store(settings: Settings) -> DedupeStore:
+    """The store of one partition of `raw`, empty."""
     process = settings.process
     return DedupeStore(window_s=process.dedupe_window_hours * _HOUR_S, keys_max=process.dedupe_keys_max)
 
@@ -66,7 +67,7 @@ def deliver_group(
         new_step=lambda: DeliverStep(deliver_rules(known(), settings, providers)),
         rules=_current_rules(settings, known, providers),
         outputs=DELIVER_OUTPUTS,
-        new_state=lambda: new_memory(settings),
+        new_store=lambda: new_dedupe_store(settings),
         settings=settings,
         metrics=metrics,
     )
@@ -77,13 +78,13 @@ def _current_rules(
     settings: Settings, known: Callable[[], Mapping[str, EndpointSettings]], providers: Mapping[str, Provider]
 ) -> Callable[[], RulesVersion]:
     """Gives the rules of the moment; made anew only when the endpoints were read anew."""
-    kept: list[tuple[Mapping[str, EndpointSettings], RulesVersion]] = []
+    last: list[tuple[Mapping[str, EndpointSettings], RulesVersion]] = []
 
     def current() -> RulesVersion:
         endpoints = known()
-        if not kept or kept[0][0] is not endpoints:
-            kept[:] = [(endpoints, rules_version(settings, endpoints, providers))]
-        return kept[0][1]
+        if not last or last[0][0] is not endpoints:
+            last[:] = [(endpoints, rules_version(settings, endpoints, providers))]
+        return last[0][1]
 
     return current
 
@@ -101,24 +102,24 @@ def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asynci
     metrics.expect_group("sequence")
     metrics.expect_endpoints("sequence", settings.endpoints)
     rules = gap_rules(settings)
-    noted = gap_rules_version(settings)
+    version = gap_rules_version(settings)
     prefix = settings.kafka.topic_prefix
 
-    def new_state() -> SequenceStore:
-        tracking = SequenceStore(rules)
-        metrics.holes.watch(tracking)
-        return tracking
+    def new_store() -> SequenceStore:
+        store = SequenceStore(rules)
+        metrics.holes.watch(store)
+        return store
 
     spec = GroupSpec(
         name="sequence",
         source="sequence",
         changelog="sequence-state",
         new_step=lambda: observe,
-        rules=lambda: noted,
+        rules=lambda: version,
         outputs=("gaps",),
         punctuate=punctuate,
         upstream=Upstream(group=f"{prefix}deliver", topic=f"{prefix}raw"),
-        new_state=new_state,
+        new_store=new_store,
         settings=settings,
         metrics=metrics,
     )

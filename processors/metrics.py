@@ -237,11 +237,11 @@ class ProcessMetrics:
             ahead = datetime.fromisoformat(event["time"]) - datetime.fromisoformat(event["recordedtime"])
             self._provider_ahead.labels(endpoint).set(ahead.total_seconds())
 
-    def show_partition(self, group: str, partition: int, *, lag: int, state: StateStore) -> None:
+    def show_partition(self, group: str, partition: int, *, lag: int, store: StateStore) -> None:
         """Shows how one partition stands."""
         self._lag.labels(group, str(partition)).set(lag)
-        self._remembered.labels(group, str(partition)).set(state.entries)
-        self._evicted.labels(group, str(partition)).set(state.evicted)
+        self._remembered.labels(group, str(partition)).set(store.entries)
+        self._evicted.labels(group, str(partition)).set(store.evicted)
 
     def hide_partition(self, group: str, partition: int) -> None:
         """It is another process's now; what we last knew of it is no news."""

@@ -11,7 +11,7 @@ import orjson
 
 from processors.deliver.dedupe import DedupeStore, SightingsOfRun
 from processors.deliver.step import Rules, deliver, recall
-from processors.runtime.state_store import Change
+from processors.runtime.state_store import Change, StateStore
 from schemas.notes.rejections import read_rejected
 from schemas.notes.replays import ReplayPlan, ReplayProgress, progress_key, write
 from schemas.records import Position, RawRecord, Record
@@ -34,9 +34,9 @@ class Known:
     gone: Collection[str] = frozenset()
 
 
-@dataclass(slots=True)
-class Replaying:
-    """Memory of retries, and the progress in one partition of the source; a `State`, restored by whoever opens it."""
+@dataclass(slots=True, eq=False)
+class Replaying(StateStore):
+    """A dedupe store, and the progress in one partition of the source; `ops.replay.history` fills both."""
 
     replay: str
     partition: int

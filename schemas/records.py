@@ -37,6 +37,19 @@ def read_position(text: str) -> Position | None:
     return Position(topic, int(partition), int(offset)) if whole else None
 
 
+class HasOffset(Protocol):
+    """A record or a position in a partition."""
+
+    @property
+    def offset(self) -> int:
+        """Where in the partition."""
+
+
+def next_offset(here: HasOffset) -> int:
+    """The offset behind a record or a position: where reading goes on, and what a consumer commits."""
+    return here.offset + 1
+
+
 @message(frozen=True, slots=True)
 class RawRecord:
     """A record of `raw` as it was read; its key and values are None only where another producer wrote it."""

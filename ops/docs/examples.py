@@ -18,7 +18,8 @@ from processors.deliver.dedupe import DedupeStore
 from processors.deliver.provider import Provider, Sample
 from processors.deliver.step import Rules, deliver
 from processors.providers import discover
-from processors.sequence.step import SequenceStore, observe, punctuate
+from processors.sequence.step import observe, punctuate
+from processors.sequence.store import SequenceStore
 from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers
 from schemas.records import Position, RawRecord, Record

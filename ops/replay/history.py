@@ -15,7 +15,7 @@ from ops.kafka.ranges import offsets_at, read_ranges
 from ops.kafka.reader import full_name, read_written
 from processors.deliver.dedupe import SightingsOfRun
 from processors.deliver.step import Rules, possible_ids, recall
-from processors.groups import new_memory
+from processors.groups import new_dedupe_store
 from processors.replay import EVENT_TOPICS, Known, Replaying, Task, endless_memory, warm_up
 from schemas.delivery import read_record
 from schemas.notes.rejections import read_rejected
@@ -88,7 +88,7 @@ async def open_state(
             recall(seed, task.rules, seen)
         seen.commit()
         return Replaying(task.plan.id, one.partition, seen, progress)
-    state = Replaying(task.plan.id, one.partition, seen or new_memory(settings), progress)
+    state = Replaying(task.plan.id, one.partition, seen or new_dedupe_store(settings), progress)
     before = [other for other in ground.before if other.partition == one.partition]
     async for records in read_ranges(settings, full_name("raw", settings), before):
         for record in records:
@@ -162,7 +162,7 @@ async def _seeds(
         record
         async for records in read_ranges(settings, raw, ranges)
         for record in records
-        if record.position in places and recall(record, rules, new_memory(settings))
+        if record.position in places and recall(record, rules, new_dedupe_store(settings))
     ]
     return seeds, set(places) - {seed.position for seed in seeds}
 

@@ -25,7 +25,6 @@ from processors.replay import Replaying, Task, redrive_step, replay_step
 from processors.runtime.assignment import Batches
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.partition import Partition
-from processors.runtime.state_store import Kept
 from schemas.errors import DropstreamError
 from schemas.kafka.arguments import reader_arguments, transactional_producer_arguments
 from schemas.kafka.cancellation import stopped_within
@@ -127,7 +126,7 @@ class ReplayRun:
             source = TopicPartition(full_name(self.plan.source, self.settings), one.partition)
             task = Task(self.plan, replace(self.rules, replay=self.plan.id), ground.known)
             state = await open_state(self.settings, task, ground, one, store.progress_in(self.plan, one))
-            partition = Partition(source, self._spec(task), Kept(state), producer)
+            partition = Partition(source, self._spec(task), state, producer)
             async for records in self._records(source, one):
                 await self._write(partition, records)
 
@@ -145,18 +144,18 @@ class ReplayRun:
         def step(raw: RawRecord, state: Replaying) -> Sequence[Record]:
             return judge(raw, state, task)
 
-        def new_state() -> Replaying:
-            raise NotImplementedError("a state is made with its partition")
+        def new_store() -> Replaying:
+            raise NotImplementedError("a store is made with its partition")
 
         return GroupSpec(
             name=self.plan.id,
             source=self.plan.source,
             changelog="replay-state",
             new_step=lambda: step,
-            new_state=new_state,
+            new_store=new_store,
             settings=self.settings,
             metrics=ProcessMetrics(CollectorRegistry()),
-            keeps_position=False,
+            logs_input_offset=False,
         )
 
     async def _records(self, source: TopicPartition, one: Range) -> AsyncIterator[list[ConsumerRecord]]:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Protocol
 
-from processors.runtime.state_store import Change
+from processors.runtime.state_store import Change, StateStore
 from schemas.messages import message
 
 # Remembered per key: its hash; then a digest of the body, the offset in `raw`, and when it was received (s since 1970).
@@ -116,9 +116,9 @@ def _within(window_s: int, packed: bytes | None, received_s: int) -> tuple[bytes
     return (digest, offset) if received_s - first_s <= window_s else None
 
 
-@dataclass(slots=True)
-class DedupeStore:
-    """The keys of one partition within `window_s`, at most `keys_max`; a `State`.
+@dataclass(slots=True, eq=False)
+class DedupeStore(StateStore):
+    """The keys of one partition of `raw` within `window_s`, at most `keys_max`.
 
     A verdict compares the times of two receipts, however much else came between them, or did not. Stream time only says
     what may be forgotten. The keys of one transaction are a bucket: one changelog record, named by the raw offset of

@@ -1,8 +1,9 @@
-"""The partitions of a group that are this process's own: noted, opened, worked on, let go.
+"""The partitions that the group has assigned to this process: pending, open, in a transaction, closing.
 
 aiokafka logs and drops what a rebalance callback raises, and sends heartbeats during the revoked callback, but not
-during the assigned one. So the callbacks only note and let go; opening waits for the next round. The lock is held while
-partitions are opened and while a round runs, never while fetching: a revocation waits for a round and for no more.
+during the assigned one. So the callbacks only record the assignment and close partitions; opening waits for the next
+round. The lock is held while partitions are opened and while a round runs, never while fetching: a revocation waits for
+one round and for no more.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.partition import Partition, open_partition
-from processors.runtime.state_store import Kept, StoreT
+from processors.runtime.state_store import StoreT
 from schemas.errors import DropstreamError
 
 _log = structlog.get_logger()
@@ -27,92 +28,88 @@ Batches = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
 
 class FencedError(DropstreamError):
-    """Another process owns a partition that this one thought its own; only a fresh start is safe."""
+    """Another process owns a partition that this one took for its own; only a fresh start is safe."""
 
 
 @dataclass(eq=False)
 class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[misc] # aiokafka ships no types
-    """Which partitions are ours, and which of them are open."""
+    """The assigned partitions of one group, and which of them are open."""
 
     spec: GroupSpec[StoreT]
     consumer: AIOKafkaConsumer
+    _assigned: bool = False
+    # Assigned, and to be opened with the next round.
+    _pending: set[TopicPartition] = field(default_factory=set)
     _open: dict[TopicPartition, Partition[StoreT]] = field(default_factory=dict)
-    # Stays when a partition goes and comes back: then only what is new in the changelog is read.
-    _kept: dict[TopicPartition, Kept[StoreT]] = field(default_factory=dict)
-    _noted: set[TopicPartition] = field(default_factory=set)
-    _told: bool = False
+    # A store stays when its partition goes and comes back: then only the new part of the changelog is read.
+    _stores: dict[TopicPartition, StoreT] = field(default_factory=dict)
+    # Producers that stop: one with an open transaction ends only when the next owner has fenced it.
+    _closing: set["asyncio.Task[None]"] = field(default_factory=set)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    # Producers on their way out: one with an open transaction ends only when its successor has fenced it.
-    _leaving: set["asyncio.Task[None]"] = field(default_factory=set)
 
     @property
     def open_count(self) -> int:
-        """How many partitions are in work."""
+        """How many partitions are open."""
         return len(self._open)
 
     @property
-    def noted_count(self) -> int:
+    def pending_count(self) -> int:
         """How many partitions wait to be opened."""
-        return len(self._noted)
+        return len(self._pending)
 
     @property
     def is_complete(self) -> bool:
-        """Whether the group has told us our partitions, none maybe, and each is open."""
-        return self._told and not self._noted
+        """Whether the group has assigned partitions to this process, maybe none, and each of them is open."""
+        return self._assigned and not self._pending
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Lets all partitions go, after the round that runs; they come back by `on_partitions_assigned`, or do not."""
+        """Closes all partitions after the running round; those that stay come back by `on_partitions_assigned`."""
         async with self._lock:
-            self._told = False
-            self._noted.clear()
+            self._assigned = False
+            self._pending.clear()
             for source in list(self._open):
-                self._drop(source)
+                self._close(source)
             self._show()
         _log.info("partitions_revoked", group=self.spec.name, count=len(revoked))
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Notes the partitions; nothing is fetched from one before it is open."""
-        self._told = True
-        for source in self._kept.keys() - set(assigned):
+        """Makes the partitions pending; nothing is fetched from a partition before it is open."""
+        self._assigned = True
+        for source in self._stores.keys() - set(assigned):
             self.spec.metrics.hide_partition(self.spec.name, source.partition)
         self.consumer.pause(*assigned)
         for source in assigned:
             # A position of some kind, or the client looks for one by itself; opening sets the real one.
             self.consumer.seek(source, 0)
-        self._noted.update(assigned)
-        self._kept = {source: self._kept.get(source) or Kept(self.spec.new_state()) for source in assigned}
+        self._pending.update(assigned)
+        self._stores = {source: self._stores.get(source) or self.spec.new_store() for source in assigned}
         self._show()
         _log.info("partitions_assigned", group=self.spec.name, count=len(assigned))
 
-    async def open_noted(self) -> Exception | None:
-        """Opens the noted partitions side by side; the first error, where one stays closed and must be tried again."""
-        if not self._noted:
+    async def open_pending(self) -> Exception | None:
+        """Opens the pending partitions side by side; the first error, where one stays pending and is tried again."""
+        if not self._pending:
             return None
         async with self._lock:
-            self._noted &= self.consumer.assignment()
+            self._pending &= self.consumer.assignment()
             self._show()
-            errors = await asyncio.gather(*map(self._open_one, sorted(self._noted)))
+            errors = await asyncio.gather(*map(self._open_one, sorted(self._pending)))
         return next((error for error in errors if error is not None), None)
 
     async def reopen(self, sources: Collection[TopicPartition]) -> None:
-        """Opens these partitions anew with the next round: their position is not one that the log has now."""
+        """Opens these partitions anew with the next round: the log does not have their position now."""
         async with self._lock:
             for source in self._open.keys() & set(sources):
-                self._drop(source)
-                self.consumer.pause(source)
-                self._noted.add(source)
-            self._show()
+                self._close_to_reopen(source)
 
     async def process(self, batches: Batches) -> bool:
-        """One transaction per partition, side by side; one that fails is opened anew later, and its records come again.
-
-        Whether all went well.
+        """One transaction per partition, side by side; False if one failed: its records come again when it is reopened.
 
         Raises:
             FencedError: a partition has a new owner.
         """
         async with self._lock:
-            # Fetched before a partition was opened, or after it was let go: its owner fetches it again.
+            # A partition that is not open: fetched before it was opened, or after it was closed. Its owner fetches it.
             owned = [(self._open[source], records) for source, records in batches.items() if source in self._open]
             try:
                 async with asyncio.TaskGroup() as transactions:
@@ -139,12 +136,12 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
                     self.spec.metrics.count_outputs(self.spec.name, outputs or ())
 
     async def close(self, timeout_s: float) -> None:
-        """Closes every partition; what has not ended after `timeout_s` is left to its time-out at the cluster."""
+        """Closes every partition; one that is not closed after `timeout_s` is left to its time-out at the cluster."""
         async with self._lock:
             for source in list(self._open):
-                self._drop(source)
-        if self._leaving:
-            _, late = await asyncio.wait(self._leaving, timeout=timeout_s)
+                self._close(source)
+        if self._closing:
+            _, late = await asyncio.wait(self._closing, timeout=timeout_s)
             for task in late:
                 task.cancel()
 
@@ -152,10 +149,10 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
         spec = self.spec
         try:
             with spec.metrics.opening_seconds.labels(spec.name).time():
-                self._open[source] = await open_partition(self.consumer, source, spec, self._kept[source])
+                self._open[source] = await open_partition(self.consumer, source, spec, self._stores[source])
         except (KafkaError, TimeoutError) as error:
             return error
-        self._noted.discard(source)
+        self._pending.discard(source)
         self.consumer.resume(source)
         self._show()
         return None
@@ -163,18 +160,18 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
     async def _transact(self, partition: Partition[StoreT], records: Sequence[ConsumerRecord]) -> None:
         spec, source = self.spec, partition.source
         with spec.metrics.transaction_seconds.labels(spec.name).time():
-            done = await self._attempt(partition, partition.transact(records))
-        if done is None:
+            committed = await self._attempt(partition, partition.transact(records))
+        if committed is None:
             return
-        if done.taken < len(records):
-            self.consumer.seek(source, done.offset_next)
-        spec.metrics.count_input(spec.name, done.taken)
-        spec.metrics.count_outputs(spec.name, done.outputs)
-        lag = max(0, (self.consumer.highwater(source) or 0) - done.offset_next)
-        spec.metrics.show_partition(spec.name, source.partition, lag=lag, state=partition.kept.state)
+        if committed.taken < len(records):
+            self.consumer.seek(source, committed.next_offset)
+        spec.metrics.count_input(spec.name, committed.taken)
+        spec.metrics.count_outputs(spec.name, committed.outputs)
+        lag = max(0, (self.consumer.highwater(source) or 0) - committed.next_offset)
+        spec.metrics.show_partition(spec.name, source.partition, lag=lag, store=partition.store)
 
     async def _attempt(self, partition: Partition[StoreT], transaction: Awaitable[Result]) -> Result | None:
-        """What the transaction gave; None where its fate is unknown, and then the partition is opened anew later."""
+        """The transaction's result; None where nobody knows whether it is committed, and the partition is reopened."""
         spec, source = self.spec, partition.source
         try:
             return await transaction
@@ -186,14 +183,11 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
             # Opening it anew ends the transaction, and goes back to what was really committed.
             _log.warning("transaction_failed", group=spec.name, partition=source.partition, error=repr(error))
             spec.metrics.transactions_failed.labels(spec.name).inc()
-            self._drop(source)
-            self.consumer.pause(source)
-            self._noted.add(source)
-            self._show()
+            self._close_to_reopen(source)
             return None
 
     async def _read_until(self, now: datetime) -> datetime | None:
-        """Up to when all that came has been read upstream; None while nobody can tell."""
+        """Up to when all records have been read upstream; None while nobody can say."""
         if self.spec.upstream is None:
             return now
         client = next(iter(self._open.values())).producer.client
@@ -207,14 +201,20 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
         end = self.consumer.highwater(source)
         return end is not None and await self.consumer.position(source) >= end
 
-    def _drop(self, source: TopicPartition) -> None:
+    def _close(self, source: TopicPartition) -> None:
         task = asyncio.create_task(self._open.pop(source).close())
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        self._show()
+
+    def _close_to_reopen(self, source: TopicPartition) -> None:
+        self._close(source)
+        self.consumer.pause(source)
+        self._pending.add(source)
         self._show()
 
     def _show(self) -> None:
-        """Whatever changed `_open` or `_noted` calls it."""
+        """Shows how many partitions are open and pending; every change of either calls it."""
         metrics, name = self.spec.metrics, self.spec.name
         metrics.partitions_open.labels(name).set(len(self._open))
-        metrics.partitions_opening.labels(name).set(len(self._noted))
+        metrics.partitions_opening.labels(name).set(len(self._pending))

@@ -1,6 +1,6 @@
 """One consumer group in this process: it connects, goes round, and ends.
 
-A round: open the partitions noted since the last one -> fetch once for all -> one transaction per partition, side by
+A round: open the partitions assigned since the last one -> fetch once for all -> one transaction per partition, side by
 side. The world being slow is waited for here, with growing pauses; being wrong ends the process, and its supervisor
 starts it anew.
 """
@@ -83,7 +83,7 @@ class Group(Generic[StoreT]):
         if self._assignment is None or self._turned_at is None:
             return Health(live=True, ready=False, facts={"connected": False})
         live = asyncio.get_running_loop().time() - self._turned_at < _SILENT_AFTER_S
-        opening = self._assignment.noted_count
+        opening = self._assignment.pending_count
         return Health(
             live=live,
             ready=live and self._assignment.is_complete and not self._failures and not self.stopping.is_set(),
@@ -114,7 +114,7 @@ class Group(Generic[StoreT]):
         loop = asyncio.get_running_loop()
         process = self.spec.settings.process
         failures = self._failures
-        if (error := await assignment.open_noted()) is not None:
+        if (error := await assignment.open_pending()) is not None:
             await self._back_off("partition_not_opened", error)
         batches = await self._fetch(consumer, assignment)
         began = loop.time()

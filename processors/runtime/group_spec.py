@@ -27,7 +27,7 @@ class GroupSpec(Generic[StoreT]):
 
     `new_step` gives the step of one transaction: it returns the outputs of one input record, and changes the store that
     it is given. The rules of a step may differ from one transaction to the next, never within one. `punctuate` gives
-    the outputs that time alone makes due, once `upstream` has read what came before. `keeps_position` is False where
+    the outputs that time alone makes due, once `upstream` has read what came before. `logs_input_offset` is False where
     the store's own changes say how far it came. `rules` gives the rules of the next step, where topic `rules` is to say
     them; `outputs` are then the short names of all topics that the step writes to.
     """
@@ -36,12 +36,12 @@ class GroupSpec(Generic[StoreT]):
     source: str
     changelog: str
     new_step: Callable[[], GroupStep[StoreT]]
-    new_state: Callable[[], StoreT]
+    new_store: Callable[[], StoreT]
     settings: Settings
     metrics: ProcessMetrics
     punctuate: Callable[[StoreT, datetime], Sequence[Record]] = _nothing_due
     upstream: Upstream | None = None
-    keeps_position: bool = True
+    logs_input_offset: bool = True
     rules: Callable[[], RulesVersion] | None = None
     outputs: Sequence[str] = ()
 

@@ -18,14 +18,15 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
+from processors.runtime.changelog import input_offset_change, restore_store, rules_change
 from processors.runtime.group_spec import GroupSpec
-from processors.runtime.state_store import Kept, StoreT, catch_up, input_position, noted_rules
+from processors.runtime.state_store import StoreT
 from processors.runtime.transaction_writer import TransactionWriter
 from schemas.kafka.arguments import transactional_producer_arguments
 from schemas.kafka.committed_offsets import committed_offset
 from schemas.kafka.producers import reason_of, stop_producer
 from schemas.notes.rules import RulesVersion, rules_records
-from schemas.records import Record, raw_record
+from schemas.records import Record, next_offset, raw_record
 
 _log = structlog.get_logger()
 
@@ -42,7 +43,7 @@ class Committed:
 
     outputs: Sequence[Record]
     taken: int
-    offset_next: int
+    next_offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Partition(Generic[StoreT]):
 
     source: TopicPartition
     spec: GroupSpec[StoreT]
-    kept: Kept[StoreT]
+    store: StoreT
     producer: AIOKafkaProducer
 
     async def transact(self, records: Sequence[ConsumerRecord]) -> Committed:
@@ -63,7 +64,7 @@ class Partition(Generic[StoreT]):
             KafkaError, TimeoutError: nobody knows whether it is committed; opening the partition anew decides that.
             ProducerFenced: another process owns the partition; this one must not go on.
         """
-        spec, store, changelog = self.spec, self.kept.state, self.spec.changelog_of(self.source)
+        spec, store, changelog = self.spec, self.store, self.spec.changelog_of(self.source)
         outputs: list[Record] = []
         taken = 0
         async with self._transaction() as writer:
@@ -78,30 +79,29 @@ class Partition(Generic[StoreT]):
                 outputs += made
                 if not await budget.allows_more(made):
                     break
-            offset_next: int = record.offset + 1
+            behind = next_offset(record)
             writer.add_changes(changelog, store.changes())
-            if spec.keeps_position:
-                writer.add_changes(changelog, input_position(offset_next))
-            if rules is not None and rules.digest != self.kept.rules:
+            if spec.logs_input_offset:
+                writer.add_changes(changelog, [input_offset_change(behind)])
+            if rules is not None and rules.digest != store.rules_digest:
                 await writer.add(rules_records(rules, spec.source, self.source.partition, records[0].offset))
-                writer.add_changes(changelog, noted_rules(rules.digest))
+                writer.add_changes(changelog, [rules_change(rules.digest)])
             await writer.send()
             # While the batches are on their way: nothing counts before the commit, and the commit waits for both.
-            await self.producer.send_offsets_to_transaction({self.source: offset_next}, spec.id)
+            await self.producer.send_offsets_to_transaction({self.source: behind}, spec.id)
             await writer.written()
             await self.producer.commit_transaction()
         store.commit()
-        self.kept.offset_next = max(self.kept.offset_next, writer.offset_behind(changelog))
-        self.kept.input_next = offset_next
+        store.changelog_offset = max(store.changelog_offset, writer.offset_behind(changelog))
+        store.input_offset = behind
         if rules is not None:
-            self.kept.rules = rules.digest
-        return Committed(outputs, taken, offset_next)
+            store.rules_digest = rules.digest
+        return Committed(outputs, taken, behind)
 
     def is_due(self, now: datetime) -> bool:
         """Whether `punctuate` would do anything."""
-        store = self.kept.state
-        due = bool(self.spec.punctuate(store, now) or store.changes())
-        store.roll_back()
+        due = bool(self.spec.punctuate(self.store, now) or self.store.changes())
+        self.store.roll_back()
         return due
 
     async def punctuate(self, now: datetime) -> Sequence[Record]:
@@ -109,7 +109,7 @@ class Partition(Generic[StoreT]):
 
         Returns the outputs; raises as `transact` does.
         """
-        store, changelog = self.kept.state, self.spec.changelog_of(self.source)
+        store, changelog = self.store, self.spec.changelog_of(self.source)
         outputs = self.spec.punctuate(store, now)
         changes = store.changes()
         if not outputs and not changes:
@@ -122,7 +122,7 @@ class Partition(Generic[StoreT]):
             await writer.written()
             await self.producer.commit_transaction()
         store.commit()
-        self.kept.offset_next = max(self.kept.offset_next, writer.offset_behind(changelog))
+        store.changelog_offset = max(store.changelog_offset, writer.offset_behind(changelog))
         return outputs
 
     async def close(self) -> None:
@@ -143,7 +143,7 @@ class Partition(Generic[StoreT]):
                 yield writer
         except BaseException as error:
             writer.abandon()
-            self.kept.state.roll_back()
+            self.store.roll_back()
             frozen_s = time.monotonic() - began
             if frozen_s > process.session_timeout_ms / 1000:
                 # This process was not running. Another one is the owner by now, and opening anew would fence it.
@@ -184,9 +184,9 @@ class _StepBudget:
 
 
 async def open_partition(
-    consumer: AIOKafkaConsumer, source: TopicPartition, spec: GroupSpec[StoreT], kept: Kept[StoreT]
+    consumer: AIOKafkaConsumer, source: TopicPartition, spec: GroupSpec[StoreT], store: StoreT
 ) -> Partition[StoreT]:
-    """The partition fenced, its state caught up, the consumer's position behind its last committed transaction.
+    """Fences the former owner, restores the store, and sets the consumer behind the last committed transaction.
 
     Raises:
         KafkaError, TimeoutError: the cluster cannot be reached or does not answer; nothing is open then.
@@ -201,13 +201,13 @@ async def open_partition(
             await producer.start()
             committed = await committed_offset(producer.client, spec.id, source)
             first = (await consumer.beginning_offsets([source]))[source]
-        await catch_up(kept, spec.changelog_of(source), settings)
+        await restore_store(store, spec.changelog_of(source), settings)
     except BaseException:
         await stop_producer(producer)
         raise
-    # The cluster forgets the offsets of a group that was away for a week (`offsets.retention.minutes`); the changelog
+    # The cluster forgets the offsets of a group that was away for a week (`offsets.retention.minutes`), the changelog
     # does not.
-    known = kept.input_next if committed is None else committed
+    known = store.input_offset if committed is None else committed
     offset = max(known, first)
     # `seek_to_committed` does nothing where nothing is committed, or 0.
     consumer.seek(source, offset)
@@ -219,6 +219,6 @@ async def open_partition(
         partition=source.partition,
         offset=offset,
         committed=committed,
-        remembered=kept.state.entries,
+        remembered=store.entries,
     )
-    return Partition(source, spec, kept, producer)
+    return Partition(source, spec, store, producer)

@@ -21,7 +21,7 @@ from uuid_utils import uuid7
 from ops.kafka.topics import apply
 from processors.deliver.dedupe import DedupeStore
 from processors.deliver.step import deliver
-from processors.groups import deliver_rules, new_memory
+from processors.groups import deliver_rules, new_dedupe_store
 from processors.providers import discover
 from schemas.delivery import Delivery, raw_key, record_headers
 from schemas.kafka.arguments import producer_arguments
@@ -91,7 +91,7 @@ async def write(settings: Settings, count: int) -> None:
             partition, headers, at = partition_of(key, partitions), record_headers(one), timestamp_ms(one.received_at)
             position = Position(f"{prefix}raw", partition, writer.next_offset(partition))
             await writer.put(Record("raw", key, one.body, headers), partition, at)
-            seen = memories.setdefault(partition, new_memory(settings))
+            seen = memories.setdefault(partition, new_dedupe_store(settings))
             for record in deliver(RawRecord(position, key, one.body, headers, at), rules, seen):
                 await writer.put(record, partition_of(record.key, partitions))
             if done % _CHUNK == 0:

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from ops.kafka.topics import apply
 from processors.deliver.dedupe import DedupeStore
-from processors.runtime.state_store import Kept, catch_up
+from processors.runtime.changelog import restore_store
 from schemas.configuration import Context, read_configuration
 from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
@@ -65,12 +65,12 @@ async def restore(settings: Settings, keys: int) -> Mapping[str, float]:
     own = [os.getpid()]
     forget_peak(own)
     before_kib = rss_kib(own)
-    kept = Kept(empty())
+    store = empty()
     began = time.perf_counter()
-    await catch_up(kept, TopicPartition(f"{settings.kafka.topic_prefix}deliver-state", 0), settings)
+    await restore_store(store, TopicPartition(f"{settings.kafka.topic_prefix}deliver-state", 0), settings)
     seconds = time.perf_counter() - began
     mebibytes = (peak_rss_kib(own) - before_kib) / 1024
-    assert kept.state.entries == keys
+    assert store.entries == keys
     return {"seconds": seconds, "MiB at the peak": mebibytes, "bytes a key": mebibytes * 1_048_576 / keys}
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from uuid_utils import uuid7
 
 from ops.audit.judging.ledger import PartitionLedger
-from processors.groups import deliver_rules, new_memory
+from processors.groups import deliver_rules, new_dedupe_store
 from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.delivery import Delivery, raw_key, record_headers
@@ -54,7 +54,7 @@ def raw_records(deliveries: Sequence[Delivery]) -> list[RawRecord]:
 
 def clean_history(stages: Stages, per_transaction: int, lag_ms: int = 5) -> History:
     records = raw_records(stages.deliveries)
-    memory = new_memory(SETTINGS)
+    memory = new_dedupe_store(SETTINGS)
     return history_of(records, RULES, memory, PARTITIONS, per_transaction=per_transaction, lag_ms=lag_ms)
 
 

@@ -23,7 +23,7 @@ Method = Callable[..., Awaitable[Any]]
 # or after it, and with which call of all partitions together. Late enough that some transactions are behind it.
 STEPS = {
     "fenced": ("start", "after", 3),
-    "restored": ("catch_up", "after", 3),
+    "restored": ("restore_store", "after", 3),
     "begun": ("begin_transaction", "after", 5),
     "outputs_on_their_way": ("send_batch", "during", 30),
     "some_outputs_sent": ("send_batch", "after", 30),
@@ -64,7 +64,7 @@ def deadly(method: Method, moment: str, turn: int) -> Method:
 def arm(step: str) -> None:
     """From now on the process ends at `step`."""
     name, moment, turn = STEPS[step]
-    owners: dict[str, object] = {"catch_up": processors.runtime.partition, "written": TransactionWriter}
+    owners: dict[str, object] = {"restore_store": processors.runtime.partition, "written": TransactionWriter}
     owner = owners.get(name, AIOKafkaProducer)
     setattr(owner, name, deadly(getattr(owner, name), moment, turn))
 

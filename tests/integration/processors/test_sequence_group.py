@@ -27,7 +27,8 @@ from processors.metrics import ProcessMetrics
 from processors.providers import discover
 from processors.runtime.group import Group
 from processors.runtime.state_store import StoreT
-from processors.sequence.step import TRAIL, SequenceStore, observe, punctuate
+from processors.sequence.step import TRAIL, observe, punctuate
+from processors.sequence.store import SequenceStore
 from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery
 from schemas.kafka.arguments import producer_arguments

@@ -18,7 +18,6 @@ from processors.metrics import ProcessMetrics
 from processors.runtime import partition as runtime
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.partition import Partition
-from processors.runtime.state_store import Kept
 from schemas.configuration import Context, read_configuration
 from schemas.records import RawRecord, Record
 
@@ -85,13 +84,13 @@ def opened(producer: Producer, **fields: Any) -> Partition[DedupeStore]:
         source="raw",
         changelog="deliver-state",
         new_step=Step,
-        new_state=lambda: DedupeStore(window_s=9, keys_max=9),
+        new_store=lambda: DedupeStore(window_s=9, keys_max=9),
         settings=settings,
         metrics=ProcessMetrics(CollectorRegistry()),
         **fields,
     )
     client: Any = producer
-    return Partition(SOURCE, spec, Kept(spec.new_state()), client)
+    return Partition(SOURCE, spec, spec.new_store(), client)
 
 
 async def test_outputs_changes_and_offset_are_of_one_transaction() -> None:
@@ -107,8 +106,8 @@ async def test_outputs_changes_and_offset_are_of_one_transaction() -> None:
         "commit",
     ]
     assert producer.offsets == {SOURCE: 12}
-    assert (committed.taken, committed.offset_next) == (3, 12)
-    assert (partition.kept.offset_next, partition.kept.input_next, partition.kept.state.entries) == (42, 12, 1)
+    assert (committed.taken, committed.next_offset) == (3, 12)
+    assert (partition.store.changelog_offset, partition.store.input_offset, partition.store.entries) == (42, 12, 1)
 
 
 async def test_a_transaction_is_judged_by_one_snapshot() -> None:
@@ -123,7 +122,7 @@ async def test_a_transaction_ends_before_it_outgrows_its_bound(monkeypatch: pyte
     monkeypatch.setattr(runtime, "_OUTPUT_BYTES_MAX", 200)
     producer = Producer()
     committed = await opened(producer).transact(RECORDS)
-    assert (committed.taken, committed.offset_next, producer.offsets) == (2, 9, {SOURCE: 9})
+    assert (committed.taken, committed.next_offset, producer.offsets) == (2, 9, {SOURCE: 9})
 
 
 async def test_a_refused_batch_is_never_committed() -> None:
@@ -133,7 +132,7 @@ async def test_a_refused_batch_is_never_committed() -> None:
     with pytest.raises(MessageSizeTooLargeError):
         await partition.transact(RECORDS)
     assert "commit" not in producer.calls
-    assert (partition.kept.state.changes(), partition.kept.input_next) == ([], 0)
+    assert (partition.store.changes(), partition.store.input_offset) == ([], 0)
 
 
 async def test_a_process_that_was_frozen_is_fenced() -> None:

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from processors.metrics import HoleGauges
-from processors.sequence.step import SequenceStore, observe, punctuate
+from processors.sequence.step import observe, punctuate
+from processors.sequence.store import SequenceStore
 from processors.sequence.tracker import GapRules
 from schemas.errors import DropstreamError
 from schemas.notes.sequence_observations import observation_record
