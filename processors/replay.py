@@ -7,17 +7,15 @@ retries too, so that those tell all. A redrive writes the events of what was rej
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import orjson
-
 from processors.deliver.dedupe import DedupeStore, SightingsOfRun
 from processors.deliver.step import Rules, deliver, recall
 from processors.runtime.state_store import Change, StateStore
+from schemas.events import read_event
 from schemas.notes.rejections import read_rejected
 from schemas.notes.replays import ReplayPlan, ReplayProgress, progress_key, write
-from schemas.records import Position, RawRecord, Record
-from schemas.vocabulary import Domain
+from schemas.records import Position, RawRecord, Record, next_offset
+from schemas.vocabulary import EVENT_TOPICS
 
-EVENT_TOPICS = tuple(domain.topic for domain in Domain)
 _FOREVER_S = 2**32
 
 
@@ -110,19 +108,19 @@ def endpoint_of(raw: RawRecord) -> str:
 
 def replay_step(raw: RawRecord, state: Replaying, task: Task) -> Sequence[Record]:
     """What a replay writes of one record of `raw`; counts it."""
-    place = raw.position.offset + 1
+    behind = next_offset(raw.position)
     if not task.wants(raw):
-        state.count(ReplayProgress(next=place, left_out=1))
+        state.count(ReplayProgress(next=behind, left_out=1))
         return ()
     outputs = deliver(raw, task.rules, state.seen)
     first = outputs[0].topic
     if first in {"rejected", "duplicates"}:
-        state.count(ReplayProgress(next=place, rejected=first == "rejected", retries=first == "duplicates"))
+        state.count(ReplayProgress(next=behind, rejected=first == "rejected", retries=first == "duplicates"))
         return _copied(outputs, task.plan) if task.plan.choice.into else ()
     topics = task.plan.choice.topics or EVENT_TOPICS
     events = [record for record in outputs if record.topic in topics]
     became = 1 if events else 0
-    state.count(ReplayProgress(next=place, became=became, left_out=1 - became, events=len(events)))
+    state.count(ReplayProgress(next=behind, became=became, left_out=1 - became, events=len(events)))
     if task.plan.choice.into:
         return _copied(events, task.plan)
     # One that was rejected at first has told the gap tracker nothing yet.
@@ -146,23 +144,23 @@ def warm_up(raw: RawRecord, state: Replaying, task: Task) -> None:
 
 def redrive_step(record: RawRecord, state: Replaying, task: Task) -> Sequence[Record]:
     """What a redrive writes of one record of `rejected`; counts it. What is an event already adds nothing."""
-    place = record.position.offset + 1
+    behind = next_offset(record.position)
     found = read_rejected(record)
     if found is None or not task.wants(*found):
-        state.count(ReplayProgress(next=place, left_out=1))
+        state.count(ReplayProgress(next=behind, left_out=1))
         return ()
     raw = found[0]
     outputs = deliver(raw, task.rules, state.seen)
     if outputs[0].topic == "rejected":
-        state.count(ReplayProgress(next=place, rejected=1))
+        state.count(ReplayProgress(next=behind, rejected=1))
         return ()
     events = [one for one in outputs if one.topic in EVENT_TOPICS]
     there = {*task.known.events.get(raw.position, ()), *task.known.gone}
-    new = [one for one in events if not there or orjson.loads(one.value)["id"] not in there]
+    new = [one for one in events if (event := read_event(one.value)) is not None and event.id not in there]
     if not new:
-        state.count(ReplayProgress(next=place, retries=1))
+        state.count(ReplayProgress(next=behind, retries=1))
         return ()
-    state.count(ReplayProgress(next=place, became=1, events=len(new)))
+    state.count(ReplayProgress(next=behind, became=1, events=len(new)))
     return [*new, *(one for one in outputs if one.topic == "sequence")]
 
 

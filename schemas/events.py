@@ -6,6 +6,7 @@ Which attributes there are, and what each says, stands in `schemas.event_attribu
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any, NamedTuple
 
 import orjson
 from uuid_utils import UUID, uuid5
@@ -113,6 +114,29 @@ def event_record(event_context: EventContext, *, domain: Domain, what: str, enti
         value=exact_json(event),
         headers=(_CONTENT_TYPE, ("type", event_type.encode()), *event_context.headers, *event_context.marks),
     )
+
+
+class ReadEvent(NamedTuple):
+    """An event as a record holds it: its id, where its delivery lies in `raw`, and all attributes by name.
+
+    The attributes of an event are those of `schemas.event_attributes.Event`; but a stranger may have written the
+    record, and then any of the others may be missing or of another type.
+    """
+
+    id: str
+    raw: Position
+    attributes: Mapping[str, Any]
+
+
+def read_event(value: bytes | None) -> ReadEvent | None:
+    """The event that a record holds; None for whatever else another producer wrote there. Total."""
+    try:
+        found = orjson.loads(value or b"")
+        id_, raw = found["id"], Position(found["rawtopic"], found["rawpartition"], int(found["rawoffset"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+    typed = isinstance(id_, str) and isinstance(raw.topic, str) and isinstance(raw.partition, int)
+    return ReadEvent(id_, raw, found) if typed else None
 
 
 def event_id(*, endpoint: str, natural_key: str, domain: Domain, entity_id: str) -> str:

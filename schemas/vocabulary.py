@@ -33,6 +33,10 @@ _TOPIC_OF = {
 }
 
 
+# The topics that hold events, by their short names.
+EVENT_TOPICS = tuple(_TOPIC_OF.values())
+
+
 class OrderStatus(StrEnum):
     """Where an order stands; more words may come."""
 

@@ -3,8 +3,6 @@
 import asyncio
 from typing import Any
 
-import orjson
-
 from ops.console.masking import clipped, masked_body
 from ops.console.memory import ENTITY_CHARACTERS_MAX, Memory, glance
 from ops.inspect.trace import Moment, trace
@@ -12,6 +10,7 @@ from ops.kafka.reader import AtOffset, full_name, open_reader
 from processors.groups import deliver_rules
 from processors.providers import discover
 from schemas.errors import DropstreamError, UsageError
+from schemas.events import read_event
 from schemas.settings import Settings
 
 _WITHIN_S = 20.0
@@ -72,18 +71,13 @@ async def life(settings: Settings, entity: str, endpoint: str | None) -> dict[st
 
 
 def _moment(one: Moment) -> dict[str, Any]:
-    status = ""
-    if one.event is not None:
-        try:
-            status = glance(orjson.loads(one.event.value or b""))
-        except (ValueError, AttributeError):
-            status = ""
+    event = read_event(one.event.value) if one.event else None
     return {
         "at": int(one.at.timestamp() * 1000),
         "kind": one.kind,
         "endpoint": clipped(one.endpoint),
         "what": clipped(one.what),
-        "status": status,
+        "status": glance(event.attributes) if event else "",
         "delivery": clipped(one.delivery),
         "raw": clipped(one.raw),
         "replay": clipped(one.replay or ""),

@@ -4,24 +4,22 @@ Bodies are never kept: one is read from its place when somebody asks for it.
 """
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
-
-import orjson
 
 from ops.console.flow import WINDOW_MS, Flow, FlowKind, Latencies
 from ops.console.masking import clipped, facts_of, masked_headers
 from ops.inspect.gaps import Ledger
 from schemas.delivery import read_record
+from schemas.events import read_event
 from schemas.notes.gaps import read_gap
 from schemas.notes.sequence_observations import read_observation
 from schemas.records import RawRecord
 from schemas.times import timestamp_ms
-from schemas.vocabulary import Domain
+from schemas.vocabulary import EVENT_TOPICS
 
-EVENT_TOPICS = tuple(domain.topic for domain in Domain)
 FOLLOWED = ("raw", *EVENT_TOPICS, "rejected", "duplicates", "sequence")
 ENTITY_CHARACTERS_MAX = 300
 # A name that is none of ours: a record that another producer wrote.
@@ -195,10 +193,12 @@ class Memory:
 
     def _take_event(self, topic: str, record: RawRecord, now_ms: int) -> None:
         self._count(_header(record, "endpoint"), FlowKind.EVENTS, record, now_ms)
+        event = read_event(record.value)
+        if event is None:
+            return
         try:
-            event = orjson.loads(record.value or b"")
-            received_at = datetime.fromisoformat(event["recordedtime"])
-            shown = _shown(topic, event, record)
+            received_at = datetime.fromisoformat(event.attributes["recordedtime"])
+            shown = _shown(topic, event.attributes, record)
         except (ValueError, KeyError, TypeError):
             return
         self.events.take(record, shown)
@@ -207,7 +207,7 @@ class Memory:
             self.latencies.take(name, received_ms=timestamp_ms(received_at), written_ms=record.timestamp_ms)
 
 
-def _shown(topic: str, event: dict[str, Any], record: RawRecord) -> ShownEvent:
+def _shown(topic: str, event: Mapping[str, Any], record: RawRecord) -> ShownEvent:
     return ShownEvent(
         at_ms=record.timestamp_ms,
         place=f"{topic}:{record.position.partition}:{record.position.offset}",
@@ -228,7 +228,7 @@ def _entity(key: bytes) -> str:
     return entity if len(entity) <= ENTITY_CHARACTERS_MAX else ""
 
 
-def glance(event: dict[str, Any]) -> str:
+def glance(event: Mapping[str, Any]) -> str:
     """What a person wants to know first of an event: a status, or how many there are."""
     data = event.get("data")
     if not isinstance(data, dict):

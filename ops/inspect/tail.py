@@ -13,9 +13,8 @@ import orjson
 
 from schemas.records import RawRecord
 from schemas.times import rfc3339
-from schemas.vocabulary import Domain
+from schemas.vocabulary import EVENT_TOPICS
 
-_EVENT_TOPICS = frozenset(domain.topic for domain in Domain)
 _BODY_TOPICS = frozenset({"raw", "rejected"})
 
 
@@ -54,7 +53,7 @@ class View:
     """How the records of one topic are looked at; `topic` is its short name where it has one, without a suffix."""
 
     def __init__(self, topic: str, conditions: Sequence[Condition], *, with_bodies: bool) -> None:
-        self._is_event = topic in _EVENT_TOPICS
+        self._is_event = topic in EVENT_TOPICS
         self._is_body = topic in _BODY_TOPICS
         self._topic = topic
         self._conditions = conditions

@@ -13,13 +13,15 @@ import orjson
 
 from ops.kafka.reader import AtOffsets, full_name, open_reader, partitions_of
 from processors.deliver.step import Rules, claimed_entities
-from processors.replay import EVENT_TOPICS
 from schemas.delivery import read_record
+from schemas.events import read_event
 from schemas.kafka.partitions import partition_of
+from schemas.notes.duplicates import read_duplicate
 from schemas.notes.rejections import read_rejected
-from schemas.records import RawRecord
+from schemas.records import RawRecord, read_position
 from schemas.settings import Settings
 from schemas.times import rfc3339
+from schemas.vocabulary import EVENT_TOPICS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Of one moment: a delivery comes before what became of it.
@@ -67,15 +69,17 @@ class Life:
 
     def take_event(self, record: RawRecord) -> None:
         """An event of the entity, and the delivery that it stands on; what is no event is passed over."""
+        event = read_event(record.value)
+        if event is None:
+            return
+        said, raw = event.attributes, str(event.raw)
         try:
-            event = orjson.loads(record.value or b"")
-            received_at = datetime.fromisoformat(event["recordedtime"])
-            raw = f"{event['rawtopic']}/{event['rawpartition']}/{event['rawoffset']}"
-            told = {"endpoint": event["endpoint"], "delivery": event["delivery"], "raw": raw}
-            what, replay = event["type"], event.get("replay")
+            received_at = datetime.fromisoformat(said["recordedtime"])
+            told = {"endpoint": said["endpoint"], "delivery": said["delivery"], "raw": raw}
+            what, provider_event, replay = said["type"], said["providerevent"], said.get("replay")
         except (ValueError, KeyError, TypeError):
             return
-        delivered = Moment(at=received_at, kind="delivery", what=event["providerevent"], **told)
+        delivered = Moment(at=received_at, kind="delivery", what=provider_event, **told)
         self._deliveries.setdefault(raw, delivered)
         # A replayed event happened when it was written; a first one with its delivery, whose order it keeps.
         at = max(received_at, _EPOCH + timedelta(milliseconds=record.timestamp_ms)) if replay else received_at
@@ -84,14 +88,14 @@ class Life:
 
     def take_duplicate(self, record: RawRecord) -> None:
         """A note of a retry, where it is one of a delivery of this life."""
-        try:
-            note = orjson.loads(record.value or b"")
-            at, first = datetime.fromisoformat(note["recordedtime"]), self._deliveries.get(note["first"])
-            told = {"endpoint": note["endpoint"], "delivery": note["delivery"], "raw": note["raw"]}
-        except (ValueError, KeyError, TypeError):
-            return
-        if first is not None:
-            self._moments.append(Moment(at=at, kind="retry", what=f"of {first.delivery}", **told))
+        note = read_duplicate(record.value)
+        first = self._deliveries.get(note.first) if note else None
+        if note is not None and first is not None and read_position(note.raw) is not None:
+            at = datetime.fromisoformat(note.recordedtime)
+            what = f"of {first.delivery}"
+            self._moments.append(
+                Moment(at=at, kind="retry", endpoint=note.endpoint, what=what, delivery=note.delivery, raw=note.raw)
+            )
 
     def take_rejected(self, record: RawRecord, entity: str, rules: Rules) -> None:
         """A rejected delivery, where it is of this life or claims to be."""
@@ -126,7 +130,7 @@ class Life:
     def told(self) -> list[Moment]:
         """All of it, in order."""
         everything = [*self._deliveries.values(), *self._moments]
-        return sorted(everything, key=lambda one: (one.at, one.raw.rpartition("/")[0], _offset(one), _rank(one)))
+        return sorted(everything, key=lambda one: (one.at, _position(one), _rank(one)))
 
 
 async def trace(settings: Settings, rules: Rules, entity: str, endpoint: str | None) -> list[Moment]:
@@ -165,8 +169,9 @@ def _raw_keys(settings: Settings, endpoints: Mapping[str, str]) -> set[bytes]:
     return {key.encode() for name, count in lanes for key in (name, *(f"{name}#{lane}" for lane in range(count)))}
 
 
-def _offset(one: Moment) -> int:
-    return int(one.raw.rpartition("/")[2])
+def _position(one: Moment) -> tuple[str, int, int]:
+    raw = read_position(one.raw)
+    return (raw.topic, raw.partition, raw.offset) if raw else ("", 0, 0)
 
 
 def _rank(one: Moment) -> int:

@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
 from ops.kafka.reader import TopicReader, full_name, open_reader
 from ops.send.client import IngressAnswer, deliver_one, open_session, sign
 from processors.deliver.provider import Provider, Sample
+from schemas.events import read_event
 from schemas.records import RawRecord
 from schemas.settings import EndpointSettings, Settings
-from schemas.vocabulary import Domain
+from schemas.vocabulary import EVENT_TOPICS
 
 _ARRIVE_WITHIN_S = 15.0
 _REJECTED = "rejected"
-EVENT_TOPICS = tuple(domain.topic for domain in Domain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,8 @@ async def follow(settings: Settings, on_arrival: Callable[[TourEvent], None]) ->
     async with open_reader(settings, topics, "latest") as reader:
         while True:
             for record in await reader.fetch():
-                on_arrival(_arrival(record, settings))
+                for arrival in _arrivals(record, settings):
+                    on_arrival(arrival)
 
 
 def _samples(settings: Settings, providers: Iterable[Provider]) -> list[tuple[Sample, str, EndpointSettings]]:
@@ -105,7 +104,7 @@ async def _outcome(
     while delivery_id and len(found) < expected and not reason and loop.time() < deadline:
         for record in await reader.fetch():
             if record.position.topic != full_name(_REJECTED, settings):
-                found += [one for one in [_arrival(record, settings)] if one.event["delivery"] == delivery_id]
+                found += [one for one in _arrivals(record, settings) if one.event.get("delivery") == delivery_id]
             elif _header(record, "dropstream-delivery") == delivery_id:
                 reason = f"{_header(record, 'dropstream-reason')}: {_header(record, 'dropstream-detail')}"
     return tuple(sorted(found, key=lambda arrival: EVENT_TOPICS.index(arrival.topic))), reason
@@ -115,6 +114,7 @@ def _header(record: RawRecord, name: str) -> str:
     return next((content.decode(errors="replace") for key, content in record.headers if key == name and content), "")
 
 
-def _arrival(record: RawRecord, settings: Settings) -> TourEvent:
+def _arrivals(record: RawRecord, settings: Settings) -> list[TourEvent]:
     topic = record.position.topic.removeprefix(settings.kafka.topic_prefix)
-    return TourEvent(topic, orjson.loads(record.value or b"{}"))
+    event = read_event(record.value)
+    return [TourEvent(topic, event.attributes)] if event else []

@@ -25,12 +25,12 @@ from ops.suggest import check_name
 from processors.deliver.step import Rules
 from processors.groups import deliver_rules
 from processors.providers import discover
-from processors.replay import EVENT_TOPICS
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError, UsageError
 from schemas.notes.rejections import Reason
 from schemas.notes.replays import Choice, ReplayPlan, ReplayProgress
 from schemas.settings import Settings
+from schemas.vocabulary import EVENT_TOPICS
 
 ReplayKind = Literal["replay", "redrive"]
 Result = TypeVar("Result")

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import orjson
-
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, read_written
 from ops.replay.history import ReplayBasis, ground_of, open_state, raw_place
 from processors.deliver.step import Rules, deliver
-from processors.replay import EVENT_TOPICS, Task, redrive_step
+from processors.replay import Task, redrive_step
+from schemas.events import read_event
 from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 from schemas.records import Position, RawRecord, Record
 from schemas.settings import Settings
+from schemas.vocabulary import EVENT_TOPICS
 
 _LISTED_MAX = 5
 _DIGEST_BYTES = 8
@@ -56,16 +56,12 @@ class Found:
 
     def take_event(self, topic: str, record: RawRecord) -> None:
         """An event of `topic` (short name); what is none of ours is passed over."""
-        try:
-            event = orjson.loads(record.value or b"")
-            place = Position(event["rawtopic"], event["rawpartition"], int(event["rawoffset"]))
-            mark, event_id = event.get("replay", ""), event["id"]
-        except (ValueError, KeyError, TypeError):
-            return
-        if self._is_meant(place):
-            written_ms, events = self._events[place].get(mark, (0, {}))
-            events[event_id] = (topic, digest_of(record.value or b"", mark))
-            self._events[place][mark] = (max(written_ms, record.timestamp_ms), events)
+        event = read_event(record.value)
+        if event is not None and self._is_meant(event.raw):
+            mark = event.attributes.get("replay", "")
+            written_ms, events = self._events[event.raw].get(mark, (0, {}))
+            events[event.id] = (topic, digest_of(record.value or b"", mark))
+            self._events[event.raw][mark] = (max(written_ms, record.timestamp_ms), events)
 
     def take_other(self, kind: Literal["rejected", "retry"], record: RawRecord) -> None:
         """A record of `rejected` or `duplicates`."""
@@ -121,9 +117,9 @@ def outcome_of(records: Sequence[Record], topics: Sequence[str]) -> DryRunOutcom
     first = records[0].topic
     if first in {"rejected", "duplicates"}:
         return DryRunOutcome("rejected" if first == "rejected" else "retry")
-    events = (record for record in records if record.topic in topics)
+    events = [(one, read_event(one.value)) for one in records if one.topic in topics]
     return DryRunOutcome(
-        "events", {orjson.loads(one.value)["id"]: (one.topic, digest_of(one.value, "")) for one in events}
+        "events", {event.id: (one.topic, digest_of(one.value, "")) for one, event in events if event is not None}
     )
 
 

@@ -9,19 +9,19 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-import orjson
-
 from ops.kafka.ranges import offsets_at, read_ranges
 from ops.kafka.reader import full_name, read_written
 from processors.deliver.dedupe import SightingsOfRun
 from processors.deliver.step import Rules, possible_ids, recall
 from processors.groups import new_dedupe_store
-from processors.replay import EVENT_TOPICS, Known, Replaying, Task, endless_memory, warm_up
+from processors.replay import Known, Replaying, Task, endless_memory, warm_up
 from schemas.delivery import read_record
+from schemas.events import read_event
 from schemas.notes.rejections import read_rejected
 from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 from schemas.records import Position, RawRecord, read_position
 from schemas.settings import Settings
+from schemas.vocabulary import EVENT_TOPICS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -141,11 +141,8 @@ async def _candidates(settings: Settings, task: Task, left: Sequence[Range]) -> 
 async def _events_since(settings: Settings, topic: str, start: datetime) -> AsyncIterator[tuple[Position, str]]:
     """The place in `raw` and the id of every event written since."""
     async for record in read_written(settings, topic, start):
-        try:
-            event = orjson.loads(record.value or b"")
-            yield Position(event["rawtopic"], event["rawpartition"], int(event["rawoffset"])), event["id"]
-        except (ValueError, KeyError, TypeError):
-            continue  # Another producer's; it is no event of ours.
+        if (event := read_event(record.value)) is not None:
+            yield event.raw, event.id
 
 
 async def _seeds(

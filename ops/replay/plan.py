@@ -10,13 +10,14 @@ from ops.kafka.topics import create, existing
 from ops.replay.store import Store, check_unused_suffix
 from processors.deliver.step import Rules
 from processors.providers import discover
-from processors.replay import EVENT_TOPICS, Known, Task, endpoint_of
+from processors.replay import Known, Task, endpoint_of
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError
 from schemas.notes.rejections import read_rejected
 from schemas.notes.replays import Choice, Range, ReplayPlan
 from schemas.settings import Settings
 from schemas.topics import TopicPlan, copy_plan
+from schemas.vocabulary import EVENT_TOPICS
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 import orjson
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from schemas.event_attributes import DeliveryId, EndpointName, RawPlace, Rfc3339
 from schemas.messages import message
@@ -23,6 +23,9 @@ class Duplicate:
     first: Annotated[RawPlace, Field(description="topic/partition/offset of the delivery that was processed instead.")]
 
 
+_READER = TypeAdapter(Duplicate)
+
+
 def duplicate_record(
     *, endpoint: str, delivery: str, received_at: datetime, raw: Position, first_offset: int
 ) -> Record:
@@ -36,3 +39,13 @@ def duplicate_record(
     )
     # The header lets a count of origins treat it like a rejected record.
     return Record("duplicates", endpoint.encode(), orjson.dumps(duplicate), (("dropstream-raw", str(raw).encode()),))
+
+
+def read_duplicate(value: bytes | None) -> Duplicate | None:
+    """The note that a record of `duplicates` holds; None for whatever else another producer wrote there. Total."""
+    try:
+        duplicate = _READER.validate_json(value or b"", strict=True)
+        datetime.fromisoformat(duplicate.recordedtime)
+    except ValueError:  # pydantic's ValidationError is one.
+        return None
+    return duplicate

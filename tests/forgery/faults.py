@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from processors.replay import EVENT_TOPICS
+from schemas.vocabulary import EVENT_TOPICS
 from tests.forgery.changes import (
     attribute,
     body,

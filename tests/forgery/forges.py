@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops.audit.verdict import FindingKind
-from processors.replay import EVENT_TOPICS
+from schemas.vocabulary import EVENT_TOPICS
 from tests.forgery.changes import attribute, rewrite_origin, told
 from tests.forgery.history import Case, History, Named, Unfit, Written
 from tests.forgery.stages import Cast

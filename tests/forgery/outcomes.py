@@ -5,8 +5,8 @@ from collections.abc import Callable
 import orjson
 
 from ops.audit.verdict import FindingKind
-from processors.replay import EVENT_TOPICS
 from schemas.notes.rejections import Reason, Rejection, rejected_record
+from schemas.vocabulary import EVENT_TOPICS
 from tests.forgery.changes import rewrite_origin
 from tests.forgery.forges import ALTERED, DROPPED, UNEXPLAINED, Forge, Forger
 from tests.forgery.history import Case, History, Named, Place, Written

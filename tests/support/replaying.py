@@ -16,9 +16,9 @@ import orjson
 from uuid_utils import uuid7
 
 from ops.kafka.reader import read_topic
-from processors.replay import EVENT_TOPICS
 from schemas.delivery import Delivery
 from schemas.settings import Settings
+from schemas.vocabulary import EVENT_TOPICS
 from tests.support.processing import ENDPOINTS, ENVIRON, SECRET
 from tests.support.waiting import PATIENCE_S
 

@@ -15,10 +15,11 @@ from ops.audit.judging.judge import Expected, Judge, Judgement
 from ops.audit.judging.ledger import PartitionLedger
 from ops.audit.reading.stream import RawStream
 from processors.deliver.step import deliver
-from processors.replay import EVENT_TOPICS, Replaying, Task, replay_step
+from processors.replay import Replaying, Task, replay_step
 from schemas.notes.rejections import read_rejected
 from schemas.notes.replays import ReplayPlan
 from schemas.records import RawRecord, Record
+from schemas.vocabulary import EVENT_TOPICS
 
 
 class DeliverySource(Protocol):

@@ -20,13 +20,13 @@ from ops.kafka.reader import AtOffset, Start, full_name, partitions_of, written_
 from ops.kafka.topics import existing
 from ops.replay.store import Store
 from processors.groups import DELIVER_OUTPUTS
-from processors.replay import EVENT_TOPICS
 from schemas.errors import DropstreamError
 from schemas.notes.audits import Checkpoint
 from schemas.notes.replays import Range
 from schemas.notes.rules import RulesNote, RulesVersion, read_rules
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
+from schemas.vocabulary import EVENT_TOPICS
 
 # An output is written after its delivery was received, but by the clock of another machine.
 _CLOCKS_APART_MS = 3_600_000
