@@ -18,11 +18,11 @@ from processors.sequence.tracker import GapRules
 from schemas.notes.rules import RulesVersion
 from schemas.settings import EndpointSettings, Settings
 from schemas.topics import record_bytes_max
-from schemas.vocabulary import Domain
+from schemas.vocabulary import EVENT_TOPICS
 
 _HOUR_S = 3_600
-# All that one delivery can lead to.
-DELIVER_OUTPUTS = (*(domain.topic for domain in Domain), "rejected", "duplicates", "sequence")
+# Every topic that a delivery can lead to.
+DELIVER_OUTPUTS = (*EVENT_TOPICS, "rejected", "duplicates", "sequence")
 
 
 def deliver_rules(
@@ -56,10 +56,9 @@ def deliver_group(
     `endpoints` is asked at the start of each transaction; without it those of the settings stay.
     """
     known = endpoints or (lambda: settings.endpoints)
-    metrics.secrets.watch(known)
-    metrics.expect_group("deliver")
-    metrics.expect_endpoints("deliver", known())
-
+    metrics.groups.expect_group("deliver")
+    metrics.deliver.secrets.watch(known)
+    metrics.deliver.expect_endpoints(known())
     spec = GroupSpec(
         name="deliver",
         source="raw",
@@ -69,7 +68,8 @@ def deliver_group(
         outputs=DELIVER_OUTPUTS,
         new_store=lambda: new_dedupe_store(settings),
         settings=settings,
-        metrics=metrics,
+        metrics=metrics.groups,
+        count_outputs=metrics.deliver.count_outputs,
     )
     return Group(spec, stopping)
 
@@ -99,15 +99,15 @@ def gap_rules(settings: Settings) -> GapRules:
 
 def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asyncio.Event) -> Group[SequenceStore]:
     """Group `sequence`: observations to gaps, until `stopping` is set."""
-    metrics.expect_group("sequence")
-    metrics.expect_endpoints("sequence", settings.endpoints)
+    metrics.groups.expect_group("sequence")
+    metrics.sequence.expect_endpoints(settings.endpoints)
     rules = gap_rules(settings)
     version = gap_rules_version(settings)
     prefix = settings.kafka.topic_prefix
 
     def new_store() -> SequenceStore:
         store = SequenceStore(rules)
-        metrics.holes.watch(store)
+        metrics.sequence.holes.watch(store)
         return store
 
     spec = GroupSpec(
@@ -121,6 +121,7 @@ def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asynci
         upstream=Upstream(group=f"{prefix}deliver", topic=f"{prefix}raw"),
         new_store=new_store,
         settings=settings,
-        metrics=metrics,
+        metrics=metrics.groups,
+        count_outputs=metrics.sequence.count_outputs,
     )
     return Group(spec, stopping)

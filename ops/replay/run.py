@@ -20,10 +20,10 @@ from ops.kafka.reader import full_name
 from ops.replay.history import ReplayBasis, ground_of, open_state
 from ops.replay.store import Store, read_store
 from processors.deliver.step import Rules
-from processors.metrics import ProcessMetrics
 from processors.replay import Replaying, Task, redrive_step, replay_step
 from processors.runtime.assignment import Batches
 from processors.runtime.group_spec import GroupSpec
+from processors.runtime.metrics import GroupMetrics
 from processors.runtime.partition import Partition
 from schemas.errors import DropstreamError
 from schemas.kafka.arguments import reader_arguments, transactional_producer_arguments
@@ -154,7 +154,7 @@ class ReplayRun:
             new_step=lambda: step,
             new_store=new_store,
             settings=self.settings,
-            metrics=ProcessMetrics(CollectorRegistry()),
+            metrics=GroupMetrics(CollectorRegistry()),
             logs_input_offset=False,
         )
 

@@ -20,6 +20,7 @@ from processors.runtime.group_spec import GroupSpec
 from processors.runtime.partition import Partition, open_partition
 from processors.runtime.state_store import StoreT
 from schemas.errors import DropstreamError
+from schemas.records import Record
 
 _log = structlog.get_logger()
 
@@ -133,7 +134,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
             for partition in list(self._open.values()):
                 if await self._is_caught_up(partition.source):
                     outputs = await self._attempt(partition, partition.punctuate(until))
-                    self.spec.metrics.count_outputs(self.spec.name, outputs or ())
+                    self._count(outputs or ())
 
     async def close(self, timeout_s: float) -> None:
         """Closes every partition; one that is not closed after `timeout_s` is left to its time-out at the cluster."""
@@ -166,7 +167,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
         if committed.taken < len(records):
             self.consumer.seek(source, committed.next_offset)
         spec.metrics.count_input(spec.name, committed.taken)
-        spec.metrics.count_outputs(spec.name, committed.outputs)
+        self._count(committed.outputs)
         lag = max(0, (self.consumer.highwater(source) or 0) - committed.next_offset)
         spec.metrics.show_partition(spec.name, source.partition, lag=lag, store=partition.store)
 
@@ -212,6 +213,10 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
         self.consumer.pause(source)
         self._pending.add(source)
         self._show()
+
+    def _count(self, outputs: Sequence[Record]) -> None:
+        self.spec.metrics.count_outputs(self.spec.name, outputs)
+        self.spec.count_outputs(outputs)
 
     def _show(self) -> None:
         """Shows how many partitions are open and pending; every change of either calls it."""

@@ -7,7 +7,7 @@ from typing import Generic
 
 from aiokafka import TopicPartition
 
-from processors.metrics import ProcessMetrics
+from processors.runtime.metrics import GroupMetrics
 from processors.runtime.state_store import StoreT
 from processors.runtime.upstream import Upstream
 from schemas.notes.rules import RulesVersion
@@ -21,6 +21,10 @@ def _nothing_due(_store: object, _now: datetime) -> Sequence[Record]:
     return ()
 
 
+def _not_counted(_outputs: Sequence[Record]) -> None:
+    """The runtime's own metrics are enough."""
+
+
 @dataclass(frozen=True, slots=True)
 class GroupSpec(Generic[StoreT]):
     """One consumer group; `name` is without prefix, `source` and `changelog` are short topic names.
@@ -29,7 +33,8 @@ class GroupSpec(Generic[StoreT]):
     it is given. The rules of a step may differ from one transaction to the next, never within one. `punctuate` gives
     the outputs that time alone makes due, once `upstream` has read what came before. `logs_input_offset` is False where
     the store's own changes say how far it came. `rules` gives the rules of the next step, where topic `rules` is to say
-    them; `outputs` are then the short names of all topics that the step writes to.
+    them; `outputs` are then the short names of all topics that the step writes to. `count_outputs` is called with the
+    outputs of each committed transaction.
     """
 
     name: str
@@ -38,12 +43,13 @@ class GroupSpec(Generic[StoreT]):
     new_step: Callable[[], GroupStep[StoreT]]
     new_store: Callable[[], StoreT]
     settings: Settings
-    metrics: ProcessMetrics
+    metrics: GroupMetrics
     punctuate: Callable[[StoreT, datetime], Sequence[Record]] = _nothing_due
     upstream: Upstream | None = None
     logs_input_offset: bool = True
     rules: Callable[[], RulesVersion] | None = None
     outputs: Sequence[str] = ()
+    count_outputs: Callable[[Sequence[Record]], None] = _not_counted
 
     @property
     def id(self) -> str:

@@ -20,9 +20,9 @@ from prometheus_client import CollectorRegistry
 
 from ops.kafka.reader import read_topic
 from processors.deliver.dedupe import DedupeStore
-from processors.metrics import ProcessMetrics
 from processors.runtime.group import Group
 from processors.runtime.group_spec import GroupSpec
+from processors.runtime.metrics import GroupMetrics
 from schemas.kafka.arguments import group_consumer_arguments, producer_arguments, transactional_producer_arguments
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
@@ -90,7 +90,7 @@ async def our_member(settings: Settings, name: str, schedule: Schedule, stopping
         new_step=lambda: slow_step,
         new_store=lambda: DedupeStore(window_s=1, keys_max=1),
         settings=settings,
-        metrics=ProcessMetrics(CollectorRegistry()),
+        metrics=GroupMetrics(CollectorRegistry()),
     )
     await Group(work, stopping).run()
 

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from ops.kafka.reader import read_topic
 from processors.deliver.dedupe import DedupeStore
-from processors.metrics import ProcessMetrics
 from processors.runtime.group import Group
 from processors.runtime.group_spec import GroupSpec
+from processors.runtime.metrics import GroupMetrics
 from schemas.kafka.arguments import producer_arguments
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
@@ -41,7 +41,7 @@ async def _copying(settings: Settings, registry: CollectorRegistry) -> AsyncIter
         new_step=lambda: _copied,
         new_store=lambda: DedupeStore(window_s=1, keys_max=1),
         settings=settings,
-        metrics=ProcessMetrics(registry),
+        metrics=GroupMetrics(registry),
     )
     stopping = asyncio.Event()
     task = asyncio.create_task(Group(work, stopping).run())

@@ -17,6 +17,7 @@ from tests.providers.fixtures import load_fixtures
 from tests.providers.outcomes import records
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+NOON = "2026-11-21T12:00:00.000000Z"
 ORDER_CREATED = next(one for one in load_fixtures() if str(one) == "shipstream/order-created")
 
 
@@ -40,7 +41,7 @@ def test_rejected_deliveries_are_counted_by_endpoint() -> None:
     """One that is not configured is nobody: strangers make no labels."""
     figures = Figures()
     forged = replace(ORDER_CREATED, headers=(("x-plugin-hmac-sha256", b"AAAA"),))
-    figures.metrics.count_outputs("deliver", records(forged))
+    figures.metrics.deliver.count_outputs(records(forged))
     invented = tuple(
         ("dropstream-endpoint", b"invented") if name == "dropstream-endpoint" else (name, value)
         for name, value in records(forged)[0].headers
@@ -49,9 +50,7 @@ def test_rejected_deliveries_are_counted_by_endpoint() -> None:
         (name, b"endpoint_unknown") if name == "dropstream-reason" else (name, value) for name, value in invented
     )
     bare = (("dropstream-reason", b"body_unrecognised"),)
-    figures.metrics.count_outputs(
-        "deliver", [Record("rejected", b"", b"", unknown), Record("rejected", b"", b"", bare)]
-    )
+    figures.metrics.deliver.count_outputs([Record("rejected", b"", b"", unknown), Record("rejected", b"", b"", bare)])
     counted = {
         (sample.labels["endpoint"], sample.labels["reason"]): sample.value
         for family in figures.registry.collect()
@@ -68,7 +67,7 @@ def test_rejected_deliveries_are_counted_by_endpoint() -> None:
 def test_all_that_can_happen_to_an_endpoint_begins_at_0() -> None:
     """Or the first event would be no increase to whoever scrapes."""
     figures = Figures()
-    figures.metrics.expect_group("deliver")
+    figures.metrics.groups.expect_group("deliver")
     figures.metrics.expect_endpoints("deliver", ["acme"])
     figures.metrics.expect_endpoints("sequence", ["acme"])
     for reason in set(Reason) - {Reason.ENDPOINT_UNKNOWN}:
@@ -83,8 +82,10 @@ def test_all_that_can_happen_to_an_endpoint_begins_at_0() -> None:
 def test_gaps_are_counted_by_state() -> None:
     """Each record of `gaps` once."""
     figures = Figures()
-    gap = Gap(endpoint="acme", first=3, last=5, state=GapState.LOST, suspected_at="", changed_at="", epoch=0, raw="")
-    figures.metrics.count_outputs("sequence", [gap_record(gap), gap_record(gap)])
+    gap = Gap(
+        endpoint="acme", first=3, last=5, state=GapState.LOST, suspected_at=NOON, changed_at=NOON, epoch=1, raw=""
+    )
+    figures.metrics.sequence.count_outputs([gap_record(gap), gap_record(gap)])
     assert figures.of("gaps_total", endpoint="acme", state="lost") == 2
 
 
@@ -92,10 +93,10 @@ def test_a_providers_clock_that_is_ahead_shows() -> None:
     """Received 6 minutes before it happened; one without a time of its own changes nothing."""
     figures = Figures()
     early = datetime(2021, 12, 7, 16, 2, 15, tzinfo=UTC)
-    figures.metrics.count_outputs("deliver", records(replace(ORDER_CREATED, received_at=early)))
+    figures.metrics.deliver.count_outputs(records(replace(ORDER_CREATED, received_at=early)))
     assert figures.of("provider_ahead_seconds", endpoint="fixture") == 360
     timeless = next(one for one in load_fixtures() if str(one) == "dreamship/basic-order")
-    figures.metrics.count_outputs("deliver", records(timeless))
+    figures.metrics.deliver.count_outputs(records(timeless))
     assert figures.of("provider_ahead_seconds", endpoint="fixture") == 360
 
 
@@ -119,7 +120,7 @@ def test_secrets_that_end_show_how_long_they_are_good() -> None:
         enabled = false
         """
     )
-    figures.metrics.secrets.watch(lambda: known)
+    figures.metrics.deliver.secrets.watch(lambda: known)
     left = {name: figures.of("secrets_left_seconds", endpoint=name) for name in known}
     assert left == {"rotating": 86_400, "over": -60, "safe": None, "off": None}
 
@@ -128,8 +129,8 @@ def test_a_partition_that_went_elsewhere_is_not_shown() -> None:
     """Its lag is another process's to tell; twice does no harm."""
     figures = Figures()
     for partition in (0, 1):
-        figures.metrics.show_partition("deliver", partition, lag=7, store=DedupeStore(window_s=1, keys_max=1))
+        figures.metrics.groups.show_partition("deliver", partition, lag=7, store=DedupeStore(window_s=1, keys_max=1))
     for _ in range(2):
-        figures.metrics.hide_partition("deliver", 0)
+        figures.metrics.groups.hide_partition("deliver", 0)
     assert figures.of("lag_records", group="deliver", partition="0") is None
     assert figures.of("lag_records", group="deliver", partition="1") == 7

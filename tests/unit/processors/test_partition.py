@@ -14,9 +14,9 @@ from aiokafka.structs import RecordMetadata
 from prometheus_client import CollectorRegistry
 
 from processors.deliver.dedupe import DedupeStore
-from processors.metrics import ProcessMetrics
 from processors.runtime import partition as runtime
 from processors.runtime.group_spec import GroupSpec
+from processors.runtime.metrics import GroupMetrics
 from processors.runtime.partition import Partition
 from schemas.configuration import Context, read_configuration
 from schemas.records import RawRecord, Record
@@ -86,7 +86,7 @@ def opened(producer: Producer, **fields: Any) -> Partition[DedupeStore]:
         new_step=Step,
         new_store=lambda: DedupeStore(window_s=9, keys_max=9),
         settings=settings,
-        metrics=ProcessMetrics(CollectorRegistry()),
+        metrics=GroupMetrics(CollectorRegistry()),
         **fields,
     )
     client: Any = producer

@@ -1,0 +1,94 @@
+"""What every consumer group counts; the label `group` tells the groups apart."""
+
+from collections import Counter as Counted
+from collections.abc import Collection
+from contextlib import suppress
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from processors.runtime.state_store import StateStore
+from schemas.records import Record
+
+PREFIX = "dropstream_process_"
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# Why a group could not go on and tries again; each is the event of a log line too.
+ROUND_FAILURES = ("kafka_away", "partition_not_opened", "round_incomplete", "position_out_of_range", "fetch_failed")
+
+
+class GroupMetrics:
+    """The metrics of the runtime, made once on a registry of the caller's."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._records = Counter(f"{PREFIX}records", "Input records committed.", ["group"], registry=registry)
+        self._outputs = Counter(
+            f"{PREFIX}outputs", "Records written, by their topic.", ["group", "topic"], registry=registry
+        )
+        self.transaction_seconds = Histogram(
+            f"{PREFIX}transaction_seconds",
+            "A transaction, from its begin to its end.",
+            ["group"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.transactions_failed = Counter(
+            f"{PREFIX}transactions_failed", "Transactions given up, to be done again.", ["group"], registry=registry
+        )
+        self.opening_seconds = Histogram(
+            f"{PREFIX}opening_seconds",
+            "Opening a partition: fencing, offset, memory.",
+            ["group"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.rounds_failed = Counter(
+            f"{PREFIX}rounds_failed", "Attempts to go on that failed, by why.", ["group", "reason"], registry=registry
+        )
+        self.partitions_open = Gauge(
+            f"{PREFIX}partitions_open", "Partitions in work here.", ["group"], registry=registry
+        )
+        self.partitions_opening = Gauge(
+            f"{PREFIX}partitions_opening",
+            "Partitions that are ours, and not in work yet.",
+            ["group"],
+            registry=registry,
+        )
+        partition = ["group", "partition"]
+        self._lag = Gauge(
+            f"{PREFIX}lag_records", "Records that were there and not processed.", partition, registry=registry
+        )
+        self._remembered = Gauge(
+            f"{PREFIX}remembered", "Entries of the partition's memory.", partition, registry=registry
+        )
+        self._evicted = Gauge(
+            f"{PREFIX}evicted", "Entries forgotten early, for want of room.", partition, registry=registry
+        )
+
+    def expect_group(self, group: str) -> None:
+        """Begins every count of the group at 0: without a sample before its first event a counter has no rate at it."""
+        self._records.labels(group)
+        self.transactions_failed.labels(group)
+        self.partitions_open.labels(group)
+        self.partitions_opening.labels(group)
+        for reason in ROUND_FAILURES:
+            self.rounds_failed.labels(group, reason)
+
+    def count_input(self, group: str, records: int) -> None:
+        """Counts the input of one committed transaction."""
+        self._records.labels(group).inc(records)
+
+    def count_outputs(self, group: str, outputs: Collection[Record]) -> None:
+        """Counts the records that one committed transaction wrote, by topic."""
+        for topic, count in Counted([output.topic for output in outputs]).items():
+            self._outputs.labels(group, topic).inc(count)
+
+    def show_partition(self, group: str, partition: int, *, lag: int, store: StateStore) -> None:
+        """Shows the lag and the store of one partition."""
+        self._lag.labels(group, str(partition)).set(lag)
+        self._remembered.labels(group, str(partition)).set(store.entries)
+        self._evicted.labels(group, str(partition)).set(store.evicted)
+
+    def hide_partition(self, group: str, partition: int) -> None:
+        """Shows nothing of a partition that another process has now."""
+        for gauge in (self._lag, self._remembered, self._evicted):
+            with suppress(KeyError):
+                gauge.remove(group, str(partition))
