@@ -11,20 +11,16 @@ from datetime import datetime
 from typing import Literal
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
 
 from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, failures_told
 from ops.kafka.reader import parse_time, partitions_of
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.cancellation import cancellation_kept
 from schemas.kafka.committed_offsets import committed_offsets
+from schemas.kafka.coordinators import ask_patiently
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
-
-_YOUNG_WITHIN_S = 15.0
-_POLL_S = 0.2
 
 OffsetTarget = Literal["earliest", "latest"] | datetime | int
 
@@ -87,8 +83,8 @@ async def groups(settings: Settings) -> list[str]:
 async def members(settings: Settings, group: str) -> int:
     """How many members the group has now."""
     async with admin(settings) as client:
-        answers = await _patiently(client, group)
-    return sum(len(one["members"]) for answer in answers for one in answer["groups"])
+        answers = await ask_patiently(lambda: client.describe_consumer_groups([group]))
+    return sum(len(one["members"]) for answer in answers for one in answer.to_object()["groups"])
 
 
 async def refuse_members(settings: Settings, group: str) -> None:
@@ -110,7 +106,7 @@ async def standings(settings: Settings, group: str, topics: Sequence[str] | None
     """
     asked = None if topics is None else await partitions_of(settings, topics)
     async with consumer(settings) as reader, open_client(settings) as client:
-        committed = await _committed(client, group, asked)
+        committed = await ask_patiently(lambda: committed_offsets(client, group, asked))
         partitions = sorted(committed)
         firsts = await reader.beginning_offsets(partitions) if partitions else {}
         ends = await reader.end_offsets(partitions) if partitions else {}
@@ -158,31 +154,6 @@ def _target(one: PartitionOffsets, place: OffsetTarget, by_time: Mapping[TopicPa
             )
         return place
     return by_time.get(one.partition, one.end)
-
-
-async def _committed(
-    client: AIOKafkaClient, group: str, partitions: Sequence[TopicPartition] | None
-) -> dict[TopicPartition, int | None]:
-    """What is committed in these partitions, or everywhere; an error that does not pass is raised, never an offset."""
-    async with asyncio.timeout(_YOUNG_WITHIN_S):
-        while True:
-            try:
-                return await committed_offsets(client, group, partitions)
-            except KafkaError as error:
-                if not error.retriable:
-                    raise
-                await asyncio.sleep(_POLL_S)  # A young group has no coordinator yet, and that of an old one may move.
-
-
-async def _patiently(client: AIOKafkaAdminClient, group: str) -> list[Mapping[str, list[Mapping[str, list[object]]]]]:
-    async with asyncio.timeout(_YOUNG_WITHIN_S):
-        while True:
-            try:
-                return [answer.to_object() for answer in await client.describe_consumer_groups([group])]
-            except KafkaError as error:
-                if not error.retriable:
-                    raise
-                await asyncio.sleep(_POLL_S)
 
 
 @asynccontextmanager

@@ -12,10 +12,11 @@ from typing import Literal
 
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, read_written
-from ops.replay.history import ReplayBasis, ground_of, open_state, raw_place
+from ops.replay.history import ReplayBasis, ground_of, open_state
 from processors.deliver.step import Rules, deliver
 from processors.replay import Task, redrive_step
 from schemas.events import read_event
+from schemas.notes.rejections import named_position
 from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 from schemas.records import Position, RawRecord, Record
 from schemas.settings import Settings
@@ -65,7 +66,7 @@ class Found:
 
     def take_other(self, kind: Literal["rejected", "retry"], record: RawRecord) -> None:
         """A record of `rejected` or `duplicates`."""
-        place = raw_place(record)
+        place = named_position(record)
         if place is not None and self._is_meant(place):
             self._others[place] = kind
 

@@ -17,9 +17,9 @@ from processors.groups import new_dedupe_store
 from processors.replay import Known, Replaying, Task, endless_memory, warm_up
 from schemas.delivery import read_record
 from schemas.events import read_event
-from schemas.notes.rejections import read_rejected
+from schemas.notes.rejections import named_position, read_rejected
 from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
-from schemas.records import Position, RawRecord, read_position
+from schemas.records import Position, RawRecord
 from schemas.settings import Settings
 from schemas.vocabulary import EVENT_TOPICS
 
@@ -66,7 +66,7 @@ async def _ground_in_raw(settings: Settings, left: Sequence[Range]) -> ReplayBas
     rejected = {
         place
         async for record in read_written(settings, "rejected", _moment(min(first_ms.values()) - window_ms))
-        if (place := raw_place(record)) is not None
+        if (place := named_position(record)) is not None
     }
     return ReplayBasis(Known(rejected=rejected), since=_moment(min(first_ms.values()) - _HOUR_MS), before=before)
 
@@ -162,12 +162,6 @@ async def _seeds(
         if record.position in places and recall(record, rules, new_dedupe_store(settings))
     ]
     return seeds, set(places) - {seed.position for seed in seeds}
-
-
-def raw_place(record: RawRecord) -> Position | None:
-    """The place in `raw` that a rejected record names."""
-    named = [value for name, value in record.headers if name == "dropstream-raw"]
-    return read_position((named[-1] or b"").decode("utf-8", "replace")) if named else None
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from schemas.delivery import read_record
 from schemas.messages import message
-from schemas.records import RawRecord, Record, read_position
+from schemas.records import Position, RawRecord, Record, read_position
 from schemas.times import timestamp_ms
 
 # The headers that `rejected_record` adds, in its order.
@@ -51,13 +51,19 @@ def rejected_record(raw: RawRecord, why: Rejection, bytes_max: int) -> Record:
     return whole if whole.bytes_count <= bytes_max else Record("rejected", b"", b"", ours)
 
 
+def named_position(record: RawRecord) -> Position | None:
+    """The position in `raw` that a record of `rejected` or `duplicates` names in its header; None where none is."""
+    named = dict(record.headers).get("dropstream-raw") or b""
+    return read_position(named.decode("utf-8", "replace"))
+
+
 def read_rejected(record: RawRecord) -> tuple[RawRecord, str] | None:
     """The raw record that a record of `rejected` holds, as it lay in `raw`, and the reason.
 
     None for what another producer wrote there, and for the reason and place alone of one that was too large.
     """
     added = dict(record.headers[-len(_OURS) :])
-    place = read_position((added.get("dropstream-raw") or b"").decode("utf-8", "replace"))
+    place = named_position(record)
     if tuple(added) != _OURS or place is None or len(record.headers) == len(_OURS):
         return None
     raw = replace(record, position=place, headers=record.headers[: -len(_OURS)])

@@ -16,7 +16,7 @@ from ops.audit.judging.judge import Expected, Judge, Lane
 from ops.audit.judging.lane import LaneQueue
 from ops.audit.verdict import AuditFinding, FindingKind
 from processors.replay import endpoint_of
-from schemas.records import Fetched, Position, RawRecord
+from schemas.records import Fetched, Position, RawRecord, next_offset
 
 # A clock of a processor may be so far behind that of an ingress.
 _CLOCKS_APART_MS = 3_600_000
@@ -93,7 +93,7 @@ class PartitionLedger:
         offset = raw.position.offset
         judgement = self.judge.judge(raw, endpoint_of(raw))
         self.deliveries += 1
-        self.next = offset + 1
+        self.next = next_offset(raw.position)
         awaited = Awaited(raw, judgement)
         if awaited.is_retry:
             self._retries.add(offset - self.first)

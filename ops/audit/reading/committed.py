@@ -7,19 +7,16 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from aiokafka import TopicPartition
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from ops.audit.verdict import Pending
 from ops.kafka.offsets import members, open_client
 from schemas.errors import DropstreamError
 from schemas.kafka.committed_offsets import committed_offsets
+from schemas.kafka.coordinators import ask_patiently
 from schemas.notes.replays import Range
 from schemas.settings import Settings
 
-# A young or moving coordinator answers within seconds; after this its answer is unknown.
-_COORDINATOR_WITHIN_S = 15.0
-_COORDINATOR_POLL_S = 0.3
 _COORDINATOR_ONCE_S = 2.0
 
 
@@ -32,7 +29,7 @@ async def committed_by_partition(
     unknown: dict[int, str] = {}
     async with open_client(settings) as client:
         try:
-            return await _committed_patiently(client, group, sources), unknown
+            return await ask_patiently(lambda: committed_offsets(client, group, sources)), unknown
         except (KafkaError, TimeoutError):
             pass  # Perhaps not all of them are unknown.
         for one in sources:
@@ -46,19 +43,6 @@ async def committed_by_partition(
                     f"dropstream offsets show --group {name} shows every partition"
                 )
     return found, unknown
-
-
-async def _committed_patiently(
-    client: AIOKafkaClient, group: str, sources: Sequence[TopicPartition]
-) -> dict[TopicPartition, int | None]:
-    async with asyncio.timeout(_COORDINATOR_WITHIN_S):
-        while True:
-            try:
-                return await committed_offsets(client, group, sources)
-            except KafkaError as error:
-                if not error.retriable:
-                    raise
-                await asyncio.sleep(_COORDINATOR_POLL_S)
 
 
 async def waiting_for(

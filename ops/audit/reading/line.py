@@ -18,7 +18,7 @@ from processors.deliver.step import deliver
 from processors.replay import Replaying, Task, replay_step
 from schemas.notes.rejections import read_rejected
 from schemas.notes.replays import ReplayPlan
-from schemas.records import RawRecord, Record
+from schemas.records import RawRecord, Record, next_offset
 from schemas.vocabulary import EVENT_TOPICS
 
 
@@ -65,7 +65,7 @@ class RejectedSource:
                     continue
                 place = found[0].position
                 if place.partition in self.partitions and place.offset >= self._given.get(place.partition, 0):
-                    self._given[place.partition] = place.offset + 1
+                    self._given[place.partition] = next_offset(place)
                     chosen.append(found[0])
             yield chosen
 
