@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from schemas.messages import message
+from schemas.fast_frozen import message
 from schemas.records import Headers, RawRecord
 from schemas.times import EPOCH, timestamp_us
 from schemas.trace import TRACEPARENT, read_traceparent

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.messages import message
+from schemas.fast_frozen import message
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus
 
 DecimalText = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$")]

@@ -12,7 +12,7 @@ import orjson
 from uuid_utils import UUID, uuid5
 
 from schemas.event_data import DATA_SCHEMA_OF, Data
-from schemas.messages import message
+from schemas.fast_frozen import message
 from schemas.records import Headers, Position, Record
 from schemas.times import rfc3339
 from schemas.trace import TRACEPARENT

@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from schemas.messages import message
+from schemas.fast_frozen import message
 
 Headers = tuple[tuple[str, bytes], ...]
 # As another producer may have written them: Kafka lets a header have no value.

@@ -15,7 +15,7 @@ from processors.deliver.signatures import Claim
 from processors.deliver.times import Occurred
 from schemas.delivery import Delivery
 from schemas.event_data import Data
-from schemas.messages import message
+from schemas.fast_frozen import message
 from schemas.notes.rejections import Rejection
 from schemas.retry_policy import RetryPolicy
 from schemas.settings import EndpointSettings, SignaturePolicy

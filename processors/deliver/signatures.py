@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from schemas.delivery import Delivery
-from schemas.messages import message
+from schemas.fast_frozen import message
 from schemas.notes.rejections import Reason, Rejection
 from schemas.settings import SignaturePolicy, SigningSecret
 from schemas.vocabulary import SignatureStatus

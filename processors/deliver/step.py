@@ -16,7 +16,7 @@ from processors.deliver.signatures import judge
 from schemas.delivery import Delivery, read_record
 from schemas.event_data import OtherData
 from schemas.events import event_context, event_id, event_record
-from schemas.messages import message
+from schemas.fast_frozen import message
 from schemas.notes.duplicates import duplicate_record
 from schemas.notes.rejections import Reason, Rejection, rejected_record
 from schemas.notes.sequence_observations import observation_record

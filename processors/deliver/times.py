@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from schemas.messages import message
+from schemas.fast_frozen import message
 from schemas.vocabulary import TimeQuality
 
 # A provider's clock may run ahead of ours by this much when the twice-told autumn hour is resolved.

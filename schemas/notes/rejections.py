@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from schemas.delivery import read_record
-from schemas.messages import message
+from schemas.fast_frozen import message
 from schemas.records import Position, RawRecord, Record, read_position
 from schemas.times import timestamp_ms
 

@@ -10,7 +10,7 @@ import orjson
 from pydantic import Field, TypeAdapter
 
 from schemas.event_attributes import EndpointName, RawPlace, Rfc3339
-from schemas.messages import message
+from schemas.fast_frozen import message
 from schemas.records import Position, Record
 from schemas.times import rfc3339
 from schemas.vocabulary import TimeQuality
