@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from schemas.fast_frozen import message
+from schemas.fast_frozen import fast_frozen
 from schemas.records import Headers, RawRecord
 from schemas.times import EPOCH, timestamp_us
 from schemas.trace import TRACEPARENT, read_traceparent
@@ -36,7 +36,7 @@ _LEFT_OUT = _HOP_BY_HOP | _CREDENTIALS | {TRACEPARENT.encode()}
 _NAMES_MAX = 1_024
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class Delivery:
     """One request: `headers` are the HTTP headers as kept, names lower-cased, order and repeats as received.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.fast_frozen import message
+from schemas.fast_frozen import fast_frozen
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus
 
 DecimalText = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$")]
@@ -27,7 +27,7 @@ ProviderPreviousStatus = Annotated[
 ]
 
 
-@message(frozen=True, slots=True, kw_only=True)
+@fast_frozen(kw_only=True)
 class Item:
     """One line of an order or of a shipment."""
 
@@ -43,7 +43,7 @@ class Item:
     ] = None
 
 
-@message(frozen=True, slots=True, kw_only=True)
+@fast_frozen(kw_only=True)
 class Shipment:
     """One parcel or fulfilment of an order."""
 
@@ -62,7 +62,7 @@ class Shipment:
     ] = ()
 
 
-@message(frozen=True, slots=True, kw_only=True)
+@fast_frozen(kw_only=True)
 class OrderData:
     """Data of an order event."""
 
@@ -90,7 +90,7 @@ class OrderData:
     payload: Payload
 
 
-@message(frozen=True, slots=True, kw_only=True)
+@fast_frozen(kw_only=True)
 class InventoryData:
     """Data of an inventory event: absolute figures where the provider states them; never sum adjustments over a gap."""
 
@@ -118,7 +118,7 @@ class InventoryData:
     payload: Payload
 
 
-@message(frozen=True, slots=True, kw_only=True)
+@fast_frozen(kw_only=True)
 class CatalogData:
     """Data of a catalog event."""
 
@@ -135,7 +135,7 @@ class CatalogData:
     payload: Payload
 
 
-@message(frozen=True, slots=True, kw_only=True)
+@fast_frozen(kw_only=True)
 class IncidentData:
     """Data of an incident event."""
 
@@ -160,7 +160,7 @@ class IncidentData:
     payload: Payload
 
 
-@message(frozen=True, slots=True, kw_only=True)
+@fast_frozen(kw_only=True)
 class OtherData:
     """Data of everything valid that is none of the four; unknown event names included."""
 

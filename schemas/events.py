@@ -12,7 +12,7 @@ import orjson
 from uuid_utils import UUID, uuid5
 
 from schemas.event_data import DATA_SCHEMA_OF, Data
-from schemas.fast_frozen import message
+from schemas.fast_frozen import fast_frozen
 from schemas.records import Headers, Position, Record
 from schemas.times import rfc3339
 from schemas.trace import TRACEPARENT
@@ -29,7 +29,7 @@ _FORBIDDEN = {
 }
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class EventContext:
     """What the events of one delivery have in common, in their own form; made by `event_context`."""
 

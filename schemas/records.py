@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from schemas.fast_frozen import message
+from schemas.fast_frozen import fast_frozen
 
 Headers = tuple[tuple[str, bytes], ...]
 # As another producer may have written them: Kafka lets a header have no value.
@@ -17,7 +17,7 @@ _HEADER_BYTES = 10
 _RECORD_BYTES = 128
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class Position:
     """Where a record lies: the full topic name, partition and offset."""
 
@@ -50,7 +50,7 @@ def next_offset(here: HasOffset) -> int:
     return here.offset + 1
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class RawRecord:
     """A record of `raw` as it was read; its key and values are None only where another producer wrote it."""
 
@@ -84,7 +84,7 @@ def raw_record(fetched: Fetched) -> RawRecord:
     )
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class Record:
     """One record to write; `topic` is the short name, `key` decides the partition (Kafka's murmur2)."""
 

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Protocol
 
 from processors.runtime.state_store import Change, StateStore
-from schemas.fast_frozen import message
+from schemas.fast_frozen import fast_frozen
 
 # Remembered per key: its hash; then a digest of the body, the offset in `raw`, and when it was received (s since 1970).
 _ENTRY = struct.Struct(">16s8sqI")
@@ -37,7 +37,7 @@ class DedupeResult(StrEnum):
     BODY_DIFFERS = "body_differs"
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class Sighting:
     """The verdict on a delivery, as `DedupeStore.remember` takes it back.
 

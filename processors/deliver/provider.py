@@ -15,14 +15,14 @@ from processors.deliver.signatures import Claim
 from processors.deliver.times import Occurred
 from schemas.delivery import Delivery
 from schemas.event_data import Data
-from schemas.fast_frozen import message
+from schemas.fast_frozen import fast_frozen
 from schemas.notes.rejections import Rejection
 from schemas.retry_policy import RetryPolicy
 from schemas.settings import EndpointSettings, SignaturePolicy
 from schemas.vocabulary import Domain
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class Message:
     """A verified delivery, parsed: `body` is the JSON object, `text` its exact bytes.
 
@@ -41,7 +41,7 @@ class Message:
         return hashlib.sha256(self.text).hexdigest()
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class Fact:
     """One thing that a delivery says: `what` happened to which entity; `entity_id` None when the body does not tell.
 
@@ -54,7 +54,7 @@ class Fact:
     data: Data
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class Interpretation:
     """What one delivery means; no facts is allowed (a stock change of no SKU) and still leads to one event.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from schemas.delivery import Delivery
-from schemas.fast_frozen import message
+from schemas.fast_frozen import fast_frozen
 from schemas.notes.rejections import Reason, Rejection
 from schemas.settings import SignaturePolicy, SigningSecret
 from schemas.vocabulary import SignatureStatus
@@ -19,7 +19,7 @@ from schemas.vocabulary import SignatureStatus
 SIGNATURES_MAX = 16
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class Claim:
     """What a delivery claims: one of `signatures` (text as received) is the MAC of `message`, in one of `encodings`.
 

@@ -16,7 +16,7 @@ from processors.deliver.signatures import judge
 from schemas.delivery import Delivery, read_record
 from schemas.event_data import OtherData
 from schemas.events import event_context, event_id, event_record
-from schemas.fast_frozen import message
+from schemas.fast_frozen import fast_frozen
 from schemas.notes.duplicates import duplicate_record
 from schemas.notes.rejections import Reason, Rejection, rejected_record
 from schemas.notes.sequence_observations import observation_record
@@ -43,7 +43,7 @@ class Rules:
     redact_personal_data: bool = False
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class _Understood:
     """A delivery that is believed and read, not yet known to be new; `personal` None where nothing is redacted."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from schemas.fast_frozen import message
+from schemas.fast_frozen import fast_frozen
 from schemas.vocabulary import TimeQuality
 
 # A provider's clock may run ahead of ours by this much when the twice-told autumn hour is resolved.
@@ -17,7 +17,7 @@ _SKEW = timedelta(minutes=5)
 _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):\d\d", re.ASCII)
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class Occurred:
     """When something happened, aware UTC, and how sure that is."""
 

@@ -7,12 +7,12 @@ import orjson
 from pydantic import Field, TypeAdapter
 
 from schemas.event_attributes import DeliveryId, EndpointName, RawPlace, Rfc3339
-from schemas.fast_frozen import message
+from schemas.fast_frozen import fast_frozen
 from schemas.records import Position, Record
 from schemas.times import rfc3339
 
 
-@message(frozen=True, slots=True, kw_only=True)
+@fast_frozen(kw_only=True)
 class Duplicate:
     """A delivery that added nothing."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from schemas.delivery import read_record
-from schemas.fast_frozen import message
+from schemas.fast_frozen import fast_frozen
 from schemas.records import Position, RawRecord, Record, read_position
 from schemas.times import timestamp_ms
 
@@ -27,7 +27,7 @@ class Reason(StrEnum):
     BODY_UNRECOGNISED = "body_unrecognised"
 
 
-@message(frozen=True, slots=True)
+@fast_frozen()
 class Rejection:
     """One reason and one sentence for a person; the sentence holds no secret and nothing of the body."""
 
