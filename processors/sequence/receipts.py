@@ -1,23 +1,30 @@
-"""A sequence id came in: at which moment does it count?
+"""At which moment a sequence id counts: at its receipt, unless the clock of the receipt runs ahead.
 
-At its receipt, unless that is of a clock that runs ahead. Stream time never goes back: believed once, such a receipt
-would call every open hole lost, and then stop time until the world has caught up. A silence looks the same at first. So
-a receipt far ahead waits for a second witness: the provider's own time, a receipt after it, or the clock of who asks.
-Pure: whoever is the witness, the moment is a receipt's, and so a replay without a clock finds the same one.
+Stream time never goes back. A receipt far ahead, believed once, would call every open hole lost, and then stop time
+until the world has caught up; a long silence looks the same at first. So a receipt far ahead waits for a witness: the
+provider's own time, a later receipt, or the clock of the caller.
+Pure: whichever the witness is, the moment is that of a receipt, and so a replay without a clock finds the same one.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import PlainValidator
 
 from schemas.notes.sequence_observations import Observation
 from schemas.vocabulary import TimeQuality
 
-# Two clocks that are further apart than this: one of them is wrong. A provider's time so far ahead of its receipt,
-# believed once, would be the newest for years, and no restart of the counter would be one.
+# Of two clocks that are further apart than this, one is wrong. A provider's time so far ahead of its receipt, believed
+# once, would be the newest for years, and no restart of the counter would be recognised.
 _APART_MAX = timedelta(hours=1)
-# So many in a row without a witness are nobody's mistake, or everybody's: there is no other clock then.
+# After so many receipts in a row without a witness the first is believed: there is no other clock.
 WAITING_MAX = 20
+
+
+# A time in a changelog record, as orjson wrote it.
+StoredTime = Annotated[datetime, PlainValidator(datetime.fromisoformat)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +33,18 @@ class Arrival:
 
     endpoint: str
     sequence: int
-    time: datetime | None
-    recorded_at: datetime
+    time: StoredTime | None
+    recorded_at: StoredTime
     raw: str
 
     @property
     def is_attested(self) -> bool:
-        """Whether the provider's clock says the same as ours; a retry is told of long after its event."""
+        """Whether the provider's clock agrees with the receipt, which of a retry is long after its event."""
         return self.time is not None and self.recorded_at - self.time <= _APART_MAX
 
 
 def arrival_of(observation: Observation) -> Arrival:
-    """The observation as the tracker takes it; its times must be real ones, as `read_observation` sees to."""
+    """The observation as the tracker takes it; its times must be real ones, as `read_observation` guarantees."""
     recorded_at = datetime.fromisoformat(observation.recordedtime)
     time = datetime.fromisoformat(observation.time)
     believed = observation.timequality is TimeQuality.EXACT and time <= recorded_at + _APART_MAX
@@ -51,15 +58,15 @@ def arrival_of(observation: Observation) -> Arrival:
 
 
 def first_moment(arrival: Arrival) -> datetime:
-    """When the very first one counts: nothing was before it, but no clock of ours is right long after its event."""
+    """When the first arrival of an endpoint counts: at its receipt, and at most an hour after its event."""
     return arrival.recorded_at if arrival.time is None else min(arrival.recorded_at, arrival.time + _APART_MAX)
 
 
 def moment(waiting: Sequence[Arrival], stream_at: datetime, clock: datetime | None) -> datetime | None:
-    """When the first of `waiting` (in order of arrival, one at least) counts; None while nobody can tell.
+    """When the first of `waiting` (in order of arrival, at least one) counts; None while it has no witness.
 
-    A receipt far below it that came after it proves it wrong, and is then the moment. `clock` is None where none is to
-    be asked.
+    A later receipt that is far below its own proves its own wrong, and is then the moment. `clock` is the caller's, or
+    None.
     """
     receipt, later = waiting[0].recorded_at, waiting[1:]
     for one in later:

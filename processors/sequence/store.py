@@ -1,7 +1,6 @@
-"""The sequences of one partition of `sequence`: what the gap tracker remembers, in memory and in the changelog.
+"""The store of group `sequence`: the sequences of one partition, as `processors.sequence.tracker` left them.
 
-Which gaps an arrival or time makes is decided in `processors.sequence.tracker`; what a sequence is, and its form in the
-changelog, stands in `processors.sequence.state`.
+Their form in the changelog stands in `processors.sequence.state`.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,9 +1,8 @@
-"""A sequence id is seen at an endpoint, or time goes by: which ids are missing, came late, or are lost?
+"""The gap tracker: which ids of a sequence are missing, came late, or are lost.
 
-Pure: no clock, no Kafka; the same arrivals give the same gaps, byte for byte, on any day. Every time in a gap rests
-on receipts alone and never on the moment at which `advance` happened to be called. When an arrival counts is decided in
-`processors.sequence.receipts`.
-Order of receipts, retries and lost deliveries are all one to it: what it reports are the ids that did not come.
+Pure: no clock, no Kafka; the same arrivals give the same gaps, byte for byte, on any day. Every time in a gap is that
+of a receipt, never the moment at which `advance` happened to be called; `processors.sequence.receipts` decides when an
+arrival counts. The order of receipts and retries do not matter: the tracker reports the ids that did not come.
 """
 
 from dataclasses import dataclass, replace
@@ -17,10 +16,10 @@ from schemas.times import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class GapRules:
-    """What a hole is judged by: reported open after `grace`, lost after `lost_after`.
+    """When a hole is reported: open after `grace`, lost after `lost_after`.
 
-    `holes_max` bounds the holes of one endpoint; one more, and the oldest is given up as lost. `drop_min` is how far
-    an id must fall to be a restart even where it would fill a hole.
+    `holes_max` bounds the holes of one endpoint: with one more, the oldest is given up as lost. `drop_min` is how far
+    an id must fall to be a restart of the counter even where it would fill a hole.
 
     Raises:
         ValueError: a hole would be lost before it is reported.
@@ -37,9 +36,9 @@ class GapRules:
 
 
 def observe(state: SequenceState | None, arrival: Arrival, rules: GapRules) -> Step:
-    """The step that an arrival makes, after all that was due before its receipt; `state` None at the very first.
+    """The step of an arrival, after all that was due before its receipt; `state` is None at the very first arrival.
 
-    The first id is the baseline, whatever it is: what was before it is nobody's loss. One whose receipt cannot be
+    The first id is the baseline, whatever it is: ids before it are not missed. An arrival whose receipt cannot be
     believed yet waits in the state.
     """
     if state is None:
@@ -49,10 +48,11 @@ def observe(state: SequenceState | None, arrival: Arrival, rules: GapRules) -> S
 
 
 def advance(state: SequenceState, now: datetime, rules: GapRules) -> Step:
-    """The step that time alone makes: what became open or lost until `now`, in the order in which it did.
+    """The step of time alone: the holes that became open or lost until `now`, in the order in which they did.
 
-    The same object comes back as state when nothing was due. `now` ahead of a receipt that is still to come may say
-    `open`, and then `filled`, where a replay says neither: let it trail the clock by the way of a delivery to here.
+    The state is the same object when nothing was due. Where `now` is ahead of a receipt that is still to come, the step
+    may say `open`, and a later one `filled`, where a replay says neither: let `now` trail the clock by the time that a
+    delivery takes from the ingress to here.
     """
     if not state.waiting:
         return _fall_due(state, now, rules)
@@ -61,7 +61,7 @@ def advance(state: SequenceState, now: datetime, rules: GapRules) -> Step:
 
 
 def _settle(state: SequenceState, waiting: tuple[Arrival, ...], clock: datetime | None, rules: GapRules) -> Step:
-    """The step of those that wait, as far as it is known when they count."""
+    """The step of the waiting arrivals, as far as they have a moment."""
     step = Step(state)
     while waiting and (at := moment(waiting, step.state.stream_at, clock)) is not None:
         step = _then(step, _take(step.state, waiting[0], at, rules))
@@ -72,14 +72,14 @@ def _settle(state: SequenceState, waiting: tuple[Arrival, ...], clock: datetime 
 
 
 def _take(state: SequenceState, arrival: Arrival, at: datetime, rules: GapRules) -> Step:
-    # Receipts are not quite in order; time that went backwards would undo what has been said.
+    # Receipts are not quite in order; time that went backwards would undo gaps that are written.
     at = max(state.stream_at, at)
     due = _fall_due(replace(state, stream_at=at), at, rules)
     return _then(due, _give_up_oldest(_place(due.state, arrival, rules), rules))
 
 
 def _then(first: Step, second: Step) -> Step:
-    """Both as one."""
+    """Both steps as one."""
     return Step(
         state=second.state,
         gaps=first.gaps + second.gaps,
@@ -118,7 +118,7 @@ def _place(state: SequenceState, arrival: Arrival, rules: GapRules) -> Step:
 
 
 def _is_of_an_older_epoch(state: SequenceState, arrival: Arrival, rules: GapRules) -> bool:
-    """Whether it is a late delivery of the counter before the restart; a jump to its id would be a false hole."""
+    """Whether the arrival is a late one of the counter before the restart; a jump to its id would be a false hole."""
     if arrival.time is None:
         return False
     if state.older_until is not None and arrival.time <= state.older_until:
@@ -128,10 +128,10 @@ def _is_of_an_older_epoch(state: SequenceState, arrival: Arrival, rules: GapRule
 
 
 def _is_restart(state: SequenceState, arrival: Arrival, rules: GapRules, *, in_hole: bool) -> bool:
-    """Whether the counter began anew, and this is no old retry: a retry keeps its event time.
+    """Whether the counter began anew with this arrival, and it is no old retry: a retry keeps its event time.
 
-    A newer event under a lower id is what one counter never gives, but for events of nearly one moment: so a small drop
-    into a hole fills it, and elsewhere its time must be newer by more than the grace time.
+    One counter gives no newer event under a lower id, but for events of nearly the same moment: so a small drop into a
+    hole fills the hole, and elsewhere the event must be newer by more than the grace time.
     """
     if arrival.time is None or state.newest is None:
         return False
@@ -156,7 +156,7 @@ def _begun(arrival: Arrival, *, at: datetime, epoch: int, older_until: datetime 
 
 
 def _restart(state: SequenceState, arrival: Arrival) -> Step:
-    """The epoch ends with its holes lost, and the next one begins with this id."""
+    """The step that ends the epoch, its holes lost, and begins the next one with this id."""
     at = state.stream_at
     older_until = state.newest[0] if state.newest else None
     begun = _begun(arrival, at=at, epoch=state.epoch + 1, older_until=older_until)
@@ -172,7 +172,7 @@ def _restart(state: SequenceState, arrival: Arrival) -> Step:
 
 
 def _extend(state: SequenceState, arrival: Arrival) -> Step:
-    """The highest id moves up; what it jumps over is a hole."""
+    """The step that moves the highest id up; the ids that it jumps over are a hole."""
     higher = replace(state, highest=arrival.sequence, newest=_newest(state.newest, arrival))
     first, last = state.highest + 1, arrival.sequence - 1
     if first > last:
@@ -182,7 +182,7 @@ def _extend(state: SequenceState, arrival: Arrival) -> Step:
 
 
 def _fill(state: SequenceState, index: int, arrival: Arrival) -> Step:
-    """A late delivery takes its id out of its hole; only a hole that was reported has to be corrected."""
+    """The step of a late delivery, which takes its id out of its hole; only a reported hole has to be corrected."""
     hole, id_ = state.holes[index], arrival.sequence
     parts = tuple(
         part for part in (replace(hole, last=id_ - 1), replace(hole, first=id_ + 1)) if part.first <= part.last
