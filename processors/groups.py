@@ -1,4 +1,4 @@
-"""The consumer groups by name: which step over which topic, and what it remembers."""
+"""The two consumer groups, `deliver` and `sequence`: topics, step, store and rules of each."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ DELIVER_OUTPUTS = (*EVENT_TOPICS, "rejected", "duplicates", "sequence")
 def deliver_rules(
     endpoints: Mapping[str, EndpointSettings], settings: Settings, providers: Mapping[str, Provider]
 ) -> Rules:
-    """What a delivery is judged by where these are the endpoints."""
+    """The rules by which a delivery is judged where these are the endpoints."""
     return Rules(
         endpoints=endpoints,
         providers=providers,
@@ -77,7 +77,7 @@ def deliver_group(
 def _current_rules(
     settings: Settings, known: Callable[[], Mapping[str, EndpointSettings]], providers: Mapping[str, Provider]
 ) -> Callable[[], RulesVersion]:
-    """Gives the rules of the moment; made anew only when the endpoints were read anew."""
+    """Gives the version of the current rules; made anew only when the endpoints were read anew."""
     last: list[tuple[Mapping[str, EndpointSettings], RulesVersion]] = []
 
     def current() -> RulesVersion:
@@ -90,7 +90,7 @@ def _current_rules(
 
 
 def gap_rules(settings: Settings) -> GapRules:
-    """What a hole in a sequence is judged by."""
+    """When a hole in a sequence is reported under these settings."""
     return GapRules(
         grace=timedelta(seconds=settings.sequence.grace_seconds),
         lost_after=timedelta(hours=settings.sequence.lost_after_hours),

@@ -1,4 +1,4 @@
-"""Which rules this program judges by, in the form in which topic `rules` keeps them."""
+"""The version of the rules that this program judges by, as a record of topic `rules` holds it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -54,14 +54,14 @@ def gap_rules_version(settings: Settings) -> RulesVersion:
 
 
 def _functions_of(provider: Provider) -> str:
-    """Which functions read the provider's deliveries: others than those of its file are other rules."""
+    """The names of the functions that read the provider's deliveries: other functions are other rules."""
     functions = (provider.claim, provider.interpret)
     return " ".join([provider.name, *(f"{one.__module__}.{one.__qualname__}" for one in functions)])
 
 
 @cache
 def _source_digest() -> str:
-    """A digest of the source of `schemas` and `processors`: a version that was changed by hand is another one."""
+    """A digest of the source of `schemas` and `processors`, for a version that was changed by hand is another one."""
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for package in (schemas, processors):
         for root in package.__path__:

@@ -1,6 +1,6 @@
-"""One HTTP request as received, and its form as a record of `raw`.
+"""A delivery, one HTTP request as received, and its form as a record of `raw`.
 
-Writing and reading the record's headers are here side by side, so they cannot drift. Nothing here looks into the body.
+Writing and reading the record's headers stand side by side, so they cannot drift. Nothing here looks into the body.
 """
 
 import zlib
@@ -16,8 +16,8 @@ from schemas.trace import TRACEPARENT, read_traceparent
 
 OWN_PREFIX = "dropstream-"
 
-# RFC 9110 section 7.6.1: about this connection, not about the message. What a `Connection` header names is kept:
-# a stranger must not be able to strip a signature by naming it there.
+# RFC 9110 section 7.6.1: about this connection, not about the message. The headers that a `Connection` header names are
+# written to `raw` all the same: a stranger must not be able to strip a signature by naming it there.
 _HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -38,7 +38,7 @@ _NAMES_MAX = 1_024
 
 @fast_frozen()
 class Delivery:
-    """One request: `headers` are the HTTP headers as kept, names lower-cased, order and repeats as received.
+    """One request: `headers` are the HTTP headers that `raw` holds, names lower-cased, order and repeats as received.
 
     `id` is a UUIDv7 as text, `received_at` aware UTC with microseconds, `remote` the address it came from ("" where a
     trusted proxy named none), `body` the exact bytes. `traceparent` is the W3C trace that it belongs to ("" for none);
@@ -73,7 +73,7 @@ class PendingRecord(NamedTuple):
 
 
 class Origin:
-    """What all deliveries of one endpoint have in common, in the form of their records."""
+    """The key and headers that the records of all deliveries of one endpoint share."""
 
     __slots__ = ("endpoint", "headers", "key", "lanes")
 
@@ -102,9 +102,9 @@ def pending_record(
 
 
 def kept_headers(received: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The HTTP headers that `raw` keeps: all but hop-by-hop ones, credentials, and names that pretend to be ours.
+    """The HTTP headers that `raw` holds: all but hop-by-hop ones, credentials, and names that dropstream itself writes.
 
-    `traceparent` is a header of ours: the delivery's own, or that of a trace begun for it.
+    `traceparent` is written by dropstream: the delivery's own, or that of a trace begun for it.
     """
     return tuple(_kept(received))
 
@@ -115,7 +115,7 @@ def _kept(received: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, bytes]]:
 
 @lru_cache(maxsize=_NAMES_MAX)
 def _kept_name(name: bytes) -> str | None:
-    """The name as it is kept, None where it is left out; senders have few names, and say them with every request."""
+    """The name in lower case, None where it is left out; cached, for senders repeat few names with every request."""
     lower = name.lower()
     return None if lower in _LEFT_OUT or lower.startswith(OWN_PREFIX.encode()) else lower.decode("latin-1")
 
@@ -126,7 +126,7 @@ def raw_key(endpoint: str, lanes: int, body: bytes) -> bytes:
 
 
 def record_headers(delivery: Delivery) -> Headers:
-    """The headers of the delivery's record in `raw`: the HTTP headers, then ours."""
+    """The headers of the delivery's record in `raw`: the HTTP headers, then those of dropstream."""
     own = _own_headers(
         Origin(provider=delivery.provider, endpoint=delivery.endpoint, lanes=1),
         id_=delivery.id,
@@ -159,7 +159,7 @@ def _second(seconds: int) -> str:
 def read_record(raw: RawRecord) -> Delivery:
     """The delivery that a record of `raw` holds.
 
-    Total: what another producer wrote there without our headers reads as a delivery of the endpoint "" at the
+    Total: a record of another producer, without the headers of dropstream, is a delivery of the endpoint "" at the
     record's time.
     """
     last = dict(raw.headers)

@@ -1,4 +1,4 @@
-"""A fact becomes an event: what a delivery means, in our terms, as a CloudEvents 1.0 structured JSON record.
+"""A fact of a delivery becomes an event, a CloudEvents 1.0 structured JSON record; and such a record is read.
 
 Which attributes there are, and what each says, stands in `schemas.event_attributes`.
 """
@@ -18,7 +18,7 @@ from schemas.times import rfc3339
 from schemas.trace import TRACEPARENT
 from schemas.vocabulary import Domain, SignatureStatus, TimeQuality
 
-# Ours, made once. It must never change: event ids rest on it.
+# Made once for dropstream. It must never change: event ids are derived from it.
 _EVENT_NAMESPACE = UUID("6f0a3c5e-52a1-5d0e-9c1b-7f1f4f0f6d11")
 _CONTENT_TYPE = ("content-type", b"application/cloudevents+json; charset=UTF-8")
 _ATTRIBUTE_CHARACTERS_MAX = 255
@@ -31,7 +31,7 @@ _FORBIDDEN = {
 
 @fast_frozen()
 class EventContext:
-    """What the events of one delivery have in common, in their own form; made by `event_context`."""
+    """The attributes and headers that all events of one delivery share; made by `event_context`."""
 
     provider: str
     endpoint: str
@@ -58,9 +58,9 @@ def event_context(
     traceparent: str,
     replay: str | None = None,
 ) -> EventContext:
-    """What every event of the delivery says; `time` and `received_at` are aware, `traceparent` is valid or "".
+    """The context of a delivery's events; `time` and `received_at` are aware, `traceparent` is valid or "".
 
-    `replay` is the replay's id where there is one.
+    `replay` is the id of the replay that judges the delivery, if one does.
     """
     attributes: dict[str, object] = {
         "time": rfc3339(time),
@@ -119,8 +119,8 @@ def event_record(event_context: EventContext, *, domain: Domain, what: str, enti
 class ReadEvent(NamedTuple):
     """An event as a record holds it: its id, where its delivery lies in `raw`, and all attributes by name.
 
-    The attributes of an event are those of `schemas.event_attributes.Event`; but a stranger may have written the
-    record, and then any of the others may be missing or of another type.
+    The attributes are those of `schemas.event_attributes.Event`; where another producer wrote the record, any of them
+    may be missing or of another type.
     """
 
     id: str
@@ -141,7 +141,7 @@ def read_event(value: bytes | None) -> ReadEvent | None:
 
 def event_id(*, endpoint: str, natural_key: str, domain: Domain, entity_id: str) -> str:
     """The event's id: a UUIDv5 of what makes the event this one and no other."""
-    # As JSON, for ids are a stranger's text and could hold any separator.
+    # As JSON, for ids are a stranger's text and may hold any separator.
     name = orjson.dumps((endpoint, natural_key, domain, entity_id))
     return str(uuid5(_EVENT_NAMESPACE, name.decode()))
 

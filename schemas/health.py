@@ -1,4 +1,4 @@
-"""What a running part says of itself on its admin port."""
+"""The health of a running part, as its admin port shows it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-# While Kafka is away aiokafka tells every refused connection as an error, dozens a second; our own events say it once.
+# While Kafka is away aiokafka logs every refused connection, dozens a second; events of dropstream say it once.
 _LIBRARY_LEVELS = {"aiokafka": logging.CRITICAL, "aiohttp": logging.WARNING, "asyncio": logging.WARNING}
 
 

@@ -1,6 +1,6 @@
-"""A Kafka record on its way out, and the place of one that is already in.
+"""Kafka records as data: a record to write, a record as it was read, and a position in a partition.
 
-`topic` here is the contract's short name (`orders`); the prefix is added where a producer is called.
+A record to write names its topic by the short name (`orders`); the prefix is added where the producer is called.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _RECORD_BYTES = 128
 
 @fast_frozen()
 class Position:
-    """Where a record lies: the full topic name, partition and offset."""
+    """The place of a record: full topic name, partition and offset."""
 
     topic: str
     partition: int
@@ -30,7 +30,7 @@ class Position:
 
 
 def read_position(text: str) -> Position | None:
-    """The position that `str` of it gave; None for any other text."""
+    """The position that `text` names, as `str` of a position does; None for any other text."""
     topic, _, rest = text.partition("/")
     partition, _, offset = rest.partition("/")
     whole = topic and all(part.isascii() and part.isdecimal() and len(part) < 19 for part in (partition, offset))

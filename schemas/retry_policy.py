@@ -1,7 +1,7 @@
-"""How long a provider bears with an endpoint that fails, and what it does then.
+"""How long a provider tries again at an endpoint that fails, and what it gives up then.
 
-Each provider's own is in its file `processors/providers/<name>.py`, with the page that says so. The ingress measures
-what has been used of it.
+Each provider's policy is in its file `processors/providers/<name>.py`, with the vendor's page. The ingress measures how
+much of it is used.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Loss(StrEnum):
-    """What is gone when a provider's patience is."""
+    """What the provider gives up when its limits are reached."""
 
     DELIVERY = "delivery"  # It is given up; the webhook stays on.
     SUBSCRIPTION = "subscription"  # Off until a person switches it on again.
@@ -31,7 +31,7 @@ class RetryPolicy:
     answer_within_s: float | None = None
 
     def used_ratio(self, *, failures: int, failing_s: float) -> float:
-        """How much of the patience is used, from 0 to 1: of the limit that is nearer."""
+        """How much of the nearer limit is used, from 0 to 1."""
         by_count = failures / self.failures_max if self.failures_max else 0.0
         by_time = failing_s / self.failing_s_max if self.failing_s_max else 0.0
         return max(0.0, min(1.0, max(by_count, by_time)))

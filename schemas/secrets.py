@@ -1,6 +1,6 @@
 """Secrets as references: `env:NAME` or `file:PATH`, resolved once, shown never.
 
-A `Secret` prints as its reference, whoever prints it: log, error, repr, traceback.
+A `Secret` prints as its reference everywhere: log, error, repr, traceback.
 """
 
 from collections.abc import Mapping

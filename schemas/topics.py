@@ -13,7 +13,7 @@ _DAY_MS = 86_400_000
 # fields of 8,190 bytes (aiohttp's own limits). A larger event is rejected with its size, never sent to fail.
 _ENVELOPE_BYTES = 2_097_152
 _BODY_BYTES = 1_048_576
-# What is written of a record of `raw` may be larger than it: reason and place of a rejected one.
+# A rejected record is larger than its raw record by the reason and the position.
 _MARGIN_BYTES = 65_536
 _ANY_TIME = str(2**63 - 1)
 
@@ -95,7 +95,7 @@ def _config(topic: Topic, settings: Settings) -> dict[str, str]:
         # With three replicas an acknowledged record survives the loss of one node, and one node may be away.
         "min.insync.replicas": "2" if settings.kafka.replication_factor >= 3 else "1",
         "message.timestamp.type": "CreateTime",
-        # A clock of ours that runs ahead must not make Kafka refuse what we take: its default is an hour.
+        # Where the clock of an ingress runs ahead, Kafka must not refuse its records: the default is an hour.
         "message.timestamp.after.max.ms": _ANY_TIME,
     }
     if topic.retention_ms is None:

@@ -148,12 +148,12 @@ async def compare(settings: Settings, plan: ReplayPlan, rules: Rules) -> Differe
         state = await open_state(settings, task, ground, one, ReplayProgress(next=0))
         async for records in read_ranges(settings, found.raw_topic, [one]):
             for raw in filter(task.wants, records):
-                then = outcome_of(deliver(raw, rules, state.seen), topics)
+                then = outcome_of(deliver(raw, rules, state.deliveries), topics)
                 now = found.outcome(raw.position)
                 # One whose events are all of other topics is not asked about.
                 if then.kind != "events" or then.events or now is not None:
                     differences.take(raw.position, now, then)
-            state.seen.commit()
+            state.deliveries.commit()
     return differences
 
 

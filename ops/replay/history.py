@@ -14,7 +14,7 @@ from ops.kafka.reader import full_name, read_written
 from processors.deliver.dedupe import SightingsOfRun
 from processors.deliver.step import Rules, possible_ids, recall
 from processors.groups import new_dedupe_store
-from processors.replay import Known, Replaying, Task, endless_memory, warm_up
+from processors.replay import Known, Replaying, Task, endless_dedupe_store, warm_up
 from schemas.delivery import read_record
 from schemas.events import read_event
 from schemas.notes.rejections import named_position, read_rejected
@@ -83,7 +83,7 @@ async def open_state(
     """The state at the beginning of `one`, its memory as it was then; `seen` is an empty one to use, for a replay."""
     progress = replace(progress, next=one.first)
     if task.plan.source == "rejected":
-        seen = endless_memory(settings.process.dedupe_keys_max)
+        seen = endless_dedupe_store(settings.process.dedupe_keys_max)
         for seed in ground.seeds:
             recall(seed, task.rules, seen)
         seen.commit()
@@ -93,7 +93,7 @@ async def open_state(
     async for records in read_ranges(settings, full_name("raw", settings), before):
         for record in records:
             warm_up(record, state, task)
-        state.seen.commit()
+        state.deliveries.commit()
     return state
 
 

@@ -1,8 +1,9 @@
-"""Which deliveries are a provider's retry of one that was already processed.
+"""Which deliveries are a provider's retry of a delivery that was already processed.
 
-A delivery is known by its endpoint and the provider's own key for it (its natural key). One whose key was seen within
-the window with the same body is a retry and adds nothing. With another body it is no retry, whatever its key says: a
-counter that began anew, or a message made anew. It is processed under a key of its own, marked and counted.
+A delivery is known by its endpoint and the provider's own key for it (its natural key). A delivery whose key came
+before within the window, with the same body, is a retry and adds nothing. With another body it is no retry, whatever
+its key says: a counter that began anew, or a message made anew. It is processed under a key of its own, marked and
+counted.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from typing import Protocol
 from processors.runtime.state_store import Change, StateStore
 from schemas.fast_frozen import fast_frozen
 
-# Remembered per key: its hash; then a digest of the body, the offset in `raw`, and when it was received (s since 1970).
+# One entry: the hash of a key; then a digest of the body, the offset in `raw`, and the time of receipt (s since 1970).
 _ENTRY = struct.Struct(">16s8sqI")
 _SIGHTING = struct.Struct(">8sqI")
 _NAME = struct.Struct(">q")
@@ -25,12 +26,12 @@ _HASH_BYTES = 16
 _DIGEST_BYTES = 8
 _SECONDS_MAX = 2**32 - 1
 # Stream time is the smallest of so many receipts in a row, so that no wrong clock moves it. The price: a bucket is
-# forgotten so many buckets late.
+# removed so many receipts late.
 _WITNESSES = 64
 
 
 class DedupeResult(StrEnum):
-    """What a delivery is to what was seen before."""
+    """What a delivery is to the deliveries before it."""
 
     FIRST = "first"
     RETRY = "retry"
@@ -39,10 +40,10 @@ class DedupeResult(StrEnum):
 
 @fast_frozen()
 class Sighting:
-    """The verdict on a delivery, as `DedupeStore.remember` takes it back.
+    """The verdict on a delivery; `DedupeStore.remember` takes it back.
 
-    `natural_key` is the key that it goes by from now on; `first_offset` is that of its first try, in the same partition
-    of `raw`.
+    `natural_key` is the key that the delivery goes by from now on; `first_offset` is the offset of its first try, in
+    the same partition of `raw`.
     """
 
     kind: DedupeResult
@@ -52,31 +53,31 @@ class Sighting:
 
 
 class Sightings(Protocol):
-    """What remembers deliveries, however it does."""
+    """A store of deliveries that finds retries."""
 
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
-        """What the delivery is to those that are remembered; `received_s` is in seconds since 1970."""
+        """The verdict on the delivery; `received_s` is in seconds since 1970."""
 
     def remember(self, sighting: Sighting) -> None:
-        """From now on the delivery has been seen."""
+        """Stores the delivery: from now on the same one is a retry."""
 
 
 class SightingsOfRun(Sightings, Protocol):
-    """One that is changed transaction by transaction."""
+    """Such a store that changes transaction by transaction, as `DedupeStore` does."""
 
     @property
     def entries(self) -> int:
-        """How many keys are remembered."""
+        """How many keys are stored."""
 
     @property
     def evicted(self) -> int:
-        """How many were forgotten for want of room."""
+        """How many keys were removed for want of room."""
 
     def commit(self) -> None:
-        """What was remembered since the last commit counts for good."""
+        """Stores the deliveries since the last commit for good."""
 
     def roll_back(self) -> None:
-        """What was remembered since the last commit is forgotten."""
+        """Removes the deliveries since the last commit."""
 
 
 def judge_sighting(
@@ -89,7 +90,7 @@ def judge_sighting(
     offset: int,
     received_s: int,
 ) -> Sighting:
-    """What a delivery is, where `find` gives the second half of the entry that is remembered of a key."""
+    """The verdict on a delivery, where `find` gives the second half of the entry of a key."""
     received_s = min(max(received_s, 0), _SECONDS_MAX)
     digest = _digest(body)
     entry = _SIGHTING.pack(digest, offset, received_s)
@@ -97,7 +98,7 @@ def judge_sighting(
     found = _within(window_s, find(key), received_s)
     if found is not None and found[0] == digest:
         return Sighting(DedupeResult.RETRY, natural_key, found[1], (key, entry))
-    # Asked even where the plain key is unknown: its window may be over, and that of a differing body not.
+    # Looked up even where the plain key is unknown: its window may be over, and that of a differing body not.
     own_key = _key_with(natural_key, digest)
     own = _hash(endpoint, own_key)
     again = _within(window_s, find(own), received_s)
@@ -109,7 +110,7 @@ def judge_sighting(
 
 
 def _within(window_s: int, packed: bytes | None, received_s: int) -> tuple[bytes, int] | None:
-    """Body digest and offset of a key's first try, where that lies within the window."""
+    """Body digest and offset of a key's first try, where the first try lies within the window."""
     if packed is None:
         return None
     digest, offset, first_s = _SIGHTING.unpack(packed)
@@ -120,9 +121,9 @@ def _within(window_s: int, packed: bytes | None, received_s: int) -> tuple[bytes
 class DedupeStore(StateStore):
     """The keys of one partition of `raw` within `window_s`, at most `keys_max`.
 
-    A verdict compares the times of two receipts, however much else came between them, or did not. Stream time only says
-    what may be forgotten. The keys of one transaction are a bucket: one changelog record, named by the raw offset of
-    its first key, and forgotten together, the oldest first.
+    A verdict compares the times of two receipts, whatever came between them. Stream time only says which keys may be
+    removed. The keys of one transaction are a bucket: one changelog record, named by the raw offset of its first key;
+    buckets are removed whole, the oldest first.
     """
 
     window_s: int
@@ -139,11 +140,11 @@ class DedupeStore(StateStore):
 
     @property
     def entries(self) -> int:
-        """How many keys are remembered."""
+        """How many keys memory holds."""
         return len(self._memory)
 
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
-        """What the delivery is; the time is that of receipt, so that a replay judges the same."""
+        """The verdict on the delivery; by the time of receipt, so that a replay judges the same."""
         return judge_sighting(
             self._find,
             self.window_s,
@@ -155,14 +156,14 @@ class DedupeStore(StateStore):
         )
 
     def remember(self, sighting: Sighting) -> None:
-        """From now on, in this transaction and after its commit, the delivery has been seen."""
+        """Stores the delivery, at once for the running transaction, and for good with its commit."""
         key, entry = sighting.entry
         # At the end, also where its window ended within this transaction: a bucket is in the order of receipt.
         self._overlay.pop(key, None)
         self._overlay[key] = entry
 
     def restore(self, key: bytes, value: bytes | None) -> None:
-        """Takes a bucket, or forgets one.
+        """Takes a bucket, or removes one.
 
         Raises:
             ValueError: the record is no bucket.
@@ -171,10 +172,10 @@ class DedupeStore(StateStore):
             raise ValueError(f"a key of {len(key)} and a value of {len(value or b'')} bytes are no bucket")
         (name,) = _NAME.unpack(key)
         if value is None:
-            # Buckets go in their order, so it is the oldest one or one that compaction has removed before.
+            # Buckets are removed in their order: it is the oldest one, or compaction has removed its record before.
             if self._names and self._names[0] == name:
-                self._forget_oldest()
-        elif not self._names or name > self._names[-1]:  # Offsets only grow: another one is known already.
+                self._remove_oldest()
+        elif not self._names or name > self._names[-1]:  # Offsets only grow: any other bucket is in memory already.
             self._add_bucket(name, {entry[0]: _SIGHTING.pack(*entry[1:]) for entry in _ENTRY.iter_unpack(value)})
 
     def changes(self) -> Sequence[Change]:
@@ -187,16 +188,16 @@ class DedupeStore(StateStore):
         return [(_NAME.pack(self._overlay_name()), packed), *tombstones]
 
     def commit(self) -> None:
-        """Moves the overlay into memory and forgets the outdated buckets."""
+        """Moves the overlay into memory and removes the outdated buckets."""
         for _ in range(self._outdated_count()):
             self.evicted += 0 if self._is_past(0) else self._sizes[0]
-            self._forget_oldest()
+            self._remove_oldest()
         if self._overlay:
             self._add_bucket(self._overlay_name(), self._overlay)
             self._overlay = {}
 
     def roll_back(self) -> None:
-        """Forgets the overlay."""
+        """Removes the overlay."""
         self._overlay = {}
 
     def _find(self, key: bytes) -> bytes | None:
@@ -218,10 +219,10 @@ class DedupeStore(StateStore):
         return outdated
 
     def _is_past(self, number: int) -> bool:
-        """Whether no receipt that may still come is within the window of this bucket's.
+        """Whether no receipt that may still come is within the window of this bucket.
 
-        Its own clock may have been wrong. So its time is what stream time was when there had been enough receipts
-        behind it, which is later than it and never too early.
+        The clock of its receipts may have been wrong. So its time is what stream time was when enough receipts had come
+        behind it, which is never too early.
         """
         witnessed = number + _WITNESSES
         return witnessed < len(self._times_s) and self._times_s[-1] - self._times_s[witnessed] > self.window_s
@@ -236,12 +237,12 @@ class DedupeStore(StateStore):
         enough = len(self._receipts_s) == _WITNESSES
         self._times_s.append(max(before_s, min(self._receipts_s)) if enough else 0)
 
-    def _forget_oldest(self) -> None:
+    def _remove_oldest(self) -> None:
         self._names.popleft()
         self._times_s.popleft()
         for _ in range(self._sizes.popleft()):
             key = self._order.popleft()
-            # A key that was remembered anew after its window belongs to a younger bucket.
+            # A key that came again after its window belongs to a younger bucket.
             if not self._names or _offset_of(self._memory[key]) < self._names[0]:
                 del self._memory[key]
 

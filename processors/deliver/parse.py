@@ -18,11 +18,11 @@ from schemas.notes.rejections import Reason, Rejection
 
 # JSON readers give up somewhere past this many levels (Python's own at about 1,000); an event must never be unreadable.
 _NESTING_MAX = 128
-# Each value but the first has a comma before it. A body of this many is none of a shop, and costs seconds to turn over.
+# Each value but the first has a comma before it. No shop sends a body of so many; such a body costs seconds to process.
 _VALUES_MAX = 100_000
 _DIGITS_EXACT = 18
-# How a number ends that has a fraction or an exponent, every digit being a 0 and E an e, and one that is too long.
-# What looks so inside a text costs time and no more; a time of day in quotes does not.
+# The end of a number that has a fraction or an exponent, every digit being a 0 and E an e, and a number that is too
+# long. A text that looks like one costs time and no more; a time of day in quotes does not.
 _PLAIN = bytes.maketrans(b"123456789E", b"000000000e")
 _FRACTION = re.compile(rb"\.0+(?:e[+-]?0+)?\s*[,\]}]")
 _EXPONENT = re.compile(rb"0e[+-]?0+\s*[,\]}]")

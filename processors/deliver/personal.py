@@ -1,7 +1,7 @@
 """Which fields of a stranger's JSON say who a person is: addresses, names, e-mails, phones, and words written by hand.
 
-By their names, however they are spelt (`shippingAddress`, `SHIPPING_ADDRESS`, `shipping-address-2`); and by what a
-provider's file says of its own. Everything inside such a field is as personal as the field.
+Fields are found by their names, however they are spelt (`shippingAddress`, `SHIPPING_ADDRESS`, `shipping-address-2`),
+and by the lists in a provider's file. Everything inside such a field is as personal as the field.
 """
 
 import re
@@ -53,7 +53,7 @@ _END_NAMES_MAX = 2
 
 @dataclass(frozen=True, slots=True)
 class PersonalFields:
-    """What a provider's file knows of its own fields, beside those that tell by their names.
+    """The personal fields of one provider that their names do not show.
 
     `known`: per domain, ends of paths such as `event.user`, list indexes left out; the events of `other` have all of
     them. `maps`: fields whose object has ids for keys, which are no names of fields.
@@ -69,8 +69,8 @@ class PersonalFields:
 
     def of(self, domain: Domain) -> Collection[tuple[str, ...]]:
         """The ends of paths that count in events of the domain, as plain names."""
-        told = self.known.values() if domain is Domain.OTHER else (self.known.get(domain, ()),)
-        return frozenset(tuple(map(plain_name, end.split("."))) for ends in told for end in ends)
+        listed = self.known.values() if domain is Domain.OTHER else (self.known.get(domain, ()),)
+        return frozenset(tuple(map(plain_name, end.split("."))) for ends in listed for end in ends)
 
 
 def plain_name(name: str) -> str:
@@ -86,7 +86,7 @@ def _plain(name: str) -> str:
 
 
 def is_personal(name: str) -> bool:
-    """Whether a field of this plain name is about a person, whoever the provider is."""
+    """Whether a field of this plain name is about a person, at any provider."""
     return _is_personal(name[:_PLAIN_CHARACTERS_MAX])
 
 
@@ -98,8 +98,8 @@ def _is_personal(name: str) -> bool:
 def personal_pair_values(holder: Mapping[str, object]) -> Iterator[str]:
     """The keys of `holder` whose value belongs to a personal field that another value of it names."""
     values = [key for key in holder if key.lower() == _PAIR_VALUE]
-    told = [holder[key] for key in holder if values and key.lower() in _PAIR_NAMES]
-    if any(isinstance(name, str) and is_personal(plain_name(name)) for name in told):
+    names = [holder[key] for key in holder if values and key.lower() in _PAIR_NAMES]
+    if any(isinstance(name, str) and is_personal(plain_name(name)) for name in names):
         yield from values
 
 

@@ -43,9 +43,9 @@ class Message:
 
 @fast_frozen()
 class Fact:
-    """One thing that a delivery says: `what` happened to which entity; `entity_id` None when the body does not tell.
+    """One thing that a delivery says: `what` happened to which entity; `entity_id` None when the body has none.
 
-    A fact without an entity goes to `other`, whatever its domain: nothing can be ordered by an id that is not there.
+    A fact without an entity goes to `other`, whatever its domain: there is no id to order it by.
     """
 
     domain: Domain
@@ -85,9 +85,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How a person makes the platform send to us: `page` is where our URL goes, in the platform's own words.
+    """How a person makes the platform send here: `page` is where the URL goes, in the platform's own words.
 
-    `signed_with` names what signs, where the platform hands it out; None where it takes what we think up.
+    `signed_with` names the secret where the platform hands it out; None where a person makes it up.
     `topics` are those that can be subscribed to by name, as far as they are known.
     """
 
@@ -100,9 +100,9 @@ class Setup:
 class Provider:
     """One platform.
 
-    `claim` reads what a delivery says of its signature: None when it carries none, a rejection when it is malformed.
-    `interpret` is total: any JSON object gives an interpretation or a rejection, never an error. `patience` is what it
-    does to an endpoint that fails, `personal` names what redaction would not know by its name alone.
+    `claim` reads the signature of a delivery: None when it carries none, a rejection when it is malformed. `interpret`
+    is total: any JSON object gives an interpretation or a rejection, never an error. `patience` is what the platform
+    does to an endpoint that fails, `personal` names the fields that redaction would not know by their names alone.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""The provider's JSON in an event, without what says who a person is; pure, done only where the settings say so.
+"""The provider's JSON in an event, without what says who a person is; pure, and only where the settings ask for it.
 
-It never changes what an event is known by: ids, keys, order and the fields in our own words are made before, of the
-delivery as it came. What stays personal all the same is `raw` and `rejected`, which hold deliveries whole.
+Redaction changes no id, key, order or field of the vocabulary: those are made before, of the delivery as it came.
+`raw` and `rejected` stay personal, for they hold deliveries whole.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,12 +16,12 @@ MARKER = "[redacted]"
 
 
 def redacted_data(fact: Fact, message: Message, personal: PersonalFields) -> Data:
-    """The fact's data with each personal value in its payload replaced by `MARKER`; the very same where there is none.
+    """The fact's data with each personal value in its payload replaced by `MARKER`; the same object without any.
 
-    Null stays null, objects and lists keep their shape; of what is replaced nothing is left, its type neither.
+    Null stays null, objects and lists keep their shape; nothing of a replaced value is left, not even its type.
     """
     payload: object = fact.data.payload
-    # The whole message is kept as its bytes; what is in them was read already.
+    # The payload of a whole message is its bytes; `message.body` is what they hold.
     read = message.body if payload is message.payload else payload
     walk = _Walk(personal.of(fact.domain), frozenset(map(plain_name, personal.maps)))
     cleaned = walk.clean(read, ())

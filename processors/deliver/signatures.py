@@ -1,4 +1,4 @@
-"""Whether a delivery is from who it says: HMAC-SHA256 over the exact bytes, compared in constant time.
+"""Whether a delivery is from the sender that it names: HMAC-SHA256 over the exact bytes, compared in constant time.
 
 Expected signatures are made and compared as text, so that exactly one spelling is right: a decoder that forgives
 (upper-case hex, spare base64 bits) would let a changed signature pass.
@@ -70,7 +70,7 @@ def judge(
     tolerance_s: int,
     received_at: datetime,
 ) -> SignatureStatus | Rejection:
-    """What the claim is worth, measured at `received_at` and not at the clock, so that a replay judges the same."""
+    """Whether the claim holds at `received_at`, not at the time of the clock, so that a replay judges the same."""
     if isinstance(claim, Rejection):
         return claim
     if claim is None:

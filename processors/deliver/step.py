@@ -1,7 +1,7 @@
-"""One record of `raw` becomes its events, a rejected record, or a note of a retry: the middle of the system, and pure.
+"""One record of `raw` becomes its events, a rejected record, or a duplicate: the middle of the system, and pure.
 
-verify the exact bytes -> parse -> interpret (times in UTC) -> drop a retry -> redact -> route and key. Same record,
-rules and memory, same result, on any machine and any day; nothing is lost: every path ends in at least one record.
+verify the exact bytes -> parse -> interpret (times in UTC) -> drop a retry -> redact -> route and key. The same record,
+rules and store give the same result, on any machine and any day; every path ends in at least one record.
 """
 
 from collections.abc import Mapping
@@ -30,10 +30,10 @@ _FACTS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a delivery is judged by.
+    """The rules by which a delivery is judged.
 
-    `record_bytes_max` bounds every record that it leads to, `replay` marks its events.
-    `redact_personal_data` is for the endpoints that do not say themselves.
+    `record_bytes_max` bounds every record that it leads to, `replay` marks its events. `redact_personal_data` is for
+    the endpoints that do not set it themselves.
     """
 
     endpoints: Mapping[str, EndpointSettings]
@@ -45,13 +45,13 @@ class Rules:
 
 @fast_frozen()
 class _Understood:
-    """A delivery that is believed and read, not yet known to be new; `personal` None where nothing is redacted."""
+    """A delivery that is verified and interpreted, maybe a retry; `personal` None where nothing is redacted."""
 
     delivery: Delivery
     position: Position
     message: Message
     meaning: Interpretation
-    mark: SignatureStatus
+    signature: SignatureStatus
     personal: PersonalFields | None
 
 
@@ -65,12 +65,12 @@ class DeliverStep:
         return deliver(raw, self.rules, store)
 
 
-def deliver(raw: RawRecord, rules: Rules, seen: Sightings) -> tuple[Record, ...]:
-    """The records that `raw` leads to, at least one, in order; `seen` remembers the delivery."""
+def deliver(raw: RawRecord, rules: Rules, store: Sightings) -> tuple[Record, ...]:
+    """The records that `raw` leads to, at least one, in order; `store` remembers the delivery."""
     understood = _understand(read_record(raw), raw.position, rules)
     if isinstance(understood, Rejection):
         return (rejected_record(raw, understood, rules.record_bytes_max),)
-    sighting = seen.judge(
+    sighting = store.judge(
         endpoint=understood.delivery.endpoint,
         natural_key=understood.meaning.natural_key,
         body=understood.delivery.body,
@@ -85,7 +85,7 @@ def deliver(raw: RawRecord, rules: Rules, seen: Sightings) -> tuple[Record, ...]
         detail = f"its event would have {largest} bytes; {rules.record_bytes_max} are allowed"
         return (rejected_record(raw, Rejection(Reason.BODY_UNRECOGNISED, detail), rules.record_bytes_max),)
     # Only now: a retry of what was rejected is rejected too, not called a retry.
-    seen.remember(sighting)
+    store.remember(sighting)
     return records + _observation(understood)
 
 
@@ -102,13 +102,13 @@ def possible_ids(raw: RawRecord, rules: Rules) -> frozenset[str]:
     )
 
 
-def recall(raw: RawRecord, rules: Rules, seen: Sightings) -> bool:
-    """`seen` remembers a delivery that was believed once, whatever today's secrets say; False if it cannot be read."""
+def recall(raw: RawRecord, rules: Rules, store: Sightings) -> bool:
+    """`store` remembers a delivery that was accepted once, whatever today's secrets say; False if it is unreadable."""
     delivery = read_record(raw)
     meaning = _claimed(delivery, rules)
     if meaning is None:
         return False
-    sighting = seen.judge(
+    sighting = store.judge(
         endpoint=delivery.endpoint,
         natural_key=meaning.natural_key,
         body=delivery.body,
@@ -116,12 +116,12 @@ def recall(raw: RawRecord, rules: Rules, seen: Sightings) -> bool:
         received_s=int(delivery.received_at.timestamp()),
     )
     if sighting.kind is not DedupeResult.RETRY:
-        seen.remember(sighting)
+        store.remember(sighting)
     return True
 
 
 def claimed_entities(raw: RawRecord, rules: Rules) -> frozenset[str]:
-    """The ids of the entities that the delivery is about by its own words, whether they can be believed or not."""
+    """The ids of the entities that the delivery says it is about, verified or not."""
     meaning = _claimed(read_record(raw), rules)
     facts = meaning.facts if meaning else ()
     return frozenset(fact.entity_id for fact in facts if fact.entity_id is not None)
@@ -143,17 +143,17 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> _Unders
     if endpoint is None or provider is None:
         return Rejection(Reason.ENDPOINT_UNKNOWN, "no endpoint of this name is configured")
     if delivery.provider != provider.name:
-        # What is configured counts, not what the record says of itself.
+        # The configured provider counts, not the one that the record names.
         delivery = replace(delivery, provider=provider.name)
-    mark = judge(
+    signature = judge(
         provider.claim(delivery, endpoint),
         secrets=endpoint.secrets,
         policy=endpoint.signature or provider.signature_policy,
         tolerance_s=endpoint.timestamp_tolerance_seconds,
         received_at=delivery.received_at,
     )
-    if isinstance(mark, Rejection):
-        return mark
+    if isinstance(signature, Rejection):
+        return signature
     message = parse(delivery)
     if isinstance(message, Rejection):
         return message
@@ -164,7 +164,7 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> _Unders
         return Rejection(Reason.BODY_UNRECOGNISED, f"it says {len(meaning.facts)} things; {_FACTS_MAX} are allowed")
     redacts = endpoint.redact_personal_data
     redacts = rules.redact_personal_data if redacts is None else redacts
-    return _Understood(delivery, position, message, meaning, mark, provider.personal if redacts else None)
+    return _Understood(delivery, position, message, meaning, signature, provider.personal if redacts else None)
 
 
 def _event_records(known: _Understood, sighting: Sighting, replay: str | None) -> tuple[Record, ...]:
@@ -177,7 +177,7 @@ def _event_records(known: _Understood, sighting: Sighting, replay: str | None) -
         received_at=delivery.received_at,
         provider=delivery.provider,
         endpoint=delivery.endpoint,
-        signature=known.mark,
+        signature=known.signature,
         sequence=meaning.sequence,
         raw=known.position,
         delivery=delivery.id,
@@ -200,9 +200,9 @@ def _event_records(known: _Understood, sighting: Sighting, replay: str | None) -
 
 
 def _placed_facts(known: _Understood) -> dict[tuple[Domain, str], Fact]:
-    """The facts by domain and entity; of two on one entity the last one stands, for they would share their id.
+    """The facts by domain and entity; of two facts on one entity the last one stands, for they would share their id.
 
-    Where a fact has no place to go, or two share one, the whole delivery goes to `other` too.
+    Where a fact has no entity, or two share one, the whole delivery goes to `other` too.
     """
     facts, key = known.meaning.facts, known.meaning.natural_key
     placed = {
@@ -217,8 +217,8 @@ def _placed_facts(known: _Understood) -> dict[tuple[Domain, str], Fact]:
 
 
 def _observation(known: _Understood) -> tuple[Record, ...]:
-    """What the gap tracker is told; an unproven sender moves no sequence."""
-    if known.meaning.sequence is None or known.mark is not SignatureStatus.VERIFIED:
+    """The record for the gap tracker; an unproven sender moves no sequence."""
+    if known.meaning.sequence is None or known.signature is not SignatureStatus.VERIFIED:
         return ()
     return (
         observation_record(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from schemas.fast_frozen import fast_frozen
 from schemas.vocabulary import TimeQuality
 
-# A provider's clock may run ahead of ours by this much when the twice-told autumn hour is resolved.
+# A provider's clock may run ahead by this much when the autumn hour that comes twice is resolved.
 _SKEW = timedelta(minutes=5)
 # Python reads more: a date alone (as its midnight), week dates, any separator, and from 3.14 on the hour 24.
 _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):\d\d", re.ASCII)

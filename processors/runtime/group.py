@@ -1,8 +1,8 @@
 """One consumer group in this process: it connects, goes round, and ends.
 
 A round: open the partitions assigned since the last one -> fetch once for all -> one transaction per partition, side by
-side. The world being slow is waited for here, with growing pauses; being wrong ends the process, and its supervisor
-starts it anew.
+side. A slow cluster is waited for here, with growing pauses; an error that no wait mends ends the process, and its
+supervisor starts it anew.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ class Group(Generic[StoreT]):
         )
 
     async def _connected(self) -> AIOKafkaConsumer | None:
-        """A started consumer, however long the cluster is away; None when told to stop meanwhile."""
+        """A started consumer, however long the cluster is away; None when `stopping` is set meanwhile."""
         while not self.stopping.is_set():
             consumer = AIOKafkaConsumer(**group_consumer_arguments(self.spec.settings, group=self.spec.id))
             try:
@@ -132,13 +132,13 @@ class Group(Generic[StoreT]):
             await self._pause(began + process.commit_interval_ms / 1000 - loop.time())
 
     async def _fetch(self, consumer: AIOKafkaConsumer, assignment: Assignment[StoreT]) -> Batches:
-        """What came; nothing where the cluster is away or we are to stop.
+        """The fetched records; none where the cluster is away or `stopping` is set.
 
         Raises:
             DropstreamError: fetching fails for good.
         """
         # A cancelled fetch never leaves its fetch context, and one waits without bound while the group rebalances.
-        fetch = asyncio.ensure_future(self._came(consumer))
+        fetch = asyncio.ensure_future(self._fetched(consumer))
         while not fetch.done() and not self.stopping.is_set():
             self._turned_at = asyncio.get_running_loop().time()
             await asyncio.wait({fetch, self._stop_waiter()}, timeout=_TURN_S, return_when=asyncio.FIRST_COMPLETED)
@@ -157,11 +157,11 @@ class Group(Generic[StoreT]):
             await self._back_off("fetch_failed", error)
             return {}
 
-    async def _came(self, consumer: AIOKafkaConsumer) -> Batches:
-        """What has come, of all partitions.
+    async def _fetched(self, consumer: AIOKafkaConsumer) -> Batches:
+        """The records that have come, of all partitions.
 
-        After a pause the client has what came at its beginning, and has asked for no more since: it does so when that
-        is taken. So what is taken then is asked for twice, or the rest would lie until the next round.
+        During a pause the client holds what came at the beginning of it, and asks for more only when that is taken. So
+        after a pause there are two fetches, or the rest would lie until the next round.
         """
         left = self.spec.settings.process.records_per_round_max
         first: Batches = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=left)
@@ -171,7 +171,7 @@ class Group(Generic[StoreT]):
         try:
             more: Batches = await consumer.getmany(timeout_ms=_MORE_WAIT_MS, max_records=left)
         except KafkaError:
-            return first  # These are taken and must not be lost; the error comes again with the next fetch.
+            return first  # The client will not give these again; the error comes again with the next fetch.
         return {source: [*first.get(source, ()), *more.get(source, ())] for source in {**first, **more}}
 
     def _stop_waiter(self) -> "asyncio.Task[bool]":

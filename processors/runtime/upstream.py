@@ -1,7 +1,8 @@
-"""Has the group before ours read what lay in its topic? What seems missing here may lie unread there.
+"""Up to when the group upstream has read its topic: an id that seems missing here may lie unread there.
 
-It looks at the topic's ends, waits until the group has committed as much, and says when it looked. So it finds an
-answer under load too, where new records lie unread at every moment. If it stands still, so does the clock.
+`Upstream` looks at the ends of the topic, waits until the group has committed as much, and gives the time of the look.
+So there is an answer under load too, where new records lie unread at every moment. If the group upstream stands still,
+so does this time.
 """
 
 import asyncio
@@ -28,10 +29,10 @@ class Upstream:
     _read_until: datetime | None = None
 
     async def read_until(self, consumer: AIOKafkaConsumer, client: AIOKafkaClient, now: datetime) -> datetime | None:
-        """The latest moment of which the call before knew that all that lay in the topic then was read; None for none.
+        """The latest look at the topic whose records were all read by the call before this; None before the first.
 
-        Of the call before: what the group has written meanwhile is on its way to `consumer`. `now` is noted as the
-        next such moment, if it is not still waiting for one.
+        By the call before, for what the group wrote since then is still on its way to `consumer`. The next look is at
+        `now`, unless the records of the last one are still unread.
 
         Raises:
             KafkaError, TimeoutError: the cluster does not say; ask again.

@@ -1,4 +1,4 @@
-"""Settings become keyword arguments of Kafka clients, as data; in one place, so that no client is made half safe."""
+"""Keyword arguments of every kind of Kafka client, from the settings; in one place, so that no client is half safe."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from schemas.settings import KafkaSettings, ProcessSettings, Settings
 from schemas.topics import record_bytes_max
 
 BATCH_BYTES = 262_144
-# Never by itself: after the loss of a leader a position can be out of range for a moment, and a client that then begins
-# at the start of the log reads everything twice. Whoever reads seeks.
+# After the loss of a leader a position can be out of range for a moment, and a client that then begins at the start of
+# the log reads everything twice. So no client moves by itself, and every reader seeks.
 _OFFSET_RESET = "none"
 _FETCH_WAIT_MS = 100
-# aiokafka asks a node for nothing more while it waits there for the partitions in which nothing comes.
+# While a fetch waits at a node for partitions in which nothing comes, aiokafka fetches nothing else from that node.
 GROUP_FETCH_WAIT_MS = 50
 # A broker refuses a batch whose transaction it checks while the group joins it (KIP-890), for milliseconds; aiokafka's
 # own 100 were the longest wait of a transaction.
@@ -21,7 +21,7 @@ _RESTORE_FETCH_BYTES = 16_777_216
 
 
 def client_arguments(kafka: KafkaSettings) -> dict[str, Any]:
-    """What every client shares: where the cluster is and how to be let in. Reads the certificate files."""
+    """The arguments of every client: where the cluster is and how to log in. Reads the certificate files."""
     arguments: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap_servers,
         "security_protocol": kafka.security_protocol,

@@ -1,8 +1,8 @@
-"""Where a group goes on in a partition, asked in a way that cannot mistake an error for "nothing committed".
+"""The committed offsets of a group, asked for in a way that cannot mistake an error for "nothing committed".
 
-aiokafka 0.14 asks with version 3 of OffsetFetch, whose answer has an error of its own beside one per partition
-(KIP-88), and reads only the latter: while a coordinator moves or loads, its `committed()` gives None, and whoever then
-begins at the start processes everything twice.
+aiokafka 0.14 sends version 3 of OffsetFetch, whose answer has an error of its own beside one per partition (KIP-88),
+and reads only the latter: while a coordinator moves or loads, its `committed()` gives None, and a group that then
+begins at the start of the log processes everything twice.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,12 +27,13 @@ async def committed_offset(client: AIOKafkaClient, group: str, source: TopicPart
 async def committed_offsets(
     client: AIOKafkaClient, group: str, sources: Collection[TopicPartition] | None
 ) -> dict[TopicPartition, int | None]:
-    """The same of several partitions, in one question; raises where one of them is not to be had.
+    """The committed offsets of `sources`, in one request; `sources` None is every partition with a committed offset.
 
-    None asks about every partition in which the group has committed anything.
+    Raises:
+        KafkaError: one of the offsets is not to be had, as in `committed_offset`.
     """
     if client.get_random_node() is None:
-        # aiokafka takes it for a fault of ours, and ends with an AssertionError.
+        # aiokafka's `coordinator_lookup` ends with an AssertionError here.
         raise CoordinatorNotAvailableError("the cluster names no node that serves, as one does whose nodes are fenced")
     coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
     asked = None if sources is None else [(source.topic, [source.partition]) for source in sources]

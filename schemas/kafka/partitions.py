@@ -1,6 +1,6 @@
-"""Which partition a key belongs to: Kafka's murmur2, so that a Java producer or consumer agrees.
+"""The partition of a key: Kafka's murmur2, so that a Java producer or consumer agrees.
 
-aiokafka has the same function in Python, many times as dear; it showed in what a delivery costs.
+aiokafka has the same function in Python, which takes many times as long; it showed in what a delivery costs.
 """
 
 from murmurhash2 import murmurhash2
@@ -11,5 +11,5 @@ _31_BITS = 0x7FFFFFFF
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of so many that a record with this key goes to."""
+    """The number of the partition, below `partitions`, that a record with this key goes to."""
     return (murmurhash2(key, _SEED) & _31_BITS) % partitions

@@ -1,1 +1,1 @@
-"""The records that are no events: what is noted of deliveries, and of the system's own work."""
+"""The records that are no events: about deliveries, sequences, rules, replays and audits."""

@@ -1,4 +1,4 @@
-"""What is kept of audits in the compacted topic `audit-state`: how the last one and where the last clean one ended.
+"""The records of the compacted topic `audit-state`: how the last audit ended, and where the last clean one ended.
 
 Only audits of everything count: from the beginning, or from where the last clean one ended, to the present end.
 """
@@ -48,9 +48,9 @@ _RESULT = TypeAdapter(AuditResult)
 _CHECKPOINT = TypeAdapter(Checkpoint)
 
 
-def write(kept: AuditResult | Checkpoint) -> bytes:
-    """The value that the readers give back."""
-    return orjson.dumps(kept, option=orjson.OPT_NON_STR_KEYS)
+def write(state: AuditResult | Checkpoint) -> bytes:
+    """The value of a record that `read_result` or `read_checkpoint` reads."""
+    return orjson.dumps(state, option=orjson.OPT_NON_STR_KEYS)
 
 
 def read_result(value: bytes | None) -> AuditResult | None:

@@ -1,4 +1,4 @@
-"""One small record per delivery that was dropped as a provider's retry: which, and of which."""
+"""One small record per delivery that was dropped as a provider's retry: the retry and its first try."""
 
 from datetime import datetime
 from typing import Annotated
@@ -37,12 +37,12 @@ def duplicate_record(
         raw=str(raw),
         first=str(Position(raw.topic, raw.partition, first_offset)),
     )
-    # The header lets a count of origins treat it like a rejected record.
+    # The header says where the delivery lies, as that of a rejected record does.
     return Record("duplicates", endpoint.encode(), orjson.dumps(duplicate), (("dropstream-raw", str(raw).encode()),))
 
 
 def read_duplicate(value: bytes | None) -> Duplicate | None:
-    """The note that a record of `duplicates` holds; None for whatever else another producer wrote there. Total."""
+    """The retry that a record of `duplicates` holds; None for whatever else another producer wrote there. Total."""
     try:
         duplicate = _READER.validate_json(value or b"", strict=True)
         datetime.fromisoformat(duplicate.recordedtime)

@@ -1,4 +1,4 @@
-"""What is known of a run of missing sequence ids, and the record of `gaps` that says so.
+"""The record of `gaps`: a run of missing sequence ids, and what became of them.
 
 How to read the topic. Keep a set of open ids per endpoint and epoch, and take its records in the order of their
 offsets: `open` adds `first` to `last`; `filled` and `lost` take away exactly the ids that they name and no others, so

@@ -1,6 +1,6 @@
 """Why a delivery became no event, and the record of `rejected` that says so.
 
-A rejected delivery is kept whole: the raw record, unchanged, with the reason added. It can be redriven any day.
+A rejected record is the raw record, unchanged, with the reason added: it can be redriven any day.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ from schemas.records import Position, RawRecord, Record, read_position
 from schemas.times import timestamp_ms
 
 # The headers that `rejected_record` adds, in its order.
-_OURS = ("dropstream-reason", "dropstream-detail", "dropstream-raw")
+_ADDED = ("dropstream-reason", "dropstream-detail", "dropstream-raw")
 
 
 class Reason(StrEnum):
@@ -38,17 +38,17 @@ class Rejection:
 def rejected_record(raw: RawRecord, why: Rejection, bytes_max: int) -> Record:
     """The record of `rejected`: the raw record unchanged, then reason, detail and where it came from.
 
-    Only another producer writes a header without a value, which gets an empty one, or what would outgrow `bytes_max`:
-    then the record is the reason and the place alone, for one that cannot be written would be tried for ever.
+    A header without a value, which only another producer writes, gets an empty one. Where the record would outgrow
+    `bytes_max` it holds the reason and the position alone, for a record that cannot be written would be tried for ever.
     """
-    ours = (
+    added = (
         ("dropstream-reason", why.reason.encode()),
         ("dropstream-detail", why.detail.encode()),
         ("dropstream-raw", str(raw.position).encode()),
     )
-    theirs = [(name, value or b"") for name, value in raw.headers]
-    whole = Record("rejected", raw.key or b"", raw.value or b"", (*theirs, *ours))
-    return whole if whole.bytes_count <= bytes_max else Record("rejected", b"", b"", ours)
+    received = [(name, value or b"") for name, value in raw.headers]
+    whole = Record("rejected", raw.key or b"", raw.value or b"", (*received, *added))
+    return whole if whole.bytes_count <= bytes_max else Record("rejected", b"", b"", added)
 
 
 def named_position(record: RawRecord) -> Position | None:
@@ -60,12 +60,12 @@ def named_position(record: RawRecord) -> Position | None:
 def read_rejected(record: RawRecord) -> tuple[RawRecord, str] | None:
     """The raw record that a record of `rejected` holds, as it lay in `raw`, and the reason.
 
-    None for what another producer wrote there, and for the reason and place alone of one that was too large.
+    None for what another producer wrote there, and for a record that holds the reason and the position alone.
     """
-    added = dict(record.headers[-len(_OURS) :])
-    place = named_position(record)
-    if tuple(added) != _OURS or place is None or len(record.headers) == len(_OURS):
+    added = dict(record.headers[-len(_ADDED) :])
+    position = named_position(record)
+    if tuple(added) != _ADDED or position is None or len(record.headers) == len(_ADDED):
         return None
-    raw = replace(record, position=place, headers=record.headers[: -len(_OURS)])
+    raw = replace(record, position=position, headers=record.headers[: -len(_ADDED)])
     reason = (added["dropstream-reason"] or b"").decode("utf-8", "replace")
     return replace(raw, timestamp_ms=timestamp_ms(read_record(raw).received_at)), reason

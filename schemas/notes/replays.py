@@ -1,6 +1,6 @@
-"""A replay or a redrive as it is kept: what was asked for, and how far it is in each partition.
+"""The records of the compacted topic `replay-state`: the plan of a replay or redrive, and its progress.
 
-Both lie in the compacted `replay-state`: the plan under the replay's id, in partition 0; the progress under
+The plan lies under the replay's id, in partition 0; the progress of a partition under
 `id/partition`, in the partition of that number, written in the transaction of the outputs that it counts.
 """
 
@@ -44,9 +44,9 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayPlan:
-    """What was asked for, resolved: `source` is the short name of the topic that is read.
+    """A replay or redrive; `source` is the short name of the topic that is read.
 
-    `rules` names the rules that every run of it judged by; empty where they were not the same, or nobody noted them.
+    `rules` names the rules by which every run of it judged; empty where they differed, or are not known.
     """
 
     id: Annotated[str, Field(pattern=_ID_PATTERN)]
@@ -59,7 +59,7 @@ class ReplayPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayProgress:
-    """What has become of the records before offset `next`.
+    """The counts of the records before offset `next`.
 
     Each record is counted once: `became` events; `rejected`, still or now; `retries`, of what is an event; `left_out`
     of the choice. `events` are the event records written.
@@ -87,9 +87,9 @@ _PLAN = TypeAdapter(ReplayPlan)
 _PROGRESS = TypeAdapter(ReplayProgress)
 
 
-def write(kept: ReplayPlan | ReplayProgress) -> bytes:
-    """The value that `read_plan` or `read_progress` gives back."""
-    return orjson.dumps(kept)
+def write(state: ReplayPlan | ReplayProgress) -> bytes:
+    """The value of a record that `read_plan` or `read_progress` reads."""
+    return orjson.dumps(state)
 
 
 def progress_key(replay: str, partition: int) -> bytes:

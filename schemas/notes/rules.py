@@ -1,8 +1,8 @@
-"""By what a group judged its topic, and from which offset on: a note on topic `rules` whenever that changes.
+"""The rules by which a group judged its topic, and from which offset on: records of topic `rules` at every change.
 
-Whoever judges a delivery again must know whether the version and the settings of then are those of today; else what
-differs would look like damage. The topic is compacted: a note under `topic/partition/offset`, what it names under its
-digest. Secrets are in it as digests only, see `secret_digest`.
+An audit or a replay must know whether a delivery was judged by the version and settings of today; else a difference
+would look like damage. The topic is compacted: a note under `topic/partition/offset`, the rules under their digest.
+Secrets are in it as digests only, see `secret_digest`.
 """
 
 import hashlib
@@ -18,16 +18,16 @@ from schemas.secrets import Secret
 from schemas.settings import EndpointSettings
 
 _DIGEST_BYTES = 12
-# What `Rules` takes of an endpoint; the rest of its settings is the ingress's business.
+# The settings of an endpoint that `Rules` uses; the others concern the ingress only.
 _JUDGED_BY = ("provider", "signature", "signature_scheme", "timestamp_tolerance_seconds", "redact_personal_data")
 
 
 @dataclass(frozen=True, slots=True)
 class RulesVersion:
-    """All that decides what a delivery becomes, as digests: the code, the settings, those of each endpoint.
+    """All that decides what a delivery becomes, as digests: of the code, of the settings, of each endpoint.
 
     `settings` stands for `common` and all of `endpoints`, so that a transaction need not look at thousands of them.
-    `partitions` are the partitions of the topics that are written, for they decide where a key goes.
+    `partitions` are the numbers of partitions of the topics that are written, for they decide where a key goes.
     """
 
     version: str
@@ -39,12 +39,12 @@ class RulesVersion:
 
     @property
     def digest(self) -> str:
-        """The name of this version among all others."""
+        """The digest that names this version."""
         return digest_of([self.judging, self.partitions])
 
     @property
     def judging(self) -> str:
-        """The same without the partitions: what decides the contents alone."""
+        """The version without the partitions: what decides the contents of the outputs."""
         return f"{self.version}/{self.code}/{self.settings}"
 
 
@@ -63,7 +63,7 @@ _NOTE = TypeAdapter(RulesNote)
 
 
 def rules_records(rules: RulesVersion, topic: str, partition: int, first: int) -> tuple[Record, Record]:
-    """The records of `rules` that say it: what the rules are, then from where on they count."""
+    """The two records of `rules`: the rules, then the note from which offset on they count."""
     note = RulesNote(topic, partition, first, rules.digest)
     return (
         Record("rules", rules.digest.encode(), orjson.dumps(rules)),
@@ -80,19 +80,19 @@ def read_rules(key: bytes | None, value: bytes | None) -> RulesNote | RulesVersi
 
 
 def endpoint_digest(endpoint: EndpointSettings) -> str:
-    """What a delivery of the endpoint is judged by, as a digest."""
-    told = endpoint.model_dump(mode="json", include=set(_JUDGED_BY))
+    """A digest of the settings by which a delivery of the endpoint is judged."""
+    judged_by = endpoint.model_dump(mode="json", include=set(_JUDGED_BY))
     secrets = [
         (secret_digest(secret.value), secret.expires.isoformat() if secret.expires else "")
         for secret in endpoint.secrets
     ]
-    return digest_of([told, sorted(secrets)])
+    return digest_of([judged_by, sorted(secrets)])
 
 
 def secret_digest(secret: Secret) -> str:
-    """A digest that tells two secrets apart.
+    """A digest that differs for two secrets.
 
-    It gives nobody anything to guess with that is not in `raw` already: bodies with their MACs under the same secret.
+    It helps nobody to guess the secret more than `raw` does: bodies with their MACs under the same secret.
     """
     return hmac.digest(secret.value, b"dropstream rules", "sha256").hex()[: 2 * _DIGEST_BYTES]
 

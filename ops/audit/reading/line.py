@@ -104,7 +104,7 @@ class ReplayJudge(Judge):
         if self.task.plan.source == "raw":
             records = [one for one in replay_step(raw, self.state, self.task) if one.topic != "sequence"]
         else:
-            records = [one for one in deliver(raw, self.rules, self.state.seen) if one.topic in EVENT_TOPICS]
+            records = [one for one in deliver(raw, self.rules, self.state.deliveries) if one.topic in EVENT_TOPICS]
         offset = raw.position.offset
         return Judgement(self.placed(records, offset), self.eras.other_than_today(offset, endpoint))
 

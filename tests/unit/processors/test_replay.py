@@ -9,7 +9,7 @@ import pytest
 
 from processors.deliver.dedupe import DedupeStore
 from processors.deliver.step import Rules, claimed_entities, deliver, possible_ids
-from processors.replay import Known, Replaying, Task, endless_memory, redrive_step, replay_step, warm_up
+from processors.replay import Known, Replaying, Task, endless_dedupe_store, redrive_step, replay_step, warm_up
 from schemas.notes.rejections import read_rejected
 from schemas.notes.replays import Choice, Range, ReplayPlan, ReplayProgress, read_plan, read_progress, write
 from schemas.records import Position, RawRecord, Record, read_position
@@ -49,7 +49,7 @@ def rejected(offset: int = 40, body: bytes = ORDER) -> RawRecord:
 
 
 def memory() -> DedupeStore:
-    return endless_memory(1_000)
+    return endless_dedupe_store(1_000)
 
 
 def state() -> Replaying:
