@@ -1,4 +1,4 @@
-"""When the group before ours has read what came; the coordinator's answers are as Kafka gives them (KIP-88)."""
+"""Up to when the group upstream has read its topic; the coordinator's answers are as Kafka gives them (KIP-88)."""
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta

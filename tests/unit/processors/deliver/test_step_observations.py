@@ -1,4 +1,4 @@
-"""What the gap tracker is told, and what it tells: the records of `sequence` and `gaps`."""
+"""The records of `sequence`, which the gap tracker reads, and of `gaps`, which it writes."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What group `sequence` remembers: an overlay for the running transaction, a changelog that gives it all back."""
+"""The store of group `sequence`: an overlay for the running transaction, a changelog that gives it all back."""
 
 from datetime import timedelta
 
