@@ -17,8 +17,7 @@ from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, checked_client_argument
 from ops.kafka.reader import parse_time, partitions_of
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.cancellation import cancellation_kept
-from schemas.kafka.committed_offsets import committed_offsets
-from schemas.kafka.coordinators import ask_patiently
+from schemas.kafka.committed_offsets import ask_patiently, committed_offsets
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
 

@@ -70,13 +70,7 @@ def deliver(raw: RawRecord, rules: Rules, store: Sightings) -> tuple[Record, ...
     understood = _understand(read_record(raw), raw.position, rules)
     if isinstance(understood, Rejection):
         return (rejected_record(raw, understood, rules.record_bytes_max),)
-    sighting = store.judge(
-        endpoint=understood.delivery.endpoint,
-        natural_key=understood.meaning.natural_key,
-        body=understood.delivery.body,
-        offset=raw.position.offset,
-        received_s=int(understood.delivery.received_at.timestamp()),
-    )
+    sighting = _sighting(understood.delivery, understood.meaning, raw.position, store)
     if sighting.kind is DedupeResult.RETRY:
         return (_duplicate(understood, sighting),)
     records = _event_records(understood, sighting, rules.replay)
@@ -108,13 +102,7 @@ def recall(raw: RawRecord, rules: Rules, store: Sightings) -> bool:
     meaning = _claimed(delivery, rules)
     if meaning is None:
         return False
-    sighting = store.judge(
-        endpoint=delivery.endpoint,
-        natural_key=meaning.natural_key,
-        body=delivery.body,
-        offset=raw.position.offset,
-        received_s=int(delivery.received_at.timestamp()),
-    )
+    sighting = _sighting(delivery, meaning, raw.position, store)
     if sighting.kind is not DedupeResult.RETRY:
         store.remember(sighting)
     return True
@@ -125,6 +113,16 @@ def claimed_entities(raw: RawRecord, rules: Rules) -> frozenset[str]:
     meaning = _claimed(read_record(raw), rules)
     facts = meaning.facts if meaning else ()
     return frozenset(fact.entity_id for fact in facts if fact.entity_id is not None)
+
+
+def _sighting(delivery: Delivery, meaning: Interpretation, position: Position, store: Sightings) -> Sighting:
+    return store.judge(
+        endpoint=delivery.endpoint,
+        natural_key=meaning.natural_key,
+        body=delivery.body,
+        offset=position.offset,
+        received_s=int(delivery.received_at.timestamp()),
+    )
 
 
 def _claimed(delivery: Delivery, rules: Rules) -> Interpretation | None:

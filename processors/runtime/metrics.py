@@ -3,6 +3,7 @@
 from collections import Counter as Counted
 from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -19,49 +20,25 @@ class GroupMetrics:
     """The metrics of the runtime, made once on a registry of the caller's."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._records = Counter(f"{PREFIX}records", "Input records committed.", ["group"], registry=registry)
-        self._outputs = Counter(
-            f"{PREFIX}outputs", "Records written, by their topic.", ["group", "topic"], registry=registry
+        counter = partial(Counter, labelnames=["group"], registry=registry)
+        gauge = partial(Gauge, labelnames=["group"], registry=registry)
+        histogram = partial(Histogram, labelnames=["group"], buckets=_SECONDS, registry=registry)
+        of_partition = partial(Gauge, labelnames=["group", "partition"], registry=registry)
+        self._records = counter(f"{PREFIX}records", "Input records committed.")
+        self._outputs = counter(f"{PREFIX}outputs", "Records written, by their topic.", labelnames=["group", "topic"])
+        self.transaction_seconds = histogram(
+            f"{PREFIX}transaction_seconds", "A transaction, from its begin to its end."
         )
-        self.transaction_seconds = Histogram(
-            f"{PREFIX}transaction_seconds",
-            "A transaction, from its begin to its end.",
-            ["group"],
-            buckets=_SECONDS,
-            registry=registry,
+        self.transactions_failed = counter(f"{PREFIX}transactions_failed", "Transactions given up, to be done again.")
+        self.opening_seconds = histogram(f"{PREFIX}opening_seconds", "Opening a partition: fencing, offset, memory.")
+        self.rounds_failed = counter(
+            f"{PREFIX}rounds_failed", "Attempts to go on that failed, by why.", labelnames=["group", "reason"]
         )
-        self.transactions_failed = Counter(
-            f"{PREFIX}transactions_failed", "Transactions given up, to be done again.", ["group"], registry=registry
-        )
-        self.opening_seconds = Histogram(
-            f"{PREFIX}opening_seconds",
-            "Opening a partition: fencing, offset, memory.",
-            ["group"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.rounds_failed = Counter(
-            f"{PREFIX}rounds_failed", "Attempts to go on that failed, by why.", ["group", "reason"], registry=registry
-        )
-        self.partitions_open = Gauge(
-            f"{PREFIX}partitions_open", "Partitions in work here.", ["group"], registry=registry
-        )
-        self.partitions_opening = Gauge(
-            f"{PREFIX}partitions_opening",
-            "Partitions that are ours, and not in work yet.",
-            ["group"],
-            registry=registry,
-        )
-        partition = ["group", "partition"]
-        self._lag = Gauge(
-            f"{PREFIX}lag_records", "Records that were there and not processed.", partition, registry=registry
-        )
-        self._remembered = Gauge(
-            f"{PREFIX}remembered", "Entries of the partition's memory.", partition, registry=registry
-        )
-        self._evicted = Gauge(
-            f"{PREFIX}evicted", "Entries forgotten early, for want of room.", partition, registry=registry
-        )
+        self.partitions_open = gauge(f"{PREFIX}partitions_open", "Partitions in work here.")
+        self.partitions_opening = gauge(f"{PREFIX}partitions_opening", "Partitions that are ours, and not in work yet.")
+        self._lag = of_partition(f"{PREFIX}lag_records", "Records that were there and not processed.")
+        self._remembered = of_partition(f"{PREFIX}remembered", "Entries of the partition's memory.")
+        self._evicted = of_partition(f"{PREFIX}evicted", "Entries forgotten early, for want of room.")
 
     def expect_group(self, group: str) -> None:
         """Begins every count of the group at 0: without a sample before its first event a counter has no rate at it."""

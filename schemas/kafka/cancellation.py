@@ -4,26 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any
 
 from aiokafka.errors import KafkaError
 
 
-class Cancellable(Protocol):
-    """The methods of an asyncio task that `cancellation_kept` needs."""
-
-    def cancelling(self) -> int:
-        """How many requests to cancel the task are open."""
-
-    def uncancel(self) -> int:
-        """Takes one such request back."""
-
-    def cancel(self) -> bool:
-        """Cancels the task at its next wait."""
-
-
 @contextmanager
-def cancellation_kept(task: Cancellable | None) -> Iterator[None]:
+def cancellation_kept(task: "asyncio.Task[Any] | None") -> Iterator[None]:
     """A `task` that was cancelled inside the block ends at its next wait behind it, whatever happened inside.
 
     A client of aiokafka that closes suppresses every `CancelledError` while it waits for a task that it cancelled

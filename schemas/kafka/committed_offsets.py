@@ -5,14 +5,21 @@ and reads only the latter: while a coordinator moves or loads, its `committed()`
 begins at the start of the log processes everything twice.
 """
 
-from collections.abc import Collection, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.errors import CoordinatorNotAvailableError, for_code
+from aiokafka.errors import CoordinatorNotAvailableError, KafkaError, for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 
+Answer = TypeVar("Answer")
+
 _NONE_COMMITTED = -1
+# A coordinator that is young, moves or loads answers within seconds.
+_PATIENCE_S = 15.0
+_POLL_S = 0.2
 
 
 async def committed_offset(client: AIOKafkaClient, group: str, source: TopicPartition) -> int | None:
@@ -55,3 +62,20 @@ def _read_offset(source: TopicPartition, found: Mapping[TopicPartition, tuple[in
     if error:
         raise for_code(error)(f"the committed offset of {source} is not to be had")
     return None if offset == _NONE_COMMITTED else offset
+
+
+async def ask_patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What `ask` returns, asked again while the coordinator says that it cannot answer yet.
+
+    Raises:
+        KafkaError: the coordinator refuses for good.
+        TimeoutError: it did not answer within 15 seconds.
+    """
+    async with asyncio.timeout(_PATIENCE_S):
+        while True:
+            try:
+                return await ask()
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(_POLL_S)

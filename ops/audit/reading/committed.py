@@ -12,8 +12,7 @@ from aiokafka.errors import KafkaError
 from ops.audit.verdict import Pending
 from ops.kafka.offsets import members, open_client
 from schemas.errors import DropstreamError
-from schemas.kafka.committed_offsets import committed_offsets
-from schemas.kafka.coordinators import ask_patiently
+from schemas.kafka.committed_offsets import ask_patiently, committed_offsets
 from schemas.notes.replays import Range
 from schemas.settings import Settings
 
