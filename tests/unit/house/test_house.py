@@ -128,31 +128,6 @@ def test_locks_name_no_index() -> None:
         assert "--find-links" not in text
 
 
-def test_the_trip_names_every_file_on_the_way_of_a_webhook() -> None:
-    """The trip of one webhook in docs/architecture.md names files that exist, and all that a webhook passes."""
-    architecture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    trip = architecture.partition("## The trip of one webhook")[2].partition("\n## ")[0]
-    on_the_way = [
-        "ingest/app.py",
-        "ingest/receive.py",
-        "ingest/kafka/publisher.py",
-        "schemas/delivery.py",
-        "processors/runtime/group.py",
-        "processors/runtime/assignment.py",
-        "processors/runtime/partition.py",
-        "processors/deliver/step.py",
-        "processors/deliver/signatures.py",
-        "processors/deliver/times.py",
-        "processors/providers/",
-        "schemas/events.py",
-        "schemas/notes/rejections.py",
-        "schemas/notes/sequence_observations.py",
-    ]
-    for name in on_the_way:
-        assert f"`{name}`" in trip, name
-        assert (ROOT / name).exists(), name
-
-
 def test_every_tracked_python_file_belongs_to_a_package() -> None:
     """There is no room that the drawing does not show."""
     listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
