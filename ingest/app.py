@@ -92,8 +92,7 @@ async def ingress(
     """
     metrics = IngestMetrics(registry)
     budget = ByteBudget(settings.ingest.in_flight_bytes_max)
-    supervisor = ProducerSupervisor(settings, metrics=metrics)
-    publisher = Publisher(settings.ingest, supervisor=supervisor, metrics=metrics)
+    publisher = Publisher(settings.ingest, supervisor=ProducerSupervisor(settings, metrics=metrics), metrics=metrics)
     storage = Storage(settings.ingest, publisher=publisher, metrics=metrics)
     endpoints = EndpointTable(settings.endpoints, now=time.monotonic)
     failure_budgets = FailureBudgets(retry_policies or {}, providers=endpoints.providers, now=time.time)
@@ -107,6 +106,27 @@ async def ingress(
         throttled_log=ThrottledLog(now=time.monotonic),
         failure_budgets=failure_budgets,
     )
+    _observe(metrics, budget, publisher, storage, failure_budgets)
+    receiver.count_from_zero(endpoints.providers())
+    limits = allowed_limits(connection_limits(settings.ingest))
+    runner = web.ServerRunner(ConnectionServer(receiver, limits=limits, metrics=metrics), shutdown_timeout=_CUT_S)
+    await runner.setup()
+    try:
+        await storage.start()
+        port = await _listen(runner, settings.ingest, reuse_port=reuse_port)
+        yield Ingress(port, endpoints, receiver, publisher, storage, budget)
+    finally:
+        await _stop(runner, receiver, storage, within_s=settings.ingest.stop_grace_ms / 1000)
+
+
+def _observe(
+    metrics: IngestMetrics,
+    budget: ByteBudget,
+    publisher: Publisher,
+    storage: Storage,
+    failure_budgets: FailureBudgets,
+) -> None:
+    """Shows how the parts stand in each scrape."""
     metrics.observe(
         in_flight_bytes=lambda: budget.held_bytes,
         producer_connected=lambda: publisher.connected,
@@ -114,25 +134,10 @@ async def ingress(
         answers=failure_budgets.figures,
         clock=time.time,
     )
-    receiver.count_from_zero(endpoints.providers())
-    limits = allowed_limits(connection_limits(settings.ingest))
-    server = ConnectionServer(receiver, limits=limits, metrics=metrics)
-    runner = web.ServerRunner(server, shutdown_timeout=_CUT_S)
-    await runner.setup()
-    try:
-        await storage.start()
-        site = await _listen(runner, settings.ingest, reuse_port=reuse_port)
-        yield Ingress(site.port, endpoints, receiver, publisher, storage, budget)
-    finally:
-        grace_s = settings.ingest.stop_grace_ms / 1000
-        stop_at = time.monotonic() + grace_s
-        try:
-            await _stop_serving(runner, receiver, within_s=grace_s)
-        finally:
-            await storage.stop(within_s=max(0.0, stop_at - time.monotonic()))
 
 
-async def _listen(runner: web.ServerRunner, settings: IngestSettings, *, reuse_port: bool) -> web.TCPSite:
+async def _listen(runner: web.ServerRunner, settings: IngestSettings, *, reuse_port: bool) -> int:
+    """Returns the port that is bound."""
     site = web.TCPSite(runner, settings.host, settings.port, backlog=_BACKLOG, reuse_port=reuse_port or None)
     try:
         await site.start()
@@ -141,7 +146,16 @@ async def _listen(runner: web.ServerRunner, settings: IngestSettings, *, reuse_p
             f"ingest.port: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}\n"
             "Set ingest.host and ingest.port to an address of this machine that is free."
         ) from error
-    return site
+    return site.port
+
+
+async def _stop(runner: web.ServerRunner, receiver: Receiver, storage: Storage, *, within_s: float) -> None:
+    """Stops serving, then the storage, which has what is left of the time."""
+    stop_at = time.monotonic() + within_s
+    try:
+        await _stop_serving(runner, receiver, within_s=within_s)
+    finally:
+        await storage.stop(within_s=max(0.0, stop_at - time.monotonic()))
 
 
 async def _stop_serving(runner: web.ServerRunner, receiver: Receiver, *, within_s: float) -> None:

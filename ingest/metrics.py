@@ -92,20 +92,6 @@ class IngestMetrics:
             ("reason",),
             registry=registry,
         )
-        self._in_flight_bytes = Gauge(
-            "dropstream_ingest_in_flight_bytes", "Bytes held for deliveries not yet settled.", registry=registry
-        )
-        self._producer_connected = Gauge(
-            "dropstream_ingest_producer_connected",
-            "1 while Kafka takes deliveries within the deadline.",
-            registry=registry,
-        )
-
-        self._clock = Gauge(
-            "dropstream_ingest_clock_timestamp_seconds",
-            "This machine's time; against the scraper's own it shows a clock that is wrong.",
-            registry=registry,
-        )
 
     def observe(
         self,
@@ -117,8 +103,16 @@ class IngestMetrics:
         clock: Callable[[], float],
     ) -> None:
         """Reads these figures in each scrape."""
-        self._in_flight_bytes.set_function(in_flight_bytes)
-        self._producer_connected.set_function(producer_connected)
-        self._clock.set_function(clock)
+        gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
+            ("in_flight_bytes", "Bytes held for deliveries not yet settled.", in_flight_bytes),
+            ("producer_connected", "1 while Kafka takes deliveries within the deadline.", producer_connected),
+            (
+                "clock_timestamp_seconds",
+                "This machine's time; against the scraper's own it shows a clock that is wrong.",
+                clock,
+            ),
+        )
+        for name, what, function in gauges:
+            Gauge(f"dropstream_ingest_{name}", what, registry=self._registry).set_function(function)
         self._registry.register(SpoolGauges(spool))
         self._registry.register(AnswerGauges(answers))

@@ -70,41 +70,33 @@ def event_context(
         "endpoint": endpoint,
         "providerevent": attribute_text(provider_event) or "unnamed",
         "signature": signature,
-    }
-    if sequence is not None:
-        attributes["sequence"] = str(sequence)
-    attributes |= {
+        **({} if sequence is None else {"sequence": str(sequence)}),
         "rawtopic": raw.topic,
         "rawpartition": raw.partition,
         "rawoffset": str(raw.offset),
         "delivery": delivery,
     }
     marks: list[tuple[str, bytes]] = []
-    if body_differs:
-        attributes["bodydiffers"] = True
-        marks.append(("bodydiffers", b"true"))
-    if replay:
-        attributes["replay"] = replay
-        marks.append(("replay", replay.encode()))
-    if traceparent:
-        attributes[TRACEPARENT] = traceparent
-        marks.append((TRACEPARENT, traceparent.encode()))
+    for name, value in (("bodydiffers", body_differs), ("replay", replay), (TRACEPARENT, traceparent)):
+        if value:
+            attributes[name] = value
+            marks.append((name, b"true" if value is True else str(value).encode()))
     attributes["datacontenttype"] = "application/json"
     headers = (("provider", provider.encode()), ("endpoint", endpoint.encode()))
     return EventContext(provider, endpoint, natural_key, attributes, headers, tuple(marks))
 
 
-def event_record(event_context: EventContext, *, domain: Domain, what: str, entity_id: str, data: Data) -> Record:
+def event_record(context: EventContext, *, domain: Domain, what: str, entity_id: str, data: Data) -> Record:
     """The event of one fact as a record of its domain's topic, keyed by its entity; with the attributes of `Event`."""
-    endpoint, provider = event_context.endpoint, event_context.provider
+    endpoint, provider = context.endpoint, context.provider
     event_type = f"dropstream.{domain}.{what}"
     event = {
         "specversion": "1.0",
-        "id": event_id(endpoint=endpoint, natural_key=event_context.natural_key, domain=domain, entity_id=entity_id),
+        "id": event_id(endpoint=endpoint, natural_key=context.natural_key, domain=domain, entity_id=entity_id),
         "source": f"/dropstream/{provider}/{endpoint}",
         "type": event_type,
         "subject": attribute_text(entity_id),
-        **event_context.attributes,
+        **context.attributes,
         "dataschema": DATA_SCHEMA_OF[domain],
         "data": data,
     }
@@ -112,7 +104,7 @@ def event_record(event_context: EventContext, *, domain: Domain, what: str, enti
         topic=domain.topic,
         key=f"{provider}:{endpoint}:{entity_id}".encode(),
         value=exact_json(event),
-        headers=(_CONTENT_TYPE, ("type", event_type.encode()), *event_context.headers, *event_context.marks),
+        headers=(_CONTENT_TYPE, ("type", event_type.encode()), *context.headers, *context.marks),
     )
 
 
