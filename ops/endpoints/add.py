@@ -21,7 +21,7 @@ from ops.shipstream.errors import ShipstreamError
 from ops.shipstream.session import register
 from ops.shipstream.topics import chosen_topics
 from ops.shipstream.webhooks import NewWebhook, Webhook
-from ops.suggest import nearest
+from ops.suggest import nearest_or_all
 from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.secrets import resolve
@@ -68,7 +68,7 @@ def add_endpoint(
     """
     providers = discover()
     if provider not in providers:
-        raise typer.BadParameter(f"no such provider{nearest(provider, providers)}", param_hint="--provider")
+        raise typer.BadParameter(f"no such provider{nearest_or_all(provider, providers)}", param_hint="--provider")
     if topics and provider != "shipstream":
         raise typer.BadParameter(f"{provider} takes no subscriptions from here; leave it out", param_hint="--topics")
     settings = _settings(config, needed=bool(topics))

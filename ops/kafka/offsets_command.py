@@ -23,7 +23,7 @@ from ops.kafka.offsets import (
 )
 from ops.kafka.reader import full_name
 from ops.screen import confirm
-from ops.suggest import nearest
+from ops.suggest import nearest_or_all
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 
@@ -116,7 +116,7 @@ async def _planned(
 def _known(group: str, known: Sequence[str], settings: Settings) -> str:
     name = full_group(group, known, settings.kafka.topic_prefix)
     if name not in known:
-        raise DropstreamError(f"no such group: {group}{nearest(group, known)}")
+        raise DropstreamError(f"no such group: {group}{nearest_or_all(group, known)}")
     return name
 
 

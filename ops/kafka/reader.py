@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import difflib
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, consumer
+from ops.suggest import nearest
 from schemas.errors import DropstreamError
 from schemas.records import RawRecord, raw_record
 from schemas.settings import Settings
@@ -187,8 +187,9 @@ async def partitions_of(settings: Settings, topics: Sequence[str]) -> list[Topic
         described = {one["topic"]: one["partitions"] for one in await client.describe_topics()}
     missing = [topic for topic in topics if not described.get(topic)]
     if missing:
-        near = difflib.get_close_matches(missing[0], [one for one in described if not one.startswith("__")], n=1)
-        hint = f"; nearest: {near[0].removeprefix(settings.kafka.topic_prefix)}" if near else ""
+        prefix = settings.kafka.topic_prefix
+        own = [one.removeprefix(prefix) for one in described if not one.startswith("__")]
+        hint = nearest(missing[0].removeprefix(prefix), own)
         raise DropstreamError(f"no such topic: {', '.join(missing)}{hint}; dropstream topics plan shows what there is")
     return [TopicPartition(topic, one["partition"]) for topic in topics for one in described[topic]]
 

@@ -1,7 +1,6 @@
 """What `replay-state` keeps: the plans of replays and redrives, and how far each is."""
 
 import asyncio
-import difflib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from ops.kafka.clients import checked_client_arguments, failures_told
 from ops.kafka.reader import full_name, open_reader
+from ops.suggest import nearest
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.arguments import producer_arguments
 from schemas.kafka.cancellation import cancellation_kept
@@ -56,8 +56,7 @@ class Store:
         """
         if replay in self.plans:
             return self.plans[replay]
-        near = difflib.get_close_matches(replay, list(self.plans), n=1, cutoff=0.4)
-        raise UsageError(f"nothing of the id {replay} was begun" + (f"; nearest: {near[0]}" if near else ""))
+        raise UsageError(f"nothing of the id {replay} was begun{nearest(replay, self.plans)}")
 
 
 def new_id(kind: Literal["replay", "redrive"], now: datetime) -> str:

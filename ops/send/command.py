@@ -15,7 +15,7 @@ from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.send.client import IngressAnswer, Outgoing, Tally, deliver_many, own_base_url, sign
-from ops.suggest import nearest
+from ops.suggest import nearest_or_all
 from processors.deliver.provider import Provider, Sample
 from processors.providers import discover
 from schemas.errors import DropstreamError
@@ -114,12 +114,12 @@ def choose(
     try:
         body = Path(what).read_bytes()
     except OSError as error:
-        fault = f"no sample, and no file that can be read ({error.strerror}){nearest(what, samples)}"
+        fault = f"no sample, and no file that can be read ({error.strerror}){nearest_or_all(what, samples)}"
         raise typer.BadParameter(fault, param_hint="WHAT") from error
     name = endpoint_name or _only_endpoint(settings)
     endpoint = _endpoint(name, settings)
     if sign_as is not None and sign_as not in samples:
-        raise typer.BadParameter(f"no such sample{nearest(sign_as, samples)}", param_hint="--as")
+        raise typer.BadParameter(f"no such sample{nearest_or_all(sign_as, samples)}", param_hint="--as")
     sample = samples[sign_as][1] if sign_as else providers[endpoint.provider].samples[0]
     return Target(name, endpoint, sample, body)
 
@@ -134,7 +134,7 @@ def _is_base_url(text: str) -> bool:
 
 def _endpoint(name: str, settings: Settings) -> EndpointSettings:
     if name not in settings.endpoints:
-        raise typer.BadParameter(f"no such endpoint{nearest(name, settings.endpoints)}", param_hint="--endpoint")
+        raise typer.BadParameter(f"no such endpoint{nearest_or_all(name, settings.endpoints)}", param_hint="--endpoint")
     return settings.endpoints[name]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ops.shipstream.client import Account
-from ops.suggest import nearest
+from ops.suggest import nearest_or_all
 from schemas.errors import ConfigurationError
 from schemas.secrets import resolve
 from schemas.settings import Settings
@@ -26,7 +26,7 @@ def choose_account(settings: Settings, name: str | None, *, source: str, environ
         raise ConfigurationError(source, (f"shipstream: name one with --account: {', '.join(sorted(accounts))}",))
     chosen = next(iter(accounts)) if name is None else name
     if chosen not in accounts:
-        raise ConfigurationError(source, (f"shipstream.{chosen}: no such account{nearest(chosen, accounts)}",))
+        raise ConfigurationError(source, (f"shipstream.{chosen}: no such account{nearest_or_all(chosen, accounts)}",))
     account = accounts[chosen]
     try:
         api_key = resolve(account.api_key.reference, environ).value.decode()

@@ -1,12 +1,12 @@
 """Which topics a webhook is to have, from what a person wrote."""
 
-import difflib
 from collections.abc import Collection, Sequence
 
 import typer
 
 from ops import screen
 from ops.shipstream.webhooks import TOPIC_PATTERN
+from ops.suggest import nearest
 
 
 def chosen_topics(given: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
@@ -29,6 +29,5 @@ def chosen_topics(given: Sequence[str], known: Collection[str]) -> tuple[str, ..
         if not TOPIC_PATTERN.fullmatch(name):
             raise typer.BadParameter(f"{name!r} is no topic such as order:created", param_hint="--topics")
         if name not in known:
-            near = difflib.get_close_matches(name, list(known), n=1)
-            screen.note(f"warning: topic {name} is not known here" + (f"; nearest: {near[0]}" if near else ""))
+            screen.note(f"warning: topic {name} is not known here{nearest(name, known)}")
     return tuple(dict.fromkeys(names))
