@@ -16,7 +16,7 @@ from ops.audit.verdict import ADVICE, AuditVerdict, FindingKind
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.kafka.reader import parse_start, parse_time
-from ops.replay.screen import progress_shown
+from ops.progress import progress_shown
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
 

@@ -15,10 +15,11 @@ from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.kafka.ranges import parse_span
+from ops.progress import progress_shown
 from ops.replay.dry_run import Differences, compare, rehearse
 from ops.replay.plan import Survey, check_free, make_plan, make_topics, survey
 from ops.replay.run import DeletedError, Pace, ReplayRun
-from ops.replay.screen import progress_shown, show_counts, show_differences, show_plan
+from ops.replay.screen import show_counts, show_differences, show_plan
 from ops.replay.store import Store, check_same_choice, keep_plan, new_id, read_store
 from ops.screen import confirm
 from ops.suggest import check_name

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ops.replay.screen import progress_shown
+from ops.progress import progress_shown
 
 
 def test_a_line_in_a_pipe_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
