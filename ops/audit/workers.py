@@ -18,6 +18,7 @@ from ops.audit.found import PartFound
 from ops.audit.part import audit_part
 from ops.audit.reading.lines import Part
 from ops.event_loop import run
+from ops.parent import follow_parent
 from schemas.errors import DropstreamError
 
 _LENGTH = struct.Struct(">I")
@@ -96,7 +97,7 @@ def main() -> None:
     source = sys.stdin.buffer
     (length,) = _LENGTH.unpack(source.read(_LENGTH.size))
     part = pickle.loads(source.read(length))  # noqa: S301 our own parent wrote it
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     said = 0
 
     def on_deliveries(count: int) -> None:
@@ -115,8 +116,8 @@ def main() -> None:
         _say(found)
 
 
-def _end_with_the_parent() -> None:
-    sys.stdin.buffer.read()
+def _end_with_parent() -> None:
+    follow_parent()
     os._exit(1)
 
 

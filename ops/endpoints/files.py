@@ -11,13 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import orjson
-
+from ops.toml import toml_table
 from processors.deliver.provider import Provider
 from schemas.errors import DropstreamError
 from schemas.settings import ENDPOINT_NAME_PATTERN
-
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +52,10 @@ class NewEndpoint:
 
     def configuration(self) -> Iterator[str]:
         """The lines of the configuration, without anything secret."""
-        key = self.name if _BARE_KEY.fullmatch(self.name) else _quoted(self.name)
-        token_file = self.files[0]
         yield f"# POST {self.base_url}/webhooks/{self.name}/***"
-        yield f"[endpoints.{key}]"
-        yield f"provider = {_quoted(self.provider.name)}"
-        yield f"secrets = [{_quoted(self.secret_reference)}]"
-        yield f"token = {_quoted(token_file.reference)}"
+        token = self.files[0].reference
+        rows = {"provider": self.provider.name, "secrets": [self.secret_reference], "token": token}
+        yield from toml_table("endpoints", self.name, rows=rows).splitlines()
 
 
 def plan(  # the whole of it, so that nothing is made before all is known to be right
@@ -137,8 +131,3 @@ def remove_files(files: Sequence[SecretFile]) -> None:
     for file in files:
         with suppress(OSError):
             file.path.unlink()
-
-
-def _quoted(text: str) -> str:
-    """`text` as a TOML basic string, which printable JSON text is."""
-    return orjson.dumps(text).decode()

@@ -13,15 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import orjson
-
 from ops.configuration import CONFIG_VARIABLE, configuration_file, read_settings, read_text
 from ops.local.broker.install import STATE_FOLDER
 from ops.local.broker.local import Broker, BrokerKind
+from ops.toml import toml_table, toml_value
 from processors.deliver.provider import Provider
 from processors.providers import discover
 from schemas.errors import DropstreamError
-from schemas.secrets import Secret
 from schemas.settings import IngestSettings, Section, Settings
 
 LOGS = STATE_FOLDER / "logs"
@@ -153,7 +151,8 @@ def local_configuration(providers: Iterable[Provider]) -> str:
     folder = local_file().parent / "secrets"
     folder.mkdir(parents=True, exist_ok=True)
     spool = local_file().parent / "spool"
-    return _BASE + f"spool_dir = {_toml(str(spool))}\n" + "".join(_endpoint(provider, folder) for provider in providers)
+    endpoints = "".join(_endpoint(provider, folder) for provider in providers)
+    return f"{_BASE}spool_dir = {toml_value(str(spool))}\n{endpoints}"
 
 
 def write_local_configuration(settings: Settings) -> Path:
@@ -162,8 +161,8 @@ def write_local_configuration(settings: Settings) -> Path:
     for name, endpoint in settings.endpoints.items():
         references = [str(one.value) for one in endpoint.secrets]
         tokens = [str(one) for one in endpoint.token]
-        table = {"provider": endpoint.provider, "secrets": references, "token": tokens}
-        tables.append(f"[endpoints.{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items()))
+        rows = {"provider": endpoint.provider, "secrets": references, "token": tokens}
+        tables.append(toml_table("endpoints", name, rows=rows))
     head = "# Written by `dropstream up`, for this machine only; written anew each time.\n"
     file = local_file(settings.ingest.port)
     file.write_text(head + "\n".join(filter(None, tables)), encoding="utf-8")
@@ -173,20 +172,16 @@ def write_local_configuration(settings: Settings) -> Path:
 def _table(name: str, section: Section) -> str:
     """The section's settings that somebody set, or that are always named; empty where there are none."""
     wanted = [key for key in type(section).model_fields if key in section.model_fields_set | _ALWAYS_NAMED]
-    lines = [f"{key} = {_toml(value)}\n" for key in wanted if (value := getattr(section, key)) is not None]
-    return f"[{name}]\n" + "".join(lines) if lines else ""
-
-
-def _toml(value: object) -> str:
-    """A text, number, truth, network or list as TOML writes it, as JSON does for these; a secret as its reference."""
-    return orjson.dumps(str(value) if isinstance(value, Secret) else value, default=str).decode()
+    rows = {key: value for key in wanted if (value := getattr(section, key)) is not None}
+    return toml_table(name, rows=rows) if rows else ""
 
 
 def _endpoint(provider: Provider, folder: Path) -> str:
     name = provider.name.replace("_", "-")
     secret = _made(folder / name)
     token = _made(folder / f"{name}.token")
-    return f'\n[endpoints.{name}]\nprovider = "{provider.name}"\nsecrets = ["file:{secret}"]\ntoken = "file:{token}"\n'
+    rows = {"provider": provider.name, "secrets": [f"file:{secret}"], "token": f"file:{token}"}
+    return "\n" + toml_table("endpoints", name, rows=rows)
 
 
 def _made(file: Path) -> Path:

@@ -8,12 +8,11 @@ Its readers need `check_crcs=False`, for it moves batches without renewing their
 import asyncio
 import contextlib
 import importlib.util
-import os
-import select
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 
+from ops.parent import follow_parent
 from schemas.errors import DropstreamError
 
 MEMORY_BROKER_LIMITS = (
@@ -22,7 +21,6 @@ MEMORY_BROKER_LIMITS = (
 )
 _START_DEADLINE_S = 20.0
 _STOP_DEADLINE_S = 5.0
-_PARENT_CHECK_S = 0.5
 
 
 @contextlib.asynccontextmanager
@@ -47,7 +45,7 @@ async def memory_broker() -> AsyncIterator[str]:
 
 def _start() -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-I", "-m", "ops.local.broker.memory", str(os.getpid())],
+        [sys.executable, "-I", "-m", "ops.local.broker.memory"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is our caller's to turn into an orderly end
@@ -71,20 +69,16 @@ def _end(host: "subprocess.Popen[bytes]") -> None:
         host.stdout.close()
 
 
-def host_broker(parent: int) -> int:
-    """Hosts a broker, writes its address as one line, and returns when the input ends or `parent` is gone."""
+def host_broker() -> None:
+    """Hosts a broker, writes its address as one line, and returns when the parent is gone or closes the input."""
     from confluent_kafka import Producer  # noqa: PLC0415 optional, and needed in this process alone
 
     # The address is replaced by the mock's own; level 3 (errors) keeps its greeting off the terminal.
     producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "replaced", "log_level": 3})
     node = next(iter(producer.list_topics(timeout=_START_DEADLINE_S).brokers.values()))
     print(f"{node.host}:{node.port}", flush=True)  # noqa: T201 the answer to our parent
-    while os.getppid() == parent:
-        ready, _, _ = select.select([0], [], [], _PARENT_CHECK_S)
-        if ready and not os.read(0, 4096):
-            break
-    return 0
+    follow_parent()
 
 
 if __name__ == "__main__":
-    sys.exit(host_broker(int(sys.argv[1])))
+    host_broker()

@@ -17,10 +17,10 @@ from typing import Annotated
 import structlog
 import typer
 
+from ops.parent import follow_parent
 from ops.service.reload import texts
 from ops.service.run import EXIT_AT_ONCE, Signals
 
-_PIPE = 0
 _LINE = b"reload\n"
 
 WorkerCount = Annotated[
@@ -78,13 +78,7 @@ class Tie:
                 signals.reload.set()
 
     def _follow(self) -> None:
-        # An error means that there is no pipe, as little as a parent.
-        with contextlib.suppress(OSError):
-            while os.read(_PIPE, 4096):
-                with self._heard:
-                    self._asked = True
-                    if self._attached:
-                        self._attached.call(self._attached.signals.reload.set)
+        follow_parent(on_message=self._ask_for_reload)
         _clear_up(self._worker)
         with self._heard:
             attached = self._attached
@@ -92,6 +86,12 @@ class Tie:
             attached.call(attached.signals.stopping.set)
             time.sleep(attached.grace_s)
         os._exit(EXIT_AT_ONCE)
+
+    def _ask_for_reload(self) -> None:
+        with self._heard:
+            self._asked = True
+            if self._attached:
+                self._attached.call(self._attached.signals.reload.set)
 
 
 @dataclass(frozen=True, slots=True)
