@@ -5,7 +5,6 @@ verdict is `unknown`: what was good then may not be good now.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from ops.audit.state import AuditState, read_state
 from ops.audit.verdict import FindingKind
+from ops.event_loop import running_beside
 from schemas.settings import Settings
 
 READ_EVERY_S = 60.0
@@ -90,13 +90,8 @@ async def audits_shown(
     """Inside, `registry` shows what topic `audit-state` says."""
     gauges = AuditGauges()
     registry.register(gauges)
-    following = asyncio.create_task(_follow(settings, gauges, every_s))
-    try:
+    async with running_beside(_follow(settings, gauges, every_s)):
         yield
-    finally:
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
 
 
 async def _follow(settings: Settings, gauges: AuditGauges, every_s: float) -> None:

@@ -140,5 +140,15 @@ async def ended(process: HeldProcess, *, within_s: float) -> bool:
     return True
 
 
+async def end(process: HeldProcess, *, grace_s: float, kill_within_s: float) -> bool:
+    """Whether `process` has ended: in order within `grace_s` seconds, or else by force."""
+    process.send("CONT")  # A frozen process does not hear TERM.
+    process.send("TERM")
+    if await ended(process, within_s=grace_s):
+        return True
+    process.send("KILL")
+    return await ended(process, within_s=kill_within_s)
+
+
 def _first_line(keeper: "subprocess.Popen[bytes]") -> str:
     return keeper.stdout.readline().decode().strip() if keeper.stdout else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
-from ops.local.processes import KeptProcess, ended
+from ops.local.processes import KeptProcess, end
 from schemas.errors import DropstreamError
 
 # One that has ended is told at once; one on a busy machine takes its time.
@@ -108,10 +108,7 @@ async def _keep(
 
 
 async def _stop(process: KeptProcess) -> None:
-    process.send("TERM")
-    if not await ended(process, within_s=_STOP_WITHIN_S):
-        process.send("KILL")
-        await ended(process, within_s=_STOP_WITHIN_S)
+    await end(process, grace_s=_STOP_WITHIN_S, kill_within_s=_STOP_WITHIN_S)
     process.forget()
 
 

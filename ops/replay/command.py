@@ -85,13 +85,7 @@ def replay(
     if into is None and not (in_place or dry_run or resume):
         raise UsageError("say where the events go: --into SUFFIX, or --in-place; or look first with --dry-run")
     choice = Choice(begin=begin, until=until, endpoint=endpoint, provider=provider, topics=chosen, into=into)
-    verb = Verb("replay", settings, yes=yes, rate=rate)
-    if resume is None:
-        verb.begin(choice, dry_run=dry_run)
-    elif dry_run:
-        raise UsageError("--dry-run and --resume exclude each other")
-    else:
-        verb.resume(resume, choice)
+    Verb("replay", settings, yes=yes, rate=rate).start_or_resume(choice, resume, dry_run=dry_run)
 
 
 def redrive(
@@ -118,13 +112,7 @@ def redrive(
     check_name("endpoint", endpoint, settings.endpoints)
     check_name("provider", provider, discover())
     choice = Choice(begin=begin, until=until, endpoint=endpoint, provider=provider, reason=reason)
-    verb = Verb("redrive", settings, yes=yes, rate=rate)
-    if resume is None:
-        verb.begin(choice, dry_run=dry_run)
-    elif dry_run:
-        raise UsageError("--dry-run and --resume exclude each other")
-    else:
-        verb.resume(resume, choice)
+    Verb("redrive", settings, yes=yes, rate=rate).start_or_resume(choice, resume, dry_run=dry_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +134,21 @@ class Verb:
         """The name of today's rules."""
         return rules_version(self.settings, self.settings.endpoints, discover()).judging
 
-    def begin(self, choice: Choice, *, dry_run: bool) -> None:
-        """Plans; then looks, or asks and runs."""
+    def start_or_resume(self, choice: Choice, resume: str | None, *, dry_run: bool) -> None:
+        """Goes on with the plan of id `resume`; without an id, makes a new plan for `choice`.
+
+        Raises:
+            UsageError: the two cannot go together, or no plan of this id was started with this choice.
+        """
+        if resume is None:
+            self._start(choice, dry_run=dry_run)
+        elif dry_run:
+            raise UsageError("--dry-run and --resume exclude each other")
+        else:
+            self._resume(resume, choice)
+
+    def _start(self, choice: Choice, *, dry_run: bool) -> None:
+        """Makes a plan and shows it; then compares it with the topics, or asks the person and runs it."""
         span = parse_span(choice.begin, choice.until)
         source = "raw" if self.kind == "replay" else "rejected"
 
@@ -167,16 +168,12 @@ class Verb:
             confirm(f"Write the events of {found.count} deliveries?", yes=self.yes)
             self._run(plan, Store())
 
-    def resume(self, replay: str, asked: Choice) -> None:
-        """Goes on with what was begun.
-
-        Raises:
-            UsageError: there is nothing of this id, or it was something else.
-        """
-        if not replay.startswith(f"{self.kind}-"):
-            raise UsageError(f"{replay} is no id of a {self.kind}; one begins with {self.kind}-")
+    def _resume(self, plan_id: str, asked: Choice) -> None:
+        """Goes on with the plan of this id, where it was started with the choice `asked` or that is empty."""
+        if not plan_id.startswith(f"{self.kind}-"):
+            raise UsageError(f"{plan_id} is no id of a {self.kind}; one begins with {self.kind}-")
         store = run(read_store(self.settings))
-        plan = store.find(replay)
+        plan = store.find(plan_id)
         check_same_choice(plan, asked)
         if plan.finished:
             screen.say(f"{plan.id} was finished already")

@@ -17,6 +17,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from ops.configuration import read_settings, read_text
+from ops.event_loop import running_beside
 from schemas.errors import ConfigurationError
 from schemas.settings import EndpointSettings, Settings
 
@@ -143,13 +144,8 @@ async def reloading(
             _tell(source, known, first, reading.settings)
             known = reading.settings
 
-    following = asyncio.create_task(follow())
-    try:
+    async with running_beside(follow()):
         yield
-    finally:
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
 
 
 # The endpoints are read again on SIGHUP; accounts are for the verbs of a person, which read them each time.

@@ -1,5 +1,6 @@
 """The local broker as a daemon: started by one command, asked after and ended by others, found by its data folder."""
 
+import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,7 @@ from ops.local.broker.install import Progress
 from ops.local.broker.pid import find_running, forget_running
 from ops.local.broker.probe import nodes_seen
 from ops.local.broker.runtime import Runtime
-from ops.local.processes import ended
+from ops.local.processes import end
 from schemas.errors import DropstreamError
 
 _STOP_GRACE_S = 15.0
@@ -82,14 +83,9 @@ async def stop(data: Path) -> int:
         DropstreamError: a node did not end even by force.
     """
     running = [node for folder in _folders(data) if (node := find_running(folder))]
-    for node in running:
-        node.process.send("CONT")  # a frozen process does not hear TERM
-        node.process.send("TERM")
-    for node in running:
-        if await ended(node.process, within_s=_STOP_GRACE_S):
-            continue
-        node.process.send("KILL")
-        if not await ended(node.process, within_s=_KILL_GRACE_S):
+    ends = [end(node.process, grace_s=_STOP_GRACE_S, kill_within_s=_KILL_GRACE_S) for node in running]
+    for node, has_ended in zip(running, await asyncio.gather(*ends), strict=True):
+        if not has_ended:
             raise DropstreamError(f"pid {node.process.pid} (port {node.port}) does not end, not even by kill -9")
     for folder in _folders(data):
         forget_running(folder)

@@ -15,7 +15,7 @@ from ops.local.broker.pid import find_running, forget_running, note_running, set
 from ops.local.broker.probe import nodes_seen, port_is_free
 from ops.local.broker.runtime import BROKER_MAIN, FORMAT_MAIN, Launch, Runtime
 from ops.local.broker.tool import run_tool
-from ops.local.processes import DetachedProcess, HeldProcess, KeptProcess, ended
+from ops.local.processes import DetachedProcess, HeldProcess, KeptProcess, end, ended
 from schemas.errors import DropstreamError
 
 _STOP_GRACE_S = 15.0
@@ -99,12 +99,19 @@ class BrokerNode:
 
     async def stop(self) -> None:
         """Ends the node in order, or by force when it does not end in time; it has ended on return."""
-        await self._end("TERM", _STOP_GRACE_S)
-        await self.kill()
+        if self._process:
+            await end(self._process, grace_s=_STOP_GRACE_S, kill_within_s=_KILL_GRACE_S)
+        self._forget()
 
     async def kill(self) -> None:
         """Ends the node as kill -9 does; it has ended on return."""
-        await self._end("KILL", _KILL_GRACE_S)
+        if self._process and self._process.running():
+            self._process.send("CONT")  # Docker does not kill a paused container.
+            self._process.send("KILL")
+            await ended(self._process, within_s=_KILL_GRACE_S)
+        self._forget()
+
+    def _forget(self) -> None:
         if self._process:
             self._process.forget()
             forget_running(self.plan.folder)
@@ -120,12 +127,6 @@ class BrokerNode:
         """Lets a frozen node go on."""
         if self._process:
             self._process.send("CONT")
-
-    async def _end(self, name: str, within_s: float) -> None:
-        if self._process and self._process.running():
-            self._process.send("CONT")  # a frozen process does not hear TERM
-            self._process.send(name)
-            await ended(self._process, within_s=within_s)
 
     def _write_settings(self, logs: Path) -> None:
         self._settings_file.write_text(server_properties(self.plan, self._cluster, logs))
