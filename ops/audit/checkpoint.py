@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from aiokafka import AIOKafkaProducer
 
 from ops.audit.judging.judge import Lane
-from ops.audit.reading.logs import Look
+from ops.audit.reading.snapshot import Look
 from ops.audit.state import PARTITION
 from ops.audit.verdict import AuditVerdict
 from ops.kafka.clients import checked_client_arguments, failures_told

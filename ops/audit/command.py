@@ -9,7 +9,7 @@ import typer
 
 from ops import screen
 from ops.audit.checkpoint import keep
-from ops.audit.reading.logs import Limits
+from ops.audit.reading.snapshot import Limits
 from ops.audit.run import MEMORY_BYTES_MAX, Asked, AuditProgress, audit_within
 from ops.audit.state import read_state
 from ops.audit.verdict import ADVICE, AuditVerdict, FindingKind

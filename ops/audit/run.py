@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from aiokafka import TopicPartition
 
 from ops.audit.checkpoint import checkpoint_of
-from ops.audit.found import PartFound
-from ops.audit.part import audit_part
+from ops.audit.partitions import audit_part
+from ops.audit.reading.audited_writer import begun_at_ms
 from ops.audit.reading.committed import committed_by_partition
 from ops.audit.reading.eras import eras_of
-from ops.audit.reading.gap_logs import look_at_gaps
-from ops.audit.reading.line import begun_at_ms
-from ops.audit.reading.lines import Part
-from ops.audit.reading.logs import Limits, Look, look
+from ops.audit.reading.gap_snapshot import look_at_gaps
+from ops.audit.reading.snapshot import Limits, Look, look
+from ops.audit.reading.writer_opener import Part
+from ops.audit.tally import PartFound
 from ops.audit.verdict import AuditFinding, AuditVerdict, FindingKind
 from ops.audit.workers import audit_in_processes
 from ops.kafka.ranges import read_ranges

@@ -14,9 +14,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ops.audit.found import PartFound
-from ops.audit.part import audit_part
-from ops.audit.reading.lines import Part
+from ops.audit.partitions import audit_part
+from ops.audit.reading.writer_opener import Part
+from ops.audit.tally import PartFound
 from ops.event_loop import run
 from ops.parent import follow_parent
 from schemas.errors import DropstreamError

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from ops.audit.judging.explain import Awaited, first_named
+from ops.audit.judging.explanation import Awaited, first_named
 from ops.audit.judging.judge import Expected, Judge
 
 

@@ -2,7 +2,7 @@
 
 Both come in order: what one partition of `raw` leads to lies in a partition of a topic in the order of its offsets. So
 nearly every record is the next one that is awaited in its lane. What is not goes to its delivery, with what is awaited
-of that still, and `ops.audit.judging.explain` gives it a name.
+of that still, and `ops.audit.judging.explanation` gives it a name.
 """
 
 from collections import Counter, deque
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from ops.audit.judging.alternatives import Why, alternatives
 from ops.audit.judging.bits import Bits
-from ops.audit.judging.explain import Actual, Awaited, are, explain, explain_again, explain_other, first_named
+from ops.audit.judging.expected_queue import LaneQueue
+from ops.audit.judging.explanation import Actual, Awaited, are, explain, explain_again, explain_other, first_named
 from ops.audit.judging.judge import Expected, Judge, Lane
-from ops.audit.judging.lane import LaneQueue
 from ops.audit.verdict import AuditFinding, FindingKind
 from processors.replay import endpoint_of
 from schemas.records import Fetched, Position, RawRecord, next_offset

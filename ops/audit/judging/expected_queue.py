@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ops.audit.judging.explain import Awaited
+from ops.audit.judging.explanation import Awaited
 from ops.audit.judging.judge import Expected
 
 # So many passed records are kept before those are looked for that nobody awaits any more.

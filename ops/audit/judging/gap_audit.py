@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Mapping
 
 from aiokafka import TopicPartition
 
-from ops.audit.found import PartFound
 from ops.audit.judging.gaps import GapsOfPartition
-from ops.audit.reading.gap_logs import GapLook
-from ops.audit.reading.lines import Part
+from ops.audit.reading.gap_snapshot import GapLook
 from ops.audit.reading.stream import open_raw
+from ops.audit.reading.writer_opener import Part
+from ops.audit.tally import PartFound
 from ops.kafka.reader import full_name
 from processors.groups import gap_rules
 from schemas.kafka.partitions import partition_of

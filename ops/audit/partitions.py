@@ -7,11 +7,11 @@ import gc
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from ops.audit.found import PartFound
-from ops.audit.judging.gap_sweep import audit_gaps
+from ops.audit.judging.gap_audit import audit_gaps
+from ops.audit.judging.matcher import Sweep
 from ops.audit.judging.sightings import SightingsFile
-from ops.audit.judging.sweep import Sweep
-from ops.audit.reading.lines import AuditLines, Part
+from ops.audit.reading.writer_opener import AuditLines, Part
+from ops.audit.tally import PartFound
 
 _COLLECT_AFTER = (50_000, 20, 100)
 

@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 
 from ops.audit.reading.committed import committed_by_partition, members_or_none
 from ops.audit.reading.eras import Eras, eras_of
-from ops.audit.reading.logs import Limits, Look, starts_since
+from ops.audit.reading.snapshot import Limits, Look, starts_since
 from ops.kafka.clients import consumer
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, partitions_of, written_ends

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from ops.audit.found import PartFound
 from ops.audit.judging.bits import Bits
 from ops.audit.judging.judge import Lane
 from ops.audit.judging.ledger import PartitionLedger, actual_of
 from ops.audit.judging.origin import PlaceReader, RawOffset, reader_of
-from ops.audit.reading.line import AuditLine
-from ops.audit.reading.lines import Part
+from ops.audit.reading.audited_writer import AuditLine
 from ops.audit.reading.stream import OutputStream
+from ops.audit.reading.writer_opener import Part
+from ops.audit.tally import PartFound
 from ops.audit.verdict import AuditFinding, FindingKind
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name

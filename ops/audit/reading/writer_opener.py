@@ -10,10 +10,10 @@ from aiokafka import TopicPartition
 from ops.audit.judging.judge import Judge
 from ops.audit.judging.ledger import PartitionLedger
 from ops.audit.judging.sightings import DiskSightings, SightingsFile
+from ops.audit.reading.audited_writer import AuditLine, RawSource, RejectedSource, ReplayJudge, begun_at_ms
 from ops.audit.reading.eras import Era, Eras, eras_of
-from ops.audit.reading.gap_logs import GapLook
-from ops.audit.reading.line import AuditLine, RawSource, RejectedSource, ReplayJudge, begun_at_ms
-from ops.audit.reading.logs import Look
+from ops.audit.reading.gap_snapshot import GapLook
+from ops.audit.reading.snapshot import Look
 from ops.audit.reading.stream import OutputStream, open_outputs, open_raw
 from ops.kafka.reader import full_name
 from ops.replay.history import ground_of, open_state
