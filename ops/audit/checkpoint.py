@@ -1,4 +1,4 @@
-"""Keeps how the last audit ended, and where the last clean one did, in the topic `audit-state`."""
+"""Writes to the topic `audit-state` how the last audit ended, and where the last clean one did."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaProducer
 
-from ops.audit.judging.judge import Lane
-from ops.audit.reading.snapshot import Look
+from ops.audit.judging.records import OutputPartition
+from ops.audit.reading.snapshot import AuditSnapshot
 from ops.audit.state import PARTITION
 from ops.audit.verdict import AuditVerdict
 from ops.kafka.clients import checked_client_arguments, failures_told
@@ -45,18 +45,18 @@ async def keep(settings: Settings, verdict: AuditVerdict, checkpoint: Checkpoint
                 await producer.send_and_wait(full_name("audit-state", settings), value, key=key, partition=PARTITION)
 
 
-def checkpoint_of(look: Look, first_unjudged: Mapping[Lane, int]) -> Checkpoint:
-    """Where an audit of `look` ended; `first_unjudged` are the first records, by lane, that are for the next audit."""
+def checkpoint_of(snapshot: AuditSnapshot, first_unjudged: Mapping[OutputPartition, int]) -> Checkpoint:
+    """Where an audit of `snapshot` ended; `first_unjudged` is the next audit's first record, by output partition."""
     begins: dict[str, dict[int, int]] = {}
     ends: dict[str, dict[int, int]] = {}
-    for (topic, partition), one in look.lanes.items():
+    for (topic, partition), one in snapshot.outputs.items():
         if "." not in topic:
             begins.setdefault(topic, {})[partition] = first_unjudged.get((topic, partition), one.end)
             ends.setdefault(topic, {})[partition] = one.end
     return Checkpoint(
-        looked_at=rfc3339(look.looked_at),
-        raw={one.partition: one.end for one in look.ranges},
+        looked_at=rfc3339(snapshot.looked_at),
+        raw={one.partition: one.end for one in snapshot.ranges},
         begins=begins,
         ends=ends,
-        replays=sorted(look.replays - look.unsettled),
+        replays=sorted(snapshot.replays - snapshot.unfinished),
     )

@@ -9,8 +9,8 @@ import typer
 
 from ops import screen
 from ops.audit.checkpoint import keep
-from ops.audit.reading.snapshot import Limits
-from ops.audit.run import MEMORY_BYTES_MAX, Asked, AuditProgress, audit_within
+from ops.audit.reading.snapshot import AuditScope
+from ops.audit.run import MEMORY_BYTES_MAX, AuditProgress, AuditRequest, audit_within
 from ops.audit.state import read_state
 from ops.audit.verdict import ADVICE, AuditVerdict, FindingKind
 from ops.configuration import ConfigFile, load_settings
@@ -57,8 +57,8 @@ def audit_topics(
         raise typer.BadParameter(str(error), param_hint="--from / --to") from error
     settings = load_settings(config)
     with _progress() as watch:
-        asked = Asked(Limits(begin, end_ms), workers, memory * 1_000_000)
-        verdict = run(_audit(settings, asked, watch, since_last=since_last, accept=accept))
+        request = AuditRequest(AuditScope(begin, end_ms), workers, memory * 1_000_000)
+        verdict = run(_audit(settings, request, watch, since_last=since_last, accept=accept))
     show(verdict)
     if accept and verdict.unknown:
         screen.say("nothing is accepted while something is not known")
@@ -66,13 +66,13 @@ def audit_topics(
 
 
 async def _audit(
-    settings: Settings, asked: Asked, watch: AuditProgress, *, since_last: bool, accept: bool
+    settings: Settings, request: AuditRequest, watch: AuditProgress, *, since_last: bool, accept: bool
 ) -> AuditVerdict:
     """The verdict; that of an audit of everything is kept."""
     if since_last and (checkpoint := (await read_state(settings)).checkpoint) is not None:
-        asked = replace(asked, limits=Limits(checkpoint))
-    verdict, next_one = await audit_within(settings, asked, watch)
-    if asked.limits.is_everything:
+        request = replace(request, scope=AuditScope(checkpoint))
+    verdict, next_one = await audit_within(settings, request, watch)
+    if request.scope.is_everything:
         await keep(settings, verdict, next_one, accept=accept)
     return verdict
 
@@ -97,8 +97,8 @@ def show(verdict: AuditVerdict) -> None:
     if (more := sum(verdict.found.values()) - min(len(verdict.findings), _LISTED_MAX)) > 0:
         screen.say(f"and {more} more; a smaller range with --from and --to shows others")
     for pending in verdict.waiting:
-        told = f"pending\tpartition {pending.partition}, offsets {pending.first} to {pending.end - 1}\t{pending.why}"
-        screen.say(told)
+        line = f"pending\tpartition {pending.partition}, offsets {pending.first} to {pending.end - 1}\t{pending.why}"
+        screen.say(line)
     for sentence in verdict.remarks:
         screen.say(f"remark\t{sentence}")
     for sentence in verdict.unknown:

@@ -22,7 +22,7 @@ from schemas.settings import Settings
 
 READ_EVERY_S = 60.0
 _READ_WITHIN_S = 30.0
-# So many attempts may fail, one after the other.
+# So many attempts to read may fail, one after the other, before the verdict is unknown.
 KNOWN_FOR_S = 5 * READ_EVERY_S
 _PREFIX = "dropstream_audit_"
 _VERDICTS = ("clean", "exceptions", "unknown", "none")
@@ -31,7 +31,7 @@ _log = structlog.get_logger()
 
 
 class AuditGauges(Collector):
-    """What was read last, computed when somebody looks; `clock` is in seconds and never goes back."""
+    """Metrics of the state that was read last, computed at each scrape; `clock` is in seconds and never goes back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -40,15 +40,15 @@ class AuditGauges(Collector):
 
     @property
     def state(self) -> AuditState:
-        """What was read last."""
+        """The state that was read last."""
         return self._state
 
     def show(self, state: AuditState) -> None:
-        """This was read now."""
+        """Shows `state` from now on, as read now."""
         self._state, self._read_at = state, self._clock()
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """The verdict always; times and counts as far as they are known."""
+        """The verdict always; times and counts where they are known."""
         finished = GaugeMetricFamily(
             f"{_PREFIX}finished_timestamp_seconds", "When the last audit of everything ended; absent without one."
         )
@@ -87,7 +87,7 @@ class AuditGauges(Collector):
 async def audits_shown(
     settings: Settings, registry: CollectorRegistry, *, every_s: float = READ_EVERY_S
 ) -> AsyncIterator[None]:
-    """Inside, `registry` shows what topic `audit-state` says."""
+    """Inside, `registry` shows what the topic `audit-state` says."""
     gauges = AuditGauges()
     registry.register(gauges)
     async with running_beside(_follow(settings, gauges, every_s)):
@@ -95,17 +95,17 @@ async def audits_shown(
 
 
 async def _follow(settings: Settings, gauges: AuditGauges, every_s: float) -> None:
-    is_told = False
+    is_reported = False
     while True:
         try:
             async with asyncio.timeout(_READ_WITHIN_S):
                 gauges.show(await read_state(settings, gauges.state))
         except Exception as error:  # noqa: BLE001 whatever it is, the groups go on, and the verdict becomes unknown
-            if not is_told:
+            if not is_reported:
                 _log.warning("audit_state_not_read", error=str(error) or repr(error))
-            is_told = True
+            is_reported = True
         else:
-            is_told = False
+            is_reported = False
         await asyncio.sleep(every_s)
 
 

@@ -1,54 +1,56 @@
-"""The audit of some partitions of `raw`: everything that they led to, in every lane. One process does one part.
+"""Audits the partitions of `raw` of one assignment: everything that they led to, in every output partition.
 
-A part reads all lanes, for each holds records of every partition of `raw`, and passes over those of other parts.
+All output partitions are read, for each holds records of every partition of `raw`; records that name a delivery of
+another assignment are passed over.
 """
 
 import gc
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from ops.audit.assignment import AuditAssignment
 from ops.audit.judging.gap_audit import audit_gaps
-from ops.audit.judging.matcher import Sweep
+from ops.audit.judging.matcher import OutputMatcher
 from ops.audit.judging.sightings import SightingsFile
-from ops.audit.reading.writer_opener import AuditLines, Part
-from ops.audit.tally import PartFound
+from ops.audit.reading.writer_opener import WriterOpener
+from ops.audit.tally import AuditTally
 
 _COLLECT_AFTER = (50_000, 20, 100)
 
 
-async def audit_part(part: Part, on_deliveries: Callable[[int], None]) -> PartFound:
-    """What the part finds; `on_deliveries` is told how many deliveries more are judged.
+async def audit_partitions(assignment: AuditAssignment, on_deliveries: Callable[[int], None]) -> AuditTally:
+    """What the assignment's partitions led to; `on_deliveries` is given how many deliveries more are judged.
 
     Raises:
         DropstreamError: the cluster or a topic cannot be read.
     """
-    found = PartFound()
+    tally = AuditTally()
     seen = SightingsFile()
     thresholds = gc.get_threshold()
-    # Nearly all that is made goes by itself; looking for circles among it was a tenth of the time.
+    # Nearly all objects go by their reference counts; looking for circles among them was a tenth of the time.
     gc.set_threshold(*_COLLECT_AFTER)
-    lines = AuditLines(part, seen, on_deliveries)
-    copies = {topic.partition(".")[2] for topic, _ in part.look.lanes} - {""}
+    opener = WriterOpener(assignment, seen, on_deliveries)
+    suffixes = {topic.partition(".")[2] for topic, _ in assignment.snapshot.outputs} - {""}
     try:
         async with AsyncExitStack() as stack:
-            main = await stack.enter_async_context(lines.main())
+            group = await stack.enter_async_context(opener.group())
             marked = {
-                plan.id: await stack.enter_async_context(lines.of_plan(plan, progress))
-                for plan, progress in part.plans
+                plan.id: await stack.enter_async_context(opener.of_plan(plan, progress))
+                for plan, progress in assignment.plans
                 if plan.choice.into is None
             }
-            async with lines.outputs("") as outputs:
-                sweep = Sweep(part, found, main, marked)
-                await sweep.through(outputs)
-                await sweep.conclude()
-        for plan, progress in part.plans:
-            if plan.choice.into is not None and plan.choice.into in copies:
-                async with lines.of_plan(plan, progress) as line, lines.outputs(plan.choice.into) as outputs:
-                    sweep = Sweep(part, found, line, {}, suffix=plan.choice.into)
-                    await sweep.through(outputs)
-                    await sweep.conclude()
-        await audit_gaps(part, found)
+            async with opener.outputs("") as outputs:
+                matcher = OutputMatcher(assignment, tally, group, marked)
+                await matcher.match_all(outputs)
+                await matcher.conclude()
+        for plan, progress in assignment.plans:
+            if plan.choice.into is not None and plan.choice.into in suffixes:
+                async with opener.of_plan(plan, progress) as writer, opener.outputs(plan.choice.into) as outputs:
+                    matcher = OutputMatcher(assignment, tally, writer, {}, suffix=plan.choice.into)
+                    await matcher.match_all(outputs)
+                    await matcher.conclude()
+        await audit_gaps(assignment, tally)
     finally:
         gc.set_threshold(*thresholds)
         seen.close()
-    return found
+    return tally

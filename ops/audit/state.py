@@ -1,4 +1,4 @@
-"""Reads what the topic `audit-state` keeps of audits: how the last one ended, and where the last clean one did."""
+"""Reads from the topic `audit-state` how the last audit ended, and where the last clean one did."""
 
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ PARTITION = 0
 
 @dataclass(frozen=True, slots=True)
 class AuditState:
-    """What is kept; None where no audit of everything has ended, or none that was clean.
+    """The last result and checkpoint; None where no audit of everything has ended, or none that was clean.
 
     `is_readable` is False where the record of the last audit is none of ours, or a newer version's. `next` is the
     offset up to which the topic was read.
@@ -30,7 +30,7 @@ class AuditState:
 
 
 async def read_state(settings: Settings, known: AuditState = AuditState()) -> AuditState:
-    """What is kept now; where `known` was read before, only what came since is read.
+    """The state now; where `known` was read before, only the records that came since are read.
 
     Raises:
         DropstreamError: the topic is missing or the cluster away.

@@ -1,17 +1,19 @@
-"""What the parts of an audit found, added up."""
+"""Adds up what the processes of an audit found."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 
-from ops.audit.judging.judge import Lane
-from ops.audit.judging.ledger import FINDINGS_MAX, PartitionLedger
+from ops.audit.judging.ledger_report import FINDINGS_MAX, LedgerReport
+from ops.audit.judging.records import OutputPartition
 from ops.audit.verdict import AuditFinding, FindingKind
 from schemas.notes.replays import ReplayPlan
+from schemas.records import Position
 
 
 @dataclass(slots=True)
-class PartFound:
-    """The counts of `ops.audit.verdict.Verdict`; `left_out` are deliveries by redrive of which no event came."""
+class AuditTally:
+    """The counts of `ops.audit.verdict.AuditVerdict`; `left_out` are deliveries of which a redrive wrote no event."""
 
     deliveries: int = 0
     outputs: Counter[str] = field(default_factory=Counter)
@@ -28,48 +30,44 @@ class PartFound:
     unknown: list[str] = field(default_factory=list)
     # Records that name deliveries which the group had not reached; by partition of `raw`.
     beyond: Counter[int] = field(default_factory=Counter)
-    # The first record of each lane whose delivery lies behind the range, or that a plan wrote which is not at its end.
-    first_unjudged: dict[Lane, int] = field(default_factory=dict)
+    # By output partition, the first record for the next audit to judge: its delivery lies behind the range, or it was
+    # written by a replay that goes on.
+    first_unjudged: dict[OutputPartition, int] = field(default_factory=dict)
 
-    def say(self, finding: AuditFinding) -> None:
+    def add_finding(self, finding: AuditFinding) -> None:
         """Counts a finding, and keeps it if it is one of the first."""
         self.found[finding.kind] += 1
         if len(self.findings) < FINDINGS_MAX:
             self.findings.append(finding)
 
-    def note_unjudged(self, lane: Lane, offset: int) -> None:
-        """The record at `offset` of the lane is for the next audit to judge."""
-        self.first_unjudged[lane] = min(self.first_unjudged.get(lane, offset), offset)
+    def note_unjudged(self, output: OutputPartition, offset: int) -> None:
+        """Notes that the next audit judges the record at `offset` of the output partition."""
+        self.first_unjudged[output] = min(self.first_unjudged.get(output, offset), offset)
 
-    def take(self, ledger: PartitionLedger, plan: ReplayPlan | None) -> None:
-        """Takes in what a finished ledger says."""
-        self.found.update(ledger.found)
-        self.findings += ledger.findings
-        self.beyond_proof.update(ledger.beyond_proof)
+    def add_report(self, report: LedgerReport, raw_partition: tuple[str, int], plan: ReplayPlan | None) -> None:
+        """Adds the report of a finished ledger; `raw_partition` is the topic `raw` (full name) and the partition."""
+        self.found.update(report.found)
+        self.findings += report.findings
+        self.beyond_proof.update(report.beyond_proof)
         name = "" if plan is None else f"{plan.id}: "
-        self.other_rules.update({f"{name}{rules}": number for rules, number in ledger.other_rules.items()})
-        self.forgotten += ledger.forgotten
-        self.unjudged += ledger.unproven_bodies
-        if plan is not None and ledger.left_out:
-            places = [f"{ledger.raw_topic}/{ledger.partition}/{offset}" for offset in ledger.left_out]
-            self.left_out.setdefault(plan.id, []).extend(places)
+        self.other_rules.update({f"{name}{rules}": number for rules, number in report.other_rules.items()})
+        self.forgotten += report.forgotten
+        self.unjudged += report.unproven_bodies
+        if plan is not None and report.left_out:
+            self._add_left_out(plan.id, [str(Position(*raw_partition, offset)) for offset in report.left_out])
 
-    def add(self, other: "PartFound") -> None:
-        """Takes in what another part found."""
-        self.deliveries += other.deliveries
-        self.forgotten += other.forgotten
-        self.unjudged += other.unjudged
-        self.gaps_due += other.gaps_due
-        self.gaps_unjudged += other.gaps_unjudged
-        self.outputs.update(other.outputs)
-        self.replays.update(other.replays)
-        self.found.update(other.found)
-        self.beyond_proof.update(other.beyond_proof)
-        self.other_rules.update(other.other_rules)
-        self.beyond.update(other.beyond)
-        self.findings += other.findings
-        self.unknown += other.unknown
-        for lane, offset in other.first_unjudged.items():
-            self.note_unjudged(lane, offset)
-        for plan, places in other.left_out.items():
-            self.left_out.setdefault(plan, []).extend(places)
+    def add(self, other: "AuditTally") -> None:
+        """Adds what another process found."""
+        for one in fields(other):
+            theirs, own = getattr(other, one.name), getattr(self, one.name)
+            if isinstance(theirs, Counter):
+                own.update(theirs)
+            elif isinstance(theirs, int | list):
+                setattr(self, one.name, own + theirs)
+        for output, offset in other.first_unjudged.items():
+            self.note_unjudged(output, offset)
+        for plan, positions in other.left_out.items():
+            self._add_left_out(plan, positions)
+
+    def _add_left_out(self, plan: str, positions: Iterable[str]) -> None:
+        self.left_out.setdefault(plan, []).extend(positions)

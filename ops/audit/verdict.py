@@ -1,4 +1,4 @@
-"""What an audit finds: counts, exceptions by name and place, and what cannot be known."""
+"""The result of an audit: counts, exceptions by kind and position, and sentences about what cannot be known."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,9 +32,9 @@ ADVICE: Mapping[FindingKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class AuditFinding:
-    """One exception. `raw` is the delivery's place (`topic/partition/offset`), empty where none is known.
+    """One exception. `raw` is the delivery's position (`topic/partition/offset`), empty where none is known.
 
-    `record` is the place of the record that is wrong, empty where it is missing; `detail` is a sentence without bodies.
+    `record` is the position of the wrong record, empty where it is missing; `detail` is a sentence without bodies.
     """
 
     kind: FindingKind
@@ -43,8 +43,8 @@ class AuditFinding:
     detail: str
 
     @property
-    def place(self) -> str:
-        """The place by which it is named first: that of the delivery, else that of the record."""
+    def position(self) -> str:
+        """The position of the delivery, else that of the record."""
         return self.raw or self.record
 
 
@@ -59,13 +59,13 @@ class Pending:
 
     @property
     def count(self) -> int:
-        """How many offsets that are; not every offset need be a delivery."""
+        """How many offsets those are; not every offset need be a delivery."""
         return max(0, self.end - self.first)
 
 
 @dataclass(frozen=True, slots=True)
 class AuditVerdict:
-    """What was found.
+    """The verdict of an audit.
 
     `found` counts each kind, `findings` holds the first of them. `outputs` are the records read by topic, `replays`
     what each replay and redrive wrote. `beyond_proof` are records by topic that may have been there before retention

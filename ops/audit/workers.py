@@ -1,7 +1,7 @@
-"""Runs the parts of an audit in processes of their own, one a core, and ends them with itself.
+"""Runs the assignments of an audit in processes of their own, which end with this one.
 
-A worker gets its part on its standard input, and says on its standard output how far it is, then what it found: pickled
-messages, each with its length before it. The end of its input means that the parent is gone.
+A worker reads its assignment from its standard input, and writes to its standard output how far it is, then its tally:
+pickled messages, each with its length before it.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ops.audit.partitions import audit_part
-from ops.audit.reading.writer_opener import Part
-from ops.audit.tally import PartFound
+from ops.audit.assignment import AuditAssignment
+from ops.audit.partitions import audit_partitions
+from ops.audit.tally import AuditTally
 from ops.event_loop import run
 from ops.parent import follow_parent
 from schemas.errors import DropstreamError
@@ -27,30 +27,32 @@ _END_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Failed:
-    """What a worker says where its part could not be judged."""
+class _FailedMessage:
+    """The message of a worker whose assignment could not be judged."""
 
     sentence: str
 
 
-async def audit_in_processes(parts: Sequence[Part], on_deliveries: Callable[[int], None]) -> PartFound:
-    """What all parts found, each in a process of its own.
+async def audit_in_processes(
+    assignments: Sequence[AuditAssignment], on_deliveries: Callable[[int], None]
+) -> AuditTally:
+    """The tally of all assignments, each judged in a process of its own.
 
     Raises:
-        DropstreamError: a part failed, or its process ended early.
+        DropstreamError: an assignment could not be judged, or its process ended early.
     """
-    found = PartFound()
+    tally = AuditTally()
     try:
         async with asyncio.TaskGroup() as together:
-            tasks = [together.create_task(_audit_elsewhere(part, on_deliveries)) for part in parts]
+            tasks = [together.create_task(_audit_elsewhere(assignment, on_deliveries)) for assignment in assignments]
     except ExceptionGroup as group:
         raise group.exceptions[0] from group
     for task in tasks:
-        found.add(task.result())
-    return found
+        tally.add(task.result())
+    return tally
 
 
-async def _audit_elsewhere(part: Part, on_deliveries: Callable[[int], None]) -> PartFound:
+async def _audit_elsewhere(assignment: AuditAssignment, on_deliveries: Callable[[int], None]) -> AuditTally:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -61,7 +63,7 @@ async def _audit_elsewhere(part: Part, on_deliveries: Callable[[int], None]) -> 
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     try:
-        return await _serve(process, part, on_deliveries)
+        return await _serve(process, assignment, on_deliveries)
     finally:
         if process.returncode is None:
             process.kill()
@@ -69,51 +71,53 @@ async def _audit_elsewhere(part: Part, on_deliveries: Callable[[int], None]) -> 
                 await asyncio.wait_for(process.wait(), _END_WITHIN_S)
 
 
-async def _serve(process: asyncio.subprocess.Process, part: Part, on_deliveries: Callable[[int], None]) -> PartFound:
+async def _serve(
+    process: asyncio.subprocess.Process, assignment: AuditAssignment, on_deliveries: Callable[[int], None]
+) -> AuditTally:
     if process.stdin is None or process.stdout is None:
         raise DropstreamError("a process of the audit has no pipes")
-    # One that has died already is told below, by its exit.
+    # A worker that has died already is reported below, by its exit.
     with contextlib.suppress(ConnectionError):
-        process.stdin.write(_framed(part))
+        process.stdin.write(_framed(assignment))
         await process.stdin.drain()
     while True:
         try:
             (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
-            said = pickle.loads(await process.stdout.readexactly(length))  # noqa: S301 our own process wrote it
+            message = pickle.loads(await process.stdout.readexactly(length))  # noqa: S301 our own process wrote it
         except asyncio.IncompleteReadError:
             raise DropstreamError(
                 f"a process of the audit ended early, with {await process.wait()}; was it out of memory? "
                 "give the audit less at once with --from and --to, or fewer --workers"
             ) from None
-        if isinstance(said, _Failed):
-            raise DropstreamError(said.sentence)
-        if isinstance(said, PartFound):
-            return said
-        on_deliveries(said)
+        if isinstance(message, _FailedMessage):
+            raise DropstreamError(message.sentence)
+        if isinstance(message, AuditTally):
+            return message
+        on_deliveries(message)
 
 
 def main() -> None:
-    """The life of a worker."""
+    """Runs a worker: judges the assignment from standard input and writes the tally to standard output."""
     source = sys.stdin.buffer
     (length,) = _LENGTH.unpack(source.read(_LENGTH.size))
-    part = pickle.loads(source.read(length))  # noqa: S301 our own parent wrote it
+    assignment = pickle.loads(source.read(length))  # noqa: S301 our own parent wrote it
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    said = 0
+    unreported = 0
 
     def on_deliveries(count: int) -> None:
-        nonlocal said
-        said += count
-        if said >= _PROGRESS_EVERY:
-            _say(said)
-            said = 0
+        nonlocal unreported
+        unreported += count
+        if unreported >= _PROGRESS_EVERY:
+            _write(unreported)
+            unreported = 0
 
     try:
-        found = run(audit_part(part, on_deliveries))
+        tally = run(audit_partitions(assignment, on_deliveries))
     except DropstreamError as error:
-        _say(_Failed(str(error)))
+        _write(_FailedMessage(str(error)))
     else:
-        _say(said)
-        _say(found)
+        _write(unreported)
+        _write(tally)
 
 
 def _end_with_parent() -> None:
@@ -121,7 +125,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _say(message: object) -> None:
+def _write(message: object) -> None:
     sys.stdout.buffer.write(_framed(message))
     sys.stdout.buffer.flush()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ops.audit.judging.judge import Judge
 from ops.audit.judging.ledger import PartitionLedger
-from ops.audit.judging.origin import reader_of
+from ops.audit.judging.origin import origin_reader
 from ops.audit.judging.sightings import DiskSightings, SightingsFile
 from ops.audit.reading.eras import Eras
 from processors.deliver.step import Rules
@@ -61,14 +61,14 @@ def audited_in_memory(
     )
     _match(history, ledger, raw_topic, reading)
     raw_of: dict[int, RawRecord] = {one.position.offset: one for one in history.raw[0][first:]}
-    there = {offset: raw_of[offset] for offset in ledger.stray_offsets if offset in raw_of}
+    there = {offset: raw_of[offset] for offset in ledger.late_offsets if offset in raw_of}
     ledger.finish(there, deleted_before=first)
     seen.close()
     return ledger
 
 
 def _match(history: History, ledger: PartitionLedger, raw_topic: str, reading: Reading) -> None:
-    readers = {topic: reader_of(topic, raw_topic) for topic in history.partitions}
+    readers = {topic: origin_reader(topic, raw_topic) for topic in history.partitions}
     deliveries = iter(history.raw[0][ledger.first :])
     for some in slices_of(history, reading):
         placed = []
@@ -79,10 +79,10 @@ def _match(history: History, ledger: PartitionLedger, raw_topic: str, reading: R
             if place[1] >= ledger.first:
                 placed.append((place[1], lane, record))
         for offset, lane, _ in placed:
-            ledger.foresee(lane, offset)
+            ledger.announce(lane, offset)
         while placed and ledger.next <= max(offset for offset, _, _ in placed):
             ledger.expect(next(deliveries))
         for offset, lane, record in placed:
-            ledger.take(offset, lane, record)
+            ledger.match(offset, lane, record)
     for left in deliveries:
         ledger.expect(left)

@@ -63,7 +63,7 @@ def audited(history: History, reading: Reading) -> PartitionLedger:
 
 
 def found(ledger: PartitionLedger) -> set[tuple[str, str]]:
-    return {(one.kind, one.raw) for one in ledger.findings}
+    return {(one.kind, one.raw) for one in ledger.report.findings}
 
 
 def wanted(named: Sequence[Named]) -> set[tuple[str, str]]:
@@ -84,7 +84,7 @@ def test_every_fault_is_named_and_nothing_else(
     made = [(some, stage_for(stages, some)) for some in chosen]
     stages.add(events=2, retry=2, other_body=1, rejected=1)
     history = clean_history(stages, per_transaction)
-    assert audited(history, reading).findings == []
+    assert audited(history, reading).report.findings == []
     forger = Forger(history, late=late)
     named = [one for some, stage in made for one in forge(forger, stage.cases(history), some)]
     assert found(audited(history, reading)) == wanted(named)
@@ -112,4 +112,4 @@ def test_what_retention_removes_is_never_called_a_fault(
         if count := int(len(records) * data.draw(shares, label=str(lane))):
             begins_at_ms[lane] = history.shorten(lane, count)
     ledger = audited_in_memory(history, SETTINGS, RULES, begins_at_ms=begins_at_ms, reading=reading, first=first)
-    assert ledger.findings == []
+    assert ledger.report.findings == []

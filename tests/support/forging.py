@@ -196,7 +196,7 @@ def _write_all(mine: Settings, records: Sequence[tuple[str, int, Written]]) -> N
 
 def found(verdict: AuditVerdict) -> set[tuple[str, str]]:
     """Every finding by kind and place."""
-    return {(one.kind, one.place) for one in verdict.findings}
+    return {(one.kind, one.position) for one in verdict.findings}
 
 
 def wanted(named: Sequence[Named], history: History, mine: Settings) -> set[tuple[str, str]]:

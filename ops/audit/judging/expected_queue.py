@@ -1,35 +1,35 @@
-"""What is awaited in one lane, of one partition of `raw`, in the order in which it ought to come. Pure."""
+"""Queues the records that are expected in one output partition, of one partition of `raw`, in their order. Pure."""
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ops.audit.judging.explanation import Awaited
-from ops.audit.judging.judge import Expected
+from ops.audit.judging.open_delivery import OpenDelivery
+from ops.audit.judging.records import ExpectedRecord
 
-# So many passed records are kept before those are looked for that nobody awaits any more.
+# So many passed records are kept before those of closed deliveries are dropped.
 _PASSED_MAX = 1_000
 
 
 @dataclass(slots=True)
 class _Passed:
-    """A record that did not come in its order; `is_overtaken` once a later one of its key has come."""
+    """An expected record that did not come in its order; `is_overtaken` once a later record of its key has come."""
 
     offset: int
-    expected: Expected
-    awaited: Awaited
+    expected: ExpectedRecord
+    delivery: OpenDelivery
     is_overtaken: bool = False
 
 
 @dataclass(slots=True)
-class LaneQueue:
-    """Records by the offset of their delivery; `first_seen` is the first offset of which a record came.
+class ExpectedQueue:
+    """Expected records by the offset of their delivery; `first_seen` is the first offset of which a record came.
 
-    `begins_at_ms` is when the oldest record of the lane was written, where its beginning has been deleted; else 0.
+    `begins_at_ms` is when the oldest record of the partition was written, where its beginning is deleted; else 0.
     """
 
     begins_at_ms: float
-    queue: deque[tuple[int, Expected, Awaited]] = field(default_factory=deque)
+    entries: deque[tuple[int, ExpectedRecord, OpenDelivery]] = field(default_factory=deque)
     first_seen: int | None = None
     _passed: dict[bytes, list[_Passed]] = field(default_factory=dict)
     _passed_count: int = 0
@@ -37,13 +37,13 @@ class LaneQueue:
 
     @property
     def has_passed(self) -> bool:
-        """Whether a record was passed."""
+        """Whether an expected record was passed."""
         return bool(self._passed)
 
     def may_have_lost(self, offset: int) -> bool:
-        """Whether a record of the delivery at `offset` may have been deleted with the beginning of the lane.
+        """Whether a record of the delivery at `offset` may have been deleted with the beginning of the partition.
 
-        Of the first delivery some records may be gone, and others not.
+        Some records of the first delivery may be gone, and others not.
         """
         return bool(self.begins_at_ms) and (self.first_seen is None or offset <= self.first_seen)
 
@@ -52,37 +52,37 @@ class LaneQueue:
         if self.first_seen is None:
             self.first_seen = offset
 
-    def take_before(self, offset: int) -> Iterator[tuple[int, Expected, Awaited]]:
-        """Takes out what is awaited of deliveries before `offset`."""
-        queue = self.queue
-        while queue and (queue[0][0] < offset or queue[0][2].done):
-            entry = queue.popleft()
-            if not entry[2].done:
+    def take_before(self, offset: int) -> Iterator[tuple[int, ExpectedRecord, OpenDelivery]]:
+        """Takes out the records that are expected of deliveries before `offset`."""
+        entries = self.entries
+        while entries and (entries[0][0] < offset or entries[0][2].is_closed):
+            entry = entries.popleft()
+            if not entry[2].is_closed:
                 yield entry
 
-    def remove(self, offset: int, expected: Expected) -> None:
-        """Takes out a record of the delivery at `offset`, which stands behind none but others of that delivery."""
-        for index, (due, one, _) in enumerate(self.queue):
+    def remove(self, offset: int, expected: ExpectedRecord) -> None:
+        """Takes out an expected record of the delivery at `offset`; only others of that delivery stand before it."""
+        for index, (due, one, _) in enumerate(self.entries):
             if due != offset:
                 return
             if one is expected:
-                del self.queue[index]
+                del self.entries[index]
                 return
 
-    def keep_passed(self, offset: int, expected: Expected, awaited: Awaited) -> None:
-        """The record did not come in its order."""
-        self._passed.setdefault(expected.key, []).append(_Passed(offset, expected, awaited))
+    def keep_passed(self, offset: int, expected: ExpectedRecord, delivery: OpenDelivery) -> None:
+        """Keeps an expected record that did not come in its order."""
+        self._passed.setdefault(expected.key, []).append(_Passed(offset, expected, delivery))
         self._passed_count += 1
         if self._passed_count > self._passed_max:
             self._prune()
 
     def overtake(self, offset: int, key: bytes) -> None:
-        """A record of the delivery at `offset` has come; those of its key that ought to stand before it had not."""
+        """Marks the passed records of `key` that ought to stand before that of the delivery at `offset`, which came."""
         for one in self._passed.get(key, ()):
             one.is_overtaken = one.is_overtaken or one.offset < offset
 
-    def take_passed(self, expected: Expected) -> bool:
-        """Whether a later record of its key came before this one, which has come after all."""
+    def take_passed(self, expected: ExpectedRecord) -> bool:
+        """Whether the expected record, which has come now, was passed and a later one of its key came before it."""
         passed = self._passed.get(expected.key, [])
         for one in passed:
             if one.expected is expected:
@@ -94,9 +94,9 @@ class LaneQueue:
         return False
 
     def _prune(self) -> None:
-        """Forgets the passed records that are not awaited any more."""
+        """Forgets the passed records of deliveries that are closed."""
         for key, passed in list(self._passed.items()):
-            passed[:] = [one for one in passed if not one.awaited.done]
+            passed[:] = [one for one in passed if not one.delivery.is_closed]
             if not passed:
                 del self._passed[key]
         self._passed_count = sum(map(len, self._passed.values()))

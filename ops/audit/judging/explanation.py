@@ -1,335 +1,196 @@
-"""Gives a name to what does not match: records that are awaited still, and records that nobody awaits. Pure."""
+"""Names each fault of a delivery: expected records that did not come, and records that nobody expected. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import orjson
-
-from ops.audit.judging.judge import Expected, Judge, Judgement, Lane
+from ops.audit.judging.differences import EVENT, OBSERVATION, differences, event_id, has_same_id, kind_of, named
+from ops.audit.judging.judge import Judge
+from ops.audit.judging.open_delivery import OpenDelivery
+from ops.audit.judging.records import ActualRecord, ExpectedRecord, OutputRecord
 from ops.audit.verdict import AuditFinding, FindingKind
-from schemas.records import RawRecord, read_position
+from schemas.records import RawRecord
 
 _NAMES_MAX = 4
-EVENT = "event"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Actual:
-    """A record as it was read: `lane` is its short topic and partition, `place` is `topic/partition/offset`."""
-
-    lane: Lane
-    place: str
-    key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes]]
-    timestamp_ms: int
-
-
-@dataclass(slots=True, eq=False)
-class Awaited:
-    """A delivery of which records are awaited still, or to which records came that are not awaited.
-
-    `left` are awaited, in order; `extra` came and are not; `overtaken` came after a later one of their key.
-    """
-
-    raw: RawRecord
-    judgement: Judgement
-    left: dict[Expected, None] = field(default_factory=dict)
-    extra: list[Actual] = field(default_factory=list)
-    overtaken: list[Actual] = field(default_factory=list)
-    # Those that may have been deleted with the beginning of their topics.
-    excused: list[Expected] = field(default_factory=list)
-    done: bool = False
-    # How much memory it takes, about.
-    bytes_count: int = field(init=False)
-
-    @property
-    def records(self) -> tuple[Expected, ...]:
-        """All that the delivery ought to lead to."""
-        return self.judgement.records
-
-    @property
-    def other_rules(self) -> str:
-        """In words by what it was judged, where that is not by today's rules."""
-        return self.judgement.other_rules
-
-    @property
-    def came(self) -> list[Expected]:
-        """Those of the records that have come."""
-        return [one for one in self.records if one not in self.left and one not in self.excused]
-
-    @property
-    def is_retry(self) -> bool:
-        """Whether a note of a retry is all that it ought to lead to."""
-        return bool(self.records) and self.records[0].lane[0] == "duplicates"
-
-    def __post_init__(self) -> None:
-        records = sum([500 + len(one.value) for one in self.judgement.records])
-        self.bytes_count = 2_000 + len(self.raw.value or b"") + records
+def explain(delivery: OpenDelivery) -> list[AuditFinding]:
+    """Every fault of a delivery that today's rules judged."""
+    faults = _DeliveryFaults(str(delivery.raw.position), list(delivery.missing), list(delivery.unexpected))
+    faults.there = delivery.came
+    for actual in delivery.overtaken:
+        faults.add(FindingKind.DISORDERED, actual, f"{named(actual)} came after a later one of its key")
+    faults.name_doubled()
+    faults.name_misplaced()
+    faults.name_altered()
+    faults.name_copies()
+    faults.name_notes(delivery.raw, is_retry=delivery.is_retry)
+    if delivery.is_retry:
+        faults.name_processed_retry()
+    faults.name_wrong_outcome()
+    faults.name_rest()
+    return faults.findings
 
 
-def explain(awaited: Awaited) -> list[AuditFinding]:
-    """What is wrong with the records of a delivery that came, and with those that did not."""
-    case = _Case(str(awaited.raw.position), list(awaited.left), list(awaited.extra))
-    case.there = awaited.came
-    for actual in awaited.overtaken:
-        case.say(FindingKind.DISORDERED, actual, f"{_named(actual)} came after a later one of its key")
-    case.pair_doubled()
-    case.pair_misplaced()
-    case.pair_by_identity()
-    case.pair_copies()
-    case.pair_notes(awaited.raw, is_retry=awaited.is_retry)
-    if awaited.is_retry:
-        case.pair_processed()
-    case.pair_outcomes()
-    case.pair_rest()
-    return case.findings
-
-
-def explain_other(awaited: Awaited) -> list[AuditFinding]:
-    """The same of a delivery that other rules judged: only what no rules would do."""
-    case = _Case(str(awaited.raw.position), [], list(awaited.extra))
+def explain_other_rules(delivery: OpenDelivery) -> list[AuditFinding]:
+    """The faults of a delivery that other rules judged: only what no rules would write."""
+    faults = _DeliveryFaults(str(delivery.raw.position), [], [])
     seen: Counter[tuple[str, str]] = Counter()
-    for actual in awaited.extra:
-        identity = (actual.lane[0], _identity(actual.value) or actual.key.decode(errors="replace"))
+    for actual in delivery.unexpected:
+        identity = (actual.output[0], event_id(actual.value) or actual.key.decode(errors="replace"))
         seen[identity] += 1
         if seen[identity] > 1:
-            case.say(FindingKind.DOUBLED, actual, f"{_named(actual)} is there twice")
-        if actual.lane[0] == "rejected" and actual.value != (awaited.raw.value or b""):
-            case.say(FindingKind.ALTERED, actual, "the rejected body is not that of raw")
-    return case.findings
+            faults.add(FindingKind.DOUBLED, actual, f"{named(actual)} is there twice")
+        if actual.output[0] == "rejected" and actual.value != (delivery.raw.value or b""):
+            faults.add(FindingKind.ALTERED, actual, "the rejected body is not that of raw")
+    return faults.findings
 
 
-def explain_again(
-    judge: Judge, raw: RawRecord | None, place: str, actuals: Sequence[Actual], *, is_remade: bool, is_retry: bool
+def explain_late(
+    judge: Judge,
+    raw: RawRecord | None,
+    position: str,
+    actuals: Sequence[ActualRecord],
+    *,
+    is_remade: bool,
+    is_retry: bool,
 ) -> list[AuditFinding]:
-    """What is wrong with records of a delivery all of whose records had come; `raw` None where there is no delivery.
+    """The faults of records that came after all expected ones of their delivery, which lies at `position` in `raw`.
 
-    `is_remade` where a replay or a redrive made events of it: then it may have told the gap tracker later than others.
-    `is_retry` where what had come was the note of a retry.
+    `raw` is None where there is no delivery. `is_remade` where a replay or a redrive made events of the delivery: the
+    gap tracker may have its observation later than other topics then. `is_retry` where the expected record was the note
+    of a retry.
     """
-    case = _Case(place if raw is not None else "", [], list(actuals))
+    faults = _DeliveryFaults(position if raw is not None else "", [], list(actuals))
     if raw is None:
         for actual in actuals:
-            case.say(FindingKind.UNEXPLAINED, actual, f"{_named(actual)} names {place}, and no delivery is there")
-        return case.findings
-    case.there = [*judge.as_first(raw), *judge.as_other_body(raw)]
+            faults.add(FindingKind.UNEXPLAINED, actual, f"{named(actual)} names {position}, and no delivery is there")
+        return faults.findings
+    faults.there = [*judge.as_first(raw), *judge.as_other_body(raw)]
     if is_remade:
-        case.extra = [one for one in case.extra if one.lane[0] != "sequence"]
+        faults.unexpected = [one for one in faults.unexpected if one.output[0] != "sequence"]
     if is_retry:
-        case.pair_processed()
-    case.pair_doubled()
-    case.pair_copies()
-    case.pair_notes(raw, is_retry=is_retry)
-    case.pair_rest()
-    return case.findings
+        faults.name_processed_retry()
+    faults.name_doubled()
+    faults.name_copies()
+    faults.name_notes(raw, is_retry=is_retry)
+    faults.name_rest()
+    return faults.findings
 
 
 @dataclass(slots=True)
-class _Case:
-    """The findings about one delivery; each step takes out of `left` and `extra` what it has named.
+class _DeliveryFaults:
+    """The findings about one delivery; each step takes out of `missing` and `unexpected` the records that it named.
 
-    `there` are those of its records that came, right or altered.
+    `there` are the expected records that came, right or altered.
     """
 
     raw: str
-    left: list[Expected]
-    extra: list[Actual]
-    there: list[Expected] = field(default_factory=list)
+    missing: list[ExpectedRecord]
+    unexpected: list[ActualRecord]
+    there: list[ExpectedRecord] = field(default_factory=list)
     findings: list[AuditFinding] = field(default_factory=list)
 
     @property
     def is_partly_there(self) -> bool:
-        """Whether some of its records came; an observation alone does not count."""
-        return any(one.lane[0] != "sequence" for one in self.there)
+        """Whether some expected records came; an observation alone does not count."""
+        return any(one.output[0] != "sequence" for one in self.there)
 
-    def say(self, kind: FindingKind, actual: Actual | None, detail: str) -> None:
-        self.findings.append(AuditFinding(kind, self.raw, actual.place if actual else "", detail))
+    def add(self, kind: FindingKind, actual: ActualRecord | None, detail: str) -> None:
+        self.findings.append(AuditFinding(kind, self.raw, actual.position if actual else "", detail))
 
-    def pair_doubled(self) -> None:
+    def name_doubled(self) -> None:
         """A record that is there already, once more."""
-        for actual in list(self.extra):
-            if any(_equal(one, actual) for one in self.there):
-                self.extra.remove(actual)
-                self.say(FindingKind.DOUBLED, actual, f"{_named(actual)} is there twice")
+        for actual in list(self.unexpected):
+            if any(one.equals(actual) for one in self.there):
+                self.unexpected.remove(actual)
+                self.add(FindingKind.DOUBLED, actual, f"{named(actual)} is there twice")
 
-    def pair_misplaced(self) -> None:
-        """A record as it ought to be, in another topic, in another partition or under another key."""
-        for actual in list(self.extra):
-            expected = next((one for one in self.left if one.value == actual.value), None)
+    def name_misplaced(self) -> None:
+        """A record with the expected value in another topic, in another partition or under another key."""
+        for actual in list(self.unexpected):
+            expected = next((one for one in self.missing if one.value == actual.value), None)
             if expected is not None:
-                self._take(expected, actual)
-                self._say_differences(expected, actual)
+                self._pair(expected, actual)
 
-    def pair_notes(self, raw: RawRecord, *, is_retry: bool) -> None:
+    def name_notes(self, raw: RawRecord, *, is_retry: bool) -> None:
         """A note of a retry where none ought to be, or one that names another first try than the true one."""
-        for actual in [one for one in self.extra if one.lane[0] == "duplicates"]:
-            self.extra.remove(actual)
-            first = first_named(actual)
-            if is_retry and any(one.lane[0] == "duplicates" for one in self.left):
-                self.left = [one for one in self.left if one.lane[0] != "duplicates"]
-                self.say(FindingKind.ALTERED, actual, f"the note of this retry names offset {first}, another first try")
+        for actual in [one for one in self.unexpected if one.output[0] == "duplicates"]:
+            self.unexpected.remove(actual)
+            first = actual.first_try
+            if is_retry and any(one.output[0] == "duplicates" for one in self.missing):
+                self.missing = [one for one in self.missing if one.output[0] != "duplicates"]
+                self.add(FindingKind.ALTERED, actual, f"the note of this retry names offset {first}, another first try")
                 continue
             if is_retry:
-                self.say(FindingKind.DOUBLED, actual, "the note of this retry is there twice")
+                self.add(FindingKind.DOUBLED, actual, "the note of this retry is there twice")
                 continue
             fate = "its records are missing"
             if self.is_partly_there:
                 fate = "its records are there"
             else:
-                self.left = []
+                self.missing = []
             why = "itself" if first == raw.position.offset else f"offset {first}, which is another delivery or none"
-            self.say(FindingKind.FALSELY_DROPPED, actual, f"it is noted as a retry of {why}; {fate}")
+            self.add(FindingKind.FALSELY_DROPPED, actual, f"it is noted as a retry of {why}; {fate}")
 
-    def pair_by_identity(self) -> None:
-        """A record of the same id, or of the same topic and key, with other contents."""
-        for same in (_same_id, _same_place):
-            for actual in list(self.extra):
-                expected = next((one for one in self.left if same(one, actual)), None)
+    def name_altered(self) -> None:
+        """A record of the expected id, or with the expected key in the expected partition, with other contents."""
+        for is_same in (has_same_id, OutputRecord.is_due_in_place_of):
+            for actual in list(self.unexpected):
+                expected = next((one for one in self.missing if is_same(one, actual)), None)
                 if expected is not None:
-                    self._take(expected, actual)
-                    self._say_differences(expected, actual)
+                    self._pair(expected, actual)
 
-    def pair_copies(self) -> None:
+    def name_copies(self) -> None:
         """A copy that is not quite the record that is there."""
-        for actual in list(self.extra):
-            expected = next((one for one in self.there if _same_id(one, actual)), None)
+        for actual in list(self.unexpected):
+            expected = next((one for one in self.there if has_same_id(one, actual)), None)
             if expected is not None:
-                self.extra.remove(actual)
-                self.say(FindingKind.DOUBLED, actual, f"{_named(actual)} is there twice, and not the same")
-                self._say_differences(expected, actual)
+                self.unexpected.remove(actual)
+                self.add(FindingKind.DOUBLED, actual, f"{named(actual)} is there twice, and not the same")
+                self._name_differences(expected, actual)
 
-    def pair_processed(self) -> None:
+    def name_processed_retry(self) -> None:
         """Events of a retry, in place of its note or beside it."""
-        for actual in list(self.extra):
-            if _outcome(actual.lane) in {EVENT, "observation"}:
-                self.extra.remove(actual)
-                self.say(FindingKind.DOUBLED, actual, f"{_named(actual)} is of a retry, which was processed again")
-                self.left = []
+        for actual in list(self.unexpected):
+            if kind_of(actual.output) in {EVENT, OBSERVATION}:
+                self.unexpected.remove(actual)
+                self.add(FindingKind.DOUBLED, actual, f"{named(actual)} is of a retry, which was processed again")
+                self.missing = []
 
-    def pair_outcomes(self) -> None:
-        """Rejected where there ought to be events, or events where it ought to be rejected or noted as a retry."""
-        due, came = {_outcome(one.lane) for one in self.left}, {_outcome(one.lane) for one in self.extra}
-        if not (due and came) or due & came - {"observation"} or self.is_partly_there:
+    def name_wrong_outcome(self) -> None:
+        """A rejection where events ought to be, or events where a rejection or the note of a retry ought to be."""
+        due = {kind_of(one.output) for one in self.missing}
+        came = {kind_of(one.output) for one in self.unexpected}
+        if not (due and came) or due & came - {OBSERVATION} or self.is_partly_there:
             return
-        for actual in self.extra:
-            told = f"{_named(actual)} is there in the place of: {', '.join(sorted(due))}"
-            self.say(FindingKind.ALTERED, actual, told)
-        self.left, self.extra = [], []
+        for actual in self.unexpected:
+            detail = f"{named(actual)} is there in the place of: {', '.join(sorted(due))}"
+            self.add(FindingKind.ALTERED, actual, detail)
+        self.missing, self.unexpected = [], []
 
-    def pair_rest(self) -> None:
-        """Missing for good, or from nowhere."""
-        for expected in self.left:
+    def name_rest(self) -> None:
+        """Every other missing record is lost, every other unexpected one is unexplained."""
+        for expected in self.missing:
             key = expected.key.decode(errors="replace")
-            self.say(FindingKind.LOST, None, f"its record on {expected.lane[0]} is missing, key {key[:80]}")
-        for actual in self.extra:
-            self.say(FindingKind.UNEXPLAINED, actual, f"{_named(actual)} is nothing that this delivery leads to")
-        self.left, self.extra = [], []
+            self.add(FindingKind.LOST, None, f"its record on {expected.output[0]} is missing, key {key[:80]}")
+        for actual in self.unexpected:
+            self.add(FindingKind.UNEXPLAINED, actual, f"{named(actual)} is nothing that this delivery leads to")
+        self.missing, self.unexpected = [], []
 
-    def _take(self, expected: Expected, actual: Actual) -> None:
-        self.left.remove(expected)
-        self.extra.remove(actual)
+    def _pair(self, expected: ExpectedRecord, actual: ActualRecord) -> None:
+        """`actual` is the expected record, altered or misplaced."""
+        self.missing.remove(expected)
+        self.unexpected.remove(actual)
         self.there.append(expected)
+        self._name_differences(expected, actual)
 
-    def _say_differences(self, expected: Expected, actual: Actual) -> None:
-        if (expected.lane, expected.key) != (actual.lane, actual.key):
-            topic, partition = expected.lane
-            here = f"{_named(actual)} belongs to {topic}, partition {partition}"
-            self.say(
-                FindingKind.MISPLACED, actual, here + (", under another key" if expected.key != actual.key else "")
-            )
-        if names := list(_differences(expected, actual)):
+    def _name_differences(self, expected: ExpectedRecord, actual: ActualRecord) -> None:
+        if not expected.is_due_in_place_of(actual):
+            topic, partition = expected.output
+            key = ", under another key" if expected.key != actual.key else ""
+            detail = f"{named(actual)} belongs to {topic}, partition {partition}{key}"
+            self.add(FindingKind.MISPLACED, actual, detail)
+        if names := list(differences(expected, actual)):
             more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
-            self.say(FindingKind.ALTERED, actual, f"{_named(actual)} differs in {', '.join(names[:_NAMES_MAX])}{more}")
-
-
-def first_named(actual: Actual) -> int | None:
-    """The offset of the first try that a note of a retry names; None where it names none of its own partition."""
-    note = _parsed(actual.value)
-    if not isinstance(note, dict):
-        return None
-    first, own = (read_position(str(note.get(name))) for name in ("first", "raw"))
-    if first is None or own is None or (first.topic, first.partition) != (own.topic, own.partition):
-        return None
-    return first.offset
-
-
-def are(records: Sequence[Expected], awaited: Awaited) -> bool:
-    """Whether `records` are exactly what came, expected or not; those are missed by nobody that may be deleted."""
-    came = awaited.came
-    if not all(any(_alike(one, other) for one in records) for other in came):
-        return False
-    left = [one for one in records if not any(_alike(one, other) for other in came)]
-    missing = [one for one in left if not any(_equal(one, actual) for actual in awaited.extra)]
-    return len(left) - len(missing) == len(awaited.extra) and all(
-        any((one.lane, one.key) == (other.lane, other.key) for other in awaited.excused) for one in missing
-    )
-
-
-def _equal(expected: Expected, actual: Actual) -> bool:
-    return expected.equals(actual.lane, actual.key, actual.value, actual.headers)
-
-
-def _alike(one: Expected, other: Expected) -> bool:
-    return other.equals(one.lane, one.key, one.value, one.headers)
-
-
-def _differences(expected: Expected, actual: Actual) -> Iterator[str]:
-    """The names of what differs: attributes of the JSON, `data.` and one level into it, then headers."""
-    if expected.value != actual.value:
-        one, other = _parsed(expected.value), _parsed(actual.value)
-        if isinstance(one, dict) and isinstance(other, dict):
-            found = list(_keys(one, other, ""))
-            yield from found or ["the bytes of its JSON"]
-        else:
-            yield "its value"
-    if expected.headers != actual.headers:
-        one_headers, other_headers = set(expected.headers), set(actual.headers)
-        names = sorted({name for name, _ in one_headers ^ other_headers})
-        yield from (f"header {name}" for name in names) if names else ("the order of headers",)
-
-
-def _keys(one: dict[str, Any], other: dict[str, Any], before: str) -> Iterator[str]:
-    for name in {**one, **other}:
-        here, there = one.get(name, _parsed), other.get(name, _parsed)
-        if here == there:
-            continue
-        if name == "data" and isinstance(here, dict) and isinstance(there, dict):
-            yield from _keys(here, there, "data.")
-        else:
-            yield before + name[:80]
-
-
-def _identity(value: bytes) -> str | None:
-    event = _parsed(value)
-    found = event.get("id") if isinstance(event, dict) else None
-    return found if isinstance(found, str) else None
-
-
-def _same_id(expected: Expected, actual: Actual) -> bool:
-    found = _identity(actual.value)
-    return found is not None and found == _identity(expected.value)
-
-
-def _same_place(expected: Expected, actual: Actual) -> bool:
-    return (expected.lane, expected.key) == (actual.lane, actual.key)
-
-
-def _outcome(lane: Lane) -> str:
-    return {"rejected": "rejected", "duplicates": "retry", "sequence": "observation"}.get(lane[0], EVENT)
-
-
-def _named(actual: Actual) -> str:
-    """A few words for the record; nothing of a body."""
-    if _outcome(actual.lane) != EVENT:
-        return f"a record of {actual.lane[0]}"
-    return f"event {(_identity(actual.value) or 'without an id')[:40]}"
-
-
-def _parsed(value: bytes) -> Any:
-    try:
-        return orjson.loads(value)
-    except ValueError:
-        return None
+            self.add(FindingKind.ALTERED, actual, f"{named(actual)} differs in {', '.join(names[:_NAMES_MAX])}{more}")

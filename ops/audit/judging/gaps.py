@@ -42,11 +42,11 @@ class GapsOfEndpoint:
     _state: SequenceState | None = None
 
     def note(self, record: RawRecord, gap: Gap) -> None:
-        """A record of `gaps`, and what it says."""
+        """Keeps a record of `gaps`, with the gap that it holds."""
         self._written.append((str(record.position), gap, record.value or b""))
 
     def observe(self, observation: Observation) -> None:
-        """The next observation."""
+        """Runs the tracker over the next observation."""
         self._let_time_pass()
         step = observe(self._state, arrival_of(observation), self.rules)
         self._state = step.state
@@ -54,7 +54,7 @@ class GapsOfEndpoint:
             self._expect(gap, observation.raw)
 
     def finish(self, now: datetime, *, is_caught_up: bool) -> Sequence[Gap]:
-        """Ends with what is left; the gaps that time has made due by `now`, and that may still be reported.
+        """Reports what is left; returns the gaps that time has made due by `now`, and that may still be reported.
 
         `is_caught_up` where the tracker runs and has read everything: then it is missing what is long due.
         """
@@ -65,9 +65,9 @@ class GapsOfEndpoint:
         if is_caught_up:
             for gap in due:
                 if datetime.fromisoformat(gap.changed_at) < now - _LATE and self._is_judged(gap):
-                    self._say(FindingKind.LOST, gap.raw, "", f"the gap {_named(gap)} was never reported")
-        for place, gap, value in self._written:
-            self._refuse(place, gap, value)
+                    self._report(FindingKind.LOST, gap.raw, "", f"the gap {_named(gap)} was never reported")
+        for position, gap, value in self._written:
+            self._report_unexplained(position, gap, value)
         self._written.clear()
         return due
 
@@ -87,32 +87,33 @@ class GapsOfEndpoint:
             self._state = step.state
 
     def _expect(self, gap: Gap, raw: str) -> None:
-        """The tracker says this now; what stands before it is explained by nothing."""
+        """Takes the record of a gap that the tracker reports now; nothing explains the records that stand before it."""
         value = orjson.dumps(gap)
         index = next((index for index, one in enumerate(self._written) if one[2] == value and index < _NEAR), None)
         if index is not None:
             for _ in range(index):
-                self._refuse(*self._written.popleft())
+                self._report_unexplained(*self._written.popleft())
             self._recent.append(self._written.popleft()[2])
             return
         if self._written and _is_like(self._written[0][1], gap):
-            place, found, _ = self._written.popleft()
+            position, found, _ = self._written.popleft()
             if self._is_judged(gap):
                 names = [name for name in Gap.__dataclass_fields__ if getattr(found, name) != getattr(gap, name)]
-                told = f"the gap {_named(gap)} differs in {', '.join(names) or 'the bytes of its JSON'}"
-                self._say(FindingKind.ALTERED, raw, place, told)
+                detail = f"the gap {_named(gap)} differs in {', '.join(names) or 'the bytes of its JSON'}"
+                self._report(FindingKind.ALTERED, raw, position, detail)
         elif self._is_judged(gap):
-            self._say(FindingKind.LOST, raw, "", f"the gap {_named(gap)} was never reported")
+            self._report(FindingKind.LOST, raw, "", f"the gap {_named(gap)} was never reported")
 
-    def _refuse(self, place: str, gap: Gap, value: bytes) -> None:
+    def _report_unexplained(self, position: str, gap: Gap, value: bytes) -> None:
+        """Reports a record of `gaps` that neither time nor an observation explains."""
         if not self._is_judged(gap):
             return
         if value in self._recent:
-            self._say(FindingKind.DOUBLED, gap.raw, place, f"the gap {_named(gap)} is reported twice")
+            self._report(FindingKind.DOUBLED, gap.raw, position, f"the gap {_named(gap)} is reported twice")
         elif gap.state is GapState.FILLED:
-            self._say(FindingKind.LOST, gap.raw, "", f"that the gap was open is missing, before {_named(gap)}")
+            self._report(FindingKind.LOST, gap.raw, "", f"that the gap was open is missing, before {_named(gap)}")
         else:
-            self._say(FindingKind.UNEXPLAINED, "", place, f"no observation leads to the gap {_named(gap)}")
+            self._report(FindingKind.UNEXPLAINED, "", position, f"no observation leads to the gap {_named(gap)}")
 
     def _is_judged(self, gap: Gap) -> bool:
         if self.since is not None and datetime.fromisoformat(gap.suspected_at) < self.since:
@@ -120,7 +121,7 @@ class GapsOfEndpoint:
             return False
         return True
 
-    def _say(self, kind: FindingKind, raw: str, record: str, detail: str) -> None:
+    def _report(self, kind: FindingKind, raw: str, record: str, detail: str) -> None:
         self.findings.append(AuditFinding(kind, raw, record, detail))
 
 
@@ -134,19 +135,19 @@ class GapsOfPartition:
     _endpoints: dict[str, GapsOfEndpoint] = field(default_factory=dict)
 
     def note(self, record: RawRecord, *, is_in_place: bool) -> None:
-        """A record of `gaps` of one of the endpoints; `is_in_place` where it lies in the partition of its endpoint."""
+        """Keeps a record of `gaps` of one of the endpoints; `is_in_place` where it lies in its endpoint's partition."""
         gap = read_gap(record.value)
-        place = str(record.position)
+        position = str(record.position)
         if gap is None:
-            self.findings.append(AuditFinding(FindingKind.UNEXPLAINED, "", place, "it is no record of a gap"))
+            self.findings.append(AuditFinding(FindingKind.UNEXPLAINED, "", position, "it is no record of a gap"))
             return
         if record.key != gap.endpoint.encode() or not is_in_place:
-            told = f"the gap {_named(gap)} belongs to the key and the partition of its endpoint"
-            self.findings.append(AuditFinding(FindingKind.MISPLACED, gap.raw, place, told))
+            detail = f"the gap {_named(gap)} belongs to the key and the partition of its endpoint"
+            self.findings.append(AuditFinding(FindingKind.MISPLACED, gap.raw, position, detail))
         self._of(gap.endpoint).note(record, gap)
 
     def observe(self, record: RawRecord) -> None:
-        """A record of `sequence`, in order; one that is no observation is passed over, as the tracker does."""
+        """Runs the tracker over the next record of `sequence`, unless that is no observation."""
         observation = read_observation(record.value)
         if observation is not None:
             self._of(observation.endpoint).observe(observation)
@@ -167,7 +168,7 @@ class GapsOfPartition:
 
 
 def _is_like(one: Gap, other: Gap) -> bool:
-    """Whether it is the same gap told otherwise."""
+    """Whether both report the same gap in other words."""
     ids = (one.first, one.last) == (other.first, other.last)
     return (ids and one.state == other.state) or (
         one.suspected_at == other.suspected_at and one.changed_at == other.changed_at and one.raw == other.raw

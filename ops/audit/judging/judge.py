@@ -1,4 +1,4 @@
-"""One delivery of `raw` judged again: the records that ought to be there, and whether other rules judged it at first.
+"""Judges a delivery of `raw` again: the records that ought to be there, and whether other rules judged it at first.
 
 Pure, but for the memory of retries on disk.
 """
@@ -6,6 +6,7 @@ Pure, but for the memory of retries on disk.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ops.audit.judging.records import ExpectedRecord
 from ops.audit.judging.sightings import DiskSightings
 from ops.audit.reading.eras import Eras
 from processors.deliver.dedupe import DedupeResult, Sighting, Sightings, key_of_another_body
@@ -13,32 +14,15 @@ from processors.deliver.step import Rules, deliver
 from schemas.kafka.partitions import partition_of
 from schemas.records import RawRecord, Record
 
-# What has a place of its own among the outputs: topic (short name) and partition.
-Lane = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Expected:
-    """A record that ought to be in `lane`; headers as a list, as the client gives them."""
-
-    lane: Lane
-    key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes]]
-
-    def equals(self, lane: Lane, key: bytes | None, value: bytes | None, headers: Sequence[object]) -> bool:
-        """Whether that is this record, in its place."""
-        return self.value == value and self.key == key and self.lane == lane and self.headers == list(headers)
-
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a delivery ought to have led to.
+    """The records that a delivery ought to have led to.
 
     `other_rules` as `Eras.other_than_today` says it, `may_be_forgotten` and `unsure_of` as `DiskSightings` says them.
     """
 
-    records: tuple[Expected, ...]
+    records: tuple[ExpectedRecord, ...]
     other_rules: str
     may_be_forgotten: bool = False
     unsure_of: int | None = None
@@ -55,32 +39,32 @@ class Judge:
     partitions: Mapping[str, int]
 
     def judge(self, raw: RawRecord, endpoint: str) -> Judgement:
-        """What the delivery ought to have led to; remembers it."""
+        """The records that the delivery ought to have led to; remembers the delivery for the retries that follow."""
         offset, seen = raw.position.offset, self.seen
         other_rules = self.eras.other_than_today(offset, endpoint)
         seen.is_unsure = bool(other_rules)
         records = self.placed(deliver(raw, self.rules, seen), offset)
         return Judgement(records, other_rules, seen.may_be_forgotten, seen.unsure_of)
 
-    def placed(self, records: Sequence[Record], offset: int) -> tuple[Expected, ...]:
-        """The records where they ought to lie, by the partitions that the topics had then."""
+    def placed(self, records: Sequence[Record], offset: int) -> tuple[ExpectedRecord, ...]:
+        """The records, each in the partition where it ought to be, by how many partitions its topic had then."""
         counts = self.eras.partitions_at(offset) or self.partitions
         return tuple([_expected(one, counts.get(one.topic) or self.partitions[one.topic]) for one in records])
 
-    def as_first(self, raw: RawRecord) -> tuple[Expected, ...]:
-        """What it leads to where nothing like it came before."""
+    def as_first(self, raw: RawRecord) -> tuple[ExpectedRecord, ...]:
+        """The records that the delivery leads to where nothing like it came before."""
         return self._as(raw, _FixedSightings(DedupeResult.FIRST))
 
-    def as_other_body(self, raw: RawRecord) -> tuple[Expected, ...]:
-        """What it leads to where its key came before with another body."""
+    def as_other_body(self, raw: RawRecord) -> tuple[ExpectedRecord, ...]:
+        """The records that the delivery leads to where its key came before with another body."""
         return self._as(raw, _FixedSightings(DedupeResult.BODY_DIFFERS))
 
-    def as_retry(self, raw: RawRecord, first_offset: int) -> tuple[Expected, ...]:
-        """What it leads to where the delivery at `first_offset` was the same."""
+    def as_retry(self, raw: RawRecord, first_offset: int) -> tuple[ExpectedRecord, ...]:
+        """The records that the delivery leads to where the delivery at `first_offset` was the same."""
         return self._as(raw, _FixedSightings(DedupeResult.RETRY, first_offset))
 
     def is_retry_of(self, raw: RawRecord, first: RawRecord) -> bool:
-        """Whether the one is believed, and the same as the other, received within the window."""
+        """Whether `raw` is authentic, and the same as `first`, received within the window of retries."""
         one, other = _FixedSightings(DedupeResult.FIRST), _FixedSightings(DedupeResult.FIRST)
         deliver(raw, self.rules, one)
         deliver(first, self.rules, other)
@@ -90,17 +74,18 @@ class Judge:
             and one.received_s - other.received_s <= self.seen.window_s
         )
 
-    def _as(self, raw: RawRecord, sightings: Sightings) -> tuple[Expected, ...]:
+    def _as(self, raw: RawRecord, sightings: Sightings) -> tuple[ExpectedRecord, ...]:
         return self.placed(deliver(raw, self.rules, sightings), raw.position.offset)
 
 
-def _expected(record: Record, count: int) -> Expected:
-    return Expected((record.topic, partition_of(record.key, count)), record.key, record.value, list(record.headers))
+def _expected(record: Record, count: int) -> ExpectedRecord:
+    output = (record.topic, partition_of(record.key, count))
+    return ExpectedRecord(output, record.key, record.value, list(record.headers))
 
 
 @dataclass(slots=True)
 class _FixedSightings:
-    """A memory that says the same of every delivery, and notes what it was asked about."""
+    """A memory of retries that gives the same answer for every delivery, and keeps what it was asked about."""
 
     kind: DedupeResult
     first_offset: int = 0
@@ -108,11 +93,11 @@ class _FixedSightings:
     received_s: int = 0
 
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
-        """The answer."""
+        """The fixed answer."""
         self.asked, self.received_s = (endpoint, natural_key, body), received_s
         key = key_of_another_body(natural_key, body) if self.kind is DedupeResult.BODY_DIFFERS else natural_key
         first = self.first_offset if self.kind is DedupeResult.RETRY else offset
         return Sighting(self.kind, key, first, (b"", b""))
 
     def remember(self, sighting: Sighting) -> None:
-        """Nothing is remembered."""
+        """Does nothing: the answer is fixed."""

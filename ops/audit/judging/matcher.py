@@ -1,4 +1,7 @@
-"""One way through the topics: each record to the line and the delivery that it names, then names for what is left."""
+"""Reads the output topics once: matches each record with the writer and the delivery that it names.
+
+What is left over at the end, `conclude` gives to the ledgers to explain.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -6,14 +9,14 @@ from dataclasses import dataclass, field
 
 from aiokafka import ConsumerRecord, TopicPartition
 
+from ops.audit.assignment import AuditAssignment
 from ops.audit.judging.bits import Bits
-from ops.audit.judging.judge import Lane
-from ops.audit.judging.ledger import PartitionLedger, actual_of
-from ops.audit.judging.origin import PlaceReader, RawOffset, reader_of
-from ops.audit.reading.audited_writer import AuditLine
+from ops.audit.judging.ledger import PartitionLedger
+from ops.audit.judging.origin import Origin, OriginReader, origin_reader
+from ops.audit.judging.records import OutputPartition
+from ops.audit.reading.audited_writer import AuditedWriter
 from ops.audit.reading.stream import OutputStream
-from ops.audit.reading.writer_opener import Part
-from ops.audit.tally import PartFound
+from ops.audit.tally import AuditTally
 from ops.audit.verdict import AuditFinding, FindingKind
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name
@@ -23,201 +26,214 @@ from schemas.records import Position, RawRecord
 _LOOKUPS_MAX = 10_000
 # Records nearer to each other than this are read at once.
 _NEAR = 50
-_VISITS_MAX = 100
-# Where a range has an end, a second copy is looked for so long behind it.
+_RUNS_MAX = 100
+# Where the scope has an end, a second copy of a record is looked for so long behind it.
 _LATE_MS = 3_600_000
-# An event has so many headers before the marks.
+# An event has so many headers before those that a replay adds.
 _EVENT_HEADERS = 4
 _UNMARKED = frozenset({"rejected", "duplicates", "sequence"})
 
-# A record with its line, its ledger, the offset in `raw` that it names, and where it lies.
-_Placed = tuple[AuditLine, PartitionLedger, int, Lane, ConsumerRecord]
+# The writer of a record, the ledger and the offset in `raw` of the delivery that it names, where it lies, the record.
+_NamedRecord = tuple[AuditedWriter, PartitionLedger, int, OutputPartition, ConsumerRecord]
 
 
 @dataclass(slots=True)
-class Sweep:
-    """One way through some topics: the records of the line `main`, and those with the mark of another line."""
+class OutputMatcher:
+    """Matches the records of the writer `main`, and those that bear the id of another writer in `marked`."""
 
-    part: Part
-    found: PartFound
-    main: AuditLine
-    marked: Mapping[str, AuditLine]
+    assignment: AuditAssignment
+    tally: AuditTally
+    main: AuditedWriter
+    marked: Mapping[str, AuditedWriter]
     suffix: str = ""
-    # Records of deliveries that the audit before has judged whole, and deliveries that were made anew since.
-    _again: list[tuple[RawOffset, Lane, str]] = field(default_factory=list)
+    # Records of deliveries that the audit before has judged whole, and the deliveries that were replayed since.
+    _again: list[tuple[Origin, OutputPartition, str]] = field(default_factory=list)
     _remade: defaultdict[int, Bits] = field(default_factory=lambda: defaultdict(Bits))
     # The short name of each topic by its full name, and how its records are read.
     _short: dict[str, str] = field(init=False)
-    _readers: dict[str, PlaceReader] = field(init=False)
+    _readers: dict[str, OriginReader] = field(init=False)
 
     def __post_init__(self) -> None:
         end = f".{self.suffix}" if self.suffix else ""
-        topics = {topic.removesuffix(end) for topic, _ in self.part.look.lanes if topic.endswith(end)}
-        self._short = {full_name(topic + end, self.part.settings): topic for topic in topics if "." not in topic}
-        self._readers = {topic: reader_of(topic, self.part.raw_topic) for topic in self._short.values()}
+        topics = {topic.removesuffix(end) for topic, _ in self.assignment.snapshot.outputs if topic.endswith(end)}
+        self._short = {full_name(topic + end, self.assignment.settings): topic for topic in topics if "." not in topic}
+        self._readers = {topic: origin_reader(topic, self.assignment.raw_topic) for topic in self._short.values()}
 
-    async def through(self, outputs: OutputStream) -> None:
-        """Reads all outputs, and the sources as far as each of them asks for it; then the rest of the sources."""
-        awaited_max = self.part.memory_bytes_max // 8
+    async def match_all(self, outputs: OutputStream) -> None:
+        """Matches all records of the outputs; deliveries are read as far as records name them, the rest at the end."""
+        open_bytes_max = self.assignment.memory_bytes_max // 8
         async for moment, slices in outputs.slices():
-            placed: list[_Placed] = []
+            named: list[_NamedRecord] = []
             for source, records in slices:
-                placed += self._placed(source, records)
-            for _, ledger, offset, lane, _ in placed:
-                ledger.foresee(lane, offset)
-            for line, demands in _demands(placed).items():
-                await line.expect(demands)
-            for _, ledger, offset, lane, record in placed:
-                ledger.take(offset, lane, record)
+                named += self._named(source, records)
+            for _, ledger, offset, output, _ in named:
+                ledger.announce(output, offset)
+            for writer, demands in _demands(named).items():
+                await writer.expect(demands)
+            for _, ledger, offset, output, record in named:
+                ledger.match(offset, output, record)
             if not self.suffix:
-                self.found.outputs.update(Counter([lane[0] for line, _, _, lane, _ in placed if line is self.main]))
+                own = [output[0] for writer, _, _, output, _ in named if writer is self.main]
+                self.tally.outputs.update(Counter(own))
             for ledger in self._ledgers():
                 ledger.settle(moment)
-            awaited = sum(ledger.awaited_bytes for ledger in self._ledgers())
-            outputs.hurried = awaited > awaited_max
-            if not awaited and self._is_over(moment):
+            open_bytes = sum(ledger.open_bytes for ledger in self._ledgers())
+            outputs.hurried = open_bytes > open_bytes_max
+            if not open_bytes and self._is_over(moment):
                 break
-        for line in self._lines():
-            await line.expect({one: line.ends[one] for one in line.ledgers})
+        for writer in self._writers():
+            await writer.expect({one: writer.ends[one] for one in writer.ledgers})
 
-    def _placed(self, source: TopicPartition, records: Sequence[ConsumerRecord]) -> "Iterator[_Placed]":
-        """The records with the deliveries that they name; those of nobody here are told of, or passed over."""
+    def _named(self, source: TopicPartition, records: Sequence[ConsumerRecord]) -> Iterator[_NamedRecord]:
+        """The records with the deliveries that they name; a record that names none here is reported, or passed over."""
         topic = self._short[source.topic]
-        lane, reader = (topic, source.partition), self._readers[topic]
+        output, reader = (topic, source.partition), self._readers[topic]
         is_marked = topic not in _UNMARKED and not self.suffix
         for record in records:
-            place = reader(record.value or b"", record.headers)
-            line: AuditLine | None = self.main
-            if is_marked and len(record.headers) > _EVENT_HEADERS and (mark := _mark(record)):
-                line = self._marked_line(mark, place, lane, record)
-            if line is None:
+            origin = reader(record.value or b"", record.headers)
+            writer: AuditedWriter | None = self.main
+            if is_marked and len(record.headers) > _EVENT_HEADERS and (replay_id := _replay_id(record)):
+                writer = self._marked_writer(replay_id, origin, output, record)
+            if writer is None:
                 continue
-            ledger = None if place is None else line.ledgers.get(place[0])
-            if place is None or ledger is None:
-                self._take_unplaced(place, lane, record)
-            elif ledger.first <= place[1] < line.ends[place[0]]:
-                yield line, ledger, place[1], lane, record
+            ledger = None if origin is None else writer.ledgers.get(origin[0])
+            if origin is None or ledger is None:
+                self._note_unnamed(origin, output, record)
+            elif ledger.first <= origin[1] < writer.ends[origin[0]]:
+                yield writer, ledger, origin[1], output, record
             else:
-                self._take_outside(line, place, lane, record)
+                self._note_outside(writer, origin, output, record)
 
     def _is_over(self, moment: float) -> bool:
-        """Whether the range has an end, and what it led to has all come."""
-        end_ms = self.part.look.end_ms
-        is_read = all(ledger.next >= line.ends[one] for line in self._lines() for one, ledger in line.ledgers.items())
+        """Whether the scope has an end, and all records that its deliveries led to have come."""
+        end_ms = self.assignment.snapshot.end_ms
+        is_read = all(
+            ledger.next >= writer.ends[one] for writer in self._writers() for one, ledger in writer.ledgers.items()
+        )
         return end_ms is not None and is_read and moment > end_ms + _LATE_MS
 
     async def conclude(self) -> None:
-        """Gives names to what is left over, once everything was read."""
-        for line in self._lines():
-            is_group = line.plan is None
-            for partition, ledger in line.ledgers.items():
+        """Names what is left over, once everything was read."""
+        for writer in self._writers():
+            is_group = writer.plan is None
+            for partition, ledger in writer.ledgers.items():
                 if not is_group and partition in self.main.ledgers:
                     ledger.excuse_retries(self.main.ledgers[partition])
                 await self._conclude_one(partition, ledger)
-                self.found.take(ledger, line.plan)
+                self.tally.add_report(ledger.report, (ledger.raw_topic, partition), writer.plan)
                 if is_group:
-                    self.found.deliveries += ledger.deliveries
-        for place, lane, here in self._again:
-            if lane[0] != "sequence" or not (self.part.is_moving or place[1] in self._remade[place[0]]):
-                raw = str(Position(self.part.raw_topic, *place))
-                told = "it came after an audit had judged its delivery whole"
-                self.found.say(AuditFinding(FindingKind.DOUBLED, raw, here, told))
+                    self.tally.deliveries += ledger.deliveries
+        for origin, output, position in self._again:
+            if output[0] != "sequence" or not (self.assignment.is_moving or origin[1] in self._remade[origin[0]]):
+                raw = str(Position(self.assignment.raw_topic, *origin))
+                detail = "it came after an audit had judged its delivery whole"
+                self.tally.add_finding(AuditFinding(FindingKind.DOUBLED, raw, position, detail))
 
-    def _lines(self) -> tuple[AuditLine, ...]:
+    def _writers(self) -> tuple[AuditedWriter, ...]:
         return self.main, *self.marked.values()
 
     def _ledgers(self) -> list[PartitionLedger]:
-        return [ledger for line in self._lines() for ledger in line.ledgers.values()]
+        return [ledger for writer in self._writers() for ledger in writer.ledgers.values()]
 
     async def _conclude_one(self, partition: int, ledger: PartitionLedger) -> None:
-        notes = ledger.noted_only[:_LOOKUPS_MAX]
-        wanted = {*ledger.stray_offsets, *(offset for pair in notes for offset in pair)}
+        notes = ledger.report.noted_only[:_LOOKUPS_MAX]
+        wanted = {*ledger.late_offsets, *(offset for pair in notes for offset in pair)}
         raw_of = await self._raw_of(partition, wanted)
         for offset, first in notes:
             retry, original = raw_of.get(offset), raw_of.get(first)
             if retry is None or original is None:
-                self.found.unjudged += 1
+                self.tally.unjudged += 1
             elif not ledger.judge.is_retry_of(retry, original):
-                place = str(Position(self.part.raw_topic, partition, offset))
-                told = f"it is noted as a retry of offset {first}, which is another delivery"
-                ledger.add([AuditFinding(FindingKind.FALSELY_DROPPED, place, "", told)])
-        self.found.unjudged += len(ledger.noted_only) - len(notes)
-        ledger.finish(raw_of, deleted_before=self.part.look.raw_first[partition])
+                origin = str(Position(self.assignment.raw_topic, partition, offset))
+                detail = f"it is noted as a retry of offset {first}, which is another delivery"
+                ledger.report.add([AuditFinding(FindingKind.FALSELY_DROPPED, origin, "", detail)])
+        self.tally.unjudged += len(ledger.report.noted_only) - len(notes)
+        ledger.finish(raw_of, deleted_before=self.assignment.snapshot.raw_first[partition])
 
     async def _raw_of(self, partition: int, offsets: Collection[int]) -> dict[int, RawRecord]:
-        """The deliveries at these offsets, as far as they are there."""
-        first, end = self.part.look.raw_first[partition], self.part.look.raw_end[partition]
+        """The deliveries at these offsets that are there."""
+        first, end = self.assignment.snapshot.raw_first[partition], self.assignment.snapshot.raw_end[partition]
         wanted = [one for one in offsets if first <= one < end]
         found: dict[int, RawRecord] = {}
         for run in _runs(sorted(wanted)):
             asked = [Range(partition, run[0], run[-1] + 1)]
-            async for records in read_ranges(self.part.settings, self.part.raw_topic, asked):
+            async for records in read_ranges(self.assignment.settings, self.assignment.raw_topic, asked):
                 found.update((one.position.offset, one) for one in records if one.position.offset in offsets)
         return found
 
-    def _marked_line(self, mark: str, place: RawOffset | None, lane: Lane, record: ConsumerRecord) -> AuditLine | None:
-        """The line that wrote the record; None where it is not judged here."""
-        mine = place is not None and place[0] in self.main.ledgers
-        if mark in self.part.look.unsettled:
-            self.found.note_unjudged(lane, record.offset)
-        if mine or (place is None and self.part.is_first):
-            self.found.replays[mark] += 1
-            if mark not in self.part.look.replays:
-                told = f"it is marked {mark[:60]}, and no replay has this id"
-                self.found.say(AuditFinding(FindingKind.UNEXPLAINED, "", actual_of(lane, record).place, told))
-            elif place is not None:
-                self._remake(place)
-        return self.marked.get(mark)
+    def _marked_writer(
+        self, replay_id: str, origin: Origin | None, output: OutputPartition, record: ConsumerRecord
+    ) -> AuditedWriter | None:
+        """The replay or redrive that wrote the record; None where it is not judged here."""
+        mine = origin is not None and origin[0] in self.main.ledgers
+        if replay_id in self.assignment.snapshot.unfinished:
+            self.tally.note_unjudged(output, record.offset)
+        if mine or (origin is None and self.assignment.is_first):
+            self.tally.replays[replay_id] += 1
+            if replay_id not in self.assignment.snapshot.replays:
+                detail = f"it is marked {replay_id[:60]}, and no replay has this id"
+                self._report_unexplained(record, detail)
+            elif origin is not None:
+                self._note_remade(origin)
+        return self.marked.get(replay_id)
 
-    def _remake(self, place: RawOffset) -> None:
-        """A replay or a redrive, judged here or not, has made events of the delivery."""
-        ledger = self.main.ledgers[place[0]]
-        if place[1] >= ledger.first:
-            ledger.remake(place[1])
-        elif self.part.look.audited:
-            self._remade[place[0]].add(place[1])
+    def _note_remade(self, origin: Origin) -> None:
+        """Notes that a replay or a redrive, judged here or not, has made events of the delivery."""
+        ledger = self.main.ledgers[origin[0]]
+        if origin[1] >= ledger.first:
+            ledger.note_remade(origin[1])
+        elif self.assignment.snapshot.audited:
+            self._remade[origin[0]].add(origin[1])
 
-    def _take_unplaced(self, place: RawOffset | None, lane: Lane, record: ConsumerRecord) -> None:
-        """A record that names no delivery of this part's line."""
-        if place is not None and place[0] in self.part.look.raw_end:
-            if place[0] in self.part.partitions and self.part.ranges[place[0]].count == 0:
-                self._take_outside(self.main, place, lane, record)
+    def _note_unnamed(self, origin: Origin | None, output: OutputPartition, record: ConsumerRecord) -> None:
+        """Reports a record that names no delivery; one that names a delivery of another process is passed over."""
+        if origin is not None and origin[0] in self.assignment.snapshot.raw_end:
+            if origin[0] in self.assignment.partitions and self.assignment.ranges[origin[0]].count == 0:
+                self._note_outside(self.main, origin, output, record)
             return
-        if self.part.is_first:
-            told = (
-                "it names no delivery" if place is None else f"it names partition {place[0]} of raw, which is not there"
-            )
-            self.found.say(AuditFinding(FindingKind.UNEXPLAINED, "", actual_of(lane, record).place, told))
+        if self.assignment.is_first:
+            detail = "it names no delivery"
+            if origin is not None:
+                detail = f"it names partition {origin[0]} of raw, which is not there"
+            self._report_unexplained(record, detail)
 
-    def _take_outside(self, line: AuditLine, place: RawOffset, lane: Lane, record: ConsumerRecord) -> None:
-        """A record of a delivery outside the range: of one that cannot be, or that nobody asked about."""
-        partition, offset = place
-        here = actual_of(lane, record).place
-        if offset >= self.part.look.raw_end[partition]:
-            told = f"it names offset {offset} of partition {partition} of raw, where nothing was yet"
-            self.found.say(AuditFinding(FindingKind.UNEXPLAINED, "", here, told))
-        elif line.plan is not None and offset >= line.ends[partition]:
-            told = f"{line.plan.id} has not come to offset {offset} of partition {partition} of raw"
-            self.found.say(AuditFinding(FindingKind.UNEXPLAINED, "", here, told))
-        elif line.plan is None and offset >= line.ends[partition]:
-            self.found.note_unjudged(lane, record.offset)
-            if offset >= self.part.look.reached.get(partition, 0):
-                self.found.beyond[partition] += 1
-        elif line.plan is None and record.offset >= self.part.look.audited.get(lane, record.offset + 1):
-            self._again.append((place, lane, here))
+    def _note_outside(
+        self, writer: AuditedWriter, origin: Origin, output: OutputPartition, record: ConsumerRecord
+    ) -> None:
+        """Reports or counts a record of a delivery outside the range: of one that cannot be, or out of scope."""
+        partition, offset = origin
+        if offset >= self.assignment.snapshot.raw_end[partition]:
+            detail = f"it names offset {offset} of partition {partition} of raw, where nothing was yet"
+            self._report_unexplained(record, detail)
+        elif writer.plan is not None and offset >= writer.ends[partition]:
+            detail = f"{writer.plan.id} has not come to offset {offset} of partition {partition} of raw"
+            self._report_unexplained(record, detail)
+        elif writer.plan is None and offset >= writer.ends[partition]:
+            self.tally.note_unjudged(output, record.offset)
+            if offset >= self.assignment.snapshot.reached.get(partition, 0):
+                self.tally.beyond[partition] += 1
+        elif writer.plan is None and record.offset >= self.assignment.snapshot.audited.get(output, record.offset + 1):
+            self._again.append((origin, output, _position(record)))
+
+    def _report_unexplained(self, record: ConsumerRecord, detail: str) -> None:
+        self.tally.add_finding(AuditFinding(FindingKind.UNEXPLAINED, "", _position(record), detail))
 
 
-def _demands(placed: Sequence[_Placed]) -> dict[AuditLine, dict[int, int]]:
-    """Up to which offsets the deliveries must be judged, by line and partition of `raw`."""
-    demands: dict[AuditLine, dict[int, int]] = {}
-    for line, ledger, offset, _, _ in placed:
-        wanted = demands.setdefault(line, {})
+def _position(record: ConsumerRecord) -> str:
+    return str(Position(record.topic, record.partition, record.offset))
+
+
+def _demands(named: Sequence[_NamedRecord]) -> dict[AuditedWriter, dict[int, int]]:
+    """Up to which offsets the deliveries must be judged, by writer and partition of `raw`."""
+    demands: dict[AuditedWriter, dict[int, int]] = {}
+    for writer, ledger, offset, _, _ in named:
+        wanted = demands.setdefault(writer, {})
         if wanted.get(ledger.partition, 0) <= offset:
             wanted[ledger.partition] = offset + 1
     return demands
 
 
-def _mark(record: ConsumerRecord) -> str:
+def _replay_id(record: ConsumerRecord) -> str:
     """The id of the replay that wrote the event; empty where none did."""
     for name, value in record.headers[_EVENT_HEADERS:]:
         if name == "replay":
@@ -226,11 +242,11 @@ def _mark(record: ConsumerRecord) -> str:
 
 
 def _runs(offsets: Sequence[int]) -> list[list[int]]:
-    """The offsets in runs that are read at once; all as one run where they are many, for each costs a visit."""
+    """The offsets in runs that are read at once; all as one run where they are many, for each run costs a request."""
     runs: list[list[int]] = []
     for one in offsets:
         if runs and one - runs[-1][-1] < _NEAR:
             runs[-1].append(one)
         else:
             runs.append([one])
-    return runs if len(runs) <= _VISITS_MAX else [list(offsets)]
+    return runs if len(runs) <= _RUNS_MAX else [list(offsets)]

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 AnyHeader = tuple[str, bytes | None]
 # Partition and offset in `raw`.
-RawOffset = tuple[int, int]
-PlaceReader = Callable[[bytes, Sequence[AnyHeader]], RawOffset | None]
+Origin = tuple[int, int]
+OriginReader = Callable[[bytes, Sequence[AnyHeader]], Origin | None]
 _HEADER = "dropstream-raw"
 
 
-def reader_of(topic: str, raw_topic: str) -> PlaceReader:
+def origin_reader(topic: str, raw_topic: str) -> OriginReader:
     """Gives the reader of the records of `topic` (a short name without a suffix): from value and headers to a place."""
     if topic == "sequence":
         return _in_text(b'"raw":"' + raw_topic.encode() + b"/")
@@ -22,10 +22,10 @@ def reader_of(topic: str, raw_topic: str) -> PlaceReader:
     return _in_event(b'"rawtopic":"' + raw_topic.encode() + b'","rawpartition":')
 
 
-def _in_event(before: bytes) -> PlaceReader:
+def _in_event(before: bytes) -> OriginReader:
     length, between = len(before), b',"rawoffset":"'
 
-    def read(value: bytes, _headers: Sequence[AnyHeader]) -> RawOffset | None:
+    def read(value: bytes, _headers: Sequence[AnyHeader]) -> Origin | None:
         begin = value.find(before)
         if begin < 0:
             return None
@@ -39,8 +39,8 @@ def _in_event(before: bytes) -> PlaceReader:
     return read
 
 
-def _in_text(before: bytes) -> PlaceReader:
-    def read(value: bytes, _headers: Sequence[AnyHeader]) -> RawOffset | None:
+def _in_text(before: bytes) -> OriginReader:
+    def read(value: bytes, _headers: Sequence[AnyHeader]) -> Origin | None:
         begin = value.find(before)
         if begin < 0:
             return None
@@ -51,8 +51,8 @@ def _in_text(before: bytes) -> PlaceReader:
     return read
 
 
-def _in_header(before: bytes) -> PlaceReader:
-    def read(_value: bytes, headers: Sequence[AnyHeader]) -> RawOffset | None:
+def _in_header(before: bytes) -> OriginReader:
+    def read(_value: bytes, headers: Sequence[AnyHeader]) -> Origin | None:
         text = next((value or b"" for name, value in reversed(headers) if name == _HEADER), b"")
         partition, _, offset = text.removeprefix(before).partition(b"/")
         return _place(partition, offset) if text.startswith(before) else None
@@ -60,7 +60,7 @@ def _in_header(before: bytes) -> PlaceReader:
     return read
 
 
-def _place(partition: bytes, offset: bytes) -> RawOffset | None:
+def _place(partition: bytes, offset: bytes) -> Origin | None:
     # `isdigit` of bytes knows ASCII digits only.
     if not (partition.isdigit() and offset.isdigit()) or len(partition) > 9 or len(offset) > 18:
         return None

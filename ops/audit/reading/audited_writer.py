@@ -1,7 +1,7 @@
-"""One way from deliveries to records, for some partitions of `raw`: that of the group, of a replay or of a redrive.
+"""A writer of output records that the audit judges: the live group, a replay or a redrive.
 
-Each has its own source, memory of retries and ledgers. What a replay or a redrive wrote is told from the rest by its
-mark, or by the suffix of its topics.
+Each writer has its own deliveries, memory of retries and ledgers. Records of a replay or a redrive bear its id in a
+header, or lie in topics with its suffix.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -11,8 +11,9 @@ from typing import Protocol
 
 from aiokafka import TopicPartition
 
-from ops.audit.judging.judge import Expected, Judge, Judgement
+from ops.audit.judging.judge import Judge, Judgement
 from ops.audit.judging.ledger import PartitionLedger
+from ops.audit.judging.records import ExpectedRecord
 from ops.audit.reading.stream import RawStream
 from processors.deliver.step import deliver
 from processors.replay import Replaying, Task, replay_step
@@ -23,21 +24,21 @@ from schemas.vocabulary import EVENT_TOPICS
 
 
 class DeliverySource(Protocol):
-    """Gives the deliveries that a line judges, in order within a partition of `raw`."""
+    """Gives the deliveries that a writer judged, in order within a partition of `raw`."""
 
     def until(self, offsets: Mapping[int, int]) -> AsyncIterator[Sequence[RawRecord]]:
-        """Those before these offsets, by partition of `raw`, that were not given before."""
+        """The deliveries before these offsets, by partition of `raw`, that were not given before."""
 
 
 @dataclass(slots=True)
 class RawSource:
-    """Deliveries as they lie in `raw`."""
+    """Gives deliveries as they lie in `raw`, to the live group or a replay."""
 
     stream: RawStream
     topic: str
 
     async def until(self, offsets: Mapping[int, int]) -> AsyncIterator[Sequence[RawRecord]]:
-        """Those before these offsets."""
+        """The deliveries before these offsets that were not given before."""
         wanted = {TopicPartition(self.topic, partition): offset for partition, offset in offsets.items()}
         async for records in self.stream.until(wanted):
             yield records
@@ -45,7 +46,7 @@ class RawSource:
 
 @dataclass(slots=True)
 class RejectedSource:
-    """Deliveries as they lie in `rejected`, those that a redrive chose."""
+    """Gives the deliveries that a redrive chose, as they lie in `rejected`."""
 
     stream: RawStream
     task: Task
@@ -53,7 +54,7 @@ class RejectedSource:
     _given: dict[int, int] = field(default_factory=dict)
 
     async def until(self, offsets: Mapping[int, int]) -> AsyncIterator[Sequence[RawRecord]]:
-        """Those before these offsets, and some more: they lie in the order in which they were rejected."""
+        """The deliveries before these offsets, and some more: they lie in the order in which they were rejected."""
         while any(self._given.get(partition, 0) < offset for partition, offset in offsets.items()):
             records = await self.stream.more()
             if records is None:
@@ -63,16 +64,20 @@ class RejectedSource:
                 found = read_rejected(record)
                 if found is None or not self.task.wants(*found):
                     continue
-                place = found[0].position
-                if place.partition in self.partitions and place.offset >= self._given.get(place.partition, 0):
-                    self._given[place.partition] = next_offset(place)
+                position = found[0].position
+                if position.partition in self.partitions and position.offset >= self._given.get(position.partition, 0):
+                    self._given[position.partition] = next_offset(position)
                     chosen.append(found[0])
             yield chosen
 
 
 @dataclass(slots=True, eq=False)
-class AuditLine:
-    """`ends` are the offsets of `raw` by partition before which the line has written all."""
+class AuditedWriter:
+    """One writer: what it judged, and the ledger of each partition of `raw`.
+
+    `ends` are the offsets of `raw` by partition before which the writer has written everything. `plan` is None for the
+    live group.
+    """
 
     source: DeliverySource
     ledgers: Mapping[int, PartitionLedger]
@@ -81,7 +86,7 @@ class AuditLine:
     plan: ReplayPlan | None = None
 
     async def expect(self, until: Mapping[int, int]) -> None:
-        """Makes the records that ought to be there of all deliveries before these offsets."""
+        """Makes the ledgers expect the records of all deliveries before these offsets, by partition of `raw`."""
         wanted = {partition: end for partition, end in until.items() if self.ledgers[partition].next < end}
         if not wanted:
             return
@@ -94,13 +99,13 @@ class AuditLine:
 
 @dataclass(slots=True)
 class ReplayJudge(Judge):
-    """Judges again what a replay or a redrive judged."""
+    """Judges again the deliveries that a replay or a redrive judged."""
 
     task: Task
     state: Replaying
 
     def judge(self, raw: RawRecord, endpoint: str) -> Judgement:
-        """What it ought to have written of the delivery."""
+        """The records that the replay or redrive ought to have written of the delivery."""
         if self.task.plan.source == "raw":
             records = [one for one in replay_step(raw, self.state, self.task) if one.topic != "sequence"]
         else:
@@ -108,8 +113,8 @@ class ReplayJudge(Judge):
         offset = raw.position.offset
         return Judgement(self.placed(records, offset), self.eras.other_than_today(offset, endpoint))
 
-    def placed(self, records: Sequence[Record], offset: int) -> tuple[Expected, ...]:
-        """The records of the topics that were chosen, where they ought to lie; without the suffix of a copy."""
+    def placed(self, records: Sequence[Record], offset: int) -> tuple[ExpectedRecord, ...]:
+        """The records of the chosen topics, each in the partition where it ought to be; topics without the suffix."""
         choice = self.task.plan.choice
         topics = {*(choice.topics or EVENT_TOPICS), *(("rejected", "duplicates") if choice.into else ())}
         plain = [replace(one, topic=one.topic.partition(".")[0]) for one in records]

@@ -1,4 +1,4 @@
-"""One look at group `sequence` before an audit: how far it has read, and since when its gaps can be judged."""
+"""Takes a snapshot of group `sequence` before an audit: how far it has read, and since when gaps can be judged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 
 from ops.audit.reading.committed import committed_by_partition, members_or_none
 from ops.audit.reading.eras import Eras, eras_of
-from ops.audit.reading.snapshot import Limits, Look, starts_since
+from ops.audit.reading.snapshot import AuditScope, AuditSnapshot, starts_since
 from ops.kafka.clients import consumer
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, partitions_of, written_ends
@@ -21,11 +21,11 @@ from schemas.times import timestamp_ms
 
 
 @dataclass(frozen=True, slots=True)
-class GapLook:
+class GapSnapshot:
     """Which observations the group has read, and which records of `gaps` there are; by partition.
 
     `since` gives for each partition of `sequence` before when gaps cannot be judged, where there is such a time.
-    `is_running` where the group has members. `now` is when it was looked.
+    `is_running` where the group has members. `now` is when the snapshot was taken.
     """
 
     observations: Mapping[int, Range]
@@ -36,26 +36,28 @@ class GapLook:
     now: datetime
 
 
-async def look_at_gaps(settings: Settings, limits: Limits, look: Look) -> tuple[GapLook | None, list[str]]:
-    """How group `sequence` stands; None where the range has no beginning in time. And what of it is not known."""
-    if limits.end_ms is not None or not (limits.start == "beginning" or limits.since):
+async def take_gap_snapshot(
+    settings: Settings, scope: AuditScope, snapshot: AuditSnapshot
+) -> tuple[GapSnapshot | None, list[str]]:
+    """The snapshot, None where the scope has no beginning in time; and sentences that say what is not known."""
+    if scope.end_ms is not None or not (scope.start == "beginning" or scope.since):
         return None, []
     sequence = full_name("sequence", settings)
     sources = await partitions_of(settings, [sequence])
     written = await partitions_of(settings, [full_name("gaps", settings)])
     committed, unknown = await committed_by_partition(settings, "sequence", sources)
-    since = _judged_since(settings, limits)
+    since = _judged_since(settings, scope)
     # A hole that is open then was seen at most so long before.
     since_ms = None if since is None else timestamp_ms(since - _lost_after(settings))
     ends = await written_ends(settings, written)
-    eras = eras_of(gap_rules_version(settings), "sequence", look.notes, look.rules)
+    eras = eras_of(gap_rules_version(settings), "sequence", snapshot.notes, snapshot.rules)
     async with consumer(settings) as client:
         begins = await client.beginning_offsets(sources)
         starts = await starts_since(client, sources, begins, await client.end_offsets(sources), since_ms)
         gap_starts = await starts_since(client, written, await client.beginning_offsets(written), ends, since_ms)
         source_ends = await client.end_offsets(sources)
     known = {one: committed[one] or 0 for one in sources if one in committed}
-    return GapLook(
+    return GapSnapshot(
         observations={one.partition: Range(one.partition, starts[one], at) for one, at in known.items()},
         gaps={one.partition: Range(one.partition, gap_starts[one], ends[one]) for one in written},
         since={
@@ -69,11 +71,11 @@ async def look_at_gaps(settings: Settings, limits: Limits, look: Look) -> tuple[
     ), sorted(unknown.values())
 
 
-def _judged_since(settings: Settings, limits: Limits) -> datetime | None:
-    """Since when gaps are asked about; after a checkpoint those too that were open then."""
-    if limits.since is None:
+def _judged_since(settings: Settings, scope: AuditScope) -> datetime | None:
+    """Since when gaps are in scope; after a checkpoint the gaps that were open then are too."""
+    if scope.since is None:
         return None
-    return limits.since - _lost_after(settings) if isinstance(limits.start, Checkpoint) else limits.since
+    return scope.since - _lost_after(settings) if isinstance(scope.start, Checkpoint) else scope.since
 
 
 def _lost_after(settings: Settings) -> timedelta:
@@ -97,8 +99,8 @@ async def _since(
 
 async def _received(settings: Settings, source: TopicPartition, offset: int) -> datetime | None:
     """When the first delivery was received that is noted at `offset` or behind it."""
-    asked = [Range(source.partition, offset, offset + 1)]
-    async for records in read_ranges(settings, source.topic, asked):
+    ranges = [Range(source.partition, offset, offset + 1)]
+    async for records in read_ranges(settings, source.topic, ranges):
         for record in records:
             if (observation := read_observation(record.value)) is not None:
                 return datetime.fromisoformat(observation.recordedtime)

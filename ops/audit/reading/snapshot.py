@@ -1,7 +1,7 @@
-"""One look at the cluster before an audit: what the group has reached, where each topic begins and ends.
+"""Takes a snapshot of the cluster before an audit: what the group has committed, where each topic begins and ends.
 
-The order is the proof: what is committed is asked first, the ends of the outputs after it; so all that the committed
-offsets stand for lies before these ends. What cannot be had becomes a sentence, never a zero.
+The order is the proof: the committed offsets are read first, the ends of the outputs after them; so all that the
+committed offsets stand for lies before these ends. What cannot be read becomes a sentence, never a zero.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ops.audit.judging.judge import Lane
+from ops.audit.judging.records import OutputPartition
 from ops.audit.reading.committed import committed_by_partition, waiting_for
 from ops.audit.verdict import Pending
 from ops.kafka.clients import consumer
@@ -31,12 +31,11 @@ from schemas.vocabulary import EVENT_TOPICS
 # An output is written after its delivery was received, but by the clock of another machine.
 _CLOCKS_APART_MS = 3_600_000
 
-
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AuditScope:
     """A part of `raw`: from `start` on, up to those received at `end_ms` (milliseconds since 1970; None: no limit).
 
     A checkpoint as start is where the last clean audit ended.
@@ -59,30 +58,31 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What was there at one moment.
+class AuditSnapshot:
+    """What was on the cluster at one moment.
 
     `ranges` are the offsets of `raw` to judge: those of the person's range that the group had reached. `raw_first` and
     `raw_end` are where each partition of `raw` begins and ends; `reached` is what the group had committed (0 for
-    nothing), without the partitions of which that is not known. `lanes` gives for each lane of the outputs where to
+    nothing), without the partitions of which that is not known. `outputs` gives for each output partition where to
     begin and where to end; `begins_at_ms` when its oldest record was written, where the beginning is deleted and lies
     in the range (infinite where nothing is left). `replays` are the ids of all that was ever replayed or redriven, and
-    `unsettled` of those that had not come to their end: the next audit judges them again.
-    Before the offsets `audited` of the lanes, records were read by the audit before. `end_ms` as in the limits.
+    `unfinished` of those that had not come to their end: the next audit judges them again.
+    The audit before has read the records before the offsets `audited` of the output partitions. `end_ms` is the
+    scope's.
     """
 
     ranges: Sequence[Range]
     raw_first: Mapping[int, int]
     raw_end: Mapping[int, int]
     reached: Mapping[int, int]
-    lanes: Mapping[Lane, Range]
-    begins_at_ms: Mapping[Lane, float]
+    outputs: Mapping[OutputPartition, Range]
+    begins_at_ms: Mapping[OutputPartition, float]
     partitions: Mapping[str, int]
     replays: frozenset[str] = frozenset()
-    unsettled: frozenset[str] = frozenset()
+    unfinished: frozenset[str] = frozenset()
     notes: Sequence[RulesNote] = ()
     rules: Mapping[str, RulesVersion] = field(default_factory=dict)
-    audited: Mapping[Lane, int] = field(default_factory=dict)
+    audited: Mapping[OutputPartition, int] = field(default_factory=dict)
     end_ms: int | None = None
     looked_at: datetime = _NEVER
     waiting: Sequence[Pending] = ()
@@ -95,8 +95,8 @@ class _Ends:
     end: dict[TopicPartition, int]
 
 
-async def look(settings: Settings, limits: Limits, store: Store) -> Look:
-    """How everything stands.
+async def take_snapshot(settings: Settings, scope: AuditScope, store: Store) -> AuditSnapshot:
+    """The snapshot, by which everything is judged.
 
     Raises:
         DropstreamError: the cluster or a topic cannot be read.
@@ -110,31 +110,31 @@ async def look(settings: Settings, limits: Limits, store: Store) -> Look:
     written = await written_ends(settings, outputs)
     async with consumer(settings) as client:
         logs = _Ends(await client.beginning_offsets(sources), await client.end_offsets(sources))
-        asked = await _asked(settings, client, sources, logs, limits)
+        in_scope = await _in_scope(settings, client, sources, logs, scope)
         begins = await client.beginning_offsets(outputs)
-        since_ms = await _since_ms(settings, asked, limits)
+        since_ms = await _since_ms(settings, in_scope, scope)
         starts = await starts_since(client, outputs, begins, written, since_ms)
-        if isinstance(limits.start, Checkpoint):
-            starts = _after(limits.start.begins, names, begins)
+        if isinstance(scope.start, Checkpoint):
+            starts = _after(scope.start.begins, names, begins)
         oldest = await _oldest_ms(client, [one for one in outputs if begins[one] and starts[one] == begins[one]])
     reached = {one.partition: offset or 0 for one, offset in committed.items()}
     notes, rules = await _rules(settings)
-    return Look(
-        ranges=[replace(one, end=max(one.first, min(one.end, reached.get(one.partition, 0)))) for one in asked],
+    return AuditSnapshot(
+        ranges=[replace(one, end=max(one.first, min(one.end, reached.get(one.partition, 0)))) for one in in_scope],
         raw_first={one.partition: logs.first[one] for one in sources},
         raw_end={one.partition: logs.end[one] for one in sources},
         reached=reached,
-        lanes={(names[one.topic], one.partition): Range(one.partition, starts[one], written[one]) for one in outputs},
+        outputs={(names[one.topic], one.partition): Range(one.partition, starts[one], written[one]) for one in outputs},
         begins_at_ms={(names[one.topic], one.partition): at for one, at in oldest.items()},
         partitions=Counter(names[one.topic] for one in outputs),
         replays=frozenset(store.plans),
         notes=notes,
         rules=rules,
-        audited=_audited(limits),
-        end_ms=limits.end_ms,
+        audited=_audited(scope),
+        end_ms=scope.end_ms,
         looked_at=looked_at,
-        waiting=await waiting_for(settings, asked, committed, unknown),
-        unknown=[unknown[one.partition] for one in asked if one.count and one.partition in unknown],
+        waiting=await waiting_for(settings, in_scope, committed, unknown),
+        unknown=[unknown[one.partition] for one in in_scope if one.count and one.partition in unknown],
     )
 
 
@@ -156,11 +156,11 @@ async def _copies(settings: Settings, store: Store) -> list[str]:
     return sorted(topic for topic in made if full_name(topic, settings) in set(there))
 
 
-async def _asked(
-    settings: Settings, client: AIOKafkaConsumer, sources: Sequence[TopicPartition], logs: _Ends, limits: Limits
+async def _in_scope(
+    settings: Settings, client: AIOKafkaConsumer, sources: Sequence[TopicPartition], logs: _Ends, scope: AuditScope
 ) -> list[Range]:
-    """The offsets of `raw` that the limits mean, by partition."""
-    start = limits.start
+    """The offsets of `raw` that the scope mean, by partition."""
+    start = scope.start
     firsts, ends = dict(logs.first), dict(logs.end)
     if isinstance(start, Checkpoint):
         firsts = {one: max(first, start.raw.get(one.partition, 0)) for one, first in firsts.items()}
@@ -174,20 +174,20 @@ async def _asked(
         firsts = {one: max(firsts[one], min(start.offset, ends[one])) for one in sources}
     elif start == "latest":
         firsts = ends
-    if limits.end_ms is not None:
-        found = await client.offsets_for_times(dict.fromkeys(sources, max(0, limits.end_ms)))
+    if scope.end_ms is not None:
+        found = await client.offsets_for_times(dict.fromkeys(sources, max(0, scope.end_ms)))
         ends = {one: found[one].offset if found.get(one) else ends[one] for one in sources}
     return [Range(one.partition, firsts[one], max(firsts[one], ends[one])) for one in sources]
 
 
-async def _since_ms(settings: Settings, asked: Sequence[Range], limits: Limits) -> int | None:
+async def _since_ms(settings: Settings, in_scope: Sequence[Range], scope: AuditScope) -> int | None:
     """When the oldest output of the ranges can have been written; None for any time."""
-    if limits.start == "beginning" or isinstance(limits.start, Checkpoint):
+    if scope.start == "beginning" or isinstance(scope.start, Checkpoint):
         return None
-    if isinstance(limits.start, datetime):
-        return timestamp_ms(limits.start - timedelta(milliseconds=_CLOCKS_APART_MS))
+    if isinstance(scope.start, datetime):
+        return timestamp_ms(scope.start - timedelta(milliseconds=_CLOCKS_APART_MS))
     raw = full_name("raw", settings)
-    firsts = [Range(one.partition, one.first, one.first + 1) for one in asked if one.count]
+    firsts = [Range(one.partition, one.first, one.first + 1) for one in in_scope if one.count]
     times = [record.timestamp_ms async for records in read_ranges(settings, raw, firsts) for record in records]
     return min(times) - _CLOCKS_APART_MS if times else None
 
@@ -199,10 +199,10 @@ def _after(
     return {one: max(begin, offsets.get(names[one.topic], {}).get(one.partition, 0)) for one, begin in begins.items()}
 
 
-def _audited(limits: Limits) -> dict[Lane, int]:
-    if not isinstance(limits.start, Checkpoint):
+def _audited(scope: AuditScope) -> dict[OutputPartition, int]:
+    if not isinstance(scope.start, Checkpoint):
         return {}
-    return {(topic, partition): end for topic, ends in limits.start.ends.items() for partition, end in ends.items()}
+    return {(topic, partition): end for topic, ends in scope.start.ends.items() for partition, end in ends.items()}
 
 
 async def starts_since(

@@ -187,7 +187,7 @@ def _compare(verdict: AuditVerdict, right: set[tuple[str, str]]) -> None:
     """Fails with what was not named and with what was named and is not so."""
     names = found(verdict)
     assert verdict.status == "exceptions"
-    surplus = [one for one in verdict.findings if (one.kind, one.place) not in right]
+    surplus = [one for one in verdict.findings if (one.kind, one.position) not in right]
     assert (sorted(right - names), surplus) == ([], [])
     assert strict(verdict)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ops.audit.judging.origin import reader_of
+from ops.audit.judging.origin import origin_reader
 
 RAW = "test.raw"
 EVENT = b'{"id":"1","rawtopic":"test.raw","rawpartition":2,"rawoffset":"17","delivery":"x","data":{}}'
@@ -10,22 +10,22 @@ EVENT = b'{"id":"1","rawtopic":"test.raw","rawpartition":2,"rawoffset":"17","del
 
 def test_each_kind_of_record_names_its_delivery() -> None:
     """Events and observations in their JSON, rejected records and notes in a header."""
-    assert reader_of("orders", RAW)(EVENT, []) == (2, 17)
-    assert reader_of("sequence", RAW)(b'{"sequence":1,"raw":"test.raw/2/17"}', []) == (2, 17)
+    assert origin_reader("orders", RAW)(EVENT, []) == (2, 17)
+    assert origin_reader("sequence", RAW)(b'{"sequence":1,"raw":"test.raw/2/17"}', []) == (2, 17)
     for topic in ("rejected", "duplicates"):
-        assert reader_of(topic, RAW)(b"", [("dropstream-raw", b"test.raw/2/17")]) == (2, 17)
+        assert origin_reader(topic, RAW)(b"", [("dropstream-raw", b"test.raw/2/17")]) == (2, 17)
 
 
 def test_what_a_stranger_says_behind_ours_counts_for_nothing() -> None:
     """A payload may hold the same words; the place that we wrote stands before it."""
     hostile = EVENT.replace(b'"data":{}', b'"data":{"payload":' + EVENT.replace(b"17", b"99") + b"}")
-    assert reader_of("orders", RAW)(hostile, []) == (2, 17)
+    assert origin_reader("orders", RAW)(hostile, []) == (2, 17)
 
 
 def test_of_several_headers_the_last_one_is_ours() -> None:
     """What the sender wrote stands before what we added."""
     headers = [("dropstream-raw", b"test.raw/0/1"), ("dropstream-raw", b"test.raw/2/17")]
-    assert reader_of("rejected", RAW)(b"", headers) == (2, 17)
+    assert origin_reader("rejected", RAW)(b"", headers) == (2, 17)
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_of_several_headers_the_last_one_is_ours() -> None:
 def test_what_names_no_place_names_none(value: bytes) -> None:
     """Hostile, cut and foreign bytes are nobody's, and cost no more than a search."""
     for topic in ("orders", "sequence", "rejected", "duplicates"):
-        assert reader_of(topic, RAW)(value, [("dropstream-raw", value), ("dropstream-raw", None)]) is None
+        assert origin_reader(topic, RAW)(value, [("dropstream-raw", value), ("dropstream-raw", None)]) is None
