@@ -10,7 +10,7 @@ from ops.audit.judging.records import OutputPartition
 from ops.audit.reading.snapshot import AuditSnapshot
 from ops.audit.state import PARTITION
 from ops.audit.verdict import AuditVerdict
-from ops.kafka.clients import checked_client_arguments, failures_told
+from ops.kafka.clients import checked_client_arguments, kafka_failures_explained
 from ops.kafka.reader import full_name
 from schemas.kafka.arguments import producer_arguments
 from schemas.kafka.cancellation import cancellation_kept
@@ -39,7 +39,7 @@ async def keep(settings: Settings, verdict: AuditVerdict, checkpoint: Checkpoint
     if verdict.clean or (accept and not verdict.unknown):
         records.append((CHECKPOINT_KEY, write(checkpoint)))
     checked_client_arguments(settings.kafka)
-    with cancellation_kept(asyncio.current_task()), failures_told(settings.kafka):
+    with cancellation_kept(asyncio.current_task()), kafka_failures_explained(settings.kafka):
         async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
             for key, value in records:
                 await producer.send_and_wait(full_name("audit-state", settings), value, key=key, partition=PARTITION)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ops.console.memory import Memory
-from ops.kafka.offsets import members, standings
+from ops.kafka.offsets import members, read_group_offsets
 from ops.kafka.reader import full_name
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
@@ -32,7 +32,7 @@ async def group_standing(settings: Settings, name: str, memory: Memory) -> Group
         DropstreamError: the cluster or the topic cannot be read.
     """
     group, source = settings.kafka.topic_prefix + name, SOURCES[name]
-    found = await standings(settings, group, [full_name(source, settings)])
+    found = await read_group_offsets(settings, group, [full_name(source, settings)])
     count = await _members(settings, group)
     if count is None and all(one.committed is None for one in found):
         return None

@@ -1,4 +1,4 @@
-"""Short visits to the Kafka cluster, each with a deadline, each failure one sentence for a person."""
+"""Opens admin clients and consumers for short requests, with deadlines; a failure becomes a sentence for a person."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -52,14 +52,14 @@ async def consumer(settings: Settings, **more: Any) -> AsyncIterator[AIOKafkaCon
 async def _started(
     kafka: KafkaSettings, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[None]:
-    """A client between its start and its stop, each within its time, and the failures of both and of the body told."""
-    with failures_told(kafka):
+    """Runs a client between its start and its stop, each within its time; explains failures of both and of the body."""
+    with kafka_failures_explained(kafka):
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await start()
             yield
         finally:
-            # What aiokafka began at the last moment must have run before it is cancelled, or `stop` itself is.
+            # A task that aiokafka made at the last moment must have run before it is cancelled, or `stop` itself is.
             await asyncio.sleep(0)
             with cancellation_kept(asyncio.current_task()):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -91,17 +91,17 @@ def _unreadable(key: str, path: Path) -> str:
 
 
 @contextmanager
-def failures_told(kafka: KafkaSettings) -> Iterator[None]:
-    """What a Kafka client raises inside becomes one `DropstreamError` that says where and what to do."""
-    place = kafka.bootstrap_servers
+def kafka_failures_explained(kafka: KafkaSettings) -> Iterator[None]:
+    """Turns what a Kafka client raises inside into one `DropstreamError` that says where and what to do."""
+    servers = kafka.bootstrap_servers
     try:
         yield
     except KafkaConnectionError as error:
         raise DropstreamError(
-            f"cannot reach Kafka at {place}; is it running (dropstream kafka status), "
+            f"cannot reach Kafka at {servers}; is it running (dropstream kafka status), "
             "and are kafka.bootstrap_servers and the security settings right?"
         ) from error
     except TimeoutError as error:
-        raise DropstreamError(f"Kafka at {place} does not answer in time; look at the broker's health") from error
+        raise DropstreamError(f"Kafka at {servers} does not answer in time; look at the broker's health") from error
     except KafkaError as error:
-        raise DropstreamError(f"Kafka at {place} refused: {type(error).__name__} {error}".rstrip()) from error
+        raise DropstreamError(f"Kafka at {servers} refused: {type(error).__name__} {error}".rstrip()) from error

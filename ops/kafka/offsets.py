@@ -1,6 +1,6 @@
-"""Where consumer groups stand, how far they are behind, and where a person wants them to stand instead.
+"""Reads the committed offsets of consumer groups, and commits others where a person wants a group to go on elsewhere.
 
-A group that has members is never moved under them: they would commit over it, and nobody would know what was read.
+The offsets of a group that has members are never changed: a member would commit over them.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Literal
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
 
-from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, failures_told
+from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, kafka_failures_explained
 from ops.kafka.reader import parse_time, partitions_of
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.cancellation import cancellation_kept
@@ -26,7 +26,7 @@ OffsetTarget = Literal["earliest", "latest"] | datetime | int
 
 @dataclass(frozen=True, slots=True)
 class PartitionOffsets:
-    """A group in one partition; `committed` None where it has committed nothing."""
+    """The offsets of a group in one partition; `committed` is None where the group has committed nothing."""
 
     group: str
     partition: TopicPartition
@@ -41,15 +41,15 @@ class PartitionOffsets:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """A group's offset in one partition, as it is and as it is to be."""
+class OffsetMove:
+    """A change of the offset that a group has committed in one partition: `now` becomes `to`."""
 
-    standing: PartitionOffsets
+    now: PartitionOffsets
     to: int
 
 
-def parse_place(text: str) -> OffsetTarget:
-    """The place that `earliest`, `latest`, a time or an offset names.
+def parse_offset_target(text: str) -> OffsetTarget:
+    """The target that `earliest`, `latest`, a time or an offset names.
 
     Raises:
         UsageError: it is none of these.
@@ -69,7 +69,7 @@ def parse_place(text: str) -> OffsetTarget:
 
 
 def full_group(group: str, known: Sequence[str], prefix: str) -> str:
-    """The group's id on the cluster: the prefix may be left out."""
+    """The group's id on the cluster; `group` may leave the prefix out."""
     return prefix + group if group not in known and prefix + group in known else group
 
 
@@ -87,48 +87,48 @@ async def members(settings: Settings, group: str) -> int:
 
 
 async def refuse_members(settings: Settings, group: str) -> None:
-    """Nothing where the group has no members.
+    """Returns where the group has no members.
 
     Raises:
-        DropstreamError: it has; says how many.
+        DropstreamError: the group has members; says how many.
     """
     if count := await members(settings, group):
         noun = "member" if count == 1 else "members"
         raise DropstreamError(f"group {group} has {count} {noun}; stop what consumes as this group, then try again")
 
 
-async def standings(settings: Settings, group: str, topics: Sequence[str] | None) -> list[PartitionOffsets]:
-    """How the group stands in these topics (full names); None is all where it has committed anything.
+async def read_group_offsets(settings: Settings, group: str, topics: Sequence[str] | None) -> list[PartitionOffsets]:
+    """The group's offsets in these topics (full names); None means every topic in which it has committed.
 
     Raises:
         DropstreamError: a topic does not exist, or the cluster is away.
     """
-    asked = None if topics is None else await partitions_of(settings, topics)
+    partitions_asked = None if topics is None else await partitions_of(settings, topics)
     async with consumer(settings) as reader, open_client(settings) as client:
-        committed = await ask_patiently(lambda: committed_offsets(client, group, asked))
+        committed = await ask_patiently(lambda: committed_offsets(client, group, partitions_asked))
         partitions = sorted(committed)
         firsts = await reader.beginning_offsets(partitions) if partitions else {}
         ends = await reader.end_offsets(partitions) if partitions else {}
     return [PartitionOffsets(group, one, committed[one], firsts[one], ends[one]) for one in partitions]
 
 
-async def plan_moves(settings: Settings, found: Sequence[PartitionOffsets], place: OffsetTarget) -> list[Move]:
-    """Where each partition's offset goes; those that stand there already are left out.
+async def plan_moves(settings: Settings, found: Sequence[PartitionOffsets], target: OffsetTarget) -> list[OffsetMove]:
+    """The changes that lead to the target; partitions whose offset is there already are left out.
 
     Raises:
-        DropstreamError: the offset is not in the log; says what is.
+        DropstreamError: the offset is not in the log; names those that are.
     """
     by_time: Mapping[TopicPartition, int] = {}
-    if isinstance(place, datetime):
+    if isinstance(target, datetime):
         async with consumer(settings) as reader:
-            asked = {one.partition: max(0, timestamp_ms(place)) for one in found}
-            told = await reader.offsets_for_times(asked)
-            by_time = {one: at.offset for one, at in told.items() if at is not None}
-    moves = [Move(one, _target(one, place, by_time)) for one in found]
-    return [move for move in moves if move.to != move.standing.committed]
+            times = {one.partition: max(0, timestamp_ms(target)) for one in found}
+            answers = await reader.offsets_for_times(times)
+            by_time = {one: at.offset for one, at in answers.items() if at is not None}
+    moves = [OffsetMove(one, _target(one, target, by_time)) for one in found]
+    return [move for move in moves if move.to != move.now.committed]
 
 
-async def move(settings: Settings, group: str, moves: Sequence[Move]) -> None:
+async def move(settings: Settings, group: str, moves: Sequence[OffsetMove]) -> None:
     """Commits the new offsets.
 
     Raises:
@@ -136,22 +136,22 @@ async def move(settings: Settings, group: str, moves: Sequence[Move]) -> None:
     """
     await refuse_members(settings, group)
     async with consumer(settings, group_id=group) as member:
-        member.assign([one.standing.partition for one in moves])
-        await member.commit({one.standing.partition: one.to for one in moves})
+        member.assign([one.now.partition for one in moves])
+        await member.commit({one.now.partition: one.to for one in moves})
 
 
-def _target(one: PartitionOffsets, place: OffsetTarget, by_time: Mapping[TopicPartition, int]) -> int:
-    if place == "earliest":
+def _target(one: PartitionOffsets, target: OffsetTarget, by_time: Mapping[TopicPartition, int]) -> int:
+    if target == "earliest":
         return one.first
-    if place == "latest":
+    if target == "latest":
         return one.end
-    if isinstance(place, int):
-        if not one.first <= place <= one.end:
+    if isinstance(target, int):
+        if not one.first <= target <= one.end:
             raise DropstreamError(
-                f"offset {place} is not there: partition {one.partition.partition} of {one.partition.topic} "
+                f"offset {target} is not there: partition {one.partition.partition} of {one.partition.topic} "
                 f"has {one.first} to {one.end}"
             )
-        return place
+        return target
     return by_time.get(one.partition, one.end)
 
 
@@ -163,7 +163,7 @@ async def open_client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
         DropstreamError: the cluster cannot be reached, or a request of the body fails.
     """
     client = AIOKafkaClient(**checked_client_arguments(settings.kafka), request_timeout_ms=REQUEST_TIMEOUT_MS)
-    with failures_told(settings.kafka):
+    with kafka_failures_explained(settings.kafka):
         try:
             await client.bootstrap()
             yield client

@@ -1,4 +1,4 @@
-"""`dropstream offsets`: shows where consumer groups stand, and sets a group that has no members."""
+"""`dropstream offsets`: shows the offsets of consumer groups, and sets those of a group that has no members."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -9,17 +9,17 @@ from ops import screen
 from ops.configuration import ConfigFile, load_settings, verb_group
 from ops.event_loop import run
 from ops.kafka.offsets import (
-    Move,
+    OffsetMove,
     OffsetTarget,
     PartitionOffsets,
     full_group,
     groups,
     members,
     move,
-    parse_place,
+    parse_offset_target,
     plan_moves,
+    read_group_offsets,
     refuse_members,
-    standings,
 )
 from ops.kafka.reader import full_name
 from ops.screen import confirm
@@ -27,8 +27,8 @@ from ops.suggest import nearest_or_all
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 
-# What these remember lies beside their offsets, and is not moved with them.
-_OWN = ("deliver", "sequence")
+# The state of these groups lies beside their offsets, and is not set with them.
+_STATEFUL = ("deliver", "sequence")
 
 app = verb_group("Shows and sets the offsets of consumer groups.")
 
@@ -47,12 +47,14 @@ def show_offsets(
     """Shows where groups stand and how far they are behind. Example: dropstream offsets show --group deliver"""
     settings = load_settings(config, signing_secrets=False)
 
-    async def look() -> list[tuple[PartitionOffsets, int]]:
+    async def read() -> list[tuple[PartitionOffsets, int]]:
         known = await groups(settings)
         named = known if group is None else [_known(group, known, settings)]
         topics = None if topic is None else [full_name(topic, settings)]
         return [
-            (one, await members(settings, name)) for name in named for one in await standings(settings, name, topics)
+            (one, await members(settings, name))
+            for name in named
+            for one in await read_group_offsets(settings, name, topics)
         ]
 
     screen.show_table(
@@ -62,7 +64,7 @@ def show_offsets(
                 *(one.group, one.partition.topic, str(one.partition.partition), _text(one.committed)),
                 *(str(one.end), _text(one.lag), str(count)),
             )
-            for one, count in run(look())
+            for one, count in run(read())
         ),
         spare=("members",),
     )
@@ -83,14 +85,14 @@ def set_offsets(
 
     Example: dropstream offsets set --group billing --topic orders --to 2026-05-21T00:00:00Z
     """
-    place = parse_place(to)
+    target = parse_offset_target(to)
     settings = load_settings(config, signing_secrets=False)
-    name, moves = run(_planned(settings, group, full_name(topic, settings), partition, place))
+    name, moves = run(_planned(settings, group, full_name(topic, settings), partition, target))
     screen.show_table(("topic", "partition", "from", "to"), map(_row, moves))
     if not moves:
         screen.say("nothing to do: it stands there already")
         return
-    if name.removeprefix(settings.kafka.topic_prefix) in _OWN:
+    if name.removeprefix(settings.kafka.topic_prefix) in _STATEFUL:
         screen.say(f"{name} keeps a memory beside its offsets, which stays; dropstream replay makes events anew")
     if dry_run:
         return
@@ -101,16 +103,16 @@ def set_offsets(
 
 
 async def _planned(
-    settings: Settings, group: str, topic: str, partition: int | None, place: OffsetTarget
-) -> tuple[str, Sequence[Move]]:
+    settings: Settings, group: str, topic: str, partition: int | None, target: OffsetTarget
+) -> tuple[str, Sequence[OffsetMove]]:
     name = full_group(group, await groups(settings), settings.kafka.topic_prefix)
-    found = await standings(settings, name, [topic])
+    found = await read_group_offsets(settings, name, [topic])
     chosen = [one for one in found if partition in {None, one.partition.partition}]
     if not chosen:
         raise DropstreamError(f"{topic}: no partition {partition}; there are {len(found)}")
-    if isinstance(place, int) and len(chosen) > 1:
+    if isinstance(target, int) and len(chosen) > 1:
         raise DropstreamError(f"an offset is of one partition; name it with --partition (0 to {len(chosen) - 1})")
-    return name, await plan_moves(settings, chosen, place)
+    return name, await plan_moves(settings, chosen, target)
 
 
 def _known(group: str, known: Sequence[str], settings: Settings) -> str:
@@ -120,9 +122,9 @@ def _known(group: str, known: Sequence[str], settings: Settings) -> str:
     return name
 
 
-def _row(one: Move) -> tuple[str, ...]:
-    place = one.standing.partition
-    return place.topic, str(place.partition), _text(one.standing.committed), str(one.to)
+def _row(one: OffsetMove) -> tuple[str, ...]:
+    partition = one.now.partition
+    return partition.topic, str(partition.partition), _text(one.now.committed), str(one.to)
 
 
 def _text(number: int | None) -> str:

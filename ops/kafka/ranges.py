@@ -1,4 +1,4 @@
-"""A part of a topic, offsets by partition: what a person's times and places mean, and the records that lie there.
+"""Turns the times and positions that a person names into ranges of offsets, and reads the records of ranges.
 
 A time is turned into the first offset of each partition that is not older. A range whose beginning is deleted already
 is refused, never quietly shortened.
@@ -23,14 +23,14 @@ Bound = datetime | AtOffset
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What a person named: from `begin` on, up to and without `until`; None is the beginning, or the present end."""
+    """The part of a topic that a person named: from `begin` to before `until`; None is its start or present end."""
 
     begin: Bound | None
     until: Bound | None
 
     @property
     def partition(self) -> int | None:
-        """The one partition that is meant, where an offset says so."""
+        """The one partition that an offset names; None where only times are given."""
         named = [bound.partition for bound in (self.begin, self.until) if isinstance(bound, AtOffset)]
         return named[0] if named else None
 
@@ -45,10 +45,10 @@ class _Log:
 
 
 def parse_span(begin: str | None, until: str | None) -> Span:
-    """The span between two places as `ops.kafka.reader` takes them.
+    """The span between two texts that `ops.kafka.reader.parse_start` takes.
 
     Raises:
-        UsageError: one of them is no place, or they are the wrong way round.
+        UsageError: one of them names no time and no position, or they are the wrong way round.
     """
     span = Span(_bound(begin, "--from"), _bound(until, "--to"))
     if isinstance(span.begin, datetime) and isinstance(span.until, datetime):
@@ -92,9 +92,9 @@ async def resolve(settings: Settings, topic: str, span: Span) -> tuple[Range, ..
 async def offsets_at(settings: Settings, topic: str, times_ms: Mapping[int, int]) -> dict[int, int]:
     """By partition: the first offset that is not older than its time; a partition without one is left out."""
     async with consumer(settings) as client:
-        asked = {TopicPartition(topic, partition): max(0, time_ms) for partition, time_ms in times_ms.items()}
-        found = await client.offsets_for_times(asked) if asked else {}
-    return {one.partition: place.offset for one, place in found.items() if place is not None}
+        times = {TopicPartition(topic, partition): max(0, time_ms) for partition, time_ms in times_ms.items()}
+        found = await client.offsets_for_times(times) if times else {}
+    return {one.partition: at.offset for one, at in found.items() if at is not None}
 
 
 async def read_ranges(settings: Settings, topic: str, ranges: Sequence[Range]) -> AsyncIterator[list[RawRecord]]:
@@ -139,7 +139,7 @@ async def _offsets(
     if isinstance(bound, AtOffset):
         return dict.fromkeys(logs, bound.offset)
     found = await client.offsets_for_times(dict.fromkeys(logs, max(0, timestamp_ms(bound))))
-    return {one: place.offset for one, place in found.items() if place is not None}
+    return {one: at.offset for one, at in found.items() if at is not None}
 
 
 def _refuse_deleted(topic: str, span: Span, logs: Mapping[TopicPartition, _Log]) -> None:
@@ -151,9 +151,9 @@ def _refuse_deleted(topic: str, span: Span, logs: Mapping[TopicPartition, _Log])
                     f"has offsets {log.first} to {log.end - 1}{_since(log)}"
                 )
     if isinstance(span.begin, datetime):
-        # What is left begins where the partition that lost most begins.
-        eaten = [log for log in logs.values() if log.first and log.oldest_ms is not None]
-        left_ms = max((log.oldest_ms or 0 for log in eaten), default=0)
+        # The topic is whole from where the partition that lost most begins.
+        shortened = [log for log in logs.values() if log.first and log.oldest_ms is not None]
+        left_ms = max((log.oldest_ms or 0 for log in shortened), default=0)
         if timestamp_ms(span.begin) < left_ms:
             raise DropstreamError(
                 f"--from {rfc3339(span.begin)} is deleted already; {topic} is whole from {_time(left_ms)} on"

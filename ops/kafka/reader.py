@@ -1,4 +1,4 @@
-"""Reads topics as any outsider would: committed records only, no group, from a place that a person names.
+"""Reads topics as any outsider would: committed records only, without a group, from a position that a person names.
 
 `open_reader` is positioned when it is entered, so that what is written afterwards is seen; nothing is shown here.
 """
@@ -54,7 +54,7 @@ Start = Literal["beginning", "latest"] | datetime | AtOffset | AtOffsets | Newes
 
 
 def parse_start(text: str) -> Start:
-    """The place that `beginning`, `latest`, a time (RFC 3339; without a zone it is this machine's) or `P:OFFSET` names.
+    """The start that `beginning`, `latest`, a time (RFC 3339; without a zone it is this machine's) or `P:OFFSET` names.
 
     Raises:
         ValueError: with what is allowed.
@@ -103,11 +103,11 @@ class TopicReader:
         self._ends = ends
 
     async def fetch(self) -> list[RawRecord]:
-        """What came next, in order within a partition; empty when nothing came for half a second."""
+        """The next records, in order within a partition; empty when none came for half a second."""
         try:
             batches = await self._consumer.getmany(timeout_ms=_FETCH_TIMEOUT_MS, max_records=_RECORDS_PER_FETCH_MAX)
         except OffsetOutOfRangeError as error:
-            await self._return_to_the_log(error.args[0])
+            await self._seek_into_log(error.args[0])
             return []
         return [raw_record(one) for batch in batches.values() for one in batch]
 
@@ -122,8 +122,8 @@ class TopicReader:
         """From now on these offsets are the end."""
         self._ends = ends
 
-    async def _return_to_the_log(self, positions: Mapping[TopicPartition, int]) -> None:
-        """What was deleted under us is passed over; what a new leader does not have yet is waited for."""
+    async def _seek_into_log(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Passes over records that were deleted meanwhile; waits for those that a new leader does not have yet."""
         beginnings = await self._consumer.beginning_offsets(list(positions))
         for partition, position in positions.items():
             if position < beginnings[partition]:
@@ -137,8 +137,8 @@ async def open_reader(
 ) -> AsyncIterator[TopicReader]:
     """A reader of `topics` (full names), positioned at `start`.
 
-    Its end is what can be read now. `settled`: it is all that is written now; committed records that lie behind
-    another's open transaction come when that has ended.
+    The reader ends with what can be read now; with `settled` with all that is written now, and committed records that
+    lie behind another producer's open transaction come when that has ended.
 
     Raises:
         DropstreamError: when the cluster is not reachable, or a topic or partition does not exist.
@@ -169,7 +169,7 @@ async def read_topic(settings: Settings, topic: str, start: Start = "beginning")
 
 
 async def written_ends(settings: Settings, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-    """Where each partition ends, open transactions included."""
+    """The end of each partition, open transactions included."""
     async with consumer(settings, isolation_level="read_uncommitted") as client:
         client.assign(partitions)
         async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
@@ -218,7 +218,7 @@ async def _seek(
     for one in partitions:
         if isinstance(start, AtOffset | AtOffsets):
             wanted = start.offset if isinstance(start, AtOffset) else start.offsets[one.partition]
-            # Outside the log there is nothing to read; the nearest offset that exists is what a person means.
+            # Outside the log there is nothing to read; a person means the nearest offset that exists.
             offset = min(max(wanted, beginnings[one]), ends[one])
         elif isinstance(start, Newest):
             offset = max(beginnings[one], ends[one] - start.records)

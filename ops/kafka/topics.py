@@ -1,4 +1,4 @@
-"""Makes the cluster agree with the table of topics in `schemas.topics`: creates, alters settings, and says the rest.
+"""Makes the cluster agree with the table of topics in `schemas.topics`: creates topics, alters their settings.
 
 Partitions are never added: a key would move to another partition, and its order would be lost.
 """
@@ -37,7 +37,7 @@ class TopicState:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What is planned beside what is; `found` None for a topic that is not there."""
+    """A planned topic beside the one on the cluster; `found` is None where it is missing."""
 
     plan: TopicPlan
     found: TopicState | None
@@ -80,7 +80,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What `apply` did, and how things stand now."""
+    """The topics that `apply` created and altered, and the comparison after it."""
 
     created: tuple[str, ...]
     altered: tuple[str, ...]
@@ -93,7 +93,7 @@ def compare(plans: Iterable[TopicPlan], states: Mapping[str, TopicState]) -> tup
 
 
 async def read_comparisons(settings: Settings) -> tuple[Comparison, ...]:
-    """How the cluster stands against the plan; changes nothing."""
+    """Each planned topic beside the one on the cluster; changes nothing."""
     async with admin(settings) as client:
         return await _comparisons(client, plan(settings))
 
@@ -109,7 +109,7 @@ async def apply(settings: Settings) -> Applied:
         missing = [one.plan for one in before if one.verdict == "missing"]
         if missing:
             await _create(client, missing)
-        # Asked again: what looked missing may have been made by another a moment ago, with other settings.
+        # Read again: another process may have created a missing topic a moment ago, with other settings.
         made = await _settled(client, plan(settings), lambda one: one.found is not None) if missing else before
         altered = [one for one in made if one.config]
         if altered:
@@ -119,7 +119,7 @@ async def apply(settings: Settings) -> Applied:
 
 
 async def existing(settings: Settings, names: Collection[str]) -> list[str]:
-    """Which of these topics (full names) there are."""
+    """Those of these topics (full names) that are on the cluster."""
     async with admin(settings) as client:
         return [one["topic"] for one in await client.describe_topics() if one["topic"] in names and one["partitions"]]
 
@@ -180,7 +180,7 @@ async def _create(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> No
 
 
 async def _alter(client: AIOKafkaAdminClient, comparisons: Sequence[Comparison]) -> None:
-    # This request replaces every setting of a topic, so those that are none of ours go along.
+    # This request replaces every setting of a topic, so the settings that others made are sent along.
     resources = [
         ConfigResource(ConfigResourceType.TOPIC, one.plan.name, {**one.found.own, **one.plan.config})
         for one in comparisons
@@ -200,7 +200,7 @@ def _refuse(answers: Iterable[tuple[str, int, str | None]]) -> None:
 async def _settled(
     client: AIOKafkaAdminClient, plans: Sequence[TopicPlan], is_done: Callable[[Comparison], bool]
 ) -> tuple[Comparison, ...]:
-    """How things stand once every broker's answer shows what was just done, or after a while regardless."""
+    """The comparison once every broker's answer shows the change, or after `_VISIBLE_TIMEOUT_S` as it is."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + _VISIBLE_TIMEOUT_S
     while True:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from aiokafka import AIOKafkaProducer
 
-from ops.kafka.clients import checked_client_arguments, failures_told
+from ops.kafka.clients import checked_client_arguments, kafka_failures_explained
 from ops.kafka.reader import full_name, open_reader
 from ops.suggest import nearest
 from schemas.errors import DropstreamError, UsageError
@@ -87,7 +87,7 @@ async def read_store(settings: Settings) -> Store:
 async def keep_plan(settings: Settings, plan: ReplayPlan) -> None:
     """Writes the plan; it is on all in-sync replicas on return."""
     checked_client_arguments(settings.kafka)
-    with cancellation_kept(asyncio.current_task()), failures_told(settings.kafka):
+    with cancellation_kept(asyncio.current_task()), kafka_failures_explained(settings.kafka):
         async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
             topic = full_name("replay-state", settings)
             await producer.send_and_wait(topic, write(plan), key=plan.id.encode(), partition=_PLANS_PARTITION)

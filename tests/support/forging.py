@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka import TopicPartition as Place
 
 from ops.audit.verdict import AuditVerdict
-from ops.kafka.offsets import standings
+from ops.kafka.offsets import read_group_offsets
 from processors.groups import DELIVER_OUTPUTS
 from processors.providers import discover
 from processors.rules_version import rules_version
@@ -46,7 +46,7 @@ async def caught_up(settings: Settings, group: str = "deliver", topic: str = "ra
 async def _has_read_all(settings: Settings, group: str, topic: str) -> bool:
     prefix = settings.kafka.topic_prefix
     try:
-        found = await standings(settings, prefix + group, [prefix + topic])
+        found = await read_group_offsets(settings, prefix + group, [prefix + topic])
     except DropstreamError:
         return False  # Its coordinator is young.
     return all(one.lag == 0 or one.end == one.first for one in found)

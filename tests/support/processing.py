@@ -16,7 +16,7 @@ from uuid_utils import uuid7
 
 from ops.audit.run import audit
 from ops.audit.verdict import AuditVerdict
-from ops.kafka.offsets import standings
+from ops.kafka.offsets import read_group_offsets
 from ops.kafka.reader import read_topic
 from ops.kafka.topics import apply
 from processors.deliver.provider import Sample
@@ -210,7 +210,7 @@ async def audited(settings: Settings, count: int, *, patience_s: float = PATIENC
 async def is_processed(settings: Settings, count: int) -> bool:
     """Whether group `deliver` has committed all that is in `raw`, and that is `count` deliveries."""
     prefix = settings.kafka.topic_prefix
-    found = await standings(settings, f"{prefix}deliver", [f"{prefix}raw"])
+    found = await read_group_offsets(settings, f"{prefix}deliver", [f"{prefix}raw"])
     behind = [one.end - max(one.first, one.committed or 0) for one in found]
     return sum(one.end - one.first for one in found) == count and not any(behind)
 

@@ -1,4 +1,4 @@
-"""The memory of deliveries that the audit judges retries by: that of the processors, on disk instead of in memory.
+"""Keeps the first tries by which the audit judges retries, as the processors do, on disk instead of in memory.
 
 The newest keys are in memory, all others in a temporary SQLite file that goes when it is closed. A filter of bits
 answers most questions about a key that was never seen.
@@ -25,7 +25,7 @@ _MASK = _FILTER_BITS - 1
 
 
 @contextmanager
-def _failures_told() -> Iterator[None]:
+def _failures_explained() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
@@ -43,14 +43,14 @@ class SightingsFile:
     _file: sqlite3.Connection | None = None
 
     def get(self, key: bytes) -> bytes | None:
-        """What was put under the key last."""
+        """The entry that was put under the key last."""
         found = self._recent.get(key)
         if found is not None or self._file is None:
             return found
         for bit in _bits(key):
             if not self._filter[bit >> 3] & 1 << (bit & 7):
                 return None
-        with _failures_told():
+        with _failures_explained():
             row = self._file.execute("SELECT entry FROM seen WHERE key = ?", (key,)).fetchone()
         return None if row is None else row[0]
 
@@ -60,7 +60,7 @@ class SightingsFile:
         for bit in _bits(key):
             self._filter[bit >> 3] |= 1 << (bit & 7)
         if len(self._recent) >= _RECENT_MAX:
-            with _failures_told():
+            with _failures_explained():
                 self._flush()
 
     def close(self) -> None:
@@ -86,8 +86,8 @@ class SightingsFile:
 class DiskSightings:
     """The memory of one partition of `raw`, told from others by `number`; `window_s` and `keys_max` as processors have.
 
-    `bucket_max` is how many keys a processor forgets at once. `may_be_forgotten` tells of the last `judge` whether a
-    processor may have forgotten by then, for want of room, what was found; `unsure_of` the offset of what was found,
+    `bucket_max` is how many keys a processor forgets at once. After each `judge`, `may_be_forgotten` says whether a
+    processor may have forgotten the first try by then, for want of room; `unsure_of` is the offset of the first try
     where other rules judged it: they may have rejected it, and then no processor remembers it.
     """
 
@@ -103,7 +103,7 @@ class DiskSightings:
     _count: int = 0
 
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
-        """What the delivery is to those that were remembered."""
+        """Whether the delivery is a first try, a retry of one that is remembered, or has its key and another body."""
         self.may_be_forgotten = False
         self.unsure_of = None
         sighting = judge_sighting(
@@ -121,7 +121,7 @@ class DiskSightings:
         return sighting
 
     def remember(self, sighting: Sighting) -> None:
-        """From now on the delivery has been seen."""
+        """Remembers the delivery for those that follow."""
         key, entry = sighting.entry
         self.file.put(_MEMORY.pack(self.number) + key, entry + _MORE.pack(self._count, self.is_unsure))
         self._count += 1
@@ -133,14 +133,14 @@ class DiskSightings:
 
     @property
     def evicted(self) -> int:
-        """None is ever forgotten."""
+        """No key is ever forgotten."""
         return 0
 
     def commit(self) -> None:
-        """Everything counts at once."""
+        """Does nothing: every key counts at once."""
 
     def roll_back(self) -> None:
-        """Nothing is ever taken back."""
+        """Does nothing: no key is ever taken back."""
 
     def _find(self, key: bytes) -> bytes | None:
         found = self.file.get(_MEMORY.pack(self.number) + key)

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ops.cli import app
-from ops.kafka.offsets import parse_place
+from ops.kafka.offsets import parse_offset_target
 from ops.kafka.ranges import Span, parse_span
 from ops.kafka.reader import AtOffset
 from ops.replay.store import Store, check_same_choice, check_unused_suffix
@@ -92,7 +92,11 @@ def test_places_are_taken_as_they_are_meant() -> None:
     noon = datetime(2026, 5, 21, 12, tzinfo=UTC)
     assert parse_span("2026-05-21T12:00:00Z", "3:7") == Span(noon, AtOffset(3, 7))
     assert parse_span("2026-05-21T12:00:00Z", "3:7").partition == 3
-    assert [parse_place(text) for text in ("earliest", "7", "2026-05-21T14:00:00+02:00")] == ["earliest", 7, noon]
+    assert [parse_offset_target(text) for text in ("earliest", "7", "2026-05-21T14:00:00+02:00")] == [
+        "earliest",
+        7,
+        noon,
+    ]
 
 
 def plan(**choice: str) -> ReplayPlan:
