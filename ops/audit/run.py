@@ -18,7 +18,7 @@ from ops.audit.verdict import AuditFinding, AuditVerdict, FindingKind
 from ops.audit.workers import audit_in_processes
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import Start, full_name
-from ops.replay.store import Store, read_store
+from ops.replay.store import ReplayStore, read_store
 from processors.providers import discover
 from processors.rules_version import rules_version
 from schemas.notes.audits import Checkpoint
@@ -164,19 +164,19 @@ def _remarks(settings: Settings, snapshot: AuditSnapshot) -> Iterator[str]:
         )
 
 
-def _progress(store: Store, plan: ReplayPlan) -> dict[int, ReplayProgress]:
-    return {one.partition: store.progress_in(plan, one) for one in plan.ranges}
+def _progress(store: ReplayStore, plan: ReplayPlan) -> dict[int, ReplayProgress]:
+    return {one.partition: store.progress_of(plan, one) for one in plan.ranges}
 
 
-async def _unfinished_plans(settings: Settings, store: Store, scope: AuditScope) -> frozenset[str]:
+async def _unfinished_plans(settings: Settings, store: ReplayStore, scope: AuditScope) -> frozenset[str]:
     """The plans that have not come to their end, of those that were not judged whole before."""
     plans_in_scope = [plan for plan in store.plans.values() if _is_in_scope(plan, scope)]
     return frozenset([plan.id for plan in plans_in_scope if await _is_unfinished(settings, store, plan)])
 
 
-async def _is_unfinished(settings: Settings, store: Store, plan: ReplayPlan) -> bool:
+async def _is_unfinished(settings: Settings, store: ReplayStore, plan: ReplayPlan) -> bool:
     """Whether the plan has records left to judge. Offsets alone do not count: marks of transactions are no records."""
-    left = [replace(one, first=store.progress_in(plan, one).next) for one in plan.ranges]
+    left = [replace(one, first=store.progress_of(plan, one).next) for one in plan.ranges]
     async for records in read_ranges(settings, full_name(plan.source, settings), left):
         if records:
             return True
@@ -192,13 +192,13 @@ def _is_in_scope(plan: ReplayPlan, scope: AuditScope) -> bool:
 
 
 def _miscounted(
-    plans: Sequence[ReplayPlan], store: Store, tally: AuditTally, snapshot: AuditSnapshot
+    plans: Sequence[ReplayPlan], store: ReplayStore, tally: AuditTally, snapshot: AuditSnapshot
 ) -> Iterator[AuditFinding]:
     """The findings where the events that a replay or redrive has counted are not as many as are there."""
     for plan in plans:
         began_ms = begun_at_ms(plan)
         is_all_there = all(at <= began_ms for at in snapshot.begins_at_ms.values())
-        counted, events = store.sum_of(plan).events, tally.replays[plan.id]
+        counted, events = store.total_progress(plan).events, tally.replays[plan.id]
         if plan.choice.into is not None or not is_all_there or counted == events:
             continue
         if events < counted and (left := tally.left_out.get(plan.id)):

@@ -1,7 +1,7 @@
-"""What a replay or a redrive would do, without doing it: today's rules against what is in the topics now.
+"""Compares what a replay or a redrive would write with what is in the topics now; writes nothing.
 
-`Found` and `Differences` are pure; reading is below them. Where a delivery was replayed before, the latest replay's
-events are what is there now.
+`PresentOutcomes` and `Differences` are pure; the functions that read are below them. Where a delivery was replayed
+before, the events of the latest replay count as the present ones.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Literal
 
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, read_written
-from ops.replay.history import ReplayBasis, ground_of, open_state
+from ops.replay.history import ReplayBasis, open_state, read_basis
 from processors.deliver.step import Rules, deliver
 from processors.replay import Task, redrive_step
 from schemas.events import read_event
@@ -25,13 +25,13 @@ from schemas.vocabulary import EVENT_TOPICS
 _LISTED_MAX = 5
 _DIGEST_BYTES = 8
 
-# By event id: the topic (short name) and a digest of all that the event says but the replay's mark.
+# By event id: the topic (short name) and a digest of the event without the id of the replay that wrote it.
 Events = Mapping[str, tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class DryRunOutcome:
-    """What a delivery is: events, rejected, or a retry."""
+    """What became of a delivery: events, a rejection, or a note of a retry."""
 
     kind: Literal["events", "rejected", "retry"]
     events: Events = field(default_factory=dict)
@@ -43,42 +43,42 @@ class DryRunOutcome:
 
 
 @dataclass(slots=True)
-class Found:
-    """Takes what the topics hold; then says what a delivery is by them."""
+class PresentOutcomes:
+    """What became of the deliveries of the ranges, by the records that the topics hold."""
 
     raw_topic: str
     ranges: Sequence[Range]
     topics: Sequence[str]
-    # By place, then by the mark of a replay ("" at first): when it was written, and its events.
+    # By position in `raw`, then by the id of the replay ("" for the live group): when it wrote, and its events.
     _events: defaultdict[Position, dict[str, tuple[int, dict[str, tuple[str, bytes]]]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
     _others: dict[Position, Literal["rejected", "retry"]] = field(default_factory=dict)
 
-    def take_event(self, topic: str, record: RawRecord) -> None:
-        """An event of `topic` (short name); what is none of ours is passed over."""
+    def add_event(self, topic: str, record: RawRecord) -> None:
+        """Adds an event of `topic` (short name); a record that is no event of ours is passed over."""
         event = read_event(record.value)
-        if event is not None and self._is_meant(event.raw):
-            mark = event.attributes.get("replay", "")
-            written_ms, events = self._events[event.raw].get(mark, (0, {}))
-            events[event.id] = (topic, digest_of(record.value or b"", mark))
-            self._events[event.raw][mark] = (max(written_ms, record.timestamp_ms), events)
+        if event is not None and self._is_in_ranges(event.raw):
+            replay_id = event.attributes.get("replay", "")
+            written_ms, events = self._events[event.raw].get(replay_id, (0, {}))
+            events[event.id] = (topic, digest_of(record.value or b"", replay_id))
+            self._events[event.raw][replay_id] = (max(written_ms, record.timestamp_ms), events)
 
-    def take_other(self, kind: Literal["rejected", "retry"], record: RawRecord) -> None:
-        """A record of `rejected` or `duplicates`."""
-        place = named_position(record)
-        if place is not None and self._is_meant(place):
-            self._others[place] = kind
+    def add_other(self, kind: Literal["rejected", "retry"], record: RawRecord) -> None:
+        """Adds a record of `rejected` or `duplicates`."""
+        position = named_position(record)
+        if position is not None and self._is_in_ranges(position):
+            self._others[position] = kind
 
-    def outcome(self, place: Position) -> DryRunOutcome | None:
-        """What the delivery is now; None where it has not been processed."""
-        if by_mark := self._events.get(place):
-            return DryRunOutcome("events", max(by_mark.values(), key=lambda one: one[0])[1])
-        return DryRunOutcome(self._others[place]) if place in self._others else None
+    def outcome(self, position: Position) -> DryRunOutcome | None:
+        """What became of the delivery; None where it has not been processed."""
+        if by_replay := self._events.get(position):
+            return DryRunOutcome("events", max(by_replay.values(), key=lambda one: one[0])[1])
+        return DryRunOutcome(self._others[position]) if position in self._others else None
 
-    def _is_meant(self, place: Position) -> bool:
-        return place.topic == self.raw_topic and any(
-            one.partition == place.partition and one.first <= place.offset < one.end for one in self.ranges
+    def _is_in_ranges(self, position: Position) -> bool:
+        return position.topic == self.raw_topic and any(
+            one.partition == position.partition and one.first <= position.offset < one.end for one in self.ranges
         )
 
 
@@ -89,12 +89,12 @@ class Differences:
     counts: Counter[str] = field(default_factory=Counter)
     first: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def take(self, place: Position, now: DryRunOutcome | None, then: DryRunOutcome) -> None:
-        """`now` is what is in the topics, `then` what it would be."""
+    def add(self, position: Position, now: DryRunOutcome | None, then: DryRunOutcome) -> None:
+        """Adds a delivery: `now` is what is in the topics, `then` what the replay would write."""
         kind, detail = difference(now, then)
         self.counts[kind] += 1
         if kind != "the same" and len(self.first[kind]) < _LISTED_MAX:
-            self.first[kind].append(f"{place.partition}:{place.offset}{detail}")
+            self.first[kind].append(f"{position.partition}:{position.offset}{detail}")
 
 
 def difference(now: DryRunOutcome | None, then: DryRunOutcome) -> tuple[str, str]:
@@ -114,7 +114,7 @@ def difference(now: DryRunOutcome | None, then: DryRunOutcome) -> tuple[str, str
 
 
 def outcome_of(records: Sequence[Record], topics: Sequence[str]) -> DryRunOutcome:
-    """What the step's records make of a delivery; only events of `topics` count."""
+    """The outcome that the step's records mean; only events of `topics` count."""
     first = records[0].topic
     if first in {"rejected", "duplicates"}:
         return DryRunOutcome("rejected" if first == "rejected" else "retry")
@@ -124,35 +124,35 @@ def outcome_of(records: Sequence[Record], topics: Sequence[str]) -> DryRunOutcom
     )
 
 
-def digest_of(value: bytes, mark: str) -> bytes:
-    """A digest of the event without its mark, which stands before all that a stranger could have written."""
-    plain = value.replace(f',"replay":"{mark}"'.encode(), b"", 1) if mark else value
+def digest_of(value: bytes, replay_id: str) -> bytes:
+    """A digest of the event without the id of its replay, which stands before anything that a stranger wrote."""
+    plain = value.replace(f',"replay":"{replay_id}"'.encode(), b"", 1) if replay_id else value
     return hashlib.blake2b(plain, digest_size=_DIGEST_BYTES).digest()
 
 
 async def compare(settings: Settings, plan: ReplayPlan, rules: Rules) -> Differences:
-    """What the plan would change; writes nothing."""
+    """The differences that the plan would make; writes nothing."""
     topics = plan.choice.topics or EVENT_TOPICS
-    ground: ReplayBasis = await ground_of(settings, plan, rules, plan.ranges)
-    found = Found(full_name("raw", settings), plan.ranges, topics)
+    basis: ReplayBasis = await read_basis(settings, plan, rules, plan.ranges)
+    present = PresentOutcomes(full_name("raw", settings), plan.ranges, topics)
     for topic in topics:
-        async for record in read_written(settings, topic, ground.since):
-            found.take_event(topic, record)
+        async for record in read_written(settings, topic, basis.since):
+            present.add_event(topic, record)
     others: Iterable[tuple[str, Literal["rejected", "retry"]]] = (("rejected", "rejected"), ("duplicates", "retry"))
     for topic, kind in others:
-        async for record in read_written(settings, topic, ground.since):
-            found.take_other(kind, record)
+        async for record in read_written(settings, topic, basis.since):
+            present.add_other(kind, record)
     differences = Differences()
-    task = Task(plan, rules, ground.known)
+    task = Task(plan, rules, basis.known)
     for one in plan.ranges:
-        state = await open_state(settings, task, ground, one, ReplayProgress(next=0))
-        async for records in read_ranges(settings, found.raw_topic, [one]):
+        state = await open_state(settings, task, basis, one, ReplayProgress(next=0))
+        async for records in read_ranges(settings, present.raw_topic, [one]):
             for raw in filter(task.wants, records):
                 then = outcome_of(deliver(raw, rules, state.deliveries), topics)
-                now = found.outcome(raw.position)
-                # One whose events are all of other topics is not asked about.
+                now = present.outcome(raw.position)
+                # A delivery whose events are all of other topics is left out.
                 if then.kind != "events" or then.events or now is not None:
-                    differences.take(raw.position, now, then)
+                    differences.add(raw.position, now, then)
             state.deliveries.commit()
     return differences
 
@@ -160,11 +160,11 @@ async def compare(settings: Settings, plan: ReplayPlan, rules: Rules) -> Differe
 async def rehearse(settings: Settings, plan: ReplayPlan, rules: Rules) -> ReplayProgress:
     """The counts that the redrive would end with; writes nothing."""
     ranges: Sequence[Range] = plan.ranges
-    ground = await ground_of(settings, plan, rules, ranges)
-    task = Task(plan, rules, ground.known)
+    basis = await read_basis(settings, plan, rules, ranges)
+    task = Task(plan, rules, basis.known)
     total = ReplayProgress(next=0)
     for one in ranges:
-        state = await open_state(settings, task, ground, one, ReplayProgress(next=0))
+        state = await open_state(settings, task, basis, one, ReplayProgress(next=0))
         async for records in read_ranges(settings, full_name(plan.source, settings), [one]):
             for record in records:
                 redrive_step(record, state, task)

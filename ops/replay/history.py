@@ -1,7 +1,7 @@
-"""What the topics say before a replay or a redrive writes: what was rejected at first, and what is an event already.
+"""Reads what a replay or a redrive must know before it writes: what was rejected at first, what is an event already.
 
-A redrive asks this fenced, when nobody else can redrive; so what it finds in the topics is the whole truth, and it
-needs no memory of what earlier ones did.
+A redrive reads it when its producers have fenced every other redrive; so the topics are the whole truth, and it needs
+no memory of what earlier redrives did.
 """
 
 from collections import defaultdict
@@ -30,10 +30,10 @@ _HOUR_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class ReplayBasis:
-    """What a run stands on.
+    """What a run of a replay or a redrive is based on.
 
-    `since` is when its first delivery was received, less the difference of two clocks. `before` is what of `raw` is to
-    be remembered first, by partition; or `seeds` are.
+    `since` is when its first delivery was received, less the difference of two clocks. Its memory of retries begins
+    with the ranges `before` of `raw`, or with the records `seeds`.
     """
 
     known: Known = field(default_factory=Known)
@@ -42,17 +42,17 @@ class ReplayBasis:
     seeds: Sequence[RawRecord] = ()
 
 
-async def ground_of(settings: Settings, plan: ReplayPlan, rules: Rules, left: Sequence[Range]) -> ReplayBasis:
-    """The ground of a plan of which the ranges `left` are still to do."""
+async def read_basis(settings: Settings, plan: ReplayPlan, rules: Rules, left: Sequence[Range]) -> ReplayBasis:
+    """The basis of a plan whose ranges `left` are still to be done."""
     if not left:
         return ReplayBasis()
     if plan.source == "raw":
-        return await _ground_in_raw(settings, left)
-    return await _ground_in_rejected(settings, Task(plan, rules, Known()), left)
+        return await _basis_in_raw(settings, left)
+    return await _basis_in_rejected(settings, Task(plan, rules, Known()), left)
 
 
-async def _ground_in_raw(settings: Settings, left: Sequence[Range]) -> ReplayBasis:
-    """A retry in the range must meet its first try before it, so the window before is read; so are its rejections."""
+async def _basis_in_raw(settings: Settings, left: Sequence[Range]) -> ReplayBasis:
+    """The basis of a replay: the window of retries before each range, and the rejections in it."""
     raw = full_name("raw", settings)
     window_ms = settings.process.dedupe_window_hours * _HOUR_MS
     first_ms: dict[int, int] = {}
@@ -64,9 +64,9 @@ async def _ground_in_raw(settings: Settings, left: Sequence[Range]) -> ReplayBas
     begins = await offsets_at(settings, raw, {partition: ms - window_ms for partition, ms in first_ms.items()})
     before = [Range(one.partition, min(begins.get(one.partition, one.first), one.first), one.first) for one in left]
     rejected = {
-        place
+        position
         async for record in read_written(settings, "rejected", _moment(min(first_ms.values()) - window_ms))
-        if (place := named_position(record)) is not None
+        if (position := named_position(record)) is not None
     }
     return ReplayBasis(Known(rejected=rejected), since=_moment(min(first_ms.values()) - _HOUR_MS), before=before)
 
@@ -74,22 +74,22 @@ async def _ground_in_raw(settings: Settings, left: Sequence[Range]) -> ReplayBas
 async def open_state(
     settings: Settings,
     task: Task,
-    ground: ReplayBasis,
+    basis: ReplayBasis,
     one: Range,
     progress: ReplayProgress,
     *,
     seen: SightingsOfRun | None = None,
 ) -> Replaying:
-    """The state at the beginning of `one`, its memory as it was then; `seen` is an empty one to use, for a replay."""
+    """The state at the beginning of `one`, with the memory of retries of then; `seen` is an empty memory to fill."""
     progress = replace(progress, next=one.first)
     if task.plan.source == "rejected":
         seen = endless_dedupe_store(settings.process.dedupe_keys_max)
-        for seed in ground.seeds:
+        for seed in basis.seeds:
             recall(seed, task.rules, seen)
         seen.commit()
         return Replaying(task.plan.id, one.partition, seen, progress)
     state = Replaying(task.plan.id, one.partition, seen or new_dedupe_store(settings), progress)
-    before = [other for other in ground.before if other.partition == one.partition]
+    before = [other for other in basis.before if other.partition == one.partition]
     async for records in read_ranges(settings, full_name("raw", settings), before):
         for record in records:
             warm_up(record, state, task)
@@ -97,29 +97,29 @@ async def open_state(
     return state
 
 
-async def _ground_in_rejected(settings: Settings, task: Task, left: Sequence[Range]) -> ReplayBasis:
+async def _basis_in_rejected(settings: Settings, task: Task, left: Sequence[Range]) -> ReplayBasis:
     candidates = await _candidates(settings, task, left)
-    if not candidates.places:
+    if not candidates.positions:
         return ReplayBasis()
     oldest = candidates.oldest - timedelta(hours=settings.process.dedupe_window_hours)
     events: defaultdict[Position, set[str]] = defaultdict(set)
     others: defaultdict[Position, set[str]] = defaultdict(set)
     for topic in EVENT_TOPICS:
-        async for place, event_id in _events_since(settings, topic, oldest):
-            if place in candidates.places:
-                events[place].add(event_id)
+        async for position, event_id in _events_since(settings, topic, oldest):
+            if position in candidates.positions:
+                events[position].add(event_id)
             elif event_id in candidates.ids:
-                others[place].add(event_id)
+                others[position].add(event_id)
     seeds, gone = await _seeds(settings, task.rules, others.keys())
-    gone_ids = {event_id for place in gone for event_id in others[place]}
+    gone_ids = {event_id for position in gone for event_id in others[position]}
     return ReplayBasis(Known(events=dict(events), gone=gone_ids), seeds=seeds)
 
 
 @dataclass(slots=True)
 class _Candidates:
-    """The rejected deliveries of the ranges that are good today: their places, and every id that they could have."""
+    """The rejected deliveries of the ranges that are good today: their positions, and every id that they could have."""
 
-    places: set[Position] = field(default_factory=set)
+    positions: set[Position] = field(default_factory=set)
     ids: set[str] = field(default_factory=set)
     oldest: datetime = _NEVER
 
@@ -132,36 +132,36 @@ async def _candidates(settings: Settings, task: Task, left: Sequence[Range]) -> 
                 continue
             raw = rejected[0]
             if ids := possible_ids(raw, task.rules):
-                found.places.add(raw.position)
+                found.positions.add(raw.position)
                 found.ids |= ids
                 found.oldest = min(found.oldest, read_record(raw).received_at)
     return found
 
 
 async def _events_since(settings: Settings, topic: str, start: datetime) -> AsyncIterator[tuple[Position, str]]:
-    """The place in `raw` and the id of every event written since."""
+    """The position in `raw` and the id of every event that was written since `start`."""
     async for record in read_written(settings, topic, start):
         if (event := read_event(record.value)) is not None:
             yield event.raw, event.id
 
 
 async def _seeds(
-    settings: Settings, rules: Rules, places: Collection[Position]
+    settings: Settings, rules: Rules, positions: Collection[Position]
 ) -> tuple[list[RawRecord], set[Position]]:
-    """The raw records of these places in order, and the places of which there is none that can be read any more."""
+    """The raw records at these positions in order, and the positions whose record cannot be read any more."""
     raw = full_name("raw", settings)
     offsets: defaultdict[int, list[int]] = defaultdict(list)
-    for place in places:
-        if place.topic == raw:
-            offsets[place.partition].append(place.offset)
+    for position in positions:
+        if position.topic == raw:
+            offsets[position.partition].append(position.offset)
     ranges = [Range(partition, min(found), max(found) + 1) for partition, found in offsets.items()]
     seeds = [
         record
         async for records in read_ranges(settings, raw, ranges)
         for record in records
-        if record.position in places and recall(record, rules, new_dedupe_store(settings))
+        if record.position in positions and recall(record, rules, new_dedupe_store(settings))
     ]
-    return seeds, set(places) - {seed.position for seed in seeds}
+    return seeds, set(positions) - {seed.position for seed in seeds}
 
 
 def _moment(milliseconds: int) -> datetime:

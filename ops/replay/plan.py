@@ -1,4 +1,4 @@
-"""A replay or a redrive before it begins: the records that it means, by endpoint, and topics of its own."""
+"""Plans a replay or a redrive: the records that it chooses, by endpoint, and the topics of its own."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ops.kafka.ranges import Span, read_ranges, resolve
 from ops.kafka.reader import full_name, open_reader
 from ops.kafka.topics import create, existing
-from ops.replay.store import Store, check_unused_suffix
+from ops.replay.store import ReplayStore, check_unused_suffix
 from processors.deliver.step import Rules
 from processors.providers import discover
 from processors.replay import Known, Task, endpoint_of
@@ -34,7 +34,7 @@ class Survey:
 
 
 async def make_plan(settings: Settings, replay: str, source: str, choice: Choice, span: Span) -> ReplayPlan:
-    """The plan of what is there now; writes nothing.
+    """The plan for the records that are there now; writes nothing.
 
     Raises:
         DropstreamError: a part of the span is deleted already.
@@ -50,7 +50,7 @@ async def make_plan(settings: Settings, replay: str, source: str, choice: Choice
 
 
 async def survey(settings: Settings, plan: ReplayPlan, rules: Rules) -> Survey:
-    """Reads the ranges through and counts."""
+    """Reads the ranges and counts the chosen records."""
     found, task = Survey(), Task(plan, rules, Known())
     async for records in read_ranges(settings, full_name(plan.source, settings), plan.ranges):
         for record in records:
@@ -63,18 +63,18 @@ async def survey(settings: Settings, plan: ReplayPlan, rules: Rules) -> Survey:
 
 
 def own_topics(settings: Settings, choice: Choice) -> tuple[TopicPlan, ...]:
-    """The topics that a replay into a suffix writes: those chosen, and what tells of the rest."""
+    """The topics that a replay into a suffix writes: the chosen ones, and those for rejections and retries."""
     if choice.into is None:
         return ()
     names = (*(choice.topics or EVENT_TOPICS), "rejected", "duplicates")
     return copy_plan(settings, names, choice.into)
 
 
-async def check_free(settings: Settings, choice: Choice, store: Store) -> None:
-    """Nothing where the suffix is free.
+async def check_suffix_free(settings: Settings, choice: Choice, store: ReplayStore) -> None:
+    """Returns where the suffix is free.
 
     Raises:
-        DropstreamError: a topic of it holds records, or another replay has it.
+        DropstreamError: a topic of the suffix holds records, or another replay has it.
     """
     if choice.into is None:
         return
@@ -91,6 +91,6 @@ async def make_topics(settings: Settings, choice: Choice) -> None:
     await create(settings, own_topics(settings, choice))
 
 
-def spread(ranges: Sequence[Range]) -> str:
+def ranges_text(ranges: Sequence[Range]) -> str:
     """The ranges for a person: `0:17-4090 1:0-388`, the last offset included."""
     return " ".join(f"{one.partition}:{one.first}-{one.end - 1}" for one in ranges)

@@ -1,8 +1,8 @@
 """Runs a plan: each partition of the source in transactions of its own, until the ends of its ranges.
 
-A transaction holds the events, and how far the partition is then; so whatever ends the process, whoever goes on reads
-the truth. Every producer is started first, which fences whoever runs the same plan (for redrives: any) and ends what
-they left open; only then is anything read. That order is the proof that nothing is doubled.
+A transaction holds the events, and how far the partition is then; so whatever ends the process, the next one reads the
+truth. Every producer is started first, which fences other processes that run the same plan (for redrives: any redrive)
+and ends their open transactions; only then is anything read. That order is the proof that nothing is doubled.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from prometheus_client import CollectorRegistry
 
 from ops.kafka.clients import CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_MS, checked_client_arguments
 from ops.kafka.reader import full_name
-from ops.replay.history import ReplayBasis, ground_of, open_state
-from ops.replay.store import Store, read_store
+from ops.replay.history import ReplayBasis, open_state, read_basis
+from ops.replay.store import ReplayStore, read_store
 from processors.deliver.step import Rules
 from processors.replay import Replaying, Task, redrive_step, replay_step
 from processors.runtime.assignment import Batches
@@ -43,12 +43,12 @@ _BACKOFF_S = 1.0
 
 
 class DeletedError(DropstreamError):
-    """Retention was faster than the replay: what is left of it cannot be what was asked for."""
+    """Retention deleted records of the plan before they were read, so the replay cannot be what was asked for."""
 
 
 @dataclass(slots=True)
 class Pace:
-    """At most `rate` records a second over all partitions; None is no limit."""
+    """Limits a run to `rate` records a second over all partitions; None is no limit."""
 
     rate: float | None = None
     _free_at: float = field(default_factory=time.monotonic)
@@ -61,7 +61,7 @@ class Pace:
         )
 
     async def spend(self, count: int) -> None:
-        """Waits until `count` more are due."""
+        """Waits until `count` more records are due."""
         if self.rate is None:
             return
         self._free_at = max(self._free_at, time.monotonic()) + count / self.rate
@@ -70,7 +70,7 @@ class Pace:
 
 @dataclass(slots=True)
 class ReplayRun:
-    """One run of a plan; `on_records` is told how many records more are done, for good."""
+    """One run of a plan; `on_records` is given how many records more are committed."""
 
     settings: Settings
     plan: ReplayPlan
@@ -80,7 +80,7 @@ class ReplayRun:
     _failures: int = 0
 
     async def run(self) -> ReplayProgress:
-        """The counts of the whole plan, runs before this one included, once all is done.
+        """Runs the plan to its end; returns its counts, those of earlier runs included.
 
         Raises:
             DropstreamError: another process has taken the plan over, or the cluster fails; says how to go on.
@@ -106,27 +106,27 @@ class ReplayRun:
         async with AsyncExitStack() as stack:
             producers = [await stack.enter_async_context(self._producer(one)) for one in self.plan.ranges]
             store = await read_store(self.settings)
-            left = [replace(one, first=store.progress_in(self.plan, one).next) for one in self.plan.ranges]
-            ground = await ground_of(self.settings, self.plan, self.rules, [one for one in left if one.count])
-            places = asyncio.Semaphore(_PARTITIONS_AT_ONCE)
+            left = [replace(one, first=store.progress_of(self.plan, one).next) for one in self.plan.ranges]
+            basis = await read_basis(self.settings, self.plan, self.rules, [one for one in left if one.count])
+            slots = asyncio.Semaphore(_PARTITIONS_AT_ONCE)
             try:
                 async with asyncio.TaskGroup() as together:
                     for one, producer in zip(left, producers, strict=True):
                         if one.count:
-                            together.create_task(self._partition(one, producer, store, ground, places))
+                            together.create_task(self._partition(one, producer, store, basis, slots))
             except ExceptionGroup as group:
                 fenced = [error for error in group.exceptions if isinstance(error, ProducerFenced)]
-                raise (fenced or group.exceptions)[0] from group  # One reason to end is enough.
-        return (await read_store(self.settings)).sum_of(self.plan)
+                raise (fenced or group.exceptions)[0] from group  # A person needs one reason.
+        return (await read_store(self.settings)).total_progress(self.plan)
 
     async def _partition(
-        self, one: Range, producer: AIOKafkaProducer, store: Store, ground: ReplayBasis, places: asyncio.Semaphore
+        self, one: Range, producer: AIOKafkaProducer, store: ReplayStore, basis: ReplayBasis, slots: asyncio.Semaphore
     ) -> None:
-        async with places:
+        async with slots:
             source = TopicPartition(full_name(self.plan.source, self.settings), one.partition)
-            task = Task(self.plan, replace(self.rules, replay=self.plan.id), ground.known)
-            state = await open_state(self.settings, task, ground, one, store.progress_in(self.plan, one))
-            partition = Partition(source, self._spec(task), state, producer)
+            task = Task(self.plan, replace(self.rules, replay=self.plan.id), basis.known)
+            state = await open_state(self.settings, task, basis, one, store.progress_of(self.plan, one))
+            partition = Partition(source, self._group_spec(task), state, producer)
             async for records in self._records(source, one):
                 await self._write(partition, records)
 
@@ -138,7 +138,7 @@ class ReplayRun:
             self.on_records(done.taken)
             records = records[done.taken :]
 
-    def _spec(self, task: Task) -> GroupSpec[Replaying]:
+    def _group_spec(self, task: Task) -> GroupSpec[Replaying]:
         judge = replay_step if self.plan.source == "raw" else redrive_step
 
         def step(raw: RawRecord, state: Replaying) -> Sequence[Record]:
@@ -186,9 +186,9 @@ class ReplayRun:
 
     @asynccontextmanager
     async def _producer(self, one: Range) -> AsyncIterator[AIOKafkaProducer]:
-        """A started producer: whoever had it before is fenced, and their transaction ended."""
+        """A started producer: an earlier producer of the same name is fenced, and its transaction ended."""
         prefix = self.settings.kafka.topic_prefix
-        # One redrive at a time may write: what is an event already must not change under it.
+        # One redrive at a time may write: what is an event already must not change while it reads that.
         owner = self.plan.id if self.plan.source == "raw" else "redrive"
         name = f"{prefix}{owner}-{full_name(self.plan.source, self.settings)}-{one.partition}"
         producer = AIOKafkaProducer(**transactional_producer_arguments(self.settings, transactional_id=name))

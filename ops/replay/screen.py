@@ -2,7 +2,7 @@
 
 from ops import screen
 from ops.replay.dry_run import Differences
-from ops.replay.plan import Survey, own_topics, spread
+from ops.replay.plan import Survey, own_topics, ranges_text
 from schemas.notes.replays import ReplayPlan, ReplayProgress
 from schemas.settings import Settings
 
@@ -15,7 +15,7 @@ def show_plan(settings: Settings, plan: ReplayPlan, survey: Survey, *, dry_run: 
         ("id", plan.id if not dry_run else "none, for this is a dry run"),
         ("from", choice.begin or "the beginning"),
         ("to", choice.until or "the present end"),
-        ("offsets", spread(plan.ranges) or "none"),
+        ("offsets", ranges_text(plan.ranges) or "none"),
         (noun, f"{survey.count}" + (f" of {survey.count + survey.left_out}" if survey.left_out else "")),
         ("into", ", ".join(one.name for one in own_topics(settings, choice)) or "the live topics"),
     ]

@@ -1,4 +1,4 @@
-"""What `replay-state` keeps: the plans of replays and redrives, and how far each is."""
+"""Reads and writes the topic `replay-state`: the plans of replays and redrives, and how far each is."""
 
 import asyncio
 import secrets
@@ -31,28 +31,28 @@ _PLANS_PARTITION = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
-    """What is kept, read at one moment."""
+class ReplayStore:
+    """The plans and their progress, read at one moment."""
 
     plans: Mapping[str, ReplayPlan] = field(default_factory=dict)
     progress: Mapping[bytes, ReplayProgress] = field(default_factory=dict)
 
-    def progress_in(self, plan: ReplayPlan, one: Range) -> ReplayProgress:
-        """How far the plan is in one of its ranges."""
+    def progress_of(self, plan: ReplayPlan, one: Range) -> ReplayProgress:
+        """The progress of the plan in one of its ranges."""
         return self.progress.get(progress_key(plan.id, one.partition)) or ReplayProgress(next=one.first)
 
-    def sum_of(self, plan: ReplayPlan) -> ReplayProgress:
-        """The counts over all partitions."""
+    def total_progress(self, plan: ReplayPlan) -> ReplayProgress:
+        """The counts of the plan over all partitions."""
         total = ReplayProgress(next=0)
         for one in plan.ranges:
-            total = total.plus(self.progress_in(plan, one))
+            total = total.plus(self.progress_of(plan, one))
         return total
 
     def find(self, replay: str) -> ReplayPlan:
         """The plan of this id.
 
         Raises:
-            UsageError: there is none; names the nearest.
+            UsageError: no plan has this id; names the nearest.
         """
         if replay in self.plans:
             return self.plans[replay]
@@ -64,15 +64,15 @@ def new_id(kind: Literal["replay", "redrive"], now: datetime) -> str:
     return f"{kind}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-async def read_store(settings: Settings) -> Store:
-    """Everything that is kept, committed before this was called.
+async def read_store(settings: Settings) -> ReplayStore:
+    """All plans and progress that were committed before this call.
 
     Raises:
         DropstreamError: the topic is missing or the cluster away.
     """
     plans: dict[str, ReplayPlan] = {}
     progress: dict[bytes, ReplayProgress] = {}
-    # Settled: another replay's open transaction in the same partition must not hide what we have committed.
+    # Settled: another replay's open transaction in the same partition must not hide what was committed.
     async with open_reader(settings, [full_name("replay-state", settings)], "beginning", settled=True) as reader:
         while not await reader.is_at_end():
             for record in await reader.fetch():
@@ -81,7 +81,7 @@ async def read_store(settings: Settings) -> Store:
                         progress[record.key or b""] = counted
                 elif (plan := read_plan(record.value)) is not None:
                     plans[plan.id] = plan
-    return Store(plans, progress)
+    return ReplayStore(plans, progress)
 
 
 async def keep_plan(settings: Settings, plan: ReplayPlan) -> None:
@@ -94,7 +94,7 @@ async def keep_plan(settings: Settings, plan: ReplayPlan) -> None:
 
 
 def check_same_choice(plan: ReplayPlan, asked: Choice) -> None:
-    """Nothing where what was asked for with --resume is what was begun, or nothing.
+    """Returns where the choice given with --resume is that of the plan, or empty.
 
     Raises:
         UsageError: names what differs.
@@ -110,8 +110,8 @@ def check_same_choice(plan: ReplayPlan, asked: Choice) -> None:
             )
 
 
-def check_unused_suffix(store: Store, suffix: str) -> None:
-    """Nothing where no replay has written to topics of this suffix.
+def check_unused_suffix(store: ReplayStore, suffix: str) -> None:
+    """Returns where no replay has written to topics of this suffix.
 
     Raises:
         DropstreamError: names the replay.

@@ -19,7 +19,7 @@ from ops.audit.run import audit
 from ops.audit.verdict import FindingKind
 from ops.local.broker.cluster import BrokerCluster
 from ops.local.broker.local import local_broker
-from ops.replay.store import Store, read_store
+from ops.replay.store import ReplayStore, read_store
 from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.kafka.arguments import producer_arguments
@@ -86,9 +86,9 @@ async def progressed(settings: Settings, name: str, least: int) -> None:
             await asyncio.sleep(0.2)
 
 
-def done(store: Store, name: str) -> int:
+def done(store: ReplayStore, name: str) -> int:
     plan = store.plans.get(name)
-    return store.sum_of(plan).records if plan else 0
+    return store.total_progress(plan).records if plan else 0
 
 
 async def main(count: int) -> int:

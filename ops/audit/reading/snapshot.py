@@ -18,7 +18,7 @@ from ops.kafka.clients import consumer
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import AtOffset, Start, full_name, partitions_of, written_ends
 from ops.kafka.topics import existing
-from ops.replay.store import Store
+from ops.replay.store import ReplayStore
 from processors.groups import DELIVER_OUTPUTS
 from schemas.errors import DropstreamError
 from schemas.notes.audits import Checkpoint
@@ -95,7 +95,7 @@ class _Ends:
     end: dict[TopicPartition, int]
 
 
-async def take_snapshot(settings: Settings, scope: AuditScope, store: Store) -> AuditSnapshot:
+async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStore) -> AuditSnapshot:
     """The snapshot, by which everything is judged.
 
     Raises:
@@ -144,7 +144,7 @@ async def _oldest_ms(client: AIOKafkaConsumer, partitions: Sequence[TopicPartiti
     return {one: float(found[one].timestamp) if found.get(one) else float("inf") for one in partitions}
 
 
-async def _copies(settings: Settings, store: Store) -> list[str]:
+async def _copies(settings: Settings, store: ReplayStore) -> list[str]:
     """The topics that replays have made for themselves, as far as they are there (short names)."""
     made = {
         f"{topic}.{plan.choice.into}"

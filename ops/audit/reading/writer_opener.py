@@ -15,7 +15,7 @@ from ops.audit.reading.audited_writer import AuditedWriter, RawSource, RejectedS
 from ops.audit.reading.eras import Era, Eras, eras_of
 from ops.audit.reading.stream import OutputStream, open_outputs, open_raw
 from ops.kafka.reader import full_name
-from ops.replay.history import ground_of, open_state
+from ops.replay.history import open_state, read_basis
 from processors.deliver.step import Rules
 from processors.groups import deliver_rules
 from processors.providers import discover
@@ -98,12 +98,12 @@ class WriterOpener:
             if one.partition in assignment.partitions
         }
         ranges = {partition: one for partition, one in ranges.items() if one.count}
-        ground = await ground_of(assignment.settings, plan, rules, list(ranges.values()))
-        task = Task(plan, rules, ground.known)
+        basis = await read_basis(assignment.settings, plan, rules, list(ranges.values()))
+        task = Task(plan, rules, basis.known)
         ledgers = {}
         for partition, one in ranges.items():
             seen = self._memory()
-            state = await open_state(assignment.settings, task, ground, one, ReplayProgress(next=one.first), seen=seen)
+            state = await open_state(assignment.settings, task, basis, one, ReplayProgress(next=one.first), seen=seen)
             judge = ReplayJudge(rules, seen, eras, self._partitions(plan), task, state)
             ledgers[partition] = self._ledger(judge, partition, one.first, plan)
         sources = {TopicPartition(assignment.raw_topic, partition): one for partition, one in ranges.items()}

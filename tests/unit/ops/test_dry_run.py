@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from ops.replay.dry_run import Differences, DryRunOutcome, Found, difference, outcome_of
+from ops.replay.dry_run import Differences, DryRunOutcome, PresentOutcomes, difference, outcome_of
 from schemas.notes.replays import Range
 from schemas.records import Position, RawRecord, Record
 
@@ -21,8 +21,8 @@ def written(content: bytes, at_ms: int = 0, headers: tuple[tuple[str, bytes], ..
     return RawRecord(Position("d.orders", 0, 0), b"k", content, headers, at_ms)
 
 
-def found() -> Found:
-    return Found(RAW, (Range(0, 5, 6),), ("orders", "other"))
+def found() -> PresentOutcomes:
+    return PresentOutcomes(RAW, (Range(0, 5, 6),), ("orders", "other"))
 
 
 def judged(*records: tuple[str, bytes]) -> DryRunOutcome:
@@ -59,8 +59,8 @@ def test_every_difference_has_its_name(now: DryRunOutcome | None, then: DryRunOu
 def test_what_is_there_now_is_what_was_written_last() -> None:
     """A later replay's events stand for the delivery, whatever topic they went to; its mark is no difference."""
     topics = found()
-    topics.take_event("orders", written(value("a", data=1), at_ms=10))
-    topics.take_event("other", written(value("b", data=2, replay="r"), at_ms=20))
+    topics.add_event("orders", written(value("a", data=1), at_ms=10))
+    topics.add_event("other", written(value("b", data=2, replay="r"), at_ms=20))
     assert difference(topics.outcome(HERE), judged(("other", value("b", data=2)))) == ("the same", "")
     assert topics.outcome(Position(RAW, 0, 6)) is None
 
@@ -68,9 +68,9 @@ def test_what_is_there_now_is_what_was_written_last() -> None:
 def test_an_event_counts_more_than_its_rejection() -> None:
     """A delivery that was rejected and redriven is an event now."""
     topics = found()
-    topics.take_other("rejected", written(b"", headers=(("dropstream-raw", b"d.raw/0/5"),)))
+    topics.add_other("rejected", written(b"", headers=(("dropstream-raw", b"d.raw/0/5"),)))
     assert topics.outcome(HERE) == REJECTED
-    topics.take_event("orders", written(value("a", replay="redrive-1")))
+    topics.add_event("orders", written(value("a", replay="redrive-1")))
     assert difference(topics.outcome(HERE), NOW) == ("the same", "")
 
 
@@ -78,8 +78,8 @@ def test_an_event_counts_more_than_its_rejection() -> None:
 def test_what_others_wrote_is_passed_over(content: bytes | None) -> None:
     """A record that is no event of ours stops nothing."""
     topics = found()
-    topics.take_event("orders", RawRecord(Position("d.orders", 0, 0), None, content, (), 0))
-    topics.take_other("retry", RawRecord(Position("d.orders", 0, 0), None, content, (("dropstream-raw", b"x"),), 0))
+    topics.add_event("orders", RawRecord(Position("d.orders", 0, 0), None, content, (), 0))
+    topics.add_other("retry", RawRecord(Position("d.orders", 0, 0), None, content, (("dropstream-raw", b"x"),), 0))
     assert topics.outcome(HERE) is None
 
 
@@ -87,7 +87,7 @@ def test_the_first_five_are_listed_by_offset() -> None:
     """All are counted; those that are the same are not listed."""
     told = Differences()
     for offset in range(7):
-        told.take(Position(RAW, 0, offset), NOW, DryRunOutcome("rejected"))
-        told.take(Position(RAW, 1, offset), NOW, NOW)
+        told.add(Position(RAW, 0, offset), NOW, DryRunOutcome("rejected"))
+        told.add(Position(RAW, 1, offset), NOW, NOW)
     assert told.counts == {"now rejected": 7, "the same": 7}
     assert told.first == {"now rejected": ["0:0 orders", "0:1 orders", "0:2 orders", "0:3 orders", "0:4 orders"]}

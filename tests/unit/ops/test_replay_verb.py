@@ -14,7 +14,7 @@ from ops.cli import app
 from ops.kafka.offsets import parse_offset_target
 from ops.kafka.ranges import Span, parse_span
 from ops.kafka.reader import AtOffset
-from ops.replay.store import Store, check_same_choice, check_unused_suffix
+from ops.replay.store import ReplayStore, check_same_choice, check_unused_suffix
 from schemas.errors import DropstreamError, UsageError
 from schemas.notes.replays import Choice, ReplayPlan
 from tests.support.waiting import PATIENCE_S
@@ -115,17 +115,17 @@ def test_resumed_with_other_options_it_is_refused() -> None:
 
 def test_an_id_is_found_or_the_nearest_is_named() -> None:
     """A slip in an id is told beside the right one."""
-    store = Store({plan().id: plan()})
+    store = ReplayStore({plan().id: plan()})
     assert store.find(plan().id) == plan()
     with pytest.raises(UsageError, match="nearest: replay-20260521T140000Z-3fa9c1"):
         store.find("replay-20260521T140000Z-3fa9c2")
     with pytest.raises(UsageError, match=r"^nothing of the id x was begun$"):
-        Store().find("x")
+        ReplayStore().find("x")
 
 
 def test_a_suffix_is_of_one_replay() -> None:
     """Its owner is named, and how to finish it where it is not finished."""
-    store = Store({plan().id: plan(into="fixed")})
+    store = ReplayStore({plan().id: plan(into="fixed")})
     check_unused_suffix(store, "other")
     with pytest.raises(DropstreamError, match=r"hold the data of replay-2026.*finish that one: --resume replay-2026"):
         check_unused_suffix(store, "fixed")
