@@ -1,9 +1,9 @@
-"""A small program between us and a broker: it ends the broker when we are gone, whatever ended us.
+"""Guards a child: a small program between this process and a broker, which ends the broker when this process is gone.
 
-Run as a file by a bare Python (`-I -S`), so it imports nothing of ours. Started with one JSON argument: `command`,
-`console` (file for the command's output), `parent` (our pid), `instead` (signal name -> command to run instead of
-sending the signal). It writes the command's pid as one line, then takes signal names, one a line; end of input, another
-parent, or TERM ends the command.
+It runs as a file under a bare Python (`-I -S`), so it imports nothing of ours; see `ops.parent`. Its one argument is
+JSON: `command`, `console` (file for the command's output), `parent` (pid of the process that starts the guard),
+`instead` (signal name -> command to run instead of sending the signal). The guard writes the command's pid as one line,
+then takes signal names, one a line; the end of its input, another parent, or TERM makes it end the command.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ _PR_SET_PDEATHSIG = 1  # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.
 
 
 def main() -> int:
+    """Starts the command of the order, serves the parent until either has ended, and ends the command."""
     order: dict[str, Any] = json.loads(sys.argv[1])
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
@@ -37,12 +38,12 @@ def main() -> int:
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_dies_with_the_keeper(),  # noqa: PLW1509 the keeper has one thread
+                preexec_fn=_die_with_guard(),  # noqa: PLW1509 the guard has one thread
             )
     except OSError as error:
-        print(f"error {error}", flush=True)  # noqa: T201 the answer to our parent
+        print(f"error {error}", flush=True)  # noqa: T201 the answer to the parent
         return 1
-    print(child.pid, flush=True)  # noqa: T201 the answer to our parent
+    print(child.pid, flush=True)  # noqa: T201 the answer to the parent
     try:
         _serve(child, order, wake_read)
     finally:
@@ -54,8 +55,8 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
     sys.exit(0)
 
 
-def _dies_with_the_keeper() -> Callable[[], None] | None:
-    """For the kill -9 of the keeper itself; elsewhere than on Linux only that case stays open."""
+def _die_with_guard() -> Callable[[], None] | None:
+    """Makes the command die when the guard itself dies by kill -9; on systems other than Linux, nothing does that."""
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)
@@ -63,7 +64,7 @@ def _dies_with_the_keeper() -> Callable[[], None] | None:
 
 
 def _serve(child: "subprocess.Popen[bytes]", order: dict[str, Any], wake: int) -> None:
-    """Passes signals on until the child has ended or nobody is left to send any."""
+    """Sends the child the signals that the parent names, until the child has ended or the parent is gone."""
     pending = b""
     while child.poll() is None:
         ready, _, _ = select.select([0, wake], [], [], _PARENT_CHECK_S)

@@ -1,8 +1,8 @@
-"""What `dropstream up` stands on: which configuration counts, where Kafka is by it, and what is laid over it.
+"""Decides the configuration of `dropstream up`: its file, what overrides the file, and where Kafka is.
 
-The configuration is the person's own file, which stays as it is, or one of ours, which is written anew with all
-that counts, so that its path alone leads another terminal to this system. Ours has an endpoint per provider, with
-secrets made here; a second run finds it and uses it again, so URLs and secrets stay.
+It is the person's own file, which stays as it is, or a file of ours, which is written anew with all settings, so that
+its path alone leads another terminal to this system. Ours has an endpoint per provider, with secrets made here; a
+second run uses the same secrets again, so URLs and secrets stay.
 """
 
 import os
@@ -26,7 +26,7 @@ LOGS = STATE_FOLDER / "logs"
 _FILE_MODE = 0o600
 _PORT = IngestSettings().port
 _SECTIONS = ("kafka", "ingest", "process", "sequence", "console")
-# Named even where they are the defaults: where a person looks for the way to this system.
+# Written even where they are the defaults: a person looks here for the way to this system.
 _ALWAYS_NAMED = frozenset({"bootstrap_servers", "topic_prefix", "port", "admin_port"})
 _BASE = """[kafka]
 replication_factor = 1
@@ -40,7 +40,7 @@ _SERVERS_VARIABLE = "DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS"
 
 @dataclass(frozen=True, slots=True)
 class LocalConfiguration:
-    """A configuration's file and text, whether it is the person's own, and what overrides it."""
+    """A configuration file and its text, whether it is the person's own, and the variables that override it."""
 
     file: Path
     text: str = field(repr=False)
@@ -49,7 +49,7 @@ class LocalConfiguration:
 
     @property
     def settings(self) -> Settings:
-        """What file, environment and overrides give.
+        """The settings that file, environment and overrides give.
 
         Raises:
             ConfigurationError: names every fault at once.
@@ -58,7 +58,7 @@ class LocalConfiguration:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a service of this system finds in its environment, over ours."""
+        """The variables that a service of this system gets, over those of this process."""
         return {CONFIG_VARIABLE: str(self.file), **self.overrides}
 
     @property
@@ -70,7 +70,7 @@ class LocalConfiguration:
         return {**ours, **self.environ}
 
     def over(self, broker: Broker) -> "LocalConfiguration":
-        """The same with `broker` as its Kafka; a file of ours is written with it."""
+        """This configuration with `broker` as its Kafka; a file of ours is written with it."""
         overrides = {_SERVERS_VARIABLE: broker.bootstrap_servers}
         if broker.kind is BrokerKind.GIVEN and self.settings.kafka.bootstrap_servers == broker.bootstrap_servers:
             overrides = {}
@@ -78,38 +78,38 @@ class LocalConfiguration:
             overrides["DROPSTREAM_KAFKA__REPLICATION_FACTOR"] = "1"
         if broker.kind is BrokerKind.MEMORY:
             overrides["DROPSTREAM_KAFKA__CHECK_CRCS"] = "false"
-        led = replace(self, overrides=overrides)
-        return led if self.is_own else replace(led, file=write_local_configuration(led.settings))
+        changed = replace(self, overrides=overrides)
+        return changed if self.is_own else replace(changed, file=write_local_configuration(changed.settings))
 
     def given_broker(self) -> Broker | None:
-        """The broker that environment or the person's own file name, which runs already; None where neither does."""
+        """The running broker that the environment or the person's own file names; None where neither names one."""
         if servers := os.environ.get("KAFKA"):
-            return Broker(BrokerKind.GIVEN, servers, source="$KAFKA")
+            return Broker(BrokerKind.GIVEN, servers, named_by="$KAFKA")
         if servers := os.environ.get(_SERVERS_VARIABLE):
-            return Broker(BrokerKind.GIVEN, servers, source=f"${_SERVERS_VARIABLE}")
+            return Broker(BrokerKind.GIVEN, servers, named_by=f"${_SERVERS_VARIABLE}")
         kafka = tomllib.loads(self.text).get("kafka", {})
         if self.is_own and "bootstrap_servers" in kafka:
             return Broker(
-                BrokerKind.GIVEN, kafka["bootstrap_servers"], source=f"kafka.bootstrap_servers in {self.file}"
+                BrokerKind.GIVEN, kafka["bootstrap_servers"], named_by=f"kafka.bootstrap_servers in {self.file}"
             )
         return None
 
 
-def find_ground(config: Path | None) -> LocalConfiguration:
-    """The person's own file where there is one, else ours, not yet written."""
+def find_local_configuration(config: Path | None) -> LocalConfiguration:
+    """The person's own configuration where there is one, else ours, not yet written."""
     file = configuration_file(config)
     named = config is not None or bool(os.environ.get(CONFIG_VARIABLE))
-    # A terminal that follows our invitation names our file; that does not make it the person's own.
+    # A terminal that follows the invitation of `up` names our file; that does not make it the person's own.
     if (named or file.exists()) and file.resolve().parent != local_file().parent:
         return LocalConfiguration(file.resolve(), read_text(file), is_own=True)
     return LocalConfiguration(local_file(), local_configuration(discover().values()), is_own=False)
 
 
 def check_ports(settings: Settings) -> None:
-    """Every port that the services will want is free.
+    """Returns where every port that the services need is free.
 
     Raises:
-        DropstreamError: some are not; names all of them, and the settings that move them.
+        DropstreamError: some are taken; names all of them, and the settings that move them.
     """
     ingest, process = settings.ingest, settings.process
     wanted = (
@@ -121,9 +121,9 @@ def check_ports(settings: Settings) -> None:
     taken = [(name, host, port, why) for name, host, port in wanted if (why := _fault_of_port(host, port))]
     if not taken:
         return
-    told = "; ".join(f"port {port} of {host} cannot be had for {name}: {why}" for name, host, port, why in taken)
+    faults = "; ".join(f"port {port} of {host} cannot be had for {name}: {why}" for name, host, port, why in taken)
     others = " ".join(f"DROPSTREAM_{name.upper().replace('.', '__')}={_another(port)}" for name, _, port, _ in taken)
-    raise DropstreamError(f"{told}\nEnd what uses them, or choose other ports: {others}")
+    raise DropstreamError(f"{faults}\nEnd what uses them, or choose other ports: {others}")
 
 
 def _fault_of_port(host: str, port: int) -> str:
@@ -141,13 +141,13 @@ def _another(port: int) -> int:
 
 
 def local_file(port: int = _PORT) -> Path:
-    """Where the configuration of ours lies for an ingress on `port`: systems beside each other have a file each."""
+    """The file of our configuration for an ingress on `port`: systems beside each other have a file each."""
     name = "dropstream.toml" if port == _PORT else f"dropstream-{port}.toml"
     return (STATE_FOLDER / "local" / name).resolve()
 
 
 def local_configuration(providers: Iterable[Provider]) -> str:
-    """The configuration's text before a broker is known; secrets are made where they were missing."""
+    """The text of our configuration before a broker is known; missing secrets are made."""
     folder = local_file().parent / "secrets"
     folder.mkdir(parents=True, exist_ok=True)
     spool = local_file().parent / "spool"
@@ -156,7 +156,7 @@ def local_configuration(providers: Iterable[Provider]) -> str:
 
 
 def write_local_configuration(settings: Settings) -> Path:
-    """The file of ours, written with all that counts in `settings`: what the environment set is in it too."""
+    """Writes our configuration file from `settings`, those that the environment set included; returns the file."""
     tables = [_table(name, getattr(settings, name)) for name in _SECTIONS]
     for name, endpoint in settings.endpoints.items():
         references = [str(one.value) for one in endpoint.secrets]
@@ -178,13 +178,13 @@ def _table(name: str, section: Section) -> str:
 
 def _endpoint(provider: Provider, folder: Path) -> str:
     name = provider.name.replace("_", "-")
-    secret = _made(folder / name)
-    token = _made(folder / f"{name}.token")
+    secret = _secret_file(folder / name)
+    token = _secret_file(folder / f"{name}.token")
     rows = {"provider": provider.name, "secrets": [f"file:{secret}"], "token": f"file:{token}"}
     return "\n" + toml_table("endpoints", name, rows=rows)
 
 
-def _made(file: Path) -> Path:
+def _secret_file(file: Path) -> Path:
     if not file.exists():
         file.touch(mode=_FILE_MODE)
         file.write_text(secrets.token_urlsafe(32), encoding="ascii")

@@ -1,4 +1,4 @@
-"""`dropstream kafka start/stop/status`: the local broker as a person starts, ends and looks at it."""
+"""`dropstream kafka start/stop/status`: starts, ends and shows the local broker."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ DataFolder = Annotated[Path, typer.Option("--data", help="Folder of the records.
 Nodes = Annotated[int, typer.Option("--nodes", help="1, or 3 for fail-over tests.")]
 Port = Annotated[int, typer.Option("--port", help="First client port; the next ones follow.", min=1, max=_PORT_MAX)]
 
-# The folder knows both; they are taken so that one line serves all three verbs.
+# The data folder knows both; the options are taken so that one line serves all three verbs.
 AnyNodes = Annotated[int | None, typer.Option("--nodes", help="As at the start; not needed.", show_default=False)]
 AnyPort = Annotated[int | None, typer.Option("--port", help="As at the start; not needed.", show_default=False)]
 
@@ -39,12 +39,12 @@ def start(nodes: Nodes = 1, data: DataFolder = DATA_FOLDER, port: Port = PORT) -
     if nodes not in {1, 3}:
         raise typer.BadParameter(f"a local broker has 1 or 3 nodes, not {nodes}", param_hint="--nodes")
     with Console(stderr=True).status("starting the local broker") as spinner:
-        started = asyncio.run(_start(data, nodes, port, _teller(spinner)))
+        started = asyncio.run(_start(data, nodes, port, _progress_shown(spinner)))
     screen.say(f"{'runs already' if started.already else 'started'}: {started.bootstrap_servers}")
 
 
 async def _start(data: Path, nodes: int, port: int, progress: Progress) -> Started:
-    # Asked first: what runs needs neither Java nor Maven to be found again.
+    # Asked first: a broker that runs needs no search for Java and Maven.
     running = await broker_daemon.running_broker(data, nodes=nodes, port=port)
     if running:
         return running
@@ -52,7 +52,7 @@ async def _start(data: Path, nodes: int, port: int, progress: Progress) -> Start
     return await broker_daemon.start(data, nodes=nodes, port=port, runtime=runtime, progress=progress)
 
 
-def _teller(spinner: Status) -> Progress:
+def _progress_shown(spinner: Status) -> Progress:
     """Shows progress beside the spinner on a terminal, as lines on stderr elsewhere."""
     if sys.stderr.isatty():
         return spinner.update

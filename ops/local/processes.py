@@ -1,7 +1,9 @@
-"""A program of ours, held in one of two ways: kept (it ends with us) or detached (it outlives us).
+"""Starts local programs in one of two ways: guarded (the program ends with this process) or detached (it goes on).
 
-Both start a command, tell whether it runs, and send it signals by name ("TERM", "KILL", "STOP", "CONT"). What the
-command is and when it is ready is not decided here.
+Both say whether the program runs and send it signals by name ("TERM", "KILL", "STOP", "CONT"). Which program it is and
+when it is ready is not decided here. `ops.service.workers.pool` starts the workers of a service by itself: a worker is
+our own code, follows its parent by its standard input and reloads its configuration over it, where a broker or a whole
+service of `up` must be ended from outside, by `ops.local.child_guard`.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from ops.local import child_guard as keeper
+from ops.local import child_guard
 from schemas.errors import DropstreamError
 
 _POLL_S = 0.02
@@ -23,6 +25,8 @@ _DETACH = 'console=$1; shift; "$@" >"$console" 2>&1 </dev/null & echo $!'
 
 
 class HeldProcess(Protocol):
+    """A program that was started, guarded or detached."""
+
     @property
     def pid(self) -> int: ...
 
@@ -30,43 +34,43 @@ class HeldProcess(Protocol):
 
     def send(self, name: str) -> None: ...
 
-    def forget(self) -> None:
-        """Lets go of what held an ended process."""
+    def release(self) -> None:
+        """Closes the pipes to the guard of an ended program."""
 
 
-class KeptProcess:
-    """A command that ends when this process does: on leaving, on a signal, and on kill -9."""
+class GuardedProcess:
+    """A command that ends when this process ends: on its exit, on a signal, and on kill -9."""
 
     def __init__(self, command: Sequence[str], *, console: Path, instead: Mapping[str, list[str]]) -> None:
         order = {"command": command, "console": str(console), "parent": os.getpid(), "instead": instead}
-        self._keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(keeper.__file__), json.dumps(order)],
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(child_guard.__file__), json.dumps(order)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C is ours to turn into an orderly stop.
             start_new_session=True,
         )
-        answer = _first_line(self._keeper)
+        answer = _first_line(self._guard)
         if not answer.isdigit():
-            self._keeper.wait()
-            self.forget()
+            self._guard.wait()
+            self.release()
             raise DropstreamError(f"cannot start {command[0]}: {answer.removeprefix('error ') or 'no answer'}")
         self.pid = int(answer)
 
     def running(self) -> bool:
-        return self._keeper.poll() is None
+        return self._guard.poll() is None
 
     def send(self, name: str) -> None:
         """Sends the signal; nothing happens where the process has ended."""
-        if self._keeper.stdin and self.running():
+        if self._guard.stdin and self.running():
             try:
-                self._keeper.stdin.write(f"{name}\n".encode())
-                self._keeper.stdin.flush()
+                self._guard.stdin.write(f"{name}\n".encode())
+                self._guard.stdin.flush()
             except BrokenPipeError:
                 return  # it ended meanwhile
 
-    def forget(self) -> None:
-        for pipe in (self._keeper.stdin, self._keeper.stdout):
+    def release(self) -> None:
+        for pipe in (self._guard.stdin, self._guard.stdout):
             if pipe and not pipe.closed:
                 pipe.close()
 
@@ -111,7 +115,7 @@ class DetachedProcess:
         except ProcessLookupError:
             return  # it ended meanwhile
 
-    def forget(self) -> None:
+    def release(self) -> None:
         return
 
 
@@ -130,7 +134,7 @@ def command_line(pid: int) -> str:
 
 
 async def ended(process: HeldProcess, *, within_s: float) -> bool:
-    """True once `process` has ended; False when it still runs after `within_s` seconds."""
+    """Waits until `process` has ended; False when it still runs after `within_s` seconds."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s
     while process.running():
@@ -150,5 +154,5 @@ async def end(process: HeldProcess, *, grace_s: float, kill_within_s: float) -> 
     return await ended(process, within_s=kill_within_s)
 
 
-def _first_line(keeper: "subprocess.Popen[bytes]") -> str:
-    return keeper.stdout.readline().decode().strip() if keeper.stdout else ""
+def _first_line(guard: "subprocess.Popen[bytes]") -> str:
+    return guard.stdout.readline().decode().strip() if guard.stdout else ""

@@ -12,7 +12,7 @@ from rich.text import Text
 from ops.addresses import reached_at
 from ops.local.broker.local import PORT, Broker, BrokerKind
 from ops.local.broker.runtime import KAFKA_VERSION
-from ops.local.tour import Stop, TourEvent
+from ops.local.tour import TourEvent, TourStop
 from ops.screen import console, is_terminal, printable, say, write_line
 from schemas.secrets import Secret
 from schemas.settings import Settings
@@ -27,7 +27,7 @@ Progress = Callable[[str], None]
 
 @contextmanager
 def spinner() -> Iterator[Progress]:
-    """A way to tell what is being done: beside one spinner on a terminal, as a line each in a pipe."""
+    """Gives a function that shows the present step: beside a spinner on a terminal, as a line in a pipe."""
     if not is_terminal():
         yield lambda what: write_line(f"{what} ...")
         return
@@ -35,19 +35,19 @@ def spinner() -> Iterator[Progress]:
         yield status.update
 
 
-def show_ground(broker: Broker) -> None:
-    """Which broker all this runs on."""
+def show_broker(broker: Broker) -> None:
+    """Shows which broker the system runs on."""
     moved = "" if broker.bootstrap_servers.endswith(f":{PORT}") else f", for {PORT} or {PORT + 1} is taken"
     kinds = {
-        BrokerKind.GIVEN: f"Kafka at {broker.bootstrap_servers}, as {broker.source} says.",
+        BrokerKind.GIVEN: f"Kafka at {broker.bootstrap_servers}, as {broker.named_by} says.",
         BrokerKind.KAFKA: f"Apache Kafka {KAFKA_VERSION} at {broker.bootstrap_servers}{moved}.",
         BrokerKind.MEMORY: broker.limits,
     }
     say(kinds[broker.kind], style="yellow" if broker.kind is BrokerKind.MEMORY else "green")
 
 
-def show_stop(stop: Stop) -> None:
-    """One delivery and the events that it became."""
+def show_stop(stop: TourStop) -> None:
+    """Shows one delivery and the events that it became."""
     good = stop.complete
     verdict = f"{stop.answer.status} in {stop.answer.seconds * 1000:.0f} ms"
     head = f"{stop.sample.contract}  POST /webhooks/{stop.endpoint}  {verdict}"
@@ -65,7 +65,7 @@ def show_stop(stop: Stop) -> None:
 
 
 def show_arrival(arrival: TourEvent) -> None:
-    """One event on one line: when, on which topic, what, of what, and where there is room how much and how sure."""
+    """Shows one event on one line: time, topic, type, subject; where there is room, its figures and its quality."""
     event = arrival.event
     sure = f"{event['timequality']} · {event['signature']}"
     subject, figures = printable(event["subject"]), _figures(arrival)
@@ -79,7 +79,7 @@ def show_arrival(arrival: TourEvent) -> None:
     clock = time if console().width >= _WIDE else time.partition("T")[2]
     cells: list[tuple[str, int, str]] = [(clock, 0, "cyan"), (arrival.topic, 9, "bold"), (what, 18, "")]
     cells += [(subject, 16, "magenta"), (figures, 14, ""), (sure, 0, "dim")]
-    # What a person copies stays whole: for its sake the least important cells go, from the end.
+    # Cells stay whole, so that a person can copy them: where it is narrow, the last cells go.
     while len(cells) > _NAMES and _width(cells) > console().width:
         cells.pop()
     line = Text("  ").join(Text(text.ljust(width), style=style) for text, width, style in cells)
@@ -91,7 +91,7 @@ def _width(cells: Sequence[tuple[str, int, str]]) -> int:
 
 
 def _figures(arrival: TourEvent) -> str:
-    """What a person wants to know first: a status, or how many there are."""
+    """The fact that a person wants first: a status, or how many there are."""
     data = arrival.event["data"]
     if status := data.get("status"):
         return printable(str(status))
@@ -101,13 +101,13 @@ def _figures(arrival: TourEvent) -> str:
 
 
 def show_invitation(settings: Settings, base_url: str, console_url: str, exports: Mapping[str, str]) -> None:
-    """What can be done now: the URLs to give to a provider, and the verbs to try."""
+    """Shows what a person can do now: the URLs to give to a provider, and the verbs to try."""
     say("")
     say("Webhook URLs", style="bold")
     for name, endpoint in settings.endpoints.items():
         say(f"  {base_url}/webhooks/{name}" + ("/TOKEN" if endpoint.token else ""))
         if endpoint.token:
-            say(f"    TOKEN is the text of {_place(endpoint.token[0])}", style="dim")
+            say(f"    TOKEN is the text of {_token_location(endpoint.token[0])}", style="dim")
     say("Console", style="bold")
     say(f"  {console_url}")
     admin = f"http://{reached_at(settings.ingest.admin_host, settings.ingest.admin_port)}"
@@ -124,13 +124,13 @@ def show_invitation(settings: Settings, base_url: str, console_url: str, exports
     say("New events show here as they come; Ctrl-C ends everything.", style="bold")
 
 
-def _place(token: Secret) -> str:
-    """Where a person finds the token."""
+def _token_location(token: Secret) -> str:
+    """The file or the variable that holds the token."""
     kind, _, name = token.reference.partition(":")
     return str(_near(Path(name))) if kind == "file" else f"${name}"
 
 
 def _near(path: Path) -> Path:
-    """`path` from here, where it lies below."""
+    """`path`, relative to the current directory where it lies below it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,7 +1,7 @@
-"""The long-running parts as processes of their own: started, waited for, started again when they end, stopped.
+"""Runs services as processes of their own: starts them, waits for them, restarts those that end, stops them.
 
-Each ends when this process does, whatever ended it; what each says goes to a file of its own, and what the run before
-said, where it ended by itself, stays in another beside it.
+A service ends when this process does, whatever ended it. Its output goes to a log file of its own; the output of a run
+that ended by itself is kept in another file beside that.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import aiohttp
 
-from ops.local.processes import KeptProcess, end
+from ops.local.processes import GuardedProcess, end
 from schemas.errors import DropstreamError
 
-# One that has ended is told at once; one on a busy machine takes its time.
+# A service that ends at its start is reported at once; one on a busy machine takes its time.
 _READY_WITHIN_S = 180.0
 _PROBE_TIMEOUT_S = 2.0
 _POLL_S = 0.1
@@ -34,48 +34,48 @@ class Service:
 
 
 @asynccontextmanager
-async def running(
-    services: Sequence[Service], *, environ: Mapping[str, str], logs: Path, tell: Callable[[str], None]
+async def services_running(
+    services: Sequence[Service], *, environ: Mapping[str, str], logs: Path, report: Callable[[str], None]
 ) -> AsyncIterator[None]:
-    """Runs the services inside, ready at the start; one that ends is told of and started again.
+    """Runs the services as long as the block, ready at its start; one that ends is reported and started again.
 
     Raises:
-        DropstreamError: one ended before it was ready, or was not ready in time.
+        DropstreamError: a service ended before it was ready, or was not ready in time.
     """
     processes = {service.name: _start(service, environ, logs) for service in services}
     try:
         await asyncio.gather(*(_wait_ready(service, processes[service.name], logs) for service in services))
-        keepers = [asyncio.create_task(_keep(one, processes, environ, logs, tell)) for one in services]
+        restarts = [asyncio.create_task(_restart_when_ended(one, processes, environ, logs, report)) for one in services]
         try:
             yield
         finally:
-            for keeper in keepers:
-                keeper.cancel()
-            await asyncio.gather(*keepers, return_exceptions=True)
+            for restart in restarts:
+                restart.cancel()
+            await asyncio.gather(*restarts, return_exceptions=True)
     finally:
         await asyncio.gather(*(_stop(process) for process in processes.values()))
 
 
 def log_file(logs: Path, service: str) -> Path:
-    """Where the service's output goes."""
+    """The file of the service's output."""
     return logs / f"{service}.log"
 
 
-def _start(service: Service, environ: Mapping[str, str], logs: Path) -> KeptProcess:
+def _start(service: Service, environ: Mapping[str, str], logs: Path) -> GuardedProcess:
     logs.mkdir(parents=True, exist_ok=True)
     variables = [f"{name}={value}" for name, value in environ.items()]
     command = ["env", *variables, sys.executable, "-m", "ops", *service.arguments]
-    return KeptProcess(command, console=log_file(logs, service.name), instead={})
+    return GuardedProcess(command, console=log_file(logs, service.name), instead={})
 
 
-async def _wait_ready(service: Service, process: KeptProcess, logs: Path) -> None:
+async def _wait_ready(service: Service, process: GuardedProcess, logs: Path) -> None:
     timeout = aiohttp.ClientTimeout(total=_PROBE_TIMEOUT_S)
     try:
         async with asyncio.timeout(_READY_WITHIN_S), aiohttp.ClientSession(timeout=timeout) as session:
             while not await _answers(session, service.ready_url):
                 if not process.running():
-                    words = _last_words(log_file(logs, service.name))
-                    raise DropstreamError(f"{service.name} ended at its start: {words}")
+                    last = _last_line(log_file(logs, service.name))
+                    raise DropstreamError(f"{service.name} ended at its start: {last}")
                 await asyncio.sleep(_POLL_S)
     except TimeoutError as error:
         raise DropstreamError(
@@ -91,35 +91,35 @@ async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
         return False
 
 
-async def _keep(
+async def _restart_when_ended(
     service: Service,
-    processes: dict[str, KeptProcess],
+    processes: dict[str, GuardedProcess],
     environ: Mapping[str, str],
     logs: Path,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
     while True:
         await asyncio.sleep(_RESTART_AFTER_S)
         if not processes[service.name].running():
-            processes[service.name].forget()
-            words = _last_words(_put_aside(logs, service.name))
-            tell(f"{service.name} ended and is started again: {words}")
+            processes[service.name].release()
+            last = _last_line(_set_log_aside(logs, service.name))
+            report(f"{service.name} ended and is started again: {last}")
             processes[service.name] = _start(service, environ, logs)
 
 
-async def _stop(process: KeptProcess) -> None:
+async def _stop(process: GuardedProcess) -> None:
     await end(process, grace_s=_STOP_WITHIN_S, kill_within_s=_STOP_WITHIN_S)
-    process.forget()
+    process.release()
 
 
-def _put_aside(logs: Path, service: str) -> Path:
-    """Where the output of the run that has ended now lies; the next run begins its file anew."""
+def _set_log_aside(logs: Path, service: str) -> Path:
+    """Renames the log of the run that has ended, and returns the new name; the next run begins a file of its own."""
     aside = logs / f"{service}.ended.log"
     with suppress(FileNotFoundError):
         log_file(logs, service).replace(aside)
     return aside
 
 
-def _last_words(file: Path) -> str:
+def _last_line(file: Path) -> str:
     lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines() if file.exists() else []
     return f"{lines[-1]} (see {file})" if lines else f"it said nothing (see {file})"

@@ -1,6 +1,6 @@
-"""The tour: one signed delivery per sample over real HTTP, and the events that each becomes, read back from the topics.
+"""Runs the tour: sends one signed delivery per sample over real HTTP, and reads back the events that each becomes.
 
-It compares what arrived with what each sample says it becomes; how that looks is decided in `ops.local.screen`.
+The events are compared with those that the sample names; `ops.local.screen` decides how that looks.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class TourEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class TourStop:
     """One stop of the tour: what was sent where, the answer, what arrived of it, and why nothing did, where known."""
 
     sample: Sample
@@ -41,21 +41,21 @@ class Stop:
 
     @property
     def complete(self) -> bool:
-        """Whether the delivery was taken, and exactly the expected events arrived."""
+        """Whether the delivery was accepted, and exactly the expected events arrived."""
         found = sorted(arrival.event["type"] for arrival in self.arrivals)
         return self.answer.status == 200 and found == sorted(self.sample.event_types)
 
 
 async def tour(
-    settings: Settings, providers: Iterable[Provider], *, base_url: str, on_stop: Callable[[Stop], None]
-) -> list[Stop]:
-    """Every stop, each told as soon as it is complete or its time is up.
+    settings: Settings, providers: Iterable[Provider], *, base_url: str, on_stop: Callable[[TourStop], None]
+) -> list[TourStop]:
+    """Every stop; `on_stop` is given each as soon as it is complete or its time is up.
 
     Raises:
         DropstreamError: the ingress or the cluster cannot be reached.
     """
     topics = [full_name(name, settings) for name in (*EVENT_TOPICS, _REJECTED)]
-    stops: list[Stop] = []
+    stops: list[TourStop] = []
     async with open_reader(settings, topics, "latest") as reader, open_session() as session:
         for sample, name, endpoint in _samples(settings, providers):
             now = datetime.now(UTC)
@@ -64,13 +64,13 @@ async def tour(
             outgoing = sign(sample.body(number, now), endpoint, sample, now)
             answer = await deliver_one(session, base_url, name, endpoint, outgoing=outgoing)
             arrivals, reason = await _outcome(reader, settings, answer.delivery_id, len(sample.event_types))
-            stops.append(Stop(sample, name, answer, arrivals, reason))
+            stops.append(TourStop(sample, name, answer, arrivals, reason))
             on_stop(stops[-1])
     return stops
 
 
 async def follow(settings: Settings, on_arrival: Callable[[TourEvent], None]) -> None:
-    """Tells every event that arrives from now on, until cancelled."""
+    """Gives `on_arrival` every event that arrives from now on, until cancelled."""
     topics = [full_name(name, settings) for name in EVENT_TOPICS]
     async with open_reader(settings, topics, "latest") as reader:
         while True:

@@ -1,6 +1,7 @@
 """`dropstream up`, which `make run` calls: the whole system on this machine, a tour, then new events until Ctrl-C.
 
-Put together from parts that each stand alone: broker, topics, services, tour. What it starts ends with it.
+It assembles broker, topics, services and tour, which each stand alone. The broker and the services that it starts end
+with it.
 """
 
 import asyncio
@@ -19,9 +20,9 @@ from ops.console.command import console_url
 from ops.kafka import topics
 from ops.local import screen as up_screen
 from ops.local.broker.local import DATA_FOLDER, Broker, BrokerKind, any_broker
-from ops.local.configuration import LOGS, LocalConfiguration, check_ports, find_ground
-from ops.local.services import Service, running
-from ops.local.tour import Stop, follow, tour
+from ops.local.configuration import LOGS, LocalConfiguration, check_ports, find_local_configuration
+from ops.local.services import Service, services_running
+from ops.local.tour import TourStop, follow, tour
 from ops.screen import say
 from ops.send.client import own_base_url
 from ops.service.run import Signals, run_service
@@ -51,7 +52,7 @@ def up(
         await asyncio.wait({system, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         if not system.done():
-            # It ends what it started on its way out.
+            # Cancelling `run_system` makes it stop the processes that it started.
             system.cancel()
             await asyncio.wait({system})
         if not system.cancelled():
@@ -62,37 +63,41 @@ def up(
 
 
 async def run_system(config: Path | None, *, once: bool, on_tour: Callable[[bool], None]) -> None:
-    """Tells `on_tour` whether the tour was complete, then ends with `once`, and without it goes on until cancelled.
+    """Runs the system and the tour, and gives `on_tour` whether the tour was complete.
+
+    Returns after the tour with `once`; without it, shows new events until cancelled.
 
     Raises:
-        DropstreamError: a part did not start; says which and why.
+        DropstreamError: the broker or a service did not start; says which and why.
     """
-    ground = find_ground(config)
-    check_ports(ground.settings)
+    configuration = find_local_configuration(config)
+    check_ports(configuration.settings)
     async with AsyncExitStack() as system:
-        with up_screen.spinner() as tell:
-            broker = await system.enter_async_context(_broker(ground, tell))
-            ground = ground.over(broker)
-            settings = ground.settings
-            tell("making the topics")
+        with up_screen.spinner() as progress:
+            broker = await system.enter_async_context(_broker(configuration, progress))
+            configuration = configuration.over(broker)
+            settings = configuration.settings
+            progress("making the topics")
             await _make_topics(broker, settings)
-            tell("starting the ingress, the processors and the console")
-            services = running(_services(settings), environ=ground.environ, logs=LOGS, tell=say)
+            progress("starting the ingress, the processors and the console")
+            services = services_running(_services(settings), environ=configuration.environ, logs=LOGS, report=say)
             await system.enter_async_context(services)
-        up_screen.show_ground(broker)
+        up_screen.show_broker(broker)
         stops = await _show(settings, discover())
         on_tour(bool(stops) and all(stop.complete for stop in stops))
         if not once:
-            up_screen.show_invitation(settings, own_base_url(settings.ingest), console_url(settings), ground.exports)
+            up_screen.show_invitation(
+                settings, own_base_url(settings.ingest), console_url(settings), configuration.exports
+            )
             await follow(settings, up_screen.show_arrival)
 
 
 @asynccontextmanager
-async def _broker(ground: LocalConfiguration, tell: up_screen.Progress) -> AsyncIterator[Broker]:
-    if given := ground.given_broker():
+async def _broker(configuration: LocalConfiguration, progress: up_screen.Progress) -> AsyncIterator[Broker]:
+    if given := configuration.given_broker():
         yield given
         return
-    async with any_broker(DATA_FOLDER, environ=os.environ, progress=tell) as broker:
+    async with any_broker(DATA_FOLDER, environ=os.environ, progress=progress) as broker:
         yield broker
 
 
@@ -101,11 +106,11 @@ async def _make_topics(broker: Broker, settings: Settings) -> None:
         try:
             await topics.apply(settings)
         except DropstreamError as error:
-            if not broker.source:
+            if not broker.named_by:
                 raise
-            raise DropstreamError(f"{error}\n{broker.source} says to use this broker.") from error
+            raise DropstreamError(f"{error}\n{broker.named_by} says to use this broker.") from error
         return
-    # It has no request that makes a topic; it makes one when its name is first asked for.
+    # The in-memory broker has no request that makes a topic; it makes one when somebody first asks for its partitions.
     with cancellation_kept(asyncio.current_task()):
         async with AIOKafkaProducer(**client_arguments(settings.kafka)) as producer:
             for topic in plan(settings):
@@ -121,6 +126,6 @@ def _services(settings: Settings) -> tuple[Service, ...]:
     )
 
 
-async def _show(settings: Settings, providers: Mapping[str, Provider]) -> list[Stop]:
+async def _show(settings: Settings, providers: Mapping[str, Provider]) -> list[TourStop]:
     say(f"\nOne signed delivery per sample to {own_base_url(settings.ingest)}, and what each became (times are UTC):")
     return await tour(settings, providers.values(), base_url=own_base_url(settings.ingest), on_stop=up_screen.show_stop)

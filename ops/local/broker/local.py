@@ -1,4 +1,4 @@
-"""The brokers that a command or a test runs on: one that exists already, real Apache Kafka started here, or in memory.
+"""Gives a command or a test a broker: one that runs already, real Apache Kafka started here, or one in memory.
 
 async with local_broker(data, environ=os.environ, port=9092, progress=tell) as broker:
     broker.bootstrap_servers
@@ -24,6 +24,8 @@ PORT = 9092
 
 
 class BrokerKind(StrEnum):
+    """How a broker came to be: named by the person, real Kafka started here, or in memory."""
+
     GIVEN = "given"
     KAFKA = "kafka"
     MEMORY = "memory"
@@ -31,22 +33,22 @@ class BrokerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where a broker is and of which kind.
+    """The address and the kind of a broker.
 
-    `limits` is a sentence to show where it is not real Kafka, else empty; `source` is what named a given one.
+    `limits` is a sentence to show where it is not real Kafka, else empty; `named_by` says where a given one is named.
     """
 
     kind: BrokerKind
     bootstrap_servers: str
     limits: str = ""
-    source: str = ""
+    named_by: str = ""
 
 
 @contextlib.asynccontextmanager
 async def any_broker(
     data: Path, *, environ: Mapping[str, str], progress: Progress, port: int = PORT
 ) -> AsyncIterator[Broker]:
-    """The broker of KAFKA=host:port, else real Kafka on `data`, else one in memory; ours end with the block.
+    """The broker of KAFKA=host:port, else real Kafka on `data`, else one in memory; one started here ends with it.
 
     Real Kafka listens on `port` and the one after it, or on the next two that are free.
 
@@ -55,7 +57,7 @@ async def any_broker(
     """
     given = environ.get("KAFKA")
     if given:
-        yield Broker(BrokerKind.GIVEN, given, source="$KAFKA")
+        yield Broker(BrokerKind.GIVEN, given, named_by="$KAFKA")
         return
     runtime = await prepare_kafka(environ=environ, progress=progress)
     if isinstance(runtime, Unavailable):
@@ -86,7 +88,7 @@ async def local_broker(
 
 
 async def prepare_kafka(*, environ: Mapping[str, str], progress: Progress) -> Runtime | Unavailable:
-    """What runs Kafka here, fetched and prepared where that has not been done."""
+    """The runtime for Kafka, fetched and prepared where that has not been done."""
     runtime = await find_kafka(CACHE_FOLDER, environ=environ, progress=progress)
     if isinstance(runtime, JavaRuntime):
         return await with_archive(runtime, CACHE_FOLDER, progress)
@@ -94,10 +96,10 @@ async def prepare_kafka(*, environ: Mapping[str, str], progress: Progress) -> Ru
 
 
 def require_kafka(runtime: Runtime | Unavailable) -> Runtime:
-    """`runtime`, where there is one.
+    """Returns `runtime` where there is one.
 
     Raises:
-        DropstreamError: there is none; says what to install.
+        DropstreamError: there is no runtime; says what to install.
     """
     if isinstance(runtime, Unavailable):
         raise DropstreamError(

@@ -48,7 +48,7 @@ def _start() -> "subprocess.Popen[bytes]":
         [sys.executable, "-I", "-m", "ops.local.broker.memory"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is our caller's to turn into an orderly end
+        start_new_session=True,  # The caller turns Ctrl-C into an orderly end.
     )
 
 
@@ -76,7 +76,7 @@ def host_broker() -> None:
     # The address is replaced by the mock's own; level 3 (errors) keeps its greeting off the terminal.
     producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "replaced", "log_level": 3})
     node = next(iter(producer.list_topics(timeout=_START_DEADLINE_S).brokers.values()))
-    print(f"{node.host}:{node.port}", flush=True)  # noqa: T201 the answer to our parent
+    print(f"{node.host}:{node.port}", flush=True)  # noqa: T201 the answer to the parent
     follow_parent()
 
 

@@ -15,7 +15,7 @@ from ops.local.broker.pid import find_running, forget_running, note_running, set
 from ops.local.broker.probe import nodes_seen, port_is_free
 from ops.local.broker.runtime import BROKER_MAIN, FORMAT_MAIN, Launch, Runtime
 from ops.local.broker.tool import run_tool
-from ops.local.processes import DetachedProcess, HeldProcess, KeptProcess, end, ended
+from ops.local.processes import DetachedProcess, GuardedProcess, HeldProcess, end, ended
 from schemas.errors import DropstreamError
 
 _STOP_GRACE_S = 15.0
@@ -78,7 +78,7 @@ class BrokerNode:
         self._process = (
             DetachedProcess.start(command, console=console, marker=str(self._settings_file), instead=instead)
             if self._detached
-            else KeptProcess(command, console=console, instead=instead)
+            else GuardedProcess(command, console=console, instead=instead)
         )
         note_running(self.plan.folder, self._process, port=self.plan.port, instead=instead)
 
@@ -113,7 +113,7 @@ class BrokerNode:
 
     def _forget(self) -> None:
         if self._process:
-            self._process.forget()
+            self._process.release()
             forget_running(self.plan.folder)
         self._process = None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.local.services import Service, log_file, running
+from ops.local.services import Service, log_file, services_running
 from tests.support.ports import free_ports
 from tests.support.programs import eventually
 
@@ -42,7 +42,7 @@ async def test_what_an_ended_service_said_can_still_be_read(tmp_path: Path) -> N
     service = Service("console", ("console",), f"http://127.0.0.1:{port}/readyz")
     told: list[str] = []
     environ = {"DROPSTREAM_CONFIG": str(configuration)}
-    async with running([service], environ=environ, logs=tmp_path, tell=told.append):
+    async with services_running([service], environ=environ, logs=tmp_path, report=told.append):
         said = log_file(tmp_path, "console").read_text()
         assert '"console_ready"' in said
         os.kill(pid_of(configuration), signal.SIGKILL)

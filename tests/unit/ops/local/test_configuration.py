@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ops.local.broker.local import Broker, BrokerKind
-from ops.local.configuration import check_ports, find_ground, local_file
+from ops.local.configuration import check_ports, find_local_configuration, local_file
 from schemas.errors import DropstreamError
 from tests.support.ports import free_ports
 
@@ -27,43 +27,46 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_way_to_kafka_is_looked_for_in_order(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """$KAFKA counts most, then the setting's variable, then the person's own file, each named as the source."""
     (place / "dropstream.toml").write_text(OWN)
-    ground = find_ground(None)
-    assert ground.given_broker() == Broker(
-        BrokerKind.GIVEN, "own:9092", source=f"kafka.bootstrap_servers in {place}/dropstream.toml"
+    configuration = find_local_configuration(None)
+    assert configuration.given_broker() == Broker(
+        BrokerKind.GIVEN, "own:9092", named_by=f"kafka.bootstrap_servers in {place}/dropstream.toml"
     )
     monkeypatch.setenv(SERVERS, "variable:9092")
-    assert ground.given_broker() == Broker(BrokerKind.GIVEN, "variable:9092", source=f"${SERVERS}")
+    assert configuration.given_broker() == Broker(BrokerKind.GIVEN, "variable:9092", named_by=f"${SERVERS}")
     monkeypatch.setenv("KAFKA", "short:9092")
-    assert ground.given_broker() == Broker(BrokerKind.GIVEN, "short:9092", source="$KAFKA")
+    assert configuration.given_broker() == Broker(BrokerKind.GIVEN, "short:9092", named_by="$KAFKA")
 
 
 def test_a_file_that_says_nothing_of_kafka_wants_a_broker_of_ours(place: Path) -> None:
     """Without a word on where Kafka is, one is started."""
     (place / "dropstream.toml").write_text("[endpoints]\n")
-    assert find_ground(None).given_broker() is None
+    assert find_local_configuration(None).given_broker() is None
 
 
 def test_our_own_file_is_not_the_persons(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal that follows the invitation and calls `up` again gets a broker of ours again."""
     monkeypatch.setenv("DROPSTREAM_CONFIG", str(local_file()))
-    ground = find_ground(None)
-    assert not ground.is_own
-    assert ground.given_broker() is None
-    assert ground.exports == {"DROPSTREAM_CONFIG": str(local_file())}
+    configuration = find_local_configuration(None)
+    assert not configuration.is_own
+    assert configuration.given_broker() is None
+    assert configuration.exports == {"DROPSTREAM_CONFIG": str(local_file())}
 
 
 def test_what_is_laid_over_the_persons_file_is_exported(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The person's file stays as it is; what overrides it, here and by `up`, is for the other terminal too."""
     (place / "dropstream.toml").write_text("[endpoints]\n")
     monkeypatch.setenv("DROPSTREAM_INGEST__PORT", "9080")
-    ground = find_ground(None).over(Broker(BrokerKind.MEMORY, "127.0.0.1:7"))
-    assert ground.exports == {
+    configuration = find_local_configuration(None).over(Broker(BrokerKind.MEMORY, "127.0.0.1:7"))
+    assert configuration.exports == {
         "DROPSTREAM_INGEST__PORT": "9080",
         "DROPSTREAM_CONFIG": f"{place}/dropstream.toml",
         "DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:7",
         "DROPSTREAM_KAFKA__CHECK_CRCS": "false",
     }
-    assert (ground.settings.kafka.bootstrap_servers, ground.settings.kafka.check_crcs) == ("127.0.0.1:7", False)
+    assert (configuration.settings.kafka.bootstrap_servers, configuration.settings.kafka.check_crcs) == (
+        "127.0.0.1:7",
+        False,
+    )
     assert (place / "dropstream.toml").read_text() == "[endpoints]\n"
 
 
@@ -74,7 +77,7 @@ def test_only_taken_ports_are_named(place: Path) -> None:
         f"[ingest]\nport = {port}\nadmin_port = {port + 1}\n[process]\nadmin_port = {port + 2}\n"
         f"[console]\nport = {port + 3}\n[endpoints]\n"
     )
-    settings = find_ground(None).settings
+    settings = find_local_configuration(None).settings
     check_ports(settings)
     taken = [socket.create_server(("127.0.0.1", number)) for number in (port, port + 2)]
     try:
