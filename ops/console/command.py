@@ -31,7 +31,7 @@ def console(config: ConfigFile = None) -> None:
                 settings,
                 signals.reload,
                 registry=CollectorRegistry(),
-                apply=lambda reading: running.apply(reading.settings),
+                apply=lambda loaded: running.apply(loaded.settings),
             ),
         ):
             _log.info("console_ready", url=console_url(settings, running.port), token=token is not None)

@@ -1,7 +1,7 @@
-"""The admin port of every long-running part: `/livez`, `/readyz` and `/metrics`.
+"""The admin port of every long-running service: `/livez`, `/readyz` and `/metrics`.
 
-For probes and scrapers inside the fence; it has no authentication and shows no secret. A worker serves the same on a
-socket in its parent's folder, for its parent alone.
+It is for probes and scrapers inside the network; it has no authentication and shows no secret. A worker serves the same
+pages on a socket in its parent's folder, for its parent alone.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -23,7 +23,7 @@ _SHUTDOWN_S = 1.0
 
 
 class PartHealth(Protocol):
-    """How a part stands: `Health`, or one of several parts together."""
+    """The health of a service: `Health`, or that of several workers together."""
 
     @property
     def live(self) -> bool: ...
@@ -37,31 +37,31 @@ class PartHealth(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AdminPages:
-    """What the pages show, asked for at each request; `figures` is Prometheus text."""
+    """What the pages show, called at each request; `metrics` gives Prometheus text."""
 
-    standing: Callable[[], Awaitable[PartHealth]]
-    figures: Callable[[], Awaitable[bytes]]
+    health: Callable[[], Awaitable[PartHealth]]
+    metrics: Callable[[], Awaitable[bytes]]
 
 
 def own_pages(registry: CollectorRegistry, health: Callable[[], Health]) -> AdminPages:
     """The pages of this process."""
 
-    async def standing() -> PartHealth:
+    async def own_health() -> PartHealth:
         return health()
 
-    async def figures() -> bytes:
+    async def own_metrics() -> bytes:
         return generate_latest(registry)
 
-    return AdminPages(standing, figures)
+    return AdminPages(own_health, own_metrics)
 
 
 def admin(
     *, host: str, port: int, registry: CollectorRegistry, health: Callable[[], Health], worker: Worker | None = None
 ) -> AbstractAsyncContextManager[int]:
-    """Serves this process inside: at host and port, and gives the port really listened on, or for a worker's parent.
+    """Serves the pages of this process inside: at host and port, or for a worker at its socket; gives the port.
 
     Raises:
-        DropstreamError: the port, or the worker's socket, cannot be had.
+        DropstreamError: the port, or the worker's socket, is taken.
     """
     pages = own_pages(registry, health)
     return admin_port(host, port, pages) if worker is None else _admin_socket(worker.socket, pages)
@@ -72,7 +72,7 @@ async def admin_port(host: str, port: int, pages: AdminPages) -> AsyncIterator[i
     """Serves `pages` inside, and gives the port that it really listens on.
 
     Raises:
-        DropstreamError: the port cannot be had.
+        DropstreamError: the port is taken.
     """
     async with _runner(pages) as runner:
         site = web.TCPSite(runner, host, port)
@@ -90,7 +90,7 @@ async def admin_port(host: str, port: int, pages: AdminPages) -> AsyncIterator[i
 async def _admin_socket(path: Path, pages: AdminPages) -> AsyncIterator[int]:
     async with _runner(pages) as runner:
         try:
-            # In the place of one that a killed worker left.
+            # Replaces the socket that a killed worker left.
             await web.UnixSite(runner, path).start()
         except OSError as error:
             raise DropstreamError(
@@ -118,13 +118,13 @@ async def _answer(request: web.BaseRequest, pages: AdminPages) -> web.Response:
         return web.Response(status=405, headers={"Allow": "GET, HEAD"})
     match request.path:
         case "/livez":
-            now = await pages.standing()
+            now = await pages.health()
             return _state(now.live, now)
         case "/readyz":
-            now = await pages.standing()
+            now = await pages.health()
             return _state(now.ready, now)
         case "/metrics":
-            return web.Response(body=await pages.figures(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+            return web.Response(body=await pages.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
         case _:
             return web.Response(status=404)
 

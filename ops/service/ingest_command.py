@@ -9,22 +9,22 @@ from ingest.app import ingress
 from ingest.receive import Stamps
 from ops.configuration import ConfigFile, configuration_file
 from ops.service.admin import admin
-from ops.service.reload import Reading, SettingsSource, reloading
+from ops.service.reload import LoadedConfiguration, SettingsSource, reloading
 from ops.service.run import Signals, run_service
 from ops.service.shared_port import shared_port
-from ops.service.workers.parent import Parent, supervise
-from ops.service.workers.worker import Tie, Worker, WorkerCount, WorkerPlace
+from ops.service.workers.parent import ParentPlan, supervise
+from ops.service.workers.worker import ParentLink, Worker, WorkerCount, WorkerPath
 from processors.providers import discover
 from schemas.settings import Settings
 
-# For what an orderly end does beside answering and flushing.
+# What an orderly end takes beside answering requests and flushing to Kafka.
 _LEAVE_S = 3.0
 
 
-def ingest(config: ConfigFile = None, *, workers: WorkerCount = 1, place: WorkerPlace = None) -> None:
+def ingest(config: ConfigFile = None, *, workers: WorkerCount = 1, path: WorkerPath = None) -> None:
     """Takes webhooks in over HTTP and keeps each in Kafka before it answers. Example: dropstream ingest --workers 2"""
-    worker = Worker(place) if place else None
-    tie = Tie(worker) if worker else None
+    worker = Worker(path) if path else None
+    parent_link = ParentLink(worker) if worker else None
     # The ingress may not know the secrets that sign deliveries; it runs where they are not.
     source = SettingsSource(configuration_file(config), signing_secrets=False, folder=worker.folder if worker else None)
     first = source.read()
@@ -33,20 +33,20 @@ def ingest(config: ConfigFile = None, *, workers: WorkerCount = 1, place: Worker
         return
 
     async def main(signals: Signals) -> None:
-        if tie:
-            tie.attach(signals, grace_s=_grace_s(first.settings))
+        if parent_link:
+            parent_link.attach(signals, grace_s=_grace_s(first.settings))
         await _serve(source, first.settings, worker, signals)
 
     run_service(main, reloads=True)
 
 
-def _share(source: SettingsSource, first: Reading, count: int) -> None:
+def _share(source: SettingsSource, first: LoadedConfiguration, count: int) -> None:
     ports = first.settings.ingest
     with shared_port(ports.host, ports.port) as port:
-        # A free port is found once, and all have the same.
+        # A free port is found once, and all workers listen on it.
         environ = {} if ports.port else {"DROPSTREAM_INGEST__PORT": str(port)}
         supervise(
-            Parent(
+            ParentPlan(
                 verb=("ingest",),
                 count=count,
                 source=source,
@@ -70,8 +70,8 @@ async def _serve(source: SettingsSource, settings: Settings, worker: Worker | No
         retry_policies={name: provider.patience for name, provider in discover().items()},
     ) as running:
 
-        def apply(reading: Reading) -> None:
-            running.replace_endpoints(reading.settings.endpoints)
+        def apply(loaded: LoadedConfiguration) -> None:
+            running.replace_endpoints(loaded.settings.endpoints)
 
         async with (
             admin(

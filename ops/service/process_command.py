@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 from ops.audit.gauges import audits_shown
 from ops.configuration import ConfigFile, configuration_file
 from ops.service.admin import admin
-from ops.service.reload import Reading, SettingsSource, reloading
+from ops.service.reload import LoadedConfiguration, SettingsSource, reloading
 from ops.service.run import Signals, run_service
-from ops.service.workers.parent import Parent, supervise
-from ops.service.workers.worker import Tie, Worker, WorkerCount, WorkerPlace
+from ops.service.workers.parent import ParentPlan, supervise
+from ops.service.workers.worker import ParentLink, Worker, WorkerCount, WorkerPath
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
 from processors.providers import discover
@@ -23,20 +23,20 @@ from schemas.health import Health
 from schemas.settings import Settings
 
 GROUPS = ("deliver", "sequence")
-# For closing partitions and leaving the group, after the transaction that runs.
+# What closing the partitions and leaving the group take, after the open transaction.
 _LEAVE_S = 12.0
 
 _log = structlog.get_logger()
 
 
 class Runner(Protocol):
-    """What of a group is used here."""
+    """A consumer group that runs in this process."""
 
     async def run(self) -> None:
-        """Works until told to stop."""
+        """Processes records until it is told to stop."""
 
     def health(self) -> Health:
-        """How it stands."""
+        """Whether the group lives and is ready."""
 
 
 def process(
@@ -46,32 +46,32 @@ def process(
     config: ConfigFile = None,
     *,
     workers: WorkerCount = 1,
-    place: WorkerPlace = None,
+    path: WorkerPath = None,
 ) -> None:
     """Turns raw deliveries into events, exactly once, and reports gaps. Example: dropstream process deliver"""
     unknown = [name for name in groups or () if name not in GROUPS]
     if unknown:
         there_is = ", ".join(GROUPS)
         raise ConfigurationError("process", tuple(f"no such group: {name}; there is: {there_is}" for name in unknown))
-    worker = Worker(place) if place else None
-    tie = Tie(worker) if worker else None
+    worker = Worker(path) if path else None
+    parent_link = ParentLink(worker) if worker else None
     source = SettingsSource(configuration_file(config), signing_secrets=True, folder=worker.folder if worker else None)
     first = source.read()
     names, settings = groups or GROUPS, first.settings
     if workers > 1 and worker is None:
         verb = ("process", *names)
-        supervise(Parent(verb, workers, source, first, ports=settings.process, grace_s=_grace_s(settings)))
+        supervise(ParentPlan(verb, workers, source, first, ports=settings.process, grace_s=_grace_s(settings)))
         return
 
     async def main(signals: Signals) -> None:
-        if tie:
-            tie.attach(signals, grace_s=_grace_s(settings))
-        await _work(source, settings, names, worker, signals)
+        if parent_link:
+            parent_link.attach(signals, grace_s=_grace_s(settings))
+        await _run_groups(source, settings, names, worker, signals)
 
     run_service(main, reloads=True)
 
 
-async def _work(
+async def _run_groups(
     source: SettingsSource, settings: Settings, names: Sequence[str], worker: Worker | None, signals: Signals
 ) -> None:
     registry = CollectorRegistry()
@@ -80,9 +80,9 @@ async def _work(
     groups: dict[str, Runner] = {}
     known = settings.endpoints
 
-    def apply(reading: Reading) -> None:
+    def apply(loaded: LoadedConfiguration) -> None:
         nonlocal known
-        known = reading.settings.endpoints
+        known = loaded.settings.endpoints
         for name in groups:
             metrics.expect_endpoints(name, known)
 
@@ -143,9 +143,9 @@ async def run_together(groups: Sequence[Runner], stopping: asyncio.Event) -> Non
     # No TaskGroup: it would cancel the others in the middle of their transactions.
     ended = await asyncio.gather(*map(run, groups), return_exceptions=True)
     failures = [one for one in ended if one is not None]
-    told = next((one for one in failures if isinstance(one, DropstreamError)), next(iter(failures), None))
+    first = next((one for one in failures if isinstance(one, DropstreamError)), next(iter(failures), None))
     for failure in failures:
-        if failure is not told:
+        if failure is not first:
             _log.error("group_failed", error=repr(failure))
-    if told is not None:
-        raise told
+    if first is not None:
+        raise first

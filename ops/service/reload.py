@@ -1,7 +1,7 @@
-"""The configuration of a long-running part: read at its start, and again whenever it is told to.
+"""Reads the configuration of a long-running service at its start, and again on SIGHUP.
 
-Only endpoints, with their secrets and tokens, take effect while it runs. A file that cannot be used changes nothing; a
-setting of another table waits for a restart, and is named.
+Only endpoints, with their secrets and tokens, take effect while the service runs. A file with a fault changes nothing;
+a setting of another table waits for a restart, and is named in the log.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What was read at one time."""
+class LoadedConfiguration:
+    """The text of a configuration and its settings, as they were read at one time."""
 
     text: str
     settings: Settings
@@ -37,9 +37,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class SettingsSource:
-    """Where the settings come from, time and again.
+    """The file that the settings are read from, again and again.
 
-    `file` is the one that a person edits, and named in every fault. A worker reads its texts from its parent's
+    `file` is the one that a person edits, and named in every fault. A worker reads its worker_texts from its parent's
     `folder` instead, so that all workers have the same and a broken file keeps none of them from starting.
     """
 
@@ -47,7 +47,7 @@ class SettingsSource:
     signing_secrets: bool
     folder: Path | None = None
 
-    def read(self) -> Reading:
+    def read(self) -> LoadedConfiguration:
         """The settings as they are now.
 
         Raises:
@@ -61,29 +61,29 @@ class SettingsSource:
             signing_secrets=self.signing_secrets,
             started=None if self.folder is None else read_text(_started(self.folder)),
         )
-        return Reading(text, settings)
+        return LoadedConfiguration(text, settings)
 
 
-def give_started(folder: Path, text: str) -> None:
-    """Lays down for workers what the parent started with."""
+def write_started_text(folder: Path, text: str) -> None:
+    """Writes for workers the text that the parent started with."""
     _started(folder).write_text(text, encoding="utf-8")
-    give_current(folder, text)
+    write_current_text(folder, text)
 
 
-def give_current(folder: Path, text: str) -> None:
-    """Lays down for workers the text whose endpoints count from now on; a reader sees the old one or the new one."""
+def write_current_text(folder: Path, text: str) -> None:
+    """Writes for workers the text whose endpoints count from now on; a reader sees the old text or the new one."""
     written = _next(folder)
     written.write_text(text, encoding="utf-8")
     written.replace(_current(folder))
 
 
-def texts(folder: Path) -> tuple[Path, ...]:
-    """Every file that is laid down in `folder`."""
+def worker_texts(folder: Path) -> tuple[Path, ...]:
+    """Every file that a parent writes into `folder` for its workers."""
     return _started(folder), _current(folder), _next(folder)
 
 
 class ReloadMetrics:
-    """What is told of readings of the configuration; the first one, at the start, was good."""
+    """Metrics of the reloads of the configuration; the first read, at the start, counts as good."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._reloads = Counter(
@@ -103,13 +103,13 @@ class ReloadMetrics:
         self._loaded_at.set_to_current_time()
 
     def taken(self) -> None:
-        """A reading is in use."""
+        """Counts a reload whose configuration is in use now."""
         self._reloads.labels("ok").inc()
         self._sound.set(1)
         self._loaded_at.set_to_current_time()
 
     def refused(self) -> None:
-        """A reading was not usable."""
+        """Counts a reload whose configuration had a fault."""
         self._reloads.labels("failed").inc()
         self._sound.set(0)
 
@@ -121,9 +121,9 @@ async def reloading(
     asked: asyncio.Event,
     *,
     registry: CollectorRegistry,
-    apply: Callable[[Reading], None],
+    apply: Callable[[LoadedConfiguration], None],
 ) -> AsyncIterator[None]:
-    """Inside, `apply` is given what `source` says each time that `asked` is set, unless it has a fault."""
+    """Inside, each time that `asked` is set, reads `source` and gives `apply` the configuration if it has no fault."""
     metrics = ReloadMetrics(registry)
 
     async def follow() -> None:
@@ -133,31 +133,31 @@ async def reloading(
             asked.clear()
             try:
                 async with asyncio.timeout(_READ_WITHIN_S):
-                    reading = await _beside(source.read)
-                apply(reading)
+                    loaded = await _in_thread(source.read)
+                apply(loaded)
             except Exception as error:  # noqa: BLE001 a reload that fails, however, changes nothing
                 metrics.refused()
                 faults = _faults(error)
                 _log.error("configuration_refused", file=str(source.file), faults=faults, in_use="the one before")
                 continue
             metrics.taken()
-            _tell(source, known, first, reading.settings)
-            known = reading.settings
+            _log_changes(source, known, first, loaded.settings)
+            known = loaded.settings
 
     async with running_beside(follow()):
         yield
 
 
-# The endpoints are read again on SIGHUP; accounts are for the verbs of a person, which read them each time.
-_READ_ANEW = frozenset({"endpoints", "shipstream"})
+# Endpoints take effect on SIGHUP; accounts are for the verbs of a person, which read them at each call.
+_READ_AGAIN = frozenset({"endpoints", "shipstream"})
 
 
 def restart_needed(before: Settings, after: Settings) -> list[str]:
-    """The keys that a running process stands on and that differ, in the order of the settings."""
+    """The keys that differ and that a running process reads only at its start, in the order of the settings."""
     return [
         f"{table}.{key}"
         for table in type(before).model_fields
-        if table not in _READ_ANEW
+        if table not in _READ_AGAIN
         for key in type(getattr(before, table)).model_fields
         if getattr(getattr(before, table), key) != getattr(getattr(after, table), key)
     ]
@@ -171,33 +171,33 @@ def _faults(error: Exception) -> tuple[str, ...]:
     return (repr(error),)
 
 
-async def _beside(call: Callable[[], Reading]) -> Reading:
+async def _in_thread(call: Callable[[], LoadedConfiguration]) -> LoadedConfiguration:
     """The result of `call`, from a thread that a stop does not wait for (that of an executor is waited for)."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[Reading] = loop.create_future()
+    future: asyncio.Future[LoadedConfiguration] = loop.create_future()
 
-    def settle(reading: Reading | None, error: Exception | None) -> None:
+    def settle(loaded: LoadedConfiguration | None, error: Exception | None) -> None:
         if future.done():
             return
-        if reading is not None:
-            future.set_result(reading)
+        if loaded is not None:
+            future.set_result(loaded)
         else:
             future.set_exception(error or RuntimeError("nothing was read"))
 
     def work() -> None:
-        reading, failure = None, None
+        loaded, failure = None, None
         try:
-            reading = call()
+            loaded = call()
         except Exception as error:  # noqa: BLE001 it is raised where it is awaited
             failure = error
         with contextlib.suppress(RuntimeError):  # The loop has ended meanwhile.
-            loop.call_soon_threadsafe(settle, reading, failure)
+            loop.call_soon_threadsafe(settle, loaded, failure)
 
     threading.Thread(target=work, name="configuration", daemon=True).start()
     return await future
 
 
-def _tell(source: SettingsSource, before: Settings, first: Settings, after: Settings) -> None:
+def _log_changes(source: SettingsSource, before: Settings, first: Settings, after: Settings) -> None:
     changes = {what: names for what, names in _changes(before.endpoints, after.endpoints) if names}
     _log.info("configuration_reloaded", file=str(source.file), endpoints=len(after.endpoints), **changes)
     if keys := restart_needed(first, after):

@@ -1,7 +1,7 @@
-"""Runs a long-lived part of the system in this process until it is told to stop.
+"""Runs a long-running service in this process until a signal stops it.
 
-SIGTERM and SIGINT set the event that the part watches; a second one ends the process at once. SIGHUP asks a part that
-can for its configuration again.
+SIGTERM and SIGINT set the event that the service watches; a second one ends the process at once. SIGHUP makes a service
+that can read its configuration again.
 """
 
 import asyncio
@@ -24,29 +24,29 @@ _YOUNG_OBJECTS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What the process was told: to stop, or to read its configuration again (cleared by whoever does it)."""
+    """The signals that came: to stop, or to read the configuration again (its reader clears that event)."""
 
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:
-        """Asks for an orderly end; the second time it is the end."""
+        """Asks for an orderly end; a second call ends the process at once."""
         if self.stopping.is_set():
             os._exit(EXIT_AT_ONCE)
         self.stopping.set()
 
 
 def run_service(main: Callable[[Signals], Awaitable[None]], *, reloads: bool = False) -> None:
-    """Runs `main` to its end; logs go to stderr, JSON unless a person watches. `reloads`: it heeds `reload`."""
+    """Runs `main` to its end; logs go to stderr, JSON unless that is a terminal. `reloads`: it watches `reload`."""
     configure_logging(json=not sys.stderr.isatty())
-    # When each counter began is known from when its process did; it would be one more series for each.
+    # The start of a counter is that of its process; prometheus_client would show it as one more series for each.
     disable_created_metrics()  # type: ignore[no-untyped-call] # it ships without
-    _spare_what_is_loaded()
+    _exempt_loaded_objects()
     run(_with_signals(main, reloads=reloads))
 
 
-def _spare_what_is_loaded() -> None:
-    """Code and configuration stay for as long as the process; to look through them for garbage stops it for long."""
+def _exempt_loaded_objects() -> None:
+    """Exempts code and configuration from garbage collection: they stay, and searching them takes long."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
@@ -59,13 +59,13 @@ async def _with_signals(main: Callable[[Signals], Awaitable[None]], *, reloads: 
         loop.add_signal_handler(number, signals.stop)
     if reloads:
         loop.add_signal_handler(signal.SIGHUP, _hang_up, signals, sys.stderr.isatty())
-        # Held back since the process began: `ops.__main__`.
+        # `ops.__main__` has blocked SIGHUP since the process began.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     await main(signals)
 
 
 def _hang_up(signals: Signals, had_terminal: bool) -> None:
-    """A terminal that was closed says SIGHUP too; what nobody watches any more is not to go on in the dark."""
+    """Reloads, or stops where SIGHUP came because the terminal of the service was closed."""
     if had_terminal and not sys.stderr.isatty():
         signals.stop()
     else:

@@ -9,12 +9,12 @@ from schemas.errors import DropstreamError
 
 @contextmanager
 def shared_port(host: str, port: int) -> Iterator[int]:
-    """The port, inside, is ours to listen on with SO_REUSEPORT: nobody else had it; 0 becomes a free one.
+    """Holds the port inside, for workers to listen on with SO_REUSEPORT: nobody else had it; 0 becomes a free port.
 
     The parent holds it without listening, so it gets no connection, and a worker that starts again finds it free.
 
     Raises:
-        DropstreamError: it cannot be had, or this system cannot share it.
+        DropstreamError: the port is taken, or this system cannot share it.
     """
     if not hasattr(socket, "SO_REUSEPORT"):
         raise DropstreamError("this system cannot share a port between processes; leave --workers away")
@@ -22,7 +22,7 @@ def shared_port(host: str, port: int) -> Iterator[int]:
         try:
             found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             for family, kind, protocol, _, address in found:
-                # Alone first: with SO_REUSEPORT we would share it with another ingress of the same user, unknowingly.
+                # Bound without it first: SO_REUSEPORT would silently share the port with another ingress of this user.
                 with socket.socket(family, kind, protocol) as alone:
                     _bind(alone, (address[0], port, *address[2:]))
                 shared = held.enter_context(socket.socket(family, kind, protocol))

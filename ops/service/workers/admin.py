@@ -1,4 +1,4 @@
-"""The one admin port in front of several workers: each is asked on its own socket, and all are shown together."""
+"""The pages of the admin port of a parent: asks each worker on its socket, and shows all together."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +17,13 @@ from ops.service.admin import AdminPages
 from ops.service.workers.worker import Worker
 
 _ANSWER_WITHIN_S = 1.0
-# What this process counts itself stands beside what the workers count.
+# The label of the metrics that the parent counts itself.
 _OURSELVES = "parent"
 
 
 @dataclass(frozen=True, slots=True)
-class JointStanding:
-    """Live and ready when every worker is; one that does not answer is neither."""
+class WorkersHealth:
+    """The health of all workers: live and ready when every worker is; one that does not answer is neither."""
 
     live: bool
     ready: bool
@@ -41,19 +41,19 @@ class _Merged(Collector):
 def joint_pages(workers: Sequence[Worker], registry: CollectorRegistry) -> AdminPages:
     """The pages of all workers together; `registry` is the parent's own."""
 
-    async def standing() -> JointStanding:
-        return joint_standing(dict(enumerate(await _ask_all(workers, "/readyz"))))
+    async def joint_health() -> WorkersHealth:
+        return workers_health(dict(enumerate(await _ask_all(workers, "/readyz"))))
 
-    async def figures() -> bytes:
+    async def joint_metrics() -> bytes:
         return merge_metrics(registry, dict(enumerate(await _ask_all(workers, "/metrics"))))
 
-    return AdminPages(standing, figures)
+    return AdminPages(joint_health, joint_metrics)
 
 
-def joint_standing(answers: Mapping[int, bytes | None]) -> JointStanding:
-    """How all stand, by what each answered to `/readyz` (None: nothing); the facts are under `workers`, by number."""
+def workers_health(answers: Mapping[int, bytes | None]) -> WorkersHealth:
+    """The joint health by the workers' answers to `/readyz` (None: no answer); facts are under `workers`, by number."""
     each = {number: _facts(answer) for number, answer in answers.items()}
-    return JointStanding(
+    return WorkersHealth(
         live=all(one["live"] is True for one in each.values()),
         ready=all(one["ready"] is True for one in each.values()),
         facts={"workers": {str(number): one for number, one in each.items()}},
@@ -81,7 +81,7 @@ def _add(merged: dict[str, Metric], worker: str, text: bytes) -> None:
 
 
 def _labelled(sample: Sample, worker: str) -> Sample:
-    # A sample that names a worker keeps its word: the parent counts each one's restarts.
+    # A sample that names a worker keeps its label: the parent counts the restarts of each worker.
     return sample._replace(labels={"worker": worker, **sample.labels})
 
 

@@ -1,5 +1,6 @@
-"""The parent of several workers: it starts and keeps them, speaks for them on one admin port, and passes on what it
-is told. It handles no delivery itself.
+"""The parent of several workers: starts them, keeps them running, serves one admin port for all, passes reloads on.
+
+The parent handles no delivery itself.
 """
 
 import fcntl
@@ -14,7 +15,7 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from ops.service.admin import admin_port
-from ops.service.reload import Reading, SettingsSource, give_current, give_started, reloading
+from ops.service.reload import LoadedConfiguration, SettingsSource, reloading, write_current_text, write_started_text
 from ops.service.run import Signals, run_service
 from ops.service.workers.admin import joint_pages
 from ops.service.workers.pool import WorkerFaultError, WorkerPlan, Workers
@@ -24,27 +25,27 @@ _EXIT_CONFIGURATION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Parent:
-    """What to run `count` times: `verb` with its arguments, with the settings that `source` gave at the start."""
+class ParentPlan:
+    """What a parent runs `count` times: `verb` with its arguments, and the settings that `source` gave at the start."""
 
     verb: Sequence[str]
     count: int
     source: SettingsSource
-    first: Reading
+    first: LoadedConfiguration
     ports: IngestSettings | ProcessSettings
     grace_s: float
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
-def supervise(parent: Parent) -> None:
-    """Runs the workers until told to stop.
+def supervise(parent: ParentPlan) -> None:
+    """Runs the workers until a signal stops them.
 
     Raises:
-        typer.Exit: with 2, when a worker could not use its configuration; it has said so itself.
+        typer.Exit: with 2, when a worker could not use its configuration; the worker has logged why.
     """
 
     async def main(signals: Signals) -> None:
-        with _room() as folder:
+        with _private_folder() as folder:
             await _run(parent, folder, signals)
 
     try:
@@ -54,10 +55,10 @@ def supervise(parent: Parent) -> None:
 
 
 @contextmanager
-def _room() -> Iterator[Path]:
-    """A folder for us and our workers alone, as long as we are there."""
+def _private_folder() -> Iterator[Path]:
+    """Makes a folder that only this process and its workers can open, for as long as the block."""
     with tempfile.TemporaryDirectory(prefix="dropstream-", ignore_cleanup_errors=True) as folder:
-        # systemd-tmpfiles clears away what is old, unless it is locked:
+        # systemd-tmpfiles removes old folders, unless they are locked:
         # https://www.freedesktop.org/software/systemd/man/latest/tmpfiles.d.html
         held = os.open(folder, os.O_RDONLY)
         try:
@@ -67,9 +68,9 @@ def _room() -> Iterator[Path]:
             os.close(held)
 
 
-async def _run(parent: Parent, folder: Path, signals: Signals) -> None:
+async def _run(parent: ParentPlan, folder: Path, signals: Signals) -> None:
     registry = CollectorRegistry()
-    give_started(folder, parent.first.text)
+    write_started_text(folder, parent.first.text)
     plan = WorkerPlan(
         arguments=(*parent.verb, "--config", str(parent.source.file)),
         count=parent.count,
@@ -79,8 +80,8 @@ async def _run(parent: Parent, folder: Path, signals: Signals) -> None:
     )
     workers = Workers(plan, registry=registry)
 
-    def pass_on(reading: Reading) -> None:
-        give_current(folder, reading.text)
+    def pass_on(loaded: LoadedConfiguration) -> None:
+        write_current_text(folder, loaded.text)
         workers.reload()
 
     async with (

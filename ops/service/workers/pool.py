@@ -1,7 +1,7 @@
-"""Several workers as one: started by a parent, started again when they die, told to reload, stopped together.
+"""Runs the workers of a parent: starts them, restarts those that die, passes reloads on, stops all together.
 
-What a worker does is not known here, only how to start it. A worker ends when its parent does
-(`ops.service.workers.worker`).
+A worker is a call of `dropstream` that follows its parent (`ops.service.workers.worker`). `ops.local.services` runs the
+services of `up` by itself: they have no parent to follow and no back-off, and a person reads there why one ended.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from ops.service.workers.worker import Worker, ask_for_reload
 
-# A worker that lived so long had a good start.
+# A worker that lived so long had a good start: its next death counts as the first one.
 _STEADY_S = 30.0
 _PAUSE_FIRST_S = 0.5
 _PAUSE_MAX_S = 30.0
@@ -29,12 +29,12 @@ _log = structlog.get_logger()
 
 
 class WorkerFaultError(Exception):
-    """A worker could not use its configuration when all began, and has said so; nothing works with it."""
+    """A worker could not use its configuration at its first start, and has logged why; no worker can run with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """What is started: `arguments` of `dropstream` for each of `count` workers, with `environ` over our own.
+    """The workers to start: `count` calls of `dropstream` with `arguments`, and with `environ` over that of the parent.
 
     `folder` is closed to others; `grace_s` is what a worker has to end in good order.
     """
@@ -64,31 +64,31 @@ class Workers:
             self._restarts.labels(str(worker.number))
 
     def reload(self) -> None:
-        """Asks every worker to read its configuration again; one that is being started reads it anyway."""
+        """Asks every worker to read its configuration again; a worker that is being started reads it anyway."""
         for pipe in self._pipes.values():
             ask_for_reload(pipe)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Keeps the workers at work until `stopping` is set, then ends them, within the grace time.
+        """Keeps the workers running until `stopping` is set, then ends them, within the grace time.
 
         Raises:
-            WorkerFaultError: one could not use its configuration at its first start; the others have ended.
+            WorkerFaultError: a worker could not use its configuration at its first start; the others have ended.
         """
         try:
             async with asyncio.TaskGroup() as group:
                 for worker in self._plan.workers:
-                    group.create_task(self._keep(worker, stopping))
+                    group.create_task(self._keep_running(worker, stopping))
         except* WorkerFaultError as faults:
             raise WorkerFaultError from faults
 
-    async def _keep(self, worker: Worker, stopping: asyncio.Event) -> None:
-        """Runs one worker after the other under this number."""
+    async def _keep_running(self, worker: Worker, stopping: asyncio.Event) -> None:
+        """Runs the worker of this number, and starts it again when it dies."""
         deaths, began, first = 0, 0.0, True
-        told = asyncio.create_task(stopping.wait())
+        stop_asked = asyncio.create_task(stopping.wait())
         try:
             while not stopping.is_set():
                 began = time.monotonic()
-                code = await self._run_one(worker, told)
+                code = await self._run_one(worker, stop_asked)
                 if code is None or stopping.is_set():
                     return
                 if first and code == _EXIT_CONFIGURATION:
@@ -97,13 +97,13 @@ class Workers:
                 deaths = 1 if time.monotonic() - began > _STEADY_S else deaths + 1
                 pause_s = min(_PAUSE_MAX_S, _PAUSE_FIRST_S * 2 ** min(deaths - 1, 10))
                 _log.error("worker_died", worker=worker.number, exit_code=code, deaths=deaths, restart_in_s=pause_s)
-                await asyncio.wait({told}, timeout=pause_s)
+                await asyncio.wait({stop_asked}, timeout=pause_s)
                 if not stopping.is_set():
                     self._restarts.labels(str(worker.number)).inc()
         finally:
-            told.cancel()
+            stop_asked.cancel()
 
-    async def _run_one(self, worker: Worker, told: "asyncio.Task[bool]") -> int | None:
+    async def _run_one(self, worker: Worker, stop_asked: "asyncio.Task[bool]") -> int | None:
         """The exit code of a worker that ended by itself (minus the signal's number); None when we ended it."""
         try:
             process = await self._start(worker)
@@ -112,17 +112,17 @@ class Workers:
             return _EXIT_FAILED
         died = asyncio.create_task(process.wait())
         try:
-            await asyncio.wait({died, told}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({died, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
             return died.result() if died.done() else None
         finally:
             await self._end(worker, process, died)
 
     async def _start(self, worker: Worker) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ops", *self._plan.arguments, "--as-worker", str(worker.place)),
+            *(sys.executable, "-m", "ops", *self._plan.arguments, "--as-worker", str(worker.path)),
             env={**os.environ, **self._plan.environ},
             stdin=asyncio.subprocess.PIPE,
-            # Ctrl-C and SIGHUP of the terminal are the parent's to pass on.
+            # The parent passes on Ctrl-C and SIGHUP of the terminal.
             start_new_session=True,
         )
         if process.stdin is not None:
@@ -131,7 +131,7 @@ class Workers:
         return process
 
     async def _end(self, worker: Worker, process: asyncio.subprocess.Process, died: "asyncio.Task[int]") -> None:
-        """The worker has ended on return, by itself or in the grace time or else at once."""
+        """Ends the worker: in order within the grace time, or else by force; it has ended on return."""
         if not died.done():
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
@@ -141,5 +141,5 @@ class Workers:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await died
-        # Not before: the end of its pipe tells a worker that it is alone.
+        # Not closed before: the end of its pipe makes a worker stop.
         self._pipes.pop(worker.number).close()

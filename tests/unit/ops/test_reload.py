@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.service.reload import SettingsSource, give_current, give_started, restart_needed
+from ops.service.reload import SettingsSource, restart_needed, write_current_text, write_started_text
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
@@ -54,12 +54,12 @@ def test_a_worker_reads_what_its_parent_laid_down(tmp_path: Path, monkeypatch: p
     file = tmp_path / "dropstream.toml"
     file.write_text("broken")
     (tmp_path / "gone").write_text("a-token")
-    give_started(tmp_path, _STARTED.replace("file:gone", f"file:{tmp_path / 'gone'}"))
+    write_started_text(tmp_path, _STARTED.replace("file:gone", f"file:{tmp_path / 'gone'}"))
     source = SettingsSource(file, signing_secrets=False, folder=tmp_path)
     assert list(source.read().settings.endpoints) == ["older"]
-    give_current(tmp_path, _CURRENT)
+    write_current_text(tmp_path, _CURRENT)
     assert list(source.read().settings.endpoints) == ["newer"]
-    give_current(tmp_path, "[endpoints")
+    write_current_text(tmp_path, "[endpoints")
     with pytest.raises(ConfigurationError) as refused:
         source.read()
     assert refused.value.source == str(file)

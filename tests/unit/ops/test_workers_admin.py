@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 
-from ops.service.workers.admin import JointStanding, joint_standing, merge_metrics
+from ops.service.workers.admin import WorkersHealth, merge_metrics, workers_health
 
 
 def figures(stored: int) -> bytes:
@@ -66,4 +66,4 @@ def test_all_must_stand(second: bytes | None, standing: tuple[bool, bool, object
     live, ready, facts = standing
     first = {"live": True, "ready": True, "a": 1}
     answers = {0: b'{"live":true,"ready":true,"a":1}', 1: second}
-    assert joint_standing(answers) == JointStanding(live, ready, {"workers": {"0": first, "1": facts}})
+    assert workers_health(answers) == WorkersHealth(live, ready, {"workers": {"0": first, "1": facts}})
