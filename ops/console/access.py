@@ -1,6 +1,7 @@
-"""Who may look and act: host names, sessions, the token, and the headers that keep a browser to this page.
+"""Decides who may see the console and act: host names, sessions, the token, headers that bind a browser to the page.
 
-Without a token whoever reaches the loopback address may; a page elsewhere may not, whatever name it gives us.
+Without a token everybody who reaches the loopback address may; a page of another site may not, whatever host name it
+sends.
 """
 
 import secrets
@@ -20,7 +21,7 @@ _SESSIONS_MAX = 200
 _IDLE_S = 12 * 3_600
 _TRIES_MAX = 10
 _TRIES_WITHIN_S = 60.0
-# What may be had before anybody has said who they are: nothing of it tells anything.
+# Pages without a session: none of them holds a fact of the system.
 _OPEN = frozenset({"/login", "/readyz", "/console.css", "/login.css", "/icon.svg"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -43,7 +44,7 @@ HEADERS = {
 
 @dataclass(slots=True)
 class Session:
-    """Somebody at a browser; `name` is for the log and tells nothing that lets in."""
+    """A session of one browser; `name` is for the log and is no secret."""
 
     name: str
     csrf: str
@@ -52,15 +53,15 @@ class Session:
 
 @dataclass(slots=True)
 class Sessions:
-    """The open sessions, the least used going first; `token` None where whoever comes may look."""
+    """The open sessions, the least recently used first; `token` is None where no login is needed."""
 
     token: bytes | None
     clock: Callable[[], float] = time.monotonic
     _open: OrderedDict[str, Session] = field(default_factory=OrderedDict)
     _failures: deque[float] = field(default_factory=lambda: deque(maxlen=_TRIES_MAX))
 
-    def begin(self) -> tuple[str, Session]:
-        """A new session, and the cookie that is its key."""
+    def open(self) -> tuple[str, Session]:
+        """Opens a session; returns the cookie that is its key, and the session."""
         key = secrets.token_urlsafe(32)
         session = Session(f"session-{secrets.token_hex(3)}", secrets.token_urlsafe(32), self.clock())
         self._open[key] = session
@@ -69,7 +70,7 @@ class Sessions:
         return key, session
 
     def find(self, key: str | None) -> Session | None:
-        """The session of this cookie, where it is still open."""
+        """The session of this cookie; None where it is not open any more."""
         session = self._open.get(key or "")
         if session is None or key is None:
             return None
@@ -80,8 +81,8 @@ class Sessions:
         self._open.move_to_end(key)
         return session
 
-    def end(self, key: str | None) -> None:
-        """The session is over."""
+    def close(self, key: str | None) -> None:
+        """Closes the session of this cookie."""
         self._open.pop(key or "", None)
 
     @property
@@ -89,8 +90,8 @@ class Sessions:
         """Whether too many wrong tokens came in the last minute."""
         return len(self._failures) == _TRIES_MAX and self.clock() - self._failures[0] < _TRIES_WITHIN_S
 
-    def opens(self, token: str) -> bool:
-        """Whether this is the token; a wrong one is remembered."""
+    def accepts(self, token: str) -> bool:
+        """Whether `token` is the right one; a wrong one counts towards `must_wait`."""
         right = self.token is not None and compare_digest(token.encode(), self.token)
         if not right:
             self._failures.append(self.clock())
@@ -99,13 +100,13 @@ class Sessions:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Looks at every request before its handler; `names` None where any host name is right, for the token decides."""
+    """Checks every request before its handler; `names` is None where any host name is right, for the token decides."""
 
     sessions: Sessions
     names: Collection[str] | None
 
     def middleware(self) -> Callable[..., Awaitable[web.StreamResponse]]:
-        """The guard as aiohttp wants it."""
+        """The guard as a middleware of aiohttp."""
 
         @web.middleware
         async def guarded(
@@ -136,7 +137,7 @@ class Guard:
                 raise web.HTTPUnauthorized(text="no session; load the page again\n")
             if self.sessions.token is not None:
                 raise web.HTTPSeeOther("/login")
-            key, session = self.sessions.begin()
+            key, session = self.sessions.open()
         if request.method not in {"GET", "HEAD"} and not compare_digest(
             request.headers.get(CSRF_HEADER, "").encode(), session.csrf.encode()
         ):
@@ -154,25 +155,25 @@ def loopback_names(names: Collection[str]) -> frozenset[str]:
 
 
 def give_cookie(response: web.StreamResponse, key: str) -> None:
-    """The response opens the session in the browser that gets it."""
+    """Sets the cookie that opens the session in the browser."""
     response.set_cookie(COOKIE, key, httponly=True, samesite="Strict", path="/")
 
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """Every response keeps the browser to this page."""
+    """Adds to every response the headers that bind the browser to the page."""
     response.headers.update(HEADERS)
 
 
 def _check_origin(request: web.Request) -> None:
-    """A browser says where a form or a script came from; another place has no business here."""
+    """Refuses a request that a page of another origin made."""
     origin = request.headers.get("Origin")
     if origin is None and request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin":
         return
     try:
-        told = URL(origin or "").authority
+        authority = URL(origin or "").authority
     except ValueError:
-        told = ""
-    if told.lower() != request.headers.get("Host", "").lower() or not told:
+        authority = ""
+    if authority.lower() != request.headers.get("Host", "").lower() or not authority:
         raise web.HTTPForbidden(text="an act must come from the page itself\n")
 
 

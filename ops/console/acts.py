@@ -1,6 +1,6 @@
-"""The acts of a person on call: redrive, a look at what a replay would change, a sample. By the verbs' own functions.
+"""The acts of a person on call: a redrive, the dry run of a replay, a sample; done by the functions of the verbs.
 
-One at a time; each is named to the person before it begins, and logged.
+One act runs at a time; the page names it to the person before it begins, and the log has it.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from ops.console.jobs import Job, Jobs, JobState
-from ops.console.watching import Watch, now_ms
+from ops.console.watch import Watch, now_ms
 from ops.kafka.ranges import parse_span
 from ops.replay.dry_run import compare, rehearse
 from ops.replay.plan import make_plan, survey
@@ -39,7 +39,7 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Acts:
-    """`start` runs a job beside the page; plans are kept until they are confirmed, the newest few."""
+    """Runs the acts; `start` runs a coroutine beside the page. The newest plans are kept until they are confirmed."""
 
     settings: Settings
     watch: Watch
@@ -73,10 +73,10 @@ class Acts:
         return {"plan": plan.id, "count": found.count, "chosen": chosen, "would": asdict(counts)}
 
     def redrive(self, plan_id: str, who: str) -> Job:
-        """Begins the redrive that was planned.
+        """Starts the redrive that was planned.
 
         Raises:
-            DropstreamError: no such plan, or something runs.
+            DropstreamError: the plan is not kept any more, or another act runs.
         """
         self._check_free()
         if plan_id not in self._plans:
@@ -86,14 +86,14 @@ class Acts:
         facts = {"plan": plan.id, "endpoint": plan.choice.endpoint, "reason": plan.choice.reason, "records": count}
         job = self.jobs.begin("redrive", what, who=who, at_ms=now_ms(), **facts)
         job.total = sum(one.count for one in plan.ranges)
-        self.start(self._ended(job, self._redrive(plan, job)))
+        self.start(self._run_job(job, self._redrive(plan, job)))
         return job
 
-    def look_at_replay(self, begin: str | None, until: str | None, endpoint: str | None, who: str) -> Job:
-        """Begins to compare a range of `raw` with what is in the topics; writes nothing.
+    def dry_run_replay(self, begin: str | None, until: str | None, endpoint: str | None, who: str) -> Job:
+        """Starts to compare a range of `raw` with what is in the topics; writes nothing.
 
         Raises:
-            DropstreamError: the range or the name is wrong, or something runs.
+            DropstreamError: the range or the name is wrong, or another act runs.
         """
         self._check_free()
         check_name("endpoint", endpoint, self.settings.endpoints)
@@ -102,14 +102,14 @@ class Acts:
         what = f"Dry run of a replay {_of(choice)}"
         facts = {"begin": begin, "until": until, "endpoint": endpoint}
         job = self.jobs.begin("replay_dry_run", what, who=who, at_ms=now_ms(), **facts)
-        self.start(self._ended(job, self._compare(choice)))
+        self.start(self._run_job(job, self._compare(choice)))
         return job
 
     async def send(self, sample_name: str, endpoint_name: str, who: str) -> Job:
-        """Sends one signed sample to the endpoint; over when it is answered.
+        """Sends one signed sample to the endpoint; returns when it is answered.
 
         Raises:
-            DropstreamError: a name is wrong, or something runs.
+            DropstreamError: a name is wrong, or another act runs.
         """
         self._check_free()
         samples = {sample.name: (provider, sample) for provider, sample in all_samples()}
@@ -121,7 +121,7 @@ class Acts:
         title = f"Send {sample.name} to {endpoint_name}"
         facts = {"sample": sample.name, "endpoint": endpoint_name}
         job = self.jobs.begin("send", title, who=who, at_ms=now_ms(), **facts)
-        await self._ended(job, self._send(sample, endpoint_name))
+        await self._run_job(job, self._send(sample, endpoint_name))
         return job
 
     async def _redrive(self, plan: ReplayPlan, job: Job) -> Rows:
@@ -155,7 +155,7 @@ class Acts:
 
     async def _send(self, sample: Sample, endpoint_name: str) -> Rows:
         endpoint, now = self.settings.endpoints[endpoint_name], datetime.now(UTC)
-        # The id after the newest, so that the sample leaves no hole in a sequence; else one that no other has.
+        # The id after the newest, so that the sample leaves no gap in a sequence; else an id that no other has.
         newest = self.watch.memory.newest_sequence.get(endpoint_name)
         number = int((now - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds() * 10) if newest is None else newest + 1
         outgoing = sign(sample.body(number, now), endpoint, sample, now)
@@ -167,8 +167,8 @@ class Acts:
         took = f"{1000 * answer.seconds:.0f} ms"
         return [("answer", f"{answer.status} in {took}"), ("delivery", answer.delivery_id or "-")]
 
-    async def _ended(self, job: Job, work: Coroutine[None, None, Rows]) -> None:
-        """Does the work of the job, which has ended then, whatever became of it."""
+    async def _run_job(self, job: Job, work: Coroutine[None, None, Rows]) -> None:
+        """Runs the work of the job; on return the job has ended, whatever became of it."""
         state: JobState = "failed"
         outcome = [("failed", "the console ended; look what is there, then begin again")]
         try:

@@ -1,4 +1,4 @@
-"""The console as a running part: the pages at their port, the watch beside them, acts in tasks of their own."""
+"""Runs the console: serves the pages at their port, the watch beside them, and acts in tasks of their own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -11,7 +11,7 @@ from ops.console.access import Guard, Sessions, add_headers, loopback_names
 from ops.console.acts import Acts
 from ops.console.memory import Memory
 from ops.console.pages import ConsolePages
-from ops.console.watching import Watch
+from ops.console.watch import Watch
 from schemas.errors import DropstreamError
 from schemas.secrets import Secret
 from schemas.settings import Settings, is_loopback
@@ -21,25 +21,25 @@ _SHUTDOWN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A console that serves, on `port`."""
+class RunningConsole:
+    """A console that serves on `port`."""
 
     port: int
     pages: ConsolePages
 
     def apply(self, settings: Settings) -> None:
-        """From now on the endpoints are these, with their secrets."""
+        """Uses the endpoints of `settings` from now on, with their secrets."""
         merged = self.pages.settings.model_copy(update={"endpoints": settings.endpoints})
         self.pages.settings = self.pages.acts.settings = merged
         self.pages.watch.memory.known = frozenset(settings.endpoints)
 
 
 @asynccontextmanager
-async def console(settings: Settings, token: Secret | None) -> AsyncIterator[Running]:
-    """Serves inside.
+async def console(settings: Settings, token: Secret | None) -> AsyncIterator[RunningConsole]:
+    """Serves the console as long as the block.
 
     Raises:
-        DropstreamError: the port cannot be had.
+        DropstreamError: the port is taken.
     """
     watch = Watch(settings, Memory(frozenset(settings.endpoints)))
     sessions = Sessions(token.value if token else None)
@@ -56,14 +56,14 @@ async def console(settings: Settings, token: Secret | None) -> AsyncIterator[Run
                 pages = ConsolePages(settings, watch, Acts(settings, watch, start), sessions)
                 async with _served(settings, pages, sessions) as port:
                     try:
-                        yield Running(port, pages)
+                        yield RunningConsole(port, pages)
                     finally:
                         watch.stopping = True  # Open streams end by themselves then, before the server does.
             finally:
                 for task in running:
                     task.cancel()
     except* DropstreamError as group:
-        raise group.exceptions[0] from None  # One says it.
+        raise group.exceptions[0] from None  # A person needs one reason.
 
 
 @asynccontextmanager

@@ -41,7 +41,7 @@ def console(config: ConfigFile = None) -> None:
 
 
 def console_url(settings: Settings, port: int | None = None) -> str:
-    """Where a browser on this machine finds it."""
+    """The URL of the console for a browser on this machine."""
     return f"http://{reached_at(settings.console.host, port or settings.console.port)}/"
 
 

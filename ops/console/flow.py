@@ -1,4 +1,4 @@
-"""How much went through in the last half hour, per endpoint, and how long it took; pure, bounded, by record times.
+"""Counts the records of the last half hour by endpoint, and measures how long they took; pure, by record times.
 
 A record that is older than the window counts nowhere; one from the future counts as now.
 """
@@ -16,7 +16,7 @@ _LATENCY_WINDOW_MS = 300_000
 
 
 class FlowKind(StrEnum):
-    """What is counted: requests kept in `raw`, and what they became."""
+    """What is counted: deliveries in `raw`, and what became of them."""
 
     DELIVERIES = "deliveries"
     EVENTS = "events"
@@ -42,7 +42,7 @@ class Flow:
                 del buckets[old]
 
     def endpoints(self) -> set[str]:
-        """Every endpoint that was counted once."""
+        """Every endpoint of which a record was counted."""
         return {endpoint for endpoint, _ in self._counts}
 
     def series(self, endpoint: str, kind: FlowKind, *, now_ms: int) -> list[int]:
@@ -66,17 +66,17 @@ class Latency:
 class Latencies:
     """The newest times from receipt until written; the last five minutes count."""
 
-    _taken: deque[tuple[int, str, int]] = field(default_factory=lambda: deque(maxlen=_LATENCIES_MAX))
+    _times: deque[tuple[int, str, int]] = field(default_factory=lambda: deque(maxlen=_LATENCIES_MAX))
 
-    def take(self, endpoint: str, *, received_ms: int, written_ms: int) -> None:
-        """Takes one event's times."""
-        self._taken.append((written_ms, endpoint, max(0, written_ms - received_ms)))
+    def add(self, endpoint: str, *, received_ms: int, written_ms: int) -> None:
+        """Adds the times of one event."""
+        self._times.append((written_ms, endpoint, max(0, written_ms - received_ms)))
 
     def of(self, endpoint: str | None, *, now_ms: int) -> Latency | None:
-        """Those of one endpoint, or of all (None); None where nothing was written in that time."""
+        """The latency of one endpoint, or of all (None); None where no event was written in that time."""
         return _summary(
             took
-            for written_ms, name, took in self._taken
+            for written_ms, name, took in self._times
             if written_ms > now_ms - _LATENCY_WINDOW_MS and endpoint in {None, name}
         )
 

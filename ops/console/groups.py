@@ -1,4 +1,4 @@
-"""How the consumer groups stand, asked of Kafka alone, so it is known while no processor runs."""
+"""Reads the state of the consumer groups from Kafka alone, so it is known while no processor runs."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from ops.kafka.reader import full_name
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 
-# The groups of `dropstream process`, and what each reads.
+# The groups of `dropstream process`, and the topic that each reads.
 SOURCES = {"deliver": "raw", "sequence": "sequence"}
 
 
 @dataclass(frozen=True, slots=True)
-class GroupStanding:
-    """One group: its members, the records it has not processed, and the time of the first of them where known.
+class GroupState:
+    """A group: its members, the records that it has not processed, and the time of the first of them where known.
 
     `members` is None where the cluster cannot say.
     """
@@ -25,8 +25,8 @@ class GroupStanding:
     oldest_ms: int | None
 
 
-async def group_standing(settings: Settings, name: str, memory: Memory) -> GroupStanding | None:
-    """The standing at this moment; None where the cluster tells nothing of groups, as the in-memory broker.
+async def read_group_state(settings: Settings, name: str, memory: Memory) -> GroupState | None:
+    """The state of the group now; None where the cluster knows nothing of groups, as the in-memory broker.
 
     Raises:
         DropstreamError: the cluster or the topic cannot be read.
@@ -42,7 +42,7 @@ async def group_standing(settings: Settings, name: str, memory: Memory) -> Group
         left, oldest_ms = memory.waiting(source, one.partition.partition, committed, one.end)
         waiting += left
         oldest += [] if oldest_ms is None else [oldest_ms]
-    return GroupStanding(name, count, waiting, min(oldest, default=None))
+    return GroupState(name, count, waiting, min(oldest, default=None))
 
 
 async def _members(settings: Settings, group: str) -> int | None:

@@ -1,4 +1,4 @@
-"""What was done from the console, newest first, for the page and the log; bodies and secrets are in neither."""
+"""Keeps the acts that were done from the console for the page, and logs them; without bodies and secrets."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,7 +13,7 @@ JobState = Literal["running", "done", "failed"]
 
 @dataclass(slots=True)
 class Job:
-    """One act: who began it when, how far it is, and what became of it."""
+    """One act: who started it and when, how far it is, and its outcome."""
 
     number: int
     title: str
@@ -33,7 +33,7 @@ class Jobs:
     _count: int = 0
 
     def begin(self, act: str, title: str, *, who: str, at_ms: int, **facts: str | int | None) -> Job:
-        """A job that runs from now on, logged."""
+        """Adds and logs a job that runs from now on."""
         self._count += 1
         job = Job(self._count, title, who, at_ms)
         newest, older = self._kept[: _KEPT - 1], self._kept[_KEPT - 1 :]
@@ -42,15 +42,15 @@ class Jobs:
         return job
 
     def end(self, job: Job, state: JobState, outcome: list[tuple[str, str]]) -> None:
-        """It is over; logged."""
+        """Sets and logs the outcome of the job."""
         job.state, job.outcome = state, outcome
         _log.info("console_act_ended", job=job.title, who=job.who, state=state, outcome=dict(outcome))
 
     @property
     def is_busy(self) -> bool:
-        """Whether one still runs."""
+        """Whether a job still runs."""
         return any(job.state == "running" for job in self._kept)
 
     def all(self) -> list[Job]:
-        """The newest first."""
+        """All kept jobs, the newest first."""
         return list(self._kept)

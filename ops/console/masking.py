@@ -1,6 +1,6 @@
-"""What of a stranger's request a person on call may see: its shape, and the words that say what it is about.
+"""Masks a stranger's request for a person on call: shows its shape, and the words that say what it is about.
 
-Names, addresses and telephone numbers stay in the topic. Pure; whatever the bytes, the answer is bounded text.
+Names, addresses and telephone numbers stay in the topic. Pure; whatever the bytes are, the answer is bounded text.
 """
 
 import re
@@ -20,9 +20,9 @@ _VALUE_CHARACTERS_MAX = 80
 _HEADERS_MAX = 60
 _HEADER_CHARACTERS_MAX = 400
 
-# What says which message this is; never a person's words. Compared without case and separators.
+# Keys whose values say which message this is; never a person's words. Compared without case and separators.
 # fmt: off
-_TELLING = frozenset({
+_SHOWN_KEYS = frozenset({
     "event", "eventtype", "type", "topic", "action", "status", "state", "statusid", "id", "orderid", "orderref",
     "reference", "sku", "uniqueid", "uuid", "variantid", "productid", "quantity", "qty", "available", "currency",
     "createdat", "updatedat", "timestamp", "time", "date", "version", "messageid", "webhookid",
@@ -51,17 +51,17 @@ def masked_body(body: bytes) -> str:
 
 
 def masked_headers(headers: Headers) -> list[tuple[str, str]]:
-    """The request's headers, names as they came; what could let somebody in is only said to be there."""
+    """The request's headers, names as they came; the values of secret headers as dots."""
     return [(_clip(name, _KEY_CHARACTERS_MAX), _header_value(name, value)) for name, value in headers[:_HEADERS_MAX]]
 
 
 def clipped(text: object, limit: int = 200) -> str:
-    """A stranger's word, at most so long."""
+    """`text` of a stranger, at most `limit` characters and a note of its length."""
     return _clip(str(text), limit)
 
 
 def facts_of(delivery: Delivery) -> list[tuple[str, str]]:
-    """What the ingress noted of the request."""
+    """The facts that the ingress noted of the request."""
     return [
         ("delivery", _clip(delivery.id, _VALUE_CHARACTERS_MAX)),
         ("provider", _clip(delivery.provider, _VALUE_CHARACTERS_MAX)),
@@ -83,14 +83,14 @@ def _masked(value: Any, key: str, depth: int) -> Any:
         shown_items = [_masked(one, key, depth + 1) for one in value[:_ITEMS_MAX]]
         return shown_items + ([f"… {len(value) - _ITEMS_MAX} more"] if len(value) > _ITEMS_MAX else [])
     if isinstance(value, str):
-        return value if _tells(key) and _PLAIN.fullmatch(value) else _dots(len(value))
+        return value if _is_shown(key) and _PLAIN.fullmatch(value) else _dots(len(value))
     if isinstance(value, bool) or value is None:
         return value
-    return value if _tells(key) or abs(value) <= _NUMBER_MAX else _dots(len(str(value)))
+    return value if _is_shown(key) or abs(value) <= _NUMBER_MAX else _dots(len(str(value)))
 
 
-def _tells(key: str) -> bool:
-    return re.sub(r"[^a-z0-9]", "", key.lower()) in _TELLING
+def _is_shown(key: str) -> bool:
+    return re.sub(r"[^a-z0-9]", "", key.lower()) in _SHOWN_KEYS
 
 
 def _dots(length: int) -> str:

@@ -1,6 +1,6 @@
-"""What the console remembers of the topics: counts, and the newest records of each kind; pure, every part bounded.
+"""Keeps what the console shows of the topics: counts, and the newest records of each kind; pure, every part bounded.
 
-Bodies are never kept: one is read from its place when somebody asks for it.
+Bodies are never kept: one is read from its topic when a person asks for it.
 """
 
 from collections import deque
@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ops.console.flow import WINDOW_MS, Flow, FlowKind, Latencies
 from ops.console.masking import clipped, facts_of, masked_headers
-from ops.inspect.gaps import Ledger
+from ops.inspect.gaps import MissingIds
 from schemas.delivery import read_record
 from schemas.events import read_event
 from schemas.notes.gaps import read_gap
@@ -31,7 +31,7 @@ _TAIL_KEPT = 5_000
 
 
 class ShownRecord(Protocol):
-    """Something shown of a record."""
+    """A record as the page shows it."""
 
     @property
     def at_ms(self) -> int:
@@ -43,34 +43,34 @@ Shown = TypeVar("Shown", bound=ShownRecord)
 
 @dataclass(slots=True)
 class RecentRecords(Generic[Shown]):
-    """The newest of each partition, at most `most` of each."""
+    """The newest records of each partition, at most `most` of each."""
 
     most: int
     _kept: dict[tuple[str, int], deque[Shown]] = field(default_factory=dict)
 
-    def take(self, record: RawRecord, shown: Shown) -> None:
-        """Takes what is shown of the record."""
-        place = (record.position.topic, record.position.partition)
-        self._kept.setdefault(place, deque(maxlen=self.most)).append(shown)
+    def add(self, record: RawRecord, shown: Shown) -> None:
+        """Adds a record, as it is shown."""
+        partition = (record.position.topic, record.position.partition)
+        self._kept.setdefault(partition, deque(maxlen=self.most)).append(shown)
 
     def all(self) -> list[Shown]:
-        """The newest first."""
+        """All kept records, the newest first."""
         everything = [one for kept in self._kept.values() for one in kept]
         return sorted(everything, key=lambda one: one.at_ms, reverse=True)
 
     @property
     def is_full(self) -> bool:
-        """Whether there may be more than these."""
+        """Whether the topics may hold more than the kept records."""
         return any(len(kept) == self.most for kept in self._kept.values())
 
     def forget(self) -> None:
-        """There is none."""
+        """Forgets every record."""
         self._kept.clear()
 
 
 @dataclass(frozen=True, slots=True)
 class ShownEvent:
-    """One event at a glance; each text is a stranger's, clipped. `at_ms` is when it was written.
+    """One event as a line of the page; each text is a stranger's, clipped. `at_ms` is when it was written.
 
     `entity` is the exact id that the event is keyed by, empty where it is too long to ask for.
     """
@@ -103,77 +103,77 @@ class ShownRejection:
 
 @dataclass(slots=True)
 class Memory:
-    """Takes every record that the readers bring; `known` are the names of the endpoints."""
+    """What was read of the topics; `known` are the names of the endpoints."""
 
     known: Collection[str]
     flow: Flow = field(default_factory=Flow)
     latencies: Latencies = field(default_factory=Latencies)
-    ledger: Ledger = field(default_factory=Ledger)
+    missing: MissingIds = field(default_factory=MissingIds)
     events: RecentRecords[ShownEvent] = field(default_factory=lambda: RecentRecords(_EVENTS_KEPT))
     rejections: RecentRecords[ShownRejection] = field(default_factory=lambda: RecentRecords(_REJECTED_KEPT))
     newest_sequence: dict[str, int] = field(default_factory=dict)
-    # Time of the first record whose earlier neighbours were passed over: what is older is not counted in full.
+    # Records that are older than this time were not all read, so they are not counted in full.
     whole_since_ms: int = 0
     _tails: dict[tuple[str, int], deque[tuple[int, int]]] = field(default_factory=dict)
 
-    def take(self, topic: str, record: RawRecord, *, now_ms: int) -> None:
-        """Takes one record of `topic` (short name)."""
-        self._note_place(topic, record, now_ms)
+    def add(self, topic: str, record: RawRecord, *, now_ms: int) -> None:
+        """Adds one record of `topic` (short name)."""
+        self._note_offset(topic, record, now_ms)
         if topic == "raw":
             self._count(_header(record, "dropstream-endpoint"), FlowKind.DELIVERIES, record, now_ms)
         elif topic == "rejected":
-            self._take_rejection(record, now_ms)
+            self._add_rejection(record, now_ms)
         elif topic == "duplicates":
             self._count((record.key or b"").decode("utf-8", "replace"), FlowKind.DUPLICATES, record, now_ms)
         elif topic == "sequence":
-            self._take_observation(record)
+            self._add_observation(record)
         elif topic in EVENT_TOPICS:
-            self._take_event(topic, record, now_ms)
+            self._add_event(topic, record, now_ms)
 
-    def take_gap(self, record: RawRecord) -> None:
-        """Takes one record of `gaps`, each once and in order."""
+    def add_gap(self, record: RawRecord) -> None:
+        """Adds one record of `gaps`; each comes once and in order."""
         gap = read_gap(record.value)
         if gap is not None:
-            self.ledger.take(gap)
+            self.missing.add(gap)
 
     def forget(self) -> None:
-        """Nothing was read yet, but of `gaps`."""
+        """Forgets every record, but for those of `gaps`."""
         self.flow, self.latencies, self.whole_since_ms = Flow(), Latencies(), 0
         self.events.forget()
         self.rejections.forget()
         self._tails.clear()
 
     def forget_gaps(self) -> None:
-        """Nothing was read yet of `gaps`."""
-        self.ledger = Ledger()
+        """Forgets the records of `gaps`."""
+        self.missing = MissingIds()
 
     def waiting(self, topic: str, partition: int, committed: int, end: int) -> tuple[int, int | None]:
         """How many records lie from `committed` on, and the time of the first of them where it is remembered.
 
-        The marks that end a transaction take offsets too; where the records are remembered, only they are counted.
+        The marks that end a transaction add offsets too; where the records are remembered, only they are counted.
         """
         tail = self._tails.get((topic, partition)) or deque()
         left = [at_ms for offset, at_ms in tail if offset >= committed]
         reaches_back = bool(tail) and tail[0][0] <= committed
         return (len(left) if reaches_back else max(0, end - committed)), (left[0] if left and reaches_back else None)
 
-    def _note_place(self, topic: str, record: RawRecord, now_ms: int) -> None:
-        place = (topic, record.position.partition)
-        if place not in self._tails:
-            self._tails[place] = deque(maxlen=_TAIL_KEPT)
+    def _note_offset(self, topic: str, record: RawRecord, now_ms: int) -> None:
+        partition = (topic, record.position.partition)
+        if partition not in self._tails:
+            self._tails[partition] = deque(maxlen=_TAIL_KEPT)
             if record.position.offset > 0 and record.timestamp_ms > now_ms - WINDOW_MS:
                 self.whole_since_ms = max(self.whole_since_ms, min(record.timestamp_ms, now_ms))
         if topic in {"raw", "sequence"}:
-            self._tails[place].append((record.position.offset, record.timestamp_ms))
+            self._tails[partition].append((record.position.offset, record.timestamp_ms))
 
     def _count(self, endpoint: str, kind: FlowKind, record: RawRecord, now_ms: int) -> None:
         name = endpoint if endpoint in self.known else UNKNOWN
         self.flow.count(name, kind, record.timestamp_ms, now_ms=now_ms)
 
-    def _take_rejection(self, record: RawRecord, now_ms: int) -> None:
+    def _add_rejection(self, record: RawRecord, now_ms: int) -> None:
         delivery = read_record(record)
         self._count(delivery.endpoint, FlowKind.REJECTED, record, now_ms)
-        self.rejections.take(
+        self.rejections.add(
             record,
             ShownRejection(
                 place=f"{record.position.partition}:{record.position.offset}",
@@ -186,12 +186,12 @@ class Memory:
             ),
         )
 
-    def _take_observation(self, record: RawRecord) -> None:
+    def _add_observation(self, record: RawRecord) -> None:
         observation = read_observation(record.value)
         if observation is not None and observation.endpoint in self.known:
             self.newest_sequence[observation.endpoint] = observation.sequence
 
-    def _take_event(self, topic: str, record: RawRecord, now_ms: int) -> None:
+    def _add_event(self, topic: str, record: RawRecord, now_ms: int) -> None:
         self._count(_header(record, "endpoint"), FlowKind.EVENTS, record, now_ms)
         event = read_event(record.value)
         if event is None:
@@ -201,10 +201,10 @@ class Memory:
             shown = _shown(topic, event.attributes, record)
         except (ValueError, KeyError, TypeError):
             return
-        self.events.take(record, shown)
+        self.events.add(record, shown)
         if not shown.replay and received_at.tzinfo:
             name = shown.endpoint if shown.endpoint in self.known else UNKNOWN
-            self.latencies.take(name, received_ms=timestamp_ms(received_at), written_ms=record.timestamp_ms)
+            self.latencies.add(name, received_ms=timestamp_ms(received_at), written_ms=record.timestamp_ms)
 
 
 def _shown(topic: str, event: Mapping[str, Any], record: RawRecord) -> ShownEvent:
@@ -229,7 +229,7 @@ def _entity(key: bytes) -> str:
 
 
 def glance(event: Mapping[str, Any]) -> str:
-    """What a person wants to know first of an event: a status, or how many there are."""
+    """The fact of an event that a person wants first: a status, or how many there are."""
     data = event.get("data")
     if not isinstance(data, dict):
         return ""

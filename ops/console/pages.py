@@ -1,4 +1,4 @@
-"""The console's pages and requests: each handler takes what it needs from the request and asks others."""
+"""The HTTP handlers of the console: each reads its request and calls the part that knows the answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,9 +10,9 @@ from aiohttp import web
 
 from ops.console.access import COOKIE, SESSION, Sessions, give_cookie
 from ops.console.acts import Acts, all_samples
-from ops.console.asking import life, rejection
-from ops.console.picture import picture
-from ops.console.watching import Watch, now_ms
+from ops.console.lookups import life, rejection
+from ops.console.page_state import page_state
+from ops.console.watch import Watch, now_ms
 from schemas.errors import DropstreamError
 from schemas.notes.rejections import Reason
 from schemas.settings import Settings
@@ -27,19 +27,19 @@ PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(slots=True)
 class ConsolePages:
-    """Every handler; the picture is made once a second for all who look."""
+    """All handlers; the state of the page is made once a second for all browsers."""
 
     settings: Settings
     watch: Watch
     acts: Acts
     sessions: Sessions
     _listeners: int = 0
-    _picture: bytes = b""
+    _page_state: bytes = b""
     _made_ms: int = 0
-    _asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    _lookups: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     def routes(self) -> list[web.RouteDef]:
-        """Where each is found."""
+        """The routes of all handlers."""
         return [
             web.get("/", _file("index.html")),
             web.get("/console.css", _file("console.css")),
@@ -51,27 +51,27 @@ class ConsolePages:
             web.post("/api/logout", self._log_out),
             web.get("/api/session", self._session),
             web.get("/api/live", self._live),
-            web.get("/api/rejections/{place}", self._told(self._rejection)),
-            web.get("/api/trace", self._told(self._trace)),
-            web.post("/api/acts/plan-redrive", self._told(self._plan_redrive)),
-            web.post("/api/acts/redrive", self._told(self._redrive)),
-            web.post("/api/acts/dry-run", self._told(self._dry_run)),
-            web.post("/api/acts/send", self._told(self._send)),
+            web.get("/api/rejections/{place}", self._as_json(self._rejection)),
+            web.get("/api/trace", self._as_json(self._trace)),
+            web.post("/api/acts/plan-redrive", self._as_json(self._plan_redrive)),
+            web.post("/api/acts/redrive", self._as_json(self._redrive)),
+            web.post("/api/acts/dry-run", self._as_json(self._dry_run)),
+            web.post("/api/acts/send", self._as_json(self._send)),
         ]
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         if self.sessions.must_wait:
             return await _login_page(429, wrong=True)(request)
         form = await request.post()
-        if not self.sessions.opens(str(form.get("token", ""))):
+        if not self.sessions.accepts(str(form.get("token", ""))):
             await asyncio.sleep(_WRONG_TOKEN_S)
             return await _login_page(403, wrong=True)(request)
         response = web.Response(status=303, headers={"Location": "/"})
-        give_cookie(response, self.sessions.begin()[0])
+        give_cookie(response, self.sessions.open()[0])
         return response
 
     async def _log_out(self, request: web.Request) -> web.StreamResponse:
-        self.sessions.end(request.cookies.get(COOKIE))
+        self.sessions.close(request.cookies.get(COOKIE))
         response = web.json_response({})
         response.del_cookie(COOKIE, path="/")
         return response
@@ -97,7 +97,7 @@ class ConsolePages:
         )
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: a picture a second, for as long as the session is open."""
+        """Sends the state of the page once a second as server-sent events, as long as the session is open."""
         if self._listeners >= _LISTENERS_MAX:
             raise web.HTTPServiceUnavailable(text="too many pages are open\n", headers={"Retry-After": "10"})
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
@@ -109,7 +109,7 @@ class ConsolePages:
                     await response.write(b"data: " + self._now() + b"\n\n")
                 await asyncio.sleep(_EVERY_S)
         except (ConnectionError, TimeoutError):
-            pass  # Whoever looked has left; the browser asks again by itself if it has not.
+            pass  # The browser has gone; one that has not connects again by itself.
         finally:
             self._listeners -= 1
         return response
@@ -117,42 +117,42 @@ class ConsolePages:
     def _now(self) -> bytes:
         at_ms = now_ms()
         if at_ms - self._made_ms > 1000 * _EVERY_S / 2:
-            self._picture = picture(self.settings, self.watch, self.acts.jobs, now_ms=at_ms)
+            self._page_state = page_state(self.settings, self.watch, self.acts.jobs, now_ms=at_ms)
             self._made_ms = at_ms
-        return self._picture
+        return self._page_state
 
     async def _rejection(self, request: web.Request) -> object:
-        async with self._asking:
+        async with self._lookups:
             return await rejection(self.settings, self.watch.memory, request.match_info["place"])
 
     async def _trace(self, request: web.Request) -> object:
-        async with self._asking:
+        async with self._lookups:
             return await life(self.settings, request.query.get("entity", ""), request.query.get("endpoint") or None)
 
     async def _plan_redrive(self, request: web.Request) -> object:
-        asked = await _asked(request)
-        async with self._asking:
-            return await self.acts.plan_redrive(asked.get("endpoint"), asked.get("reason"))
+        fields = await _fields(request)
+        async with self._lookups:
+            return await self.acts.plan_redrive(fields.get("endpoint"), fields.get("reason"))
 
     async def _redrive(self, request: web.Request) -> object:
-        asked = await _asked(request)
-        return asdict(self.acts.redrive(asked.get("plan") or "", _who(request)))
+        fields = await _fields(request)
+        return asdict(self.acts.redrive(fields.get("plan") or "", _who(request)))
 
     async def _dry_run(self, request: web.Request) -> object:
-        asked = await _asked(request)
-        began = self.acts.look_at_replay(asked.get("from"), asked.get("to"), asked.get("endpoint"), _who(request))
-        return asdict(began)
+        fields = await _fields(request)
+        job = self.acts.dry_run_replay(fields.get("from"), fields.get("to"), fields.get("endpoint"), _who(request))
+        return asdict(job)
 
     async def _send(self, request: web.Request) -> object:
-        asked = await _asked(request)
-        return asdict(await self.acts.send(asked.get("sample") or "", asked.get("endpoint") or "", _who(request)))
+        fields = await _fields(request)
+        return asdict(await self.acts.send(fields.get("sample") or "", fields.get("endpoint") or "", _who(request)))
 
-    def _told(self, ask: Callable[[web.Request], Awaitable[object]]) -> PageHandler:
-        """The answer as JSON; what is wrong, as one sentence for the person."""
+    def _as_json(self, handle: Callable[[web.Request], Awaitable[object]]) -> PageHandler:
+        """A handler that answers with JSON; a fault becomes one sentence for the person."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
-                return _json(await ask(request))
+                return _json(await handle(request))
             except DropstreamError as error:
                 return _json({"error": str(error)}, status=409)
 
@@ -163,15 +163,15 @@ def _who(request: web.Request) -> str:
     return f"{request[SESSION].name} at {request.remote}"
 
 
-async def _asked(request: web.Request) -> dict[str, str | None]:
-    """What the page asks for: texts by name; an empty one counts as not given."""
+async def _fields(request: web.Request) -> dict[str, str | None]:
+    """The texts that the page sends, by name; an empty text counts as not given."""
     try:
-        asked = orjson.loads(await request.read())
+        fields = orjson.loads(await request.read())
     except ValueError:
-        asked = None
-    if not isinstance(asked, dict) or not all(isinstance(one, str | None) for one in asked.values()):
+        fields = None
+    if not isinstance(fields, dict) or not all(isinstance(one, str | None) for one in fields.values()):
         raise web.HTTPBadRequest(text="a JSON object of texts is wanted\n")
-    return {name: one or None for name, one in asked.items()}
+    return {name: one or None for name, one in fields.items()}
 
 
 def _json(answer: object, status: int = 200) -> web.Response:

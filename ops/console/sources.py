@@ -1,4 +1,4 @@
-"""Where the page's facts come from, and since when each is there or away."""
+"""Keeps for each source of the page's facts whether it answers, and since when."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,16 +18,16 @@ class SourceState:
 
 @dataclass(slots=True)
 class Sources:
-    """Each source by name, in the order in which they were first heard of."""
+    """The state of each source by name, in the order in which they were first set."""
 
     _known: dict[str, SourceState] = field(default_factory=dict)
 
-    def say(self, name: str, state: SourceStatus, *, now_ms: int, detail: str = "") -> None:
-        """The source is so now; a state that goes on keeps its beginning."""
+    def set(self, name: str, state: SourceStatus, *, now_ms: int, detail: str = "") -> None:
+        """Sets the state of a source; a state that goes on keeps its beginning."""
         before = self._known.get(name)
         since_ms = before.since_ms if before and before.state == state else now_ms
         self._known[name] = SourceState(name, state, since_ms, detail)
 
     def all(self) -> list[SourceState]:
-        """Every source."""
+        """The state of every source."""
         return list(self._known.values())

@@ -1,6 +1,6 @@
 """`dropstream gaps`: which sequence ids are missing by the records of `gaps`, endpoint by endpoint.
 
-`Ledger` is pure and follows the rule in `schemas.notes.gaps`; reading the topic is below it.
+`MissingIds` is pure and follows the rule in `schemas.notes.gaps`; the functions that read the topic are below it.
 """
 
 import json
@@ -39,15 +39,15 @@ class MissingRun:
 
 
 @dataclass(slots=True)
-class Ledger:
-    """Takes the records of an endpoint in the order of their offsets; then tells what is open and what is lost."""
+class MissingIds:
+    """The ids that are open or lost, by the records of `gaps`, which are added in the order of their offsets."""
 
     # By endpoint and epoch: disjoint runs, ascending.
     _open: dict[tuple[str, int], list[MissingRun]] = field(default_factory=dict)
     _lost: list[MissingRun] = field(default_factory=list)
 
-    def take(self, gap: Gap) -> None:
-        """Takes the next record."""
+    def add(self, gap: Gap) -> None:
+        """Adds the next record."""
         if gap.state is GapState.RESET:
             for key in [key for key in self._open if key[0] == gap.endpoint and key[1] < gap.epoch]:
                 del self._open[key]
@@ -59,7 +59,7 @@ class Ledger:
             self._lost.append(run)
 
     def runs(self) -> list[MissingRun]:
-        """What is open and what is lost, by endpoint, epoch and first id."""
+        """The open and the lost runs, by endpoint, epoch and first id."""
         found = [run for runs in self._open.values() for run in runs] + self._lost
         return sorted(found, key=lambda run: (run.endpoint, run.epoch, run.first))
 
@@ -83,19 +83,19 @@ def _last(run: MissingRun) -> int:
 
 
 async def read_runs(settings: Settings, endpoint: str | None = None) -> list[MissingRun]:
-    """What the topic says at this moment, of one endpoint or of all; what is no gap is passed over.
+    """The runs by the topic now, of one endpoint or of all; a record that is no gap is passed over.
 
     Raises:
         DropstreamError: the cluster or the topic cannot be read.
     """
-    ledger = Ledger()
+    missing = MissingIds()
     async with open_reader(settings, [full_name("gaps", settings)], "beginning") as reader:
         while not await reader.is_at_end():
             for record in await reader.fetch():
                 gap = read_gap(record.value)
                 if gap is not None and endpoint in {None, gap.endpoint}:
-                    ledger.take(gap)
-    return ledger.runs()
+                    missing.add(gap)
+    return missing.runs()
 
 
 def gaps(

@@ -46,7 +46,7 @@ async def console(folder: Path, text: str, port: int) -> AsyncIterator[tuple[Pro
 
 
 async def picture_with(client: aiohttp.ClientSession, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The first picture of the live stream that is as wanted."""
+    """The first page_state of the live stream that is as wanted."""
     async with asyncio.timeout(PATIENCE_S), client.get("/api/live") as stream:
         assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         async for line in stream.content:
@@ -55,8 +55,8 @@ async def picture_with(client: aiohttp.ClientSession, wanted: Callable[[dict[str
     raise AssertionError("the stream ended")
 
 
-def state_of(picture: dict[str, Any], source: str) -> str:
-    return next((one["state"] for one in picture["sources"] if one["name"] == source), "unheard of")
+def state_of(page_state: dict[str, Any], source: str) -> str:
+    return next((one["state"] for one in page_state["sources"] if one["name"] == source), "unheard of")
 
 
 async def test_a_token_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ async def test_endpoints_are_read_again(settings: SettingsFactory, tmp_path: Pat
         (tmp_path / "dropstream.toml").write_text(text + added)
         running.signal(signal.SIGHUP)
         await running.said("configuration_reloaded")
-        picture = await picture_with(client, lambda _: True)
-        assert "added" in [one["name"] for one in picture["endpoints"]]
+        page_state = await picture_with(client, lambda _: True)
+        assert "added" in [one["name"] for one in page_state["endpoints"]]
         running.signal(signal.SIGTERM)
         assert await running.ended() == 0
         await eventually(lambda: not re.search("Traceback", running.log.read_text()))

@@ -1,4 +1,4 @@
-"""What running programs export is what alerts read: the reasons are caused for real, and the figures move."""
+"""What running programs export is what alerts read: the reasons are caused for real, and the metrics move."""
 
 import asyncio
 import re

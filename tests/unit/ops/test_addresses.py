@@ -8,7 +8,7 @@ from aiohttp import web
 
 from ops.addresses import reached_at
 from ops.console.command import console_url
-from ops.console.watching import ingest_addresses, process_addresses
+from ops.console.watch import ingest_addresses, process_addresses
 from ops.send.client import own_base_url
 from schemas.settings import ConsoleSettings, IngestSettings, ProcessSettings, Settings
 from tests.support.ports import free_ports

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.inspect.gaps import Ledger, MissingRun, show
+from ops.inspect.gaps import MissingIds, MissingRun, show
 from ops.service.process_command import joint_health, run_together
 from schemas.errors import DropstreamError
 from schemas.health import Health
@@ -32,10 +32,10 @@ def gap(state: GapState, first: int, last: int, *, epoch: int = 1, changed_at: s
 
 
 def runs(*gaps: Gap) -> list[tuple[int, int, int, str, str]]:
-    ledger = Ledger()
+    missing = MissingIds()
     for one in gaps:
-        ledger.take(one)
-    return [(one.epoch, one.first, one.last, one.state.value, one.since) for one in ledger.runs()]
+        missing.add(one)
+    return [(one.epoch, one.first, one.last, one.state.value, one.since) for one in missing.runs()]
 
 
 def test_a_filled_part_splits_an_open_run() -> None:
@@ -74,10 +74,10 @@ def test_the_listing_is_what_the_rule_says_id_by_id(feed: list[tuple[int, int]])
         now_s += pause_s
         tracker.arrive(sequence, now_s, now_s)
     tracker.wait_until(now_s + 100)
-    ledger, reader = Ledger(), Reader().read(tracker.gaps)
+    missing, reader = MissingIds(), Reader().read(tracker.gaps)
     for one in tracker.gaps:
-        ledger.take(one)
-    listed = [((run.epoch, id_), run.state) for run in ledger.runs() for id_ in range(run.first, run.last + 1)]
+        missing.add(one)
+    listed = [((run.epoch, id_), run.state) for run in missing.runs() for id_ in range(run.first, run.last + 1)]
     assert {id_ for id_, state in listed if state is GapState.OPEN} == reader.open
     assert {id_ for id_, state in listed if state is GapState.LOST} == reader.lost
     assert len(listed) == len(reader.open) + len(reader.lost)

@@ -104,17 +104,17 @@ def test_sessions_end() -> None:
     """A session ends when it was not used for twelve hours, when it is told to, or when 200 newer ones are open."""
     now = [0.0]
     sessions = Sessions(None, clock=lambda: now[0])
-    used, _ = sessions.begin()
-    idle, _ = sessions.begin()
+    used, _ = sessions.open()
+    idle, _ = sessions.open()
     now[0] = 12 * 3_600.0
     assert sessions.find(used) is not None
     now[0] += 1
     assert sessions.find(idle) is None
     assert sessions.find(used) is not None
-    sessions.end(used)
+    sessions.close(used)
     assert sessions.find(used) is None
-    first, _ = sessions.begin()
-    others = [sessions.begin()[0] for _ in range(200)]
+    first, _ = sessions.open()
+    others = [sessions.open()[0] for _ in range(200)]
     assert sessions.find(first) is None
     assert sessions.find(others[0]) is not None
     assert sessions.find(None) is None
@@ -127,8 +127,8 @@ def test_guessing_has_to_wait() -> None:
     waits = []
     for at, tried in ((0.0, 9), (1.0, 1), (59.0, 0), (60.0, 0)):
         now[0] = at
-        assert not any(sessions.opens("wrong") for _ in range(tried))
+        assert not any(sessions.accepts("wrong") for _ in range(tried))
         waits.append(sessions.must_wait)
     assert waits == [False, True, True, False]
-    assert sessions.opens("right")
-    assert not Sessions(None).opens("")
+    assert sessions.accepts("right")
+    assert not Sessions(None).accepts("")

@@ -5,7 +5,7 @@ import pytest
 from ops.console.acts import Acts
 from ops.console.jobs import Jobs
 from ops.console.memory import Memory
-from ops.console.watching import Watch
+from ops.console.watch import Watch
 from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.errors import UsageError
@@ -41,7 +41,7 @@ async def test_nothing_begins_while_something_runs() -> None:
     with pytest.raises(UsageError, match=refused):
         await acts.send(SAMPLE, "acme", "somebody")
     with pytest.raises(UsageError, match=refused):
-        acts.look_at_replay(None, None, None, "somebody")
+        acts.dry_run_replay(None, None, None, "somebody")
     with pytest.raises(UsageError, match=refused):
         acts.redrive("any", "somebody")
 

@@ -33,9 +33,9 @@ def test_latency_is_of_the_last_five_minutes() -> None:
     """Median, 99th of a hundred and slowest, for one endpoint or all; nothing where nothing was written."""
     taken = Latencies()
     for took in range(1, 101):
-        taken.take("acme", received_ms=NOW_MS - took, written_ms=NOW_MS)
-    taken.take("other", received_ms=NOW_MS + 50, written_ms=NOW_MS)
-    taken.take("acme", received_ms=NOW_MS - 900_000, written_ms=NOW_MS - 300_000)
+        taken.add("acme", received_ms=NOW_MS - took, written_ms=NOW_MS)
+    taken.add("other", received_ms=NOW_MS + 50, written_ms=NOW_MS)
+    taken.add("acme", received_ms=NOW_MS - 900_000, written_ms=NOW_MS - 300_000)
     assert taken.of("acme", now_ms=NOW_MS) == Latency(100, 50, 99, 100)
     assert taken.of("other", now_ms=NOW_MS) == Latency(1, 0, 0, 0)
     assert taken.of("none", now_ms=NOW_MS) is None

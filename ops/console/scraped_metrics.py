@@ -1,4 +1,4 @@
-"""What the console takes from the text of `/metrics`: spool, ingress and failure budgets; pure.
+"""Reads from the text of `/metrics` what the console shows: spool, ingress and failure budgets; pure.
 
 With several workers or machines, counts are added up and ages are the greatest.
 """
@@ -26,7 +26,7 @@ class ScrapedSpool:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class EndpointBudget:
     """How much an endpoint may still fail before its provider switches it off: a share of 1, and what it is of."""
 
     endpoint: str
@@ -34,20 +34,20 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What one scrape of every admin port says."""
+class ScrapedMetrics:
+    """The metrics of one scrape of every admin port."""
 
     spool: ScrapedSpool | None = None
-    budgets: tuple[Budget, ...] = ()
+    budgets: tuple[EndpointBudget, ...] = ()
     connected: bool | None = None
     answers: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_figures(texts: Iterable[str]) -> Figures:
-    """The figures of these scrapes together.
+def read_metrics(texts: Iterable[str]) -> ScrapedMetrics:
+    """The metrics of these scrapes together.
 
     Raises:
-        ValueError: one is no Prometheus text.
+        ValueError: a text is no Prometheus text.
     """
     samples: dict[str, list[Sample]] = {}
     for text in texts:
@@ -59,7 +59,7 @@ def read_figures(texts: Iterable[str]) -> Figures:
     for one in samples.get("dropstream_ingest_requests_total", ()):
         outcome = one.labels.get("outcome", "")
         answers[outcome] = answers.get(outcome, 0) + int(one.value)
-    return Figures(
+    return ScrapedMetrics(
         spool=_spool(samples),
         budgets=_budgets(samples),
         connected=all(connected) if connected else None,
@@ -82,13 +82,13 @@ def _spool(samples: Mapping[str, list[Sample]]) -> ScrapedSpool | None:
     )
 
 
-def _budgets(samples: Mapping[str, list[Sample]]) -> tuple[Budget, ...]:
-    """By endpoint; of several processes the one that has failed most counts."""
+def _budgets(samples: Mapping[str, list[Sample]]) -> tuple[EndpointBudget, ...]:
+    """The budgets by endpoint; of several processes the one that has failed most counts."""
     used: dict[str, float] = {}
     for one in samples.get("dropstream_ingest_failure_budget_used_ratio", ()):
         endpoint = one.labels.get("endpoint", "")
         used[endpoint] = max(one.value, used.get(endpoint, 0.0))
-    return tuple(Budget(endpoint, 1 - share) for endpoint, share in sorted(used.items()))
+    return tuple(EndpointBudget(endpoint, 1 - share) for endpoint, share in sorted(used.items()))
 
 
 def _values(samples: Mapping[str, list[Sample]], name: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""What the page asks for when a person asks: one rejected delivery with its body, one entity's life."""
+"""Reads what a person asks the page for: one rejected delivery with its body, or the life of one entity."""
 
 import asyncio
 from typing import Any
@@ -18,10 +18,10 @@ _MOMENTS_MAX = 500
 
 
 async def rejection(settings: Settings, memory: Memory, place: str) -> dict[str, Any]:
-    """Reason, headers and masked body of a rejected delivery that is remembered; the body is read from its place.
+    """Reason, headers and masked body of a rejected delivery that is remembered; the body is read from the topic.
 
     Raises:
-        DropstreamError: it is not among the newest any more, or the cluster cannot be read.
+        DropstreamError: the delivery is not among the newest any more, or the cluster cannot be read.
     """
     found = next((one for one in memory.rejections.all() if one.place == place), None)
     if found is None:
@@ -33,8 +33,8 @@ async def rejection(settings: Settings, memory: Memory, place: str) -> dict[str,
             topic = full_name("rejected", settings)
             async with open_reader(settings, [topic], AtOffset(partition, offset)) as reader:
                 while body is None and not await reader.is_at_end():
-                    at_place = [one for one in await reader.fetch() if one.position.offset == offset]
-                    body = (at_place[0].value or b"") if at_place else None
+                    at_offset = [one for one in await reader.fetch() if one.position.offset == offset]
+                    body = (at_offset[0].value or b"") if at_offset else None
     except TimeoutError as error:
         raise DropstreamError("Kafka did not give the body in time") from error
     return {
@@ -47,10 +47,10 @@ async def rejection(settings: Settings, memory: Memory, place: str) -> dict[str,
 
 
 async def life(settings: Settings, entity: str, endpoint: str | None) -> dict[str, Any]:
-    """One entity's life in order, as `dropstream trace` tells it; the last part of a very long one.
+    """One entity's life in order, as `dropstream trace` shows it; of a very long life the last part.
 
     Raises:
-        DropstreamError: nothing is named, or the cluster cannot be read in time.
+        DropstreamError: no entity is named, or the cluster cannot be read in time.
     """
     if not entity or len(entity) > ENTITY_CHARACTERS_MAX:
         raise UsageError(f"name an order's id or a SKU, of at most {ENTITY_CHARACTERS_MAX} characters")

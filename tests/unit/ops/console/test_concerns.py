@@ -2,17 +2,17 @@
 
 from dataclasses import replace
 
-from ops.console.attention import Facts, concerns
-from ops.console.figures import Budget, Figures, ScrapedSpool, read_figures
+from ops.console.concerns import ConcernFacts, concerns
 from ops.console.flow import Latency
-from ops.console.groups import GroupStanding
+from ops.console.groups import GroupState
 from ops.console.memory import ShownRejection
+from ops.console.scraped_metrics import EndpointBudget, ScrapedMetrics, ScrapedSpool, read_metrics
 from ops.console.sources import Sources
 from ops.inspect.gaps import MissingRun
 from schemas.notes.gaps import GapState
 
 NOW_MS = 1_795_255_200_000  # 2026-11-21T10:00:00Z
-WELL = Facts((), (), Figures(), None, (), ())
+WELL = ConcernFacts((), (), ScrapedMetrics(), None, (), ())
 EMPTY_SPOOL = ScrapedSpool(
     deliveries=0, refused=0, bytes_used=20_480, bytes_max=10**9, oldest_seconds=0.0, free_bytes=10**9, usable=True
 )
@@ -22,18 +22,18 @@ def rejection(endpoint: str, reason: str, at_ms: int) -> ShownRejection:
     return ShownRejection("0:1", at_ms, endpoint, reason, "", [], [])
 
 
-def told(facts: Facts) -> list[tuple[str, str, int | None]]:
+def told(facts: ConcernFacts) -> list[tuple[str, str, int | None]]:
     return [(one.level, one.what, one.since_ms) for one in concerns(facts, now_ms=NOW_MS)]
 
 
 def test_nothing_is_said_where_all_is_well() -> None:
     """Sources that answer, groups at work, an empty spool, old rejections and old losses are no concern."""
     sources = Sources()
-    sources.say("Kafka", "well", now_ms=1)
-    facts = Facts(
+    sources.set("Kafka", "well", now_ms=1)
+    facts = ConcernFacts(
         sources.all(),
-        (GroupStanding("deliver", 2, 9_000, NOW_MS - 59_000), GroupStanding("sequence", None, 0, None)),
-        Figures(spool=EMPTY_SPOOL, budgets=(Budget("acme", 0.9),)),
+        (GroupState("deliver", 2, 9_000, NOW_MS - 59_000), GroupState("sequence", None, 0, None)),
+        ScrapedMetrics(spool=EMPTY_SPOOL, budgets=(EndpointBudget("acme", 0.9),)),
         Latency(10, 50, 9_999, 20_000),
         (MissingRun("acme", 1, 4, 6, GapState.LOST, "2026-11-20T09:59:59.000000Z"),),
         (rejection("acme", "signature_invalid", NOW_MS - 1_800_000),),
@@ -44,11 +44,11 @@ def test_nothing_is_said_where_all_is_well() -> None:
 def test_a_source_that_is_away_is_named_since_it_went() -> None:
     """The beginning of an absence stays while it lasts; Kafka's says what its topics would."""
     sources = Sources()
-    sources.say("Kafka", "well", now_ms=1)
+    sources.set("Kafka", "well", now_ms=1)
     for at_ms in (NOW_MS - 60_000, NOW_MS - 1_000):
-        sources.say("Kafka", "away", now_ms=at_ms, detail="cannot reach Kafka at kafka:9092")
-        sources.say("Kafka topics", "away", now_ms=at_ms, detail="the same")
-    sources.say("ingress at 127.0.0.1:8081", "away", now_ms=NOW_MS - 5_000, detail="nothing answers")
+        sources.set("Kafka", "away", now_ms=at_ms, detail="cannot reach Kafka at kafka:9092")
+        sources.set("Kafka topics", "away", now_ms=at_ms, detail="the same")
+    sources.set("ingress at 127.0.0.1:8081", "away", now_ms=NOW_MS - 5_000, detail="nothing answers")
     assert told(replace(WELL, sources=sources.all())) == [
         ("bad", "Kafka: cannot reach Kafka at kafka:9092", NOW_MS - 60_000),
         ("bad", "ingress at 127.0.0.1:8081: nothing answers", NOW_MS - 5_000),
@@ -58,24 +58,24 @@ def test_a_source_that_is_away_is_named_since_it_went() -> None:
 def test_groups_that_do_not_work() -> None:
     """A group without members is worse than one that is behind by a minute or 10,000 records."""
     groups = (
-        GroupStanding("sequence", 1, 10_001, None),
-        GroupStanding("deliver", 0, 1, NOW_MS - 9_000),
+        GroupState("sequence", 1, 10_001, None),
+        GroupState("deliver", 0, 1, NOW_MS - 9_000),
     )
     assert told(replace(WELL, groups=groups)) == [
         ("bad", "Group deliver has no member; 1 record wait", NOW_MS - 9_000),
         ("warn", "Group sequence is behind by 10,001 records", None),
     ]
-    late = (GroupStanding("deliver", 1, 2, NOW_MS - 61_000),)
+    late = (GroupState("deliver", 1, 2, NOW_MS - 61_000),)
     assert told(replace(WELL, groups=late)) == [("warn", "Group deliver is behind by 2 records", NOW_MS - 61_000)]
 
 
 def test_spool_gaps_rejections_latency_and_budgets() -> None:
     """Each has its sentence with figures, and the time since when it is so."""
     spool = replace(EMPTY_SPOOL, deliveries=3, refused=1, oldest_seconds=60.0)
-    facts = Facts(
+    facts = ConcernFacts(
         (),
         (),
-        Figures(spool=spool, budgets=(Budget("acme", 0.0), Budget("beta", 0.49))),
+        ScrapedMetrics(spool=spool, budgets=(EndpointBudget("acme", 0.0), EndpointBudget("beta", 0.49))),
         Latency(10, 50, 12_000, 20_000),
         (
             MissingRun("acme", 1, 4, 6, GapState.OPEN, "2026-11-21T09:50:00.000000Z"),
@@ -106,8 +106,8 @@ def test_a_disk_that_takes_nothing_is_said_where_one_is_wanted() -> None:
     """Broken it is bad before anything waits there; switched off it is nobody's concern."""
     broken = replace(EMPTY_SPOOL, usable=False)
     said = [("bad", "The ingress's disk takes no deliveries", None)]
-    assert told(replace(WELL, figures=Figures(spool=broken))) == said
-    assert told(replace(WELL, figures=Figures(spool=replace(broken, bytes_max=0)))) == []
+    assert told(replace(WELL, metrics=ScrapedMetrics(spool=broken))) == said
+    assert told(replace(WELL, metrics=ScrapedMetrics(spool=replace(broken, bytes_max=0)))) == []
 
 
 def test_figures_of_several_workers_are_added_up() -> None:
@@ -128,11 +128,11 @@ dropstream_ingest_spool_bytes_max{worker="1"} 100.0
 dropstream_ingest_spool_usable{worker="0"} 1.0
 dropstream_ingest_spool_usable{worker="1"} 0.0
 """
-    found = read_figures([text, "# nothing of ours\n"]).spool
+    found = read_metrics([text, "# nothing of ours\n"]).spool
     assert found == ScrapedSpool(
         deliveries=5, refused=0, bytes_used=0, bytes_max=200, oldest_seconds=7.5, free_bytes=90, usable=False
     )
-    assert read_figures([]) == Figures()
+    assert read_metrics([]) == ScrapedMetrics()
 
 
 def test_the_budget_is_of_the_worst() -> None:
@@ -142,4 +142,4 @@ dropstream_ingest_failure_budget_used_ratio{endpoint="acme",worker="0"} 0.25
 dropstream_ingest_failure_budget_used_ratio{endpoint="acme",worker="1"} 0.75
 dropstream_ingest_failure_budget_used_ratio{endpoint="beta",worker="0"} 0.0
 """
-    assert read_figures([text]).budgets == (Budget("acme", 0.25), Budget("beta", 1.0))
+    assert read_metrics([text]).budgets == (EndpointBudget("acme", 0.25), EndpointBudget("beta", 1.0))

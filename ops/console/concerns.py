@@ -1,6 +1,6 @@
-"""Is everything well, and if not: what, since when, what to do; pure. The worst comes first, then the oldest.
+"""Lists what is not well, since when, and what to do about it; pure. The worst comes first, then the oldest.
 
-Alarms proper are Prometheus rules; these sentences are for the person who looks.
+Alarms are Prometheus rules; these sentences are for the person at the page.
 """
 
 from collections import Counter, defaultdict
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from ops.console.figures import Figures
 from ops.console.flow import WINDOW_MS, Latency
-from ops.console.groups import GroupStanding
+from ops.console.groups import GroupState
 from ops.console.memory import ShownRejection
+from ops.console.scraped_metrics import ScrapedMetrics
 from ops.console.sources import SourceState
 from ops.inspect.gaps import MissingRun
 from schemas.notes.gaps import GapState
@@ -55,27 +55,27 @@ class Concern:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What is judged."""
+class ConcernFacts:
+    """The facts by which `concerns` judges."""
 
     sources: Collection[SourceState]
-    groups: Collection[GroupStanding]
-    figures: Figures
+    groups: Collection[GroupState]
+    metrics: ScrapedMetrics
     latency: Latency | None
     runs: Sequence[MissingRun]
     rejections: Sequence[ShownRejection]
 
 
-def concerns(facts: Facts, *, now_ms: int) -> list[Concern]:
-    """Everything that a person should look at."""
+def concerns(facts: ConcernFacts, *, now_ms: int) -> list[Concern]:
+    """Everything that a person should see to."""
     found = [
         *_away(facts.sources),
         *_groups(facts.groups, now_ms),
-        *_spool(facts.figures, now_ms),
+        *_spool(facts.metrics, now_ms),
         *_gaps(facts.runs, now_ms),
         *_rejections(facts.rejections, now_ms),
         *_slow(facts.latency),
-        *_budgets(facts.figures),
+        *_budgets(facts.metrics),
     ]
     return sorted(found, key=lambda one: (one.level != "bad", one.since_ms or now_ms))
 
@@ -83,17 +83,17 @@ def concerns(facts: Facts, *, now_ms: int) -> list[Concern]:
 def _away(sources: Collection[SourceState]) -> list[Concern]:
     away = {one.name: one for one in sources if one.state == "away"}
     if "Kafka" in away:
-        away.pop("Kafka topics", None)  # Kafka's absence says it.
+        away.pop("Kafka topics", None)  # The line of Kafka says it already.
     return [
         Concern("bad", f"{one.name}: {one.detail}", one.since_ms, _OF_SOURCE[one.name.partition(" ")[0]], "sources")
         for one in away.values()
     ]
 
 
-def _groups(groups: Collection[GroupStanding], now_ms: int) -> list[Concern]:
+def _groups(groups: Collection[GroupState], now_ms: int) -> list[Concern]:
     found = []
     for one in groups:
-        # A group that is behind only by what came a moment ago is at work.
+        # A group that is behind only by records of the last moments is at work.
         if one.members == 0:
             todo = f"Nothing is lost. Start: dropstream process {one.name}"
             what = f"Group {one.name} has no member; {_records(one.waiting)} wait"
@@ -105,8 +105,8 @@ def _groups(groups: Collection[GroupStanding], now_ms: int) -> list[Concern]:
     return found
 
 
-def _spool(figures: Figures, now_ms: int) -> list[Concern]:
-    spool, found = figures.spool, []
+def _spool(metrics: ScrapedMetrics, now_ms: int) -> list[Concern]:
+    spool, found = metrics.spool, []
     if spool is None:
         return []
     since_ms = now_ms - int(spool.oldest_seconds * 1000)
@@ -164,7 +164,7 @@ def _slow(latency: Latency | None) -> list[Concern]:
     return [Concern("warn", what, None, "Is a group behind, or was the spool just drained?", "groups")]
 
 
-def _budgets(figures: Figures) -> list[Concern]:
+def _budgets(metrics: ScrapedMetrics) -> list[Concern]:
     return [
         Concern(
             "bad" if one.left <= 0 else "warn",
@@ -173,7 +173,7 @@ def _budgets(figures: Figures) -> list[Concern]:
             "Its provider switches the webhook off when it is used up: find what answers other than 200.",
             "endpoints",
         )
-        for one in figures.budgets
+        for one in metrics.budgets
         if one.left < _BUDGET_LOW
     ]
 

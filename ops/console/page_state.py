@@ -1,4 +1,4 @@
-"""Everything that the page shows at a moment, as JSON; bounded, whatever the topics hold."""
+"""Makes the JSON of everything that the page shows at a moment; bounded, whatever the topics hold."""
 
 from collections import Counter
 from dataclasses import asdict
@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 
-from ops.console.attention import Concern, Facts, concerns
+from ops.console.concerns import Concern, ConcernFacts, concerns
 from ops.console.flow import BUCKET_MS, FlowKind
 from ops.console.jobs import Jobs
 from ops.console.memory import UNKNOWN, RecentRecords, ShownRejection
 from ops.console.sources import SourceState
-from ops.console.watching import Watch
+from ops.console.watch import Watch
 from ops.inspect.gaps import MissingRun
 from schemas.notes.gaps import GapState
 from schemas.settings import Settings
@@ -21,17 +21,19 @@ _RUNS_MAX = 100
 _REJECTED_MAX = 60
 _SELECTIONS_MAX = 40
 _EVENTS_MAX = 9
-# Ids beyond this are exact no more in a browser.
+# A browser does not hold larger numbers exactly.
 _SAFE_INTEGER = 2**53
 
 
-def picture(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> bytes:
-    """The picture as JSON."""
+def page_state(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> bytes:
+    """The state of the page as JSON."""
     memory = watch.memory
-    runs = memory.ledger.runs()
+    runs = memory.missing.runs()
     latency = memory.latencies.of(None, now_ms=now_ms)
     sources, groups = sorted(watch.sources.all(), key=_by_name), list(watch.groups.values())
-    found = concerns(Facts(sources, groups, watch.figures, latency, runs, memory.rejections.all()), now_ms=now_ms)
+    found = concerns(
+        ConcernFacts(sources, groups, watch.metrics, latency, runs, memory.rejections.all()), now_ms=now_ms
+    )
     return orjson.dumps(
         {
             "now": now_ms,
@@ -43,7 +45,7 @@ def picture(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> byt
             "endpoints": _endpoints(settings, watch, now_ms),
             "latency": latency,
             "groups": groups,
-            "spool": watch.figures.spool,
+            "spool": watch.metrics.spool,
             "gaps": _gaps(runs),
             "rejections": _rejections(memory.rejections),
             "events": memory.events.all()[:_EVENTS_MAX],
@@ -57,7 +59,7 @@ def _concern(one: Concern) -> dict[str, Any]:
 
 
 def _endpoints(settings: Settings, watch: Watch, now_ms: int) -> list[dict[str, Any]]:
-    memory, budgets = watch.memory, {one.endpoint: one.left for one in watch.figures.budgets}
+    memory, budgets = watch.memory, {one.endpoint: one.left for one in watch.metrics.budgets}
     names = list(settings.endpoints)[:_ENDPOINTS_MAX]
     if UNKNOWN in memory.flow.endpoints():
         names.append(UNKNOWN)

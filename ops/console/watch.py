@@ -1,6 +1,6 @@
 """Keeps the console's memory fresh: follows the topics, asks the groups and the admin ports, each by itself.
 
-One that fails is away, is said so with since when, and is asked again; the others go on.
+A source that fails is shown as away, with since when, and is asked again; the others go on.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ import aiohttp
 import orjson
 
 from ops.addresses import reached_at
-from ops.console.figures import Figures, read_figures
-from ops.console.groups import SOURCES, GroupStanding, group_standing
+from ops.console.groups import SOURCES, GroupState, read_group_state
 from ops.console.memory import FOLLOWED, Memory
+from ops.console.scraped_metrics import ScrapedMetrics, read_metrics
 from ops.console.sources import Sources
 from ops.kafka.reader import Newest, full_name, open_reader
 from schemas.errors import DropstreamError
@@ -25,24 +25,24 @@ _GROUPS_EVERY_S = 3.0
 _PORTS_EVERY_S = 2.0
 _PORT_TIMEOUT_S = 2.0
 _PAGE_BYTES_MAX = 8_388_608
-# How long records may be taken before the page gets its turn.
+# So many records are added before the page gets its turn.
 _TURN = 200
 
 
 def now_ms() -> int:
-    """This moment."""
+    """The present time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
 @dataclass(slots=True)
 class Watch:
-    """What is known now, kept fresh by `run`."""
+    """What the console knows, kept fresh by `run`."""
 
     settings: Settings
     memory: Memory
     sources: Sources = field(default_factory=Sources)
-    groups: dict[str, GroupStanding] = field(default_factory=dict)
-    figures: Figures = field(default_factory=Figures)
+    groups: dict[str, GroupState] = field(default_factory=dict)
+    metrics: ScrapedMetrics = field(default_factory=ScrapedMetrics)
     # Set before `run` is cancelled, for a Kafka client can swallow a cancellation while it connects.
     stopping: bool = False
     _topics_read: bool = False
@@ -50,36 +50,36 @@ class Watch:
 
     @property
     def caught_up(self) -> bool:
-        """Whether all that was in the topics has been read; before, what is missing says nothing."""
+        """Whether everything that was in the topics has been read; before that, a missing record means nothing."""
         return self._topics_read and self._gaps_read
 
     async def run(self) -> None:
         """Watches until cancelled."""
         async with asyncio.TaskGroup() as together:
-            together.create_task(self._again("Kafka topics", self._follow_topics))
-            together.create_task(self._again("Kafka topics", self._follow_gaps))
-            together.create_task(self._again("Kafka", self._ask_groups))
+            together.create_task(self._repeat("Kafka topics", self._follow_topics))
+            together.create_task(self._repeat("Kafka topics", self._follow_gaps))
+            together.create_task(self._repeat("Kafka", self._ask_groups))
             together.create_task(self._ask_ports())
 
-    async def _again(self, source: str, watch: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, source: str, watch: Callable[[], Awaitable[None]]) -> None:
         while not self.stopping:
             try:
                 await watch()
             except DropstreamError as error:
-                self.sources.say(source, "away", now_ms=now_ms(), detail=str(error).splitlines()[0])
+                self.sources.set(source, "away", now_ms=now_ms(), detail=str(error).splitlines()[0])
             await asyncio.sleep(_AGAIN_S)
 
     async def _follow_topics(self) -> None:
         names = {full_name(topic, self.settings): topic for topic in FOLLOWED}
         start = Newest(self.settings.console.records_per_partition)
         async with open_reader(self.settings, list(names), start) as reader:
-            self.sources.say("Kafka topics", "well", now_ms=now_ms())
-            # What was counted before is read again.
+            self.sources.set("Kafka topics", "well", now_ms=now_ms())
+            # The records that were counted before are read again.
             self.memory.forget()
             self._topics_read = False
             while not self.stopping:
                 for number, record in enumerate(await reader.fetch()):
-                    self.memory.take(names[record.position.topic], record, now_ms=now_ms())
+                    self.memory.add(names[record.position.topic], record, now_ms=now_ms())
                     if number % _TURN == 0:
                         await asyncio.sleep(0)
                 self._topics_read = self._topics_read or await reader.is_at_end()
@@ -90,15 +90,15 @@ class Watch:
             self._gaps_read = False
             while not self.stopping:
                 for record in await reader.fetch():
-                    self.memory.take_gap(record)
+                    self.memory.add_gap(record)
                 self._gaps_read = self._gaps_read or await reader.is_at_end()
 
     async def _ask_groups(self) -> None:
         while not self.stopping:
             for name in SOURCES:
-                if (standing := await group_standing(self.settings, name, self.memory)) is not None:
-                    self.groups[name] = standing
-            self.sources.say("Kafka", "well", now_ms=now_ms(), detail=self.settings.kafka.bootstrap_servers)
+                if (state := await read_group_state(self.settings, name, self.memory)) is not None:
+                    self.groups[name] = state
+            self.sources.set("Kafka", "well", now_ms=now_ms(), detail=self.settings.kafka.bootstrap_servers)
             await asyncio.sleep(_GROUPS_EVERY_S)
 
     async def _ask_ports(self) -> None:
@@ -108,35 +108,35 @@ class Watch:
                 texts = [await self._ask_port(session, "ingress", one) for one in ingest_addresses(self.settings)] + [
                     await self._ask_port(session, "processors", one) for one in process_addresses(self.settings)
                 ]
-                self.figures = read_figures(text for text in texts if text is not None)
+                self.metrics = read_metrics(text for text in texts if text is not None)
                 await asyncio.sleep(_PORTS_EVERY_S)
 
     async def _ask_port(self, session: aiohttp.ClientSession, part: str, address: str) -> str | None:
-        """The text of its metrics; None where it is away."""
+        """The text of the metrics; None where the admin port does not answer."""
         name = f"{part} at {address}"
         try:
             facts = orjson.loads(await _page(session, f"http://{address}/readyz"))
             text = (await _page(session, f"http://{address}/metrics")).decode("utf-8", "replace")
-            read_figures([text])
+            read_metrics([text])
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             detail = "nothing answers" if isinstance(error, aiohttp.ClientConnectorError) else "no usable answer"
-            self.sources.say(name, "away", now_ms=now_ms(), detail=detail)
+            self.sources.set(name, "away", now_ms=now_ms(), detail=detail)
             return None
         if isinstance(facts, dict) and facts.get("ready") is True:
-            self.sources.say(name, "well", now_ms=now_ms())
+            self.sources.set(name, "well", now_ms=now_ms())
         else:
-            self.sources.say(name, "away", now_ms=now_ms(), detail="not ready")
+            self.sources.set(name, "away", now_ms=now_ms(), detail="not ready")
         return text
 
 
 def ingest_addresses(settings: Settings) -> list[str]:
-    """Where the ingresses' admin ports are: as told, else the one that these settings start."""
+    """The admin ports of the ingresses: those configured for the console, else that of these settings."""
     ingest = settings.ingest
     return settings.console.ingest_admin or [reached_at(ingest.admin_host, ingest.admin_port)]
 
 
 def process_addresses(settings: Settings) -> list[str]:
-    """Where the processors' admin ports are: as told, else the one that these settings start."""
+    """The admin ports of the processors: those configured for the console, else that of these settings."""
     process = settings.process
     return settings.console.process_admin or [reached_at(process.admin_host, process.admin_port)]
 
