@@ -1,10 +1,10 @@
-"""Where what listens on an address of the settings is reached from this machine."""
+"""Turns an address that the settings listen on into one that this machine can connect to."""
 
 from ipaddress import ip_address
 
 
 def reached_at(host: str, port: int) -> str:
-    """HOST:PORT as a URL has it; of an address that stands for all of its kind, the loopback one of that kind."""
+    """HOST:PORT as a URL has it; for the address of all interfaces, the loopback address of the same family."""
     try:
         address = ip_address(host or "0.0.0.0")  # noqa: S104 compared, not bound
     except ValueError:

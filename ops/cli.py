@@ -1,4 +1,4 @@
-"""`dropstream`: every verb in one program. It assembles; what a verb does stands in its own file.
+"""`dropstream`: assembles every verb into one program; what a verb does stands in its own file.
 
 Exit codes: 0 done, 1 the operation failed, 2 usage or configuration, 130 Ctrl-C.
 """
@@ -62,7 +62,7 @@ def show_version(
 
 def main() -> None:
     """Runs the verb that the command line names and ends the process with its exit code."""
-    # A library's complaints would stand before our one sentence; a verb that logs sets its own handlers at the root.
+    # Log lines of aiokafka would stand before our one sentence; a verb that logs sets handlers at the root.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         app(prog_name="dropstream")

@@ -1,6 +1,6 @@
-"""What every verb begins with: its configuration, read once from a file and the environment.
+"""Reads the configuration of a verb from its file and the environment.
 
-It decides where the file is and how a group of verbs looks. What the keys mean stands in `schemas.configuration`.
+It decides where the file is and how a group of verbs looks. `schemas.configuration` decides what the keys mean.
 """
 
 import os
@@ -31,7 +31,7 @@ ConfigFile = Annotated[
 
 
 def configuration_file(given: Path | None) -> Path:
-    """The file that counts: `given`, else the one the environment names, else the one in this directory."""
+    """The configuration file: `given`, else the one that the environment names, else the one in this directory."""
     return given or Path(os.environ.get(CONFIG_VARIABLE) or _DEFAULT_FILE)
 
 
@@ -58,7 +58,7 @@ def read_text(file: Path) -> str:
     """The text of a configuration.
 
     Raises:
-        ConfigurationError: it cannot be read; says how to name another.
+        ConfigurationError: the file cannot be read; says how to name another.
     """
     try:
         return file.read_text(encoding="utf-8")
@@ -77,7 +77,7 @@ def read_settings(
     endpoints_required: bool = True,
     started: str | None = None,
 ) -> Settings:
-    """The settings that `text` and `environ` give, their certificate files looked into.
+    """The settings that `text` and `environ` give, their certificate files checked.
 
     With `started`, an older text, only the endpoints are those of `text`.
 

@@ -1,4 +1,4 @@
-"""`dropstream doctor`: every check on one screen, each one a `Finding` that says how it is, and what to do.
+"""`dropstream doctor`: runs every check and shows its result, with what to do where it failed.
 
 Checks change nothing and have deadlines. The configuration itself is read first.
 """
@@ -40,16 +40,16 @@ _TIMEX_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One check: `subject` is what was looked at, `sentence` how it is and, unless ok, what to do."""
+class CheckResult:
+    """The result of one check: `subject` is what was checked, `sentence` its state and, unless ok, what to do."""
 
     level: Literal["ok", "warning", "failed"]
     subject: str
     sentence: str
 
 
-async def examine(settings: Settings, now: datetime) -> tuple[Finding, ...]:
-    """Every finding but the configuration's own, in the order in which a person would mend them."""
+async def examine(settings: Settings, now: datetime) -> tuple[CheckResult, ...]:
+    """The results of all checks but that of the configuration, in the order in which a person would mend them."""
     ingest, process = settings.ingest, settings.process
     async with asyncio.TaskGroup() as checks:
         cluster = checks.create_task(_examine_cluster(settings, now))
@@ -67,79 +67,83 @@ async def examine(settings: Settings, now: datetime) -> tuple[Finding, ...]:
     )
 
 
-def _examine_endpoints(settings: Settings, now: datetime) -> Sequence[Finding]:
+def _examine_endpoints(settings: Settings, now: datetime) -> Sequence[CheckResult]:
     problems = find_problems(settings, discover(), now)
     if not problems:
-        return (Finding("ok", "endpoints", f"{len(settings.endpoints)}, every secret is there and valid"),)
+        return (CheckResult("ok", "endpoints", f"{len(settings.endpoints)}, every secret is there and valid"),)
     return tuple(
-        Finding("failed" if one.level == "error" else "warning", f"endpoint {one.endpoint}", one.sentence)
+        CheckResult("failed" if one.level == "error" else "warning", f"endpoint {one.endpoint}", one.sentence)
         for one in problems
     )
 
 
-def examine_time_zones() -> Finding:
+def examine_time_zones() -> CheckResult:
     """Whether this machine knows Spain's clock changes, on which Dropea's times rest."""
     try:
         zone = ZoneInfo("Europe/Madrid")
     except ZoneInfoNotFoundError:
-        return Finding("failed", "time zones", "Europe/Madrid is unknown here; install the package tzdata")
+        return CheckResult("failed", "time zones", "Europe/Madrid is unknown here; install the package tzdata")
     # Clocks change on the last Sunday of March and of October at 01:00 UTC: Directive 2000/84/EC.
     instants = ((3, 30, 0, 59), (3, 30, 1, 0), (10, 26, 0, 59), (10, 26, 1, 0))
     shown = [f"{datetime(2025, *at, tzinfo=UTC).astimezone(zone):%H:%M%z}" for at in instants]
     if shown != ["01:59+0100", "03:00+0200", "02:59+0200", "02:00+0100"]:
-        return Finding("failed", "time zones", "Europe/Madrid has wrong rules for 2025; update the package tzdata")
-    return Finding("ok", "time zones", "Europe/Madrid changes its clocks as it should")
+        return CheckResult("failed", "time zones", "Europe/Madrid has wrong rules for 2025; update the package tzdata")
+    return CheckResult("ok", "time zones", "Europe/Madrid changes its clocks as it should")
 
 
-def _examine_clock() -> Sequence[Finding]:
+def _examine_clock() -> Sequence[CheckResult]:
     if not sys.platform.startswith("linux"):
         return ()
     answer = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     if answer == _CLOCK_UNSYNCHRONISED:
         sentence = "the kernel says that nothing keeps it right; run an NTP client (chrony, systemd-timesyncd)"
-        return (Finding("warning", "clock", sentence),)
-    return (Finding("ok", "clock", "synchronised, says the kernel"),) if answer >= 0 else ()
+        return (CheckResult("warning", "clock", sentence),)
+    return (CheckResult("ok", "clock", "synchronised, says the kernel"),) if answer >= 0 else ()
 
 
-def examine_disk(spool: Path, spool_bytes_max: int) -> Finding:
+def examine_disk(spool: Path, spool_bytes_max: int) -> CheckResult:
     """Whether the spool can be written, and can grow to its bound."""
     try:
-        return _examine_place(spool, spool_bytes_max)
+        return _examine_folder(spool, spool_bytes_max)
     except OSError as error:
         sentence = f"{spool} cannot be looked at ({error.strerror}); set ingest.spool_dir to a directory that can"
-        return Finding("failed", "spool", sentence)
+        return CheckResult("failed", "spool", sentence)
 
 
-def _examine_place(spool: Path, spool_bytes_max: int) -> Finding:
-    place = next(one for one in (spool.absolute(), *spool.absolute().parents) if one.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        return Finding("failed", "spool", f"{place} cannot be written; set ingest.spool_dir to a directory that can")
+def _examine_folder(spool: Path, spool_bytes_max: int) -> CheckResult:
+    folder = next(one for one in (spool.absolute(), *spool.absolute().parents) if one.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return CheckResult(
+            "failed", "spool", f"{folder} cannot be written; set ingest.spool_dir to a directory that can"
+        )
     used = sum(file.stat().st_size for file in spool.iterdir() if file.is_file()) if spool.is_dir() else 0
-    free = shutil.disk_usage(place).free
-    told = f"{free // _MEBIBYTE} MiB free at {spool}"
+    free = shutil.disk_usage(folder).free
+    room = f"{free // _MEBIBYTE} MiB free at {spool}"
     if free < min(_FREE_BYTES_MIN, spool_bytes_max):
-        return Finding("failed", "spool", f"{told}; make room, or deliveries are refused when Kafka is away")
+        return CheckResult("failed", "spool", f"{room}; make room, or deliveries are refused when Kafka is away")
     if free < spool_bytes_max - used:
         wanted = (spool_bytes_max - used) // _MEBIBYTE
-        return Finding("warning", "spool", f"{told}, the spool may take {wanted}; make room, or lower spool_bytes_max")
-    return Finding("ok", "spool", told)
+        return CheckResult(
+            "warning", "spool", f"{room}, the spool may take {wanted}; make room, or lower spool_bytes_max"
+        )
+    return CheckResult("ok", "spool", room)
 
 
-async def _examine_cluster(settings: Settings, now: datetime) -> Sequence[Finding]:
-    place = settings.kafka.bootstrap_servers
+async def _examine_cluster(settings: Settings, now: datetime) -> Sequence[CheckResult]:
+    servers = settings.kafka.bootstrap_servers
     try:
         async with admin(settings) as client:
             brokers = len((await client.describe_cluster())["brokers"])
         comparisons = await read_comparisons(settings)
         state = await _audit_state(settings)
     except DropstreamError as error:
-        return (Finding("failed", "kafka", str(error)),)
+        return (CheckResult("failed", "kafka", str(error)),)
     replicas = settings.kafka.replication_factor
     if brokers < replicas:
-        sentence = f"{brokers} brokers at {place} cannot hold {replicas} replicas; set kafka.replication_factor"
-        kafka = Finding("failed", "kafka", sentence)
+        sentence = f"{brokers} brokers at {servers} cannot hold {replicas} replicas; set kafka.replication_factor"
+        kafka = CheckResult("failed", "kafka", sentence)
     else:
-        kafka = Finding("ok", "kafka", f"{brokers} broker(s) at {place}")
+        kafka = CheckResult("ok", "kafka", f"{brokers} broker(s) at {servers}")
     return kafka, examine_topics(comparisons), examine_audit(state, now)
 
 
@@ -151,19 +155,21 @@ async def _audit_state(settings: Settings) -> AuditState | None:
         return None
 
 
-def examine_audit(state: AuditState | None, now: datetime) -> Finding:
+def examine_audit(state: AuditState | None, now: datetime) -> CheckResult:
     """How the last audit of everything ended, and when; `state` None where that cannot be read."""
     if state is None or not state.is_readable:
-        return Finding("warning", "audit", "what topic audit-state keeps of the last one cannot be read")
+        return CheckResult("warning", "audit", "what topic audit-state keeps of the last one cannot be read")
     if (result := state.result) is None:
-        return Finding("warning", "audit", "never audited; run dropstream audit, then audit --since-last every hour")
-    told = f"{result.status} {_ago(now - datetime.fromisoformat(result.finished_at))}"
+        return CheckResult(
+            "warning", "audit", "never audited; run dropstream audit, then audit --since-last every hour"
+        )
+    ended = f"{result.status} {_ago(now - datetime.fromisoformat(result.finished_at))}"
     if result.status == "exceptions":
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(result.exceptions.items()))
-        return Finding("failed", "audit", f"{told}: {counts}; dropstream audit --since-last names them")
+        return CheckResult("failed", "audit", f"{ended}: {counts}; dropstream audit --since-last names them")
     if result.status == "unknown":
-        return Finding("warning", "audit", f"{told}; dropstream audit --since-last says what is not known")
-    return Finding("ok", "audit", told)
+        return CheckResult("warning", "audit", f"{ended}; dropstream audit --since-last says what is not known")
+    return CheckResult("ok", "audit", ended)
 
 
 def _ago(age: timedelta) -> str:
@@ -173,17 +179,17 @@ def _ago(age: timedelta) -> str:
     return f"{minutes // 60} h ago" if minutes < 48 * 60 else f"{minutes // 1440} days ago"
 
 
-def examine_topics(comparisons: Sequence[Comparison]) -> Finding:
+def examine_topics(comparisons: Sequence[Comparison]) -> CheckResult:
     """Whether the cluster's topics are those of the table."""
     missing = sum(one.verdict == "missing" for one in comparisons)
     differing = sum(one.verdict == "differs" for one in comparisons)
     if not missing and not differing:
-        return Finding("ok", "topics", f"all {len(comparisons)} agree with the plan")
+        return CheckResult("ok", "topics", f"all {len(comparisons)} agree with the plan")
     level: Literal["failed", "warning"] = "failed" if missing else "warning"
-    return Finding(level, "topics", f"{missing} missing, {differing} differ; run dropstream topics apply")
+    return CheckResult(level, "topics", f"{missing} missing, {differing} differ; run dropstream topics apply")
 
 
-async def _examine_service(subject: str, verb: str, host: str, port: int) -> Finding:
+async def _examine_service(subject: str, verb: str, host: str, port: int) -> CheckResult:
     url = f"http://{reached_at(host, port)}/readyz"
     try:
         async with (
@@ -192,10 +198,10 @@ async def _examine_service(subject: str, verb: str, host: str, port: int) -> Fin
         ):
             status = answer.status
     except (aiohttp.ClientError, TimeoutError):
-        return Finding("warning", subject, f"not answering at {url}; start it with dropstream {verb}")
+        return CheckResult("warning", subject, f"not answering at {url}; start it with dropstream {verb}")
     if status != 200:
-        return Finding("failed", subject, f"{url} answers {status}, not ready; its log says why")
-    return Finding("ok", subject, f"ready, says {url}")
+        return CheckResult("failed", subject, f"{url} answers {status}, not ready; its log says why")
+    return CheckResult("ok", subject, f"ready, says {url}")
 
 
 def doctor(config: ConfigFile = None) -> None:
@@ -206,16 +212,16 @@ def doctor(config: ConfigFile = None) -> None:
     try:
         settings = load_settings(config)
     except ConfigurationError:
-        # Told as every verb tells it; what needs no configuration is looked at all the same.
+        # The fault is shown as every verb shows it; the check that needs no configuration runs all the same.
         _show((examine_time_zones(),))
         raise
-    read = Finding("ok", "configuration", f"{configuration_file(config)} can be used")
-    findings = (read, *run(examine(settings, datetime.now(UTC))))
-    _show(findings)
-    failed = sum(one.level == "failed" for one in findings)
+    read = CheckResult("ok", "configuration", f"{configuration_file(config)} can be used")
+    results = (read, *run(examine(settings, datetime.now(UTC))))
+    _show(results)
+    failed = sum(one.level == "failed" for one in results)
     if failed:
-        raise DropstreamError(f"{failed} of {len(findings)} checks failed")
+        raise DropstreamError(f"{failed} of {len(results)} checks failed")
 
 
-def _show(findings: Sequence[Finding]) -> None:
-    screen.show_table(("check", "state", "what"), ((one.subject, one.level, one.sentence) for one in findings))
+def _show(results: Sequence[CheckResult]) -> None:
+    screen.show_table(("check", "state", "what"), ((one.subject, one.level, one.sentence) for one in results))

@@ -1,6 +1,6 @@
-"""`dropstream drain`, the command before the stop of a deployment: waits until an ingress has no spooled delivery left.
+"""`dropstream drain`, the command before a deployment stops: waits until an ingress has no spooled delivery left.
 
-It goes by what the admin port says, and changes nothing there.
+It reads the admin port of the ingress, and changes nothing there.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from schemas.errors import DropstreamError
 
 _ANSWER_WITHIN_S = 3.0
 _POLL_S = 0.5
-_PLACE = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 # A worker that starts again, or a busy moment, is no reason to give up.
 _SILENCES_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolCount:
-    """What waits in the spools, of all workers together; `silent` workers did not say.
+    """The deliveries in the spools of all workers together; `silent` workers did not answer.
 
-    `refused` are deliveries that Kafka will not have, `unread` files that cannot be read: to wait changes neither.
+    `refused` are deliveries that Kafka will not have, `unread` files that cannot be read: waiting changes neither.
     """
 
     deliveries: int
@@ -42,23 +42,25 @@ class SpoolCount:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether every worker has brought to Kafka what it can."""
+        """Whether every worker has written to Kafka all that Kafka takes."""
         return not self.deliveries and not self.silent
 
     def __str__(self) -> str:
-        told = [f"{self.deliveries} spooled deliveries left, the oldest is {self.oldest_s:.0f} s old"]
-        told += [f"{self.silent} worker(s) silent"] if self.silent else []
-        return "; ".join([*told, *self.stuck])
+        facts = [f"{self.deliveries} spooled deliveries left, the oldest is {self.oldest_s:.0f} s old"]
+        facts += [f"{self.silent} worker(s) silent"] if self.silent else []
+        return "; ".join([*facts, *self.stuck])
 
     @property
     def stuck(self) -> Sequence[str]:
-        """What stays on the disk until a person has looked at it."""
+        """Sentences about what stays on the disk until a person has seen to it."""
         found = [f"Kafka refuses {self.refused} spooled deliveries"] if self.refused else []
         return [*found, f"{self.unread} spool file(s) cannot be read"] if self.unread else found
 
 
-async def wait_drained(place: str, *, timeout_s: float, tell: Callable[[SpoolCount], None]) -> None:
-    """Returns when the ingress whose admin port is at `place` (HOST:PORT) has an empty spool; `tell` hears the way.
+async def wait_drained(address: str, *, timeout_s: float, report: Callable[[SpoolCount], None]) -> None:
+    """Returns when the ingress with its admin port at `address` (HOST:PORT) has an empty spool.
+
+    `report` is given each count.
 
     Raises:
         DropstreamError: not within `timeout_s`; or only what is stuck is left; or it does not answer, or not as an
@@ -70,16 +72,16 @@ async def wait_drained(place: str, *, timeout_s: float, tell: Callable[[SpoolCou
     timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         while True:
-            answer = await _ask(session, place)
+            answer = await _ask(session, address)
             silences = silences + 1 if answer is None else 0
             if silences >= _SILENCES_MAX:
                 raise DropstreamError(
-                    f"the ingress does not answer at {place}, so what is spooled is not known\n"
+                    f"the ingress does not answer at {address}, so what is spooled is not known\n"
                     "Start it with dropstream ingest, which drains the spool, or name its admin port with --admin."
                 )
             if answer is not None:
-                spooled = read_spooled(answer, place)
-                tell(spooled)
+                spooled = read_spooled(answer, address)
+                report(spooled)
                 if spooled.is_at_rest:
                     return _expect_nothing_stuck(spooled)
             if time.monotonic() + _POLL_S > deadline:
@@ -90,14 +92,14 @@ async def wait_drained(place: str, *, timeout_s: float, tell: Callable[[SpoolCou
             await asyncio.sleep(_POLL_S)
 
 
-def read_spooled(answer: bytes, place: str) -> SpoolCount:
-    """What an answer to `/readyz` says of the spool; the sum over workers where there are several.
+def read_spooled(answer: bytes, address: str) -> SpoolCount:
+    """The spool count in an answer to `/readyz`; the sum over workers where there are several.
 
     Raises:
-        DropstreamError: it says nothing of a spool.
+        DropstreamError: the answer says nothing of a spool.
     """
-    parts = _parts(answer, place)
-    # One that its parent gets no answer from is shown without facts.
+    parts = _parts(answer, address)
+    # A worker that does not answer its parent is shown without facts.
     speaking = [part for part in parts if part.get("live") is True or "spool_deliveries" in part]
     try:
         counts = [int(part["spool_deliveries"]) for part in speaking]
@@ -106,7 +108,7 @@ def read_spooled(answer: bytes, place: str) -> SpoolCount:
         unread = [int(part.get("spool_unread_files") or 0) for part in speaking]
     except (KeyError, TypeError, ValueError) as error:
         raise DropstreamError(
-            f"the ingress at {place} has no fact spool_deliveries, so what is spooled is not known\n"
+            f"the ingress at {address} has no fact spool_deliveries, so what is spooled is not known\n"
             "Is it an older dropstream, or the admin port of dropstream process? Name the right one with --admin."
         ) from error
     return SpoolCount(
@@ -127,7 +129,7 @@ def _expect_nothing_stuck(spooled: SpoolCount) -> None:
         )
 
 
-def _parts(answer: bytes, place: str) -> Sequence[dict[str, Any]]:
+def _parts(answer: bytes, address: str) -> Sequence[dict[str, Any]]:
     try:
         body = orjson.loads(answer)
         parts = list(body["workers"].values()) if "workers" in body else [body]
@@ -135,13 +137,13 @@ def _parts(answer: bytes, place: str) -> Sequence[dict[str, Any]]:
             return parts
     except (orjson.JSONDecodeError, TypeError, AttributeError):
         pass
-    raise DropstreamError(f"what answers at {place} is no admin port of dropstream; name the right one with --admin")
+    raise DropstreamError(f"what answers at {address} is no admin port of dropstream; name the right one with --admin")
 
 
-async def _ask(session: aiohttp.ClientSession, place: str) -> bytes | None:
+async def _ask(session: aiohttp.ClientSession, address: str) -> bytes | None:
     """The page, whatever its status: an ingress that spools is not ready; None where nothing answers."""
     try:
-        async with session.get(f"http://{place}/readyz") as response:
+        async with session.get(f"http://{address}/readyz") as response:
             return await response.read()
     except (aiohttp.ClientError, TimeoutError):
         return None
@@ -159,12 +161,12 @@ def drain(
     config: ConfigFile = None,
 ) -> None:
     """Waits until every spooled delivery is in Kafka; exit code 1 if some are left. Example: dropstream drain"""
-    match = _PLACE.fullmatch(admin) if admin is not None else None
+    match = _ADDRESS.fullmatch(admin) if admin is not None else None
     if admin is not None and (match is None or int(match["port"]) > 65_535):
         raise typer.BadParameter(f"{admin!r} is no address such as 127.0.0.1:8081", param_hint="--admin")
-    place = admin or _configured(config)
+    address = admin or _configured(config)
     with screen.console().status("asking the ingress") as line:
-        run(wait_drained(place, timeout_s=timeout, tell=lambda spooled: line.update(str(spooled))))
+        run(wait_drained(address, timeout_s=timeout, report=lambda spooled: line.update(str(spooled))))
     if screen.is_terminal():
         screen.say("Drained: no spooled delivery is left.", style="green")
 

@@ -1,6 +1,6 @@
-"""What a person sees: colour and tables on a terminal, plain tab-separated lines in a pipe.
+"""Writes to the screen: colour and tables on a terminal, plain tab-separated lines in a pipe.
 
-It decides form only. Text of strangers is made harmless here, and nothing is read as markup.
+It decides the form only. Text of strangers is made harmless here, and nothing is read as markup.
 """
 
 import os
@@ -53,7 +53,7 @@ def printable(text: str) -> str:
 
 
 def say(line: str, *, style: str = "") -> None:
-    """One line of our own words on standard output; `style` counts on a terminal only."""
+    """Writes one line of our own words to standard output; `style` counts on a terminal only."""
     if is_terminal():
         # Wrapped between words only: a path or a URL stays one piece to copy.
         console().print(Text(line, style=style, overflow="ignore"), crop=False)
@@ -62,15 +62,15 @@ def say(line: str, *, style: str = "") -> None:
 
 
 class ReaderGoneError(Exception):
-    """Whoever read our output has seen enough and closed the pipe: the end of the verb, and no failure of it."""
+    """The reader of the output has closed the pipe: that ends the verb, and is no failure of it."""
 
 
 def write_line(line: str) -> None:
-    """One line, exactly, and out at once: the reader of a pipe waits for nothing.
+    """Writes one line exactly and flushes it.
 
     Raises:
-        ReaderGoneError: nobody reads any more.
-        DropstreamError: it cannot be written, as on a full disk.
+        ReaderGoneError: the reader has closed the pipe.
+        DropstreamError: the line cannot be written, as on a full disk.
     """
     try:
         sys.stdout.write(line + "\n")
@@ -84,7 +84,7 @@ def write_line(line: str) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, spare: Sequence[str] = ()) -> None:
-    """A table that fits the terminal; in a pipe a line for each row, its cells separated by tabs, without a heading.
+    """Writes a table that fits the terminal; in a pipe a line for each row, tabs between its cells, without a heading.
 
     Cells are wrapped between words only, so that names, ids and URLs stay whole; where that is too wide, the columns
     in `spare` are left out, the first of them first.
@@ -120,18 +120,18 @@ def _longest_word(text: str) -> int:
 
 
 def complain(sentence: str) -> None:
-    """An error on standard error: what is wrong, where, what to do."""
+    """Writes an error to standard error: what is wrong, where, what to do."""
     first, _, rest = sentence.partition("\n")
     errors = Console(stderr=True, markup=False, highlight=False, emoji=False)
     if errors.is_terminal:
-        told = Text.assemble(("error: ", "bold red"), first + (f"\n{rest}" if rest else ""), overflow="ignore")
-        errors.print(told, crop=False)
+        text = Text.assemble(("error: ", "bold red"), first + (f"\n{rest}" if rest else ""), overflow="ignore")
+        errors.print(text, crop=False)
     else:
         sys.stderr.write(f"error: {sentence}\n")
 
 
 def note(line: str) -> None:
-    """One line for the person beside standard output, which may be going into a file."""
+    """Writes one line to standard error, for standard output may go into a file."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
@@ -142,7 +142,7 @@ def can_ask() -> bool:
 
 
 def is_reader_gone() -> bool:
-    """Whether whoever read our pipe has closed it; found out without writing."""
+    """Whether the reader of the output has closed the pipe; found out without writing."""
     if not hasattr(select, "poll"):
         return False
     poll = select.poll()
@@ -151,7 +151,7 @@ def is_reader_gone() -> bool:
 
 
 def leave_output() -> None:
-    """Turns standard output to nowhere after it has failed, so that the exit flush does not fail too."""
+    """Redirects failed standard output to the null device, so that the flush at exit does not fail too."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -159,7 +159,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """Returns where a person agrees.
 
     Raises:
-        UsageError: nobody can be asked.
+        UsageError: there is no terminal to ask at.
         typer.Exit: the answer is no; with 1.
     """
     if yes:

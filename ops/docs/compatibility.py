@@ -26,14 +26,14 @@ _UPPER_BOUNDS = ("maximum", "maxLength")
 
 
 def breaking_changes(old: Schema, new: Schema) -> list[str]:
-    """What in `new` breaks the rule for readers by `old`, a sentence each with the place; empty where nothing does.
+    """What in `new` breaks the rule for readers by `old`, a sentence each with the path; empty where nothing does.
 
     Takes the JSON Schemas that `ops.docs.json_schema` makes. A keyword that it does not know must stay as it is.
     """
-    return list(_compare(old, new, _SchemaPlace(old.get("$defs", {}), new.get("$defs", {}), "")))
+    return list(_compare(old, new, _SchemaPath(old.get("$defs", {}), new.get("$defs", {}), "")))
 
 
-class _SchemaPlace:
+class _SchemaPath:
     """Where in both schemas we are, and the definitions that references there lead to."""
 
     def __init__(self, old_definitions: Schema, new_definitions: Schema, path: str) -> None:
@@ -41,84 +41,84 @@ class _SchemaPlace:
         self.new_definitions = new_definitions
         self.path = path
 
-    def at(self, name: str) -> "_SchemaPlace":
+    def at(self, name: str) -> "_SchemaPath":
         path = f"{self.path}.{name}" if self.path else name
-        return _SchemaPlace(self.old_definitions, self.new_definitions, path)
+        return _SchemaPath(self.old_definitions, self.new_definitions, path)
 
     def says(self, sentence: str) -> str:
         return f"{self.path or 'the value'}: {sentence}"
 
 
-def _compare(old: Schema, new: Schema, place: _SchemaPlace) -> Iterator[str]:
-    old, new = _resolved(old, place.old_definitions), _resolved(new, place.new_definitions)
+def _compare(old: Schema, new: Schema, path: _SchemaPath) -> Iterator[str]:
+    old, new = _resolved(old, path.old_definitions), _resolved(new, path.new_definitions)
     if "anyOf" in old or "anyOf" in new:
-        yield from _compare_alternatives(old, new, place)
+        yield from _compare_alternatives(old, new, path)
         return
     if not _types(new) <= _types(old):
         wider = ", ".join(sorted(_types(new) - _types(old)))
-        yield place.says(f"may now be {wider}")
+        yield path.says(f"may now be {wider}")
         return
-    yield from _compare_words(old, new, place)
-    yield from _compare_bounds(old, new, place)
-    yield from _compare_fields(old, new, place)
+    yield from _compare_words(old, new, path)
+    yield from _compare_bounds(old, new, path)
+    yield from _compare_fields(old, new, path)
     if "items" in old:
-        yield from _compare(old["items"], new.get("items", {}), place.at("[]"))
+        yield from _compare(old["items"], new.get("items", {}), path.at("[]"))
     for keyword in sorted((old.keys() | new.keys()) - _ANNOTATIONS - _COMPARED):
         if keyword in old and old[keyword] != new.get(keyword):
-            yield place.says(f"{keyword} changed from {_text(old[keyword])} to {_text(new.get(keyword))}")
+            yield path.says(f"{keyword} changed from {_text(old[keyword])} to {_text(new.get(keyword))}")
 
 
-def _compare_alternatives(old: Schema, new: Schema, place: _SchemaPlace) -> Iterator[str]:
+def _compare_alternatives(old: Schema, new: Schema, path: _SchemaPath) -> Iterator[str]:
     """Every alternative of the new one must be no wider than one of the old ones."""
     old_ones, new_ones = old.get("anyOf", [old]), new.get("anyOf", [new])
-    compared = [[list(_compare(old_one, new_one, place)) for old_one in old_ones] for new_one in new_ones]
+    compared = [[list(_compare(old_one, new_one, path)) for old_one in old_ones] for new_one in new_ones]
     broken = [min(found, key=len) for found in compared if all(found)]
     for sentences in broken:
         yield from sentences
-    lost = {word for one in old_ones for word in _words_of(one, place.old_definitions)}
-    lost -= {word for one in new_ones for word in _words_of(one, place.new_definitions)}
+    lost = {word for one in old_ones for word in _words_of(one, path.old_definitions)}
+    lost -= {word for one in new_ones for word in _words_of(one, path.new_definitions)}
     if lost and not broken:
-        yield place.says(f"no longer has the words {', '.join(sorted(lost))}")
+        yield path.says(f"no longer has the words {', '.join(sorted(lost))}")
 
 
-def _compare_words(old: Schema, new: Schema, place: _SchemaPlace) -> Iterator[str]:
+def _compare_words(old: Schema, new: Schema, path: _SchemaPath) -> Iterator[str]:
     old_words, new_words = _words(old), _words(new)
     if old_words is None:
         return
     if new_words is None:
-        yield place.says("is no longer a set of words")
+        yield path.says("is no longer a set of words")
         return
     if lost := old_words - new_words:
-        yield place.says(f"no longer has the words {', '.join(sorted(lost))}")
+        yield path.says(f"no longer has the words {', '.join(sorted(lost))}")
     if (more := new_words - old_words) and not old.get(MAY_GROW):
-        yield place.says(f"is closed, and has new words: {', '.join(sorted(more))}")
+        yield path.says(f"is closed, and has new words: {', '.join(sorted(more))}")
     if old.get(MAY_GROW, False) != new.get(MAY_GROW, False):
-        yield place.says("whether its words may grow is said from the beginning")
+        yield path.says("whether its words may grow is said from the beginning")
 
 
-def _compare_bounds(old: Schema, new: Schema, place: _SchemaPlace) -> Iterator[str]:
+def _compare_bounds(old: Schema, new: Schema, path: _SchemaPath) -> Iterator[str]:
     for keyword in _LOWER_BOUNDS:
         if keyword in old and (keyword not in new or new[keyword] < old[keyword]):
-            yield place.says(f"{keyword} was {old[keyword]}, is {new.get(keyword, 'gone')}")
+            yield path.says(f"{keyword} was {old[keyword]}, is {new.get(keyword, 'gone')}")
     for keyword in _UPPER_BOUNDS:
         if keyword in old and (keyword not in new or new[keyword] > old[keyword]):
-            yield place.says(f"{keyword} was {old[keyword]}, is {new.get(keyword, 'gone')}")
+            yield path.says(f"{keyword} was {old[keyword]}, is {new.get(keyword, 'gone')}")
 
 
-def _compare_fields(old: Schema, new: Schema, place: _SchemaPlace) -> Iterator[str]:
+def _compare_fields(old: Schema, new: Schema, path: _SchemaPath) -> Iterator[str]:
     old_fields, new_fields = old.get("properties", {}), new.get("properties", {})
     still_there = set(new.get("required", ()))
     for name in old_fields:
         if name not in new_fields:
-            yield place.at(name).says("is gone")
+            yield path.at(name).says("is gone")
             continue
         if name in old.get("required", ()) and name not in still_there:
-            yield place.at(name).says("was always there, and may now be absent")
-        yield from _compare(old_fields[name], new_fields[name], place.at(name))
+            yield path.at(name).says("was always there, and may now be absent")
+        yield from _compare(old_fields[name], new_fields[name], path.at(name))
 
 
 def _resolved(schema: Schema, definitions: Schema) -> Schema:
-    """`schema` with what it refers to in place of the reference."""
+    """`schema` with what it refers to instead of the reference."""
     while isinstance(reference := schema.get("$ref"), str):
         rest = {key: value for key, value in schema.items() if key != "$ref"}
         schema = {**definitions[reference.rpartition("/")[2]], **rest}

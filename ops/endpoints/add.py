@@ -1,4 +1,4 @@
-"""`dropstream endpoints add`: a new endpoint from its files to the provider's side; for ShipStream over its API.
+"""`dropstream endpoints add`: makes the files of a new endpoint; for ShipStream registers its webhook over the API.
 
 Standard output gets the lines of the configuration and nothing else, so that they can go into the file as they are.
 """
@@ -80,14 +80,14 @@ def add_endpoint(
         webhook = NewWebhook(new.url, chosen, _signing_text(new))
         call = partial(register, where, webhook, verbose=verbose)
     made = make(new, call)
-    tell(new, made, show_secret=show_secret, config=config)
+    show_new(new, made, show_secret=show_secret, config=config)
 
 
 def make(new: NewEndpoint, call: Callable[[], Webhook] | None) -> Webhook | None:
-    """The webhook that `call` registers once the files are made; None without `call`.
+    """Makes the files, then registers the webhook by `call` and returns it; None without `call`.
 
     Raises:
-        DropstreamError: says what was made and how to undo it; where nothing was registered, the files are gone again.
+        DropstreamError: says what was made and how to undo it; where nothing was registered, the files are removed.
     """
     write_files(new.files)
     if call is None:
@@ -107,17 +107,17 @@ def make(new: NewEndpoint, call: Callable[[], Webhook] | None) -> Webhook | None
         raise
 
 
-def tell(new: NewEndpoint, made: Webhook | None, *, show_secret: bool, config: Path | None) -> None:
-    """The lines of the configuration on standard output; beside it, what was made and what is left to do."""
+def show_new(new: NewEndpoint, made: Webhook | None, *, show_secret: bool, config: Path | None) -> None:
+    """Writes the configuration's lines to standard output; to standard error, what was made and what is left to do."""
     lines = "\n".join(new.configuration())
     for file in new.files:
         screen.note(f"made {file.path} (for its owner alone)")
     if made:
         state = "active" if made.is_active else "INACTIVE"
-        screen.note(f"registered webhook {made.webhook_id} ({state}, {len(made.topics)} topics) at {made.place}")
+        screen.note(f"registered webhook {made.webhook_id} ({state}, {len(made.topics)} topics) at {made.shown_url}")
     else:
         screen.note(f"give {new.provider.name} this URL ({new.provider.setup.page}): {new.url}")
-        _tell_secret(new, show_secret=show_secret)
+        _show_secret(new, show_secret=show_secret)
     if made and show_secret:
         screen.note(f"secret: {_signing_text(new)}")
     screen.note(f"add these lines to {configuration_file(config)}, then send SIGHUP to ingest and process:")
@@ -128,7 +128,7 @@ def tell(new: NewEndpoint, made: Webhook | None, *, show_secret: bool, config: P
         raise
 
 
-def _tell_secret(new: NewEndpoint, *, show_secret: bool) -> None:
+def _show_secret(new: NewEndpoint, *, show_secret: bool) -> None:
     if new.provider.setup.signed_with:
         return
     if show_secret:
@@ -180,7 +180,7 @@ def _signing_text(new: NewEndpoint) -> str:
 
 
 def _text_of(reference: str) -> str:
-    """The secret as JSON can hold it; the sentence of a fault holds nothing of it."""
+    """The secret as text, for JSON; a fault's sentence holds nothing of it."""
     try:
         return resolve(reference, os.environ).value.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""What is wrong, or soon will be, with the endpoints and the ports they are at; pure, measured at a given moment."""
+"""Finds what is wrong, or soon will be, with the endpoints and their ports, at a given moment; pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ ProblemLevel = Literal["warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to know of `endpoint`: what is wrong and what to do, in one sentence."""
+    """A problem of `endpoint`: what is wrong and what to do, in one sentence."""
 
     level: ProblemLevel
     endpoint: str

@@ -1,4 +1,4 @@
-"""`dropstream endpoints`: what is configured, secrets as references; problems named; a fresh token."""
+"""`dropstream endpoints`: lists the endpoints with secrets as references, checks them, and makes a token."""
 
 import secrets
 from datetime import UTC, datetime

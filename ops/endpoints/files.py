@@ -1,6 +1,6 @@
-"""A new endpoint: its secret and token in files of their own, and the lines that the configuration is to get.
+"""Plans a new endpoint and writes its secret and token into files; makes the lines for the configuration.
 
-The files are made for their owner alone and never over another. The configuration itself is the user's to change.
+The files are readable for their owner alone and never replace others. The person adds the lines to the configuration.
 """
 
 import os
@@ -26,16 +26,16 @@ class SecretFile:
 
     @property
     def reference(self) -> str:
-        """How the configuration names it; absolute, for a program may be started anywhere."""
+        """The reference for the configuration; absolute, for a program may be started anywhere."""
         return f"file:{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
 class NewEndpoint:
-    """An endpoint that is about to be.
+    """An endpoint to be made.
 
-    `secret_reference` names what signs; `files` are those to make, of which one may be the secret. `base_url` is where
-    the ingress is reached from outside, without a slash at its end.
+    `secret_reference` names the signing secret; `files` are those to make, the secret perhaps among them. `base_url` is
+    the URL of the ingress from outside, without a slash at its end.
     """
 
     name: str
@@ -47,7 +47,7 @@ class NewEndpoint:
 
     @property
     def url(self) -> str:
-        """Where the provider sends; holds the token."""
+        """The URL that the provider sends to; holds the token."""
         return f"{self.base_url}/webhooks/{self.name}/{self.token}"
 
     def configuration(self) -> Iterator[str]:
@@ -58,7 +58,7 @@ class NewEndpoint:
         yield from toml_table("endpoints", self.name, rows=rows).splitlines()
 
 
-def plan(  # the whole of it, so that nothing is made before all is known to be right
+def plan(  # everything is checked here, before anything is made
     name: str,
     provider: Provider,
     *,
@@ -71,7 +71,7 @@ def plan(  # the whole of it, so that nothing is made before all is known to be 
     """The endpoint to make: with `given_secret` (a reference), else with `own_secret` in a file.
 
     Raises:
-        ValueError: with the sentence that says what is wrong.
+        ValueError: says what is wrong.
     """
     if not re.fullmatch(ENDPOINT_NAME_PATTERN.strip("^$"), name):
         raise ValueError(f"an endpoint's name must match {ENDPOINT_NAME_PATTERN}")
@@ -94,7 +94,7 @@ def checked_base_url(text: str) -> str:
     """`text` without a slash at its end.
 
     Raises:
-        ValueError: it is no address that a provider may send to.
+        ValueError: `text` is no URL that a provider may send to.
     """
     parts = urlsplit(text)
     wrong = parts.query or parts.fragment or "@" in parts.netloc or not text.isprintable() or " " in text
@@ -108,7 +108,7 @@ def write_files(files: Sequence[SecretFile]) -> None:
     """Makes every file, readable for its owner alone, or none.
 
     Raises:
-        DropstreamError: one is there already, or cannot be written.
+        DropstreamError: a file is there already, or cannot be written.
     """
     made: list[SecretFile] = []
     for file in files:
@@ -127,7 +127,7 @@ def write_files(files: Sequence[SecretFile]) -> None:
 
 
 def remove_files(files: Sequence[SecretFile]) -> None:
-    """Takes back what `write_files` made."""
+    """Removes the files that `write_files` made."""
     for file in files:
         with suppress(OSError):
             file.path.unlink()

@@ -1,4 +1,4 @@
-"""What `dropstream tail` says of one record: whether it is wanted, its JSON line, its line for a person.
+"""Decides for `dropstream tail` whether a record is shown, and makes its JSON line and its line for a person.
 
 Bodies of `raw` and `rejected` hold personal data: a person sees their size, and JSON has them only when asked.
 """
@@ -27,10 +27,10 @@ class Condition:
 
 
 def parse_condition(text: str) -> Condition:
-    """The condition that FIELD=VALUE states.
+    """The condition that the text FIELD=VALUE states.
 
     Raises:
-        ValueError: without a field or an equals sign.
+        ValueError: the text has no field or no equals sign.
     """
     name, equals, value = text.partition("=")
     if not name or not equals:
@@ -39,8 +39,8 @@ def parse_condition(text: str) -> Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A record for a person, cell by cell."""
+class TailLine:
+    """A record for a person, as the cells of a line."""
 
     time: str
     what: str
@@ -49,8 +49,8 @@ class Line:
     glance: str
 
 
-class View:
-    """How the records of one topic are looked at; `topic` is its short name where it has one, without a suffix."""
+class RecordView:
+    """Shows the records of one topic; `topic` is its short name where it has one, without a suffix."""
 
     def __init__(self, topic: str, conditions: Sequence[Condition], *, with_bodies: bool) -> None:
         self._is_event = topic in EVENT_TOPICS
@@ -80,13 +80,13 @@ class View:
             return orjson.dumps({**outer, "value_bytes": len(record.value or b"")})
         return orjson.dumps({**outer, **_value(record.value)})
 
-    def line(self, record: RawRecord, zone: tzinfo | None) -> Line:
+    def line(self, record: RawRecord, zone: tzinfo | None) -> TailLine:
         """The record for a person, times in `zone` (None: this machine's)."""
         if self._is_event and isinstance(event := _parse(record.value), dict):
             return _event_line(event, record, zone)
         if self._is_body:
             return _delivery_line(record, zone)
-        return Line(
+        return TailLine(
             time=_clock(_record_time(record), zone),
             what=self._topic,
             subject=_text(record.key or b""),
@@ -95,10 +95,10 @@ class View:
         )
 
 
-def _event_line(event: dict[str, Any], record: RawRecord, zone: tzinfo | None) -> Line:
+def _event_line(event: dict[str, Any], record: RawRecord, zone: tzinfo | None) -> TailLine:
     data = event.get("data")
     glance = _glance(data if isinstance(data, dict) else {}) or str(event.get("providerevent", ""))
-    return Line(
+    return TailLine(
         time=_clock(_event_time(event) or _record_time(record), zone),
         what=str(event.get("type", "")).removeprefix("dropstream."),
         subject=str(event.get("subject", "")),
@@ -107,11 +107,11 @@ def _event_line(event: dict[str, Any], record: RawRecord, zone: tzinfo | None) -
     )
 
 
-def _delivery_line(record: RawRecord, zone: tzinfo | None) -> Line:
+def _delivery_line(record: RawRecord, zone: tzinfo | None) -> TailLine:
     own = {name: _text(content) for name, content in record.headers if name.startswith("dropstream-")}
     size = f"{len(record.value or b'')} bytes"
     detail = own.get("dropstream-detail")
-    return Line(
+    return TailLine(
         time=_clock(_record_time(record), zone),
         what=own.get("dropstream-reason", "delivery"),
         subject=own.get("dropstream-delivery", ""),
@@ -145,7 +145,7 @@ def _holds(condition: Condition, record: RawRecord, parsed: Any) -> bool:
 
 
 def _at_path(value: Any, path: Sequence[str]) -> list[Any]:
-    """Everything that `path` leads to; of a list, every element is gone through."""
+    """Everything that `path` leads to; of a list, every element is searched."""
     found = [value]
     for name in path:
         inner = [one for outer in found for one in (outer if isinstance(outer, list) else [outer])]

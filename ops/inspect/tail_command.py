@@ -1,4 +1,4 @@
-"""`dropstream tail`: reads a topic to its end or for as long as somebody looks."""
+"""`dropstream tail`: shows the records of a topic to its end, or until Ctrl-C."""
 
 from collections.abc import Callable
 from dataclasses import astuple
@@ -10,7 +10,7 @@ from rich.text import Text
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.inspect.tail import View, parse_condition
+from ops.inspect.tail import RecordView, parse_condition
 from ops.kafka.reader import Start, base_name, full_name, open_reader, parse_start
 from schemas.records import RawRecord
 from schemas.settings import Settings
@@ -49,7 +49,7 @@ def tail(
     start = _parsed(parse_start, begin, "--from")
     conditions = [_parsed(parse_condition, text, "--where") for text in where or []]
     settings = load_settings(config)
-    view = View(base_name(topic.removeprefix(settings.kafka.topic_prefix)), conditions, with_bodies=bodies)
+    view = RecordView(base_name(topic.removeprefix(settings.kafka.topic_prefix)), conditions, with_bodies=bodies)
     show = _json_printer(view) if as_json or not screen.is_terminal() else _line_printer(view)
     name = full_name(topic, settings)
     run(_read(settings, name, start, view=view, show=show, follow=follow, records_max=records_max))
@@ -60,7 +60,7 @@ async def _read(
     topic: str,
     start: Start,
     *,
-    view: View,
+    view: RecordView,
     show: Callable[[RawRecord], None],
     follow: bool,
     records_max: int | None,
@@ -68,7 +68,7 @@ async def _read(
     left = records_max
     async with open_reader(settings, [topic], start) as reader:
         while not screen.is_reader_gone():
-            # Asked before the fetch: what that fetch brings is shown before the end counts.
+            # Read before the fetch: the records of that fetch are shown before the end counts.
             at_end = not follow and await reader.is_at_end()
             for record in await reader.fetch() if not at_end else []:
                 if not view.wants(record):
@@ -81,11 +81,11 @@ async def _read(
                 return
 
 
-def _json_printer(view: View) -> Callable[[RawRecord], None]:
+def _json_printer(view: RecordView) -> Callable[[RawRecord], None]:
     return lambda record: screen.write_line(view.json_line(record).decode())
 
 
-def _line_printer(view: View) -> Callable[[RawRecord], None]:
+def _line_printer(view: RecordView) -> Callable[[RawRecord], None]:
     console = screen.console()
 
     def show(record: RawRecord) -> None:

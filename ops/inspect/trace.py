@@ -1,11 +1,11 @@
-"""One entity's life, from the topics: its deliveries, what became of each, their retries, rejections and replays.
+"""Reads the life of one entity from the topics: deliveries, their events, retries, rejections and replays.
 
-The key says the partition (Kafka's murmur2), so one partition of each topic is read, not all. `Life` is pure; reading
-is below it.
+The key says the partition (Kafka's murmur2), so one partition of each topic is read, not all. `EntityLife` is pure; the
+functions that read are below it.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from schemas.times import rfc3339
 from schemas.vocabulary import EVENT_TOPICS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Of one moment: a delivery comes before what became of it.
+# The order of what happened at one time: a delivery comes before what became of it.
 _RANKS = ("delivery", "rejected", "event", "retry", "replay")
 
 
@@ -32,8 +32,8 @@ _RANKS = ("delivery", "rejected", "event", "retry", "replay")
 class Moment:
     """One thing that happened, at `at` (aware): a delivery, its event, a retry, a rejection, or a replayed event.
 
-    `what` is the event's type or the rejection's reason; `raw` and `delivery` say of which request it tells; `event` is
-    the whole event where there is one.
+    `what` is the event's type or the rejection's reason; `raw` and `delivery` name the request; `event` is the whole
+    event where there is one.
     """
 
     at: datetime
@@ -61,33 +61,33 @@ class Moment:
 
 
 @dataclass(slots=True)
-class Life:
-    """Takes events, then the rest; tells it in order."""
+class EntityLife:
+    """The life of one entity: first its events are added, then the other records."""
 
     _moments: list[Moment] = field(default_factory=list)
     _deliveries: dict[str, Moment] = field(default_factory=dict)
 
-    def take_event(self, record: RawRecord) -> None:
-        """An event of the entity, and the delivery that it stands on; what is no event is passed over."""
+    def add_event(self, record: RawRecord) -> None:
+        """Adds an event of the entity, and the delivery that led to it; a record that is no event is passed over."""
         event = read_event(record.value)
         if event is None:
             return
-        said, raw = event.attributes, str(event.raw)
+        attributes, raw = event.attributes, str(event.raw)
         try:
-            received_at = datetime.fromisoformat(said["recordedtime"])
-            told = {"endpoint": said["endpoint"], "delivery": said["delivery"], "raw": raw}
-            what, provider_event, replay = said["type"], said["providerevent"], said.get("replay")
+            received_at = datetime.fromisoformat(attributes["recordedtime"])
+            facts = {"endpoint": attributes["endpoint"], "delivery": attributes["delivery"], "raw": raw}
+            what, provider_event, replay = attributes["type"], attributes["providerevent"], attributes.get("replay")
         except (ValueError, KeyError, TypeError):
             return
-        delivered = Moment(at=received_at, kind="delivery", what=provider_event, **told)
+        delivered = Moment(at=received_at, kind="delivery", what=provider_event, **facts)
         self._deliveries.setdefault(raw, delivered)
         # A replayed event happened when it was written; a first one with its delivery, whose order it keeps.
         at = max(received_at, _EPOCH + timedelta(milliseconds=record.timestamp_ms)) if replay else received_at
         kind = "replay" if replay else "event"
-        self._moments.append(Moment(at=at, kind=kind, what=what, replay=replay, event=record, **told))
+        self._moments.append(Moment(at=at, kind=kind, what=what, replay=replay, event=record, **facts))
 
-    def take_duplicate(self, record: RawRecord) -> None:
-        """A note of a retry, where it is one of a delivery of this life."""
+    def add_duplicate(self, record: RawRecord) -> None:
+        """Adds the note of a retry, where its first try belongs to this life."""
         note = read_duplicate(record.value)
         first = self._deliveries.get(note.first) if note else None
         if note is not None and first is not None and read_position(note.raw) is not None:
@@ -97,38 +97,27 @@ class Life:
                 Moment(at=at, kind="retry", endpoint=note.endpoint, what=what, delivery=note.delivery, raw=note.raw)
             )
 
-    def take_rejected(self, record: RawRecord, entity: str, rules: Rules) -> None:
-        """A rejected delivery, where it is of this life or claims to be."""
+    def add_rejected(self, record: RawRecord, entity: str, rules: Rules) -> None:
+        """Adds a rejected delivery, where it belongs to this life or claims to."""
         found = read_rejected(record)
         if found is None:
             return
         raw, reason = found
         delivery = read_record(raw)
         if str(raw.position) in self._deliveries or entity in claimed_entities(raw, rules):
-            place = str(raw.position)
-            told = Moment(
+            rejected = Moment(
                 at=delivery.received_at,
                 kind="rejected",
                 endpoint=delivery.endpoint,
                 what=reason,
                 delivery=delivery.id,
-                raw=place,
+                raw=str(raw.position),
             )
-            self._deliveries.setdefault(
-                place,
-                Moment(
-                    at=delivery.received_at,
-                    kind="delivery",
-                    endpoint=delivery.endpoint,
-                    what="-",
-                    delivery=delivery.id,
-                    raw=place,
-                ),
-            )
-            self._moments.append(told)
+            self._deliveries.setdefault(rejected.raw, replace(rejected, kind="delivery", what="-"))
+            self._moments.append(rejected)
 
-    def told(self) -> list[Moment]:
-        """All of it, in order."""
+    def moments(self) -> list[Moment]:
+        """Every moment of the life, in order."""
         everything = [*self._deliveries.values(), *self._moments]
         return sorted(everything, key=lambda one: (one.at, _position(one), _rank(one)))
 
@@ -141,15 +130,15 @@ async def trace(settings: Settings, rules: Rules, entity: str, endpoint: str | N
     """
     endpoints = {name: one.provider for name, one in settings.endpoints.items() if endpoint in {None, name}}
     keys = {f"{provider}:{name}:{entity}".encode() for name, provider in endpoints.items()}
-    life = Life()
+    life = EntityLife()
     for topic in EVENT_TOPICS:
         async for record in _records_of(settings, topic, keys):
-            life.take_event(record)
+            life.add_event(record)
     async for record in _records_of(settings, "duplicates", {name.encode() for name in endpoints}):
-        life.take_duplicate(record)
+        life.add_duplicate(record)
     async for record in _records_of(settings, "rejected", _raw_keys(settings, endpoints)):
-        life.take_rejected(record, entity, rules)
-    return life.told()
+        life.add_rejected(record, entity, rules)
+    return life.moments()
 
 
 async def _records_of(settings: Settings, topic: str, keys: Collection[bytes]) -> AsyncIterator[RawRecord]:

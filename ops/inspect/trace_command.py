@@ -1,4 +1,4 @@
-"""`dropstream trace`: one entity's life in order."""
+"""`dropstream trace`: shows the life of one entity in order."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ import typer
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.inspect.tail import View
+from ops.inspect.tail import RecordView
 from ops.inspect.trace import Moment, trace
 from ops.suggest import check_name
 from processors.groups import deliver_rules
@@ -45,10 +45,10 @@ def trace_entity(
 
 
 def _row(moment: Moment) -> tuple[str, ...]:
-    place = "/".join(moment.raw.split("/")[-2:])
+    position = "/".join(moment.raw.split("/")[-2:])
     at = f"{moment.at.astimezone():%Y-%m-%d %H:%M:%S}"
     if moment.event is None:
-        return at, moment.kind, moment.endpoint, moment.what, moment.delivery, place
-    glance = View("orders", [], with_bodies=False).line(moment.event, None).glance.removeprefix("replayed: ")
+        return at, moment.kind, moment.endpoint, moment.what, moment.delivery, position
+    glance = RecordView("orders", [], with_bodies=False).line(moment.event, None).glance.removeprefix("replayed: ")
     what = moment.what.removeprefix("dropstream.")
-    return at, moment.kind, moment.endpoint, what, f"{glance} {moment.replay or ''}".rstrip(), place
+    return at, moment.kind, moment.endpoint, what, f"{glance} {moment.replay or ''}".rstrip(), position

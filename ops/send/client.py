@@ -1,6 +1,6 @@
 """Sends signed deliveries over real HTTP, as a provider would, and counts the answers.
 
-What is sent and to which endpoint is decided elsewhere (`ops.send.command`, `ops.local.up`).
+`ops.send.command`, `ops.local.tour` and `ops.console.acts` decide what is sent and to which endpoint.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class IngressAnswer:
-    """What the ingress said: `delivery_id` only where it took the delivery, `seconds` from request to answer."""
+    """An answer of the ingress: `delivery_id` only where it accepted the delivery, `seconds` from request to answer."""
 
     status: int
     delivery_id: str | None
@@ -48,13 +48,13 @@ class IngressAnswer:
 
 
 @dataclass(slots=True)
-class Tally:
+class AnswerTally:
     """Every answer of a run, in order of arrival."""
 
     answers: list[IngressAnswer] = field(default_factory=list)
 
     def by_status(self) -> dict[int, int]:
-        """How many answers of each status, the most frequent first."""
+        """The number of answers by status, the most frequent first."""
         return dict(Counter(answer.status for answer in self.answers).most_common())
 
     def milliseconds_at(self, share: float) -> float:
@@ -75,14 +75,14 @@ def sign(body: bytes, endpoint: EndpointSettings, sample: Sample, at: datetime) 
 
 
 def delivery_url(base_url: str, endpoint_name: str, endpoint: EndpointSettings) -> URL:
-    """Where deliveries for the endpoint go; holds its token, so it is for requests and never for a screen."""
+    """The URL for deliveries of the endpoint; it holds the token, so it is never shown to a person."""
     path = f"{base_url.rstrip('/')}/webhooks/{endpoint_name}"
-    # The newest; quoted whole: a slash in a token makes no segment more.
+    # The newest token; quoted whole, so that a slash in it makes no further segment.
     return URL("/".join([path, *(quote(token.value, safe="") for token in endpoint.token[:1])]), encoded=True)
 
 
 def own_base_url(ingest: IngestSettings) -> str:
-    """Where the ingress of these settings is reached from this machine."""
+    """The URL of the ingress of these settings, from this machine."""
     return f"http://{reached_at(ingest.host, ingest.port)}"
 
 
@@ -140,10 +140,10 @@ async def deliver_many(
     rate_per_second: float | None,
     on_answer: Callable[[IngressAnswer], None],
 ) -> None:
-    """Sends all of `deliveries`: one after the other, or begun at `rate_per_second` whatever the answers take.
+    """Sends all of `deliveries`: one after the other, or started at `rate_per_second`, however long the answers take.
 
     Raises:
-        DropstreamError: at the first delivery without an answer; no further one is begun.
+        DropstreamError: a delivery got no answer; no further one is started.
     """
     async with open_session() as session:
 
@@ -177,5 +177,5 @@ async def _deliver_at_rate(
                 await free.acquire()
                 tasks.create_task(deliver_and_free(outgoing))
     except* (DropstreamError, ReaderGoneError) as failures:
-        # All say the same; a person needs it once.
+        # All failures say the same; a person needs one.
         raise failures.exceptions[0] from None

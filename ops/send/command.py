@@ -1,4 +1,4 @@
-"""`dropstream send`: which body, signed how, to which endpoint, and how the answers are shown."""
+"""`dropstream send`: chooses body, signature and endpoint, sends, and shows the answers."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from yarl import URL
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.send.client import IngressAnswer, Outgoing, Tally, deliver_many, own_base_url, sign
+from ops.send.client import AnswerTally, IngressAnswer, Outgoing, deliver_many, own_base_url, sign
 from ops.suggest import nearest_or_all
 from processors.deliver.provider import Provider, Sample
 from processors.providers import discover
@@ -26,8 +26,8 @@ _LISTED_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where to send and in which wire contract; `body` the file's bytes, None to make the sample's own."""
+class SendTarget:
+    """The endpoint to send to and the sample whose contract counts; `body` is a file's bytes, None for the sample's."""
 
     endpoint_name: str
     endpoint: EndpointSettings
@@ -35,7 +35,7 @@ class Target:
     body: bytes | None
 
     def deliveries(self, first: int, count: int) -> Iterator[Outgoing]:
-        """Signed deliveries, each made when it is about to go."""
+        """Signed deliveries, each made when it is about to be sent."""
         for number in range(first, first + count):
             at = datetime.now(UTC)
             body = self.sample.body(number, at) if self.body is None else self.body
@@ -76,7 +76,7 @@ def send(
         raise typer.BadParameter(f"{url!r} is no base such as https://hooks.example", param_hint="--url")
     settings = load_settings(config)
     target = choose(what, settings, providers, endpoint_name=endpoint, sign_as=sign_as)
-    tally = Tally()
+    tally = AnswerTally()
     with _answers_shown(tally, target.endpoint_name, count) as on_answer:
         run(
             deliver_many(
@@ -100,8 +100,8 @@ def choose(
     *,
     endpoint_name: str | None,
     sign_as: str | None,
-) -> Target:
-    """What `send` sends, and where: a sample to an endpoint of its provider, or a file to the endpoint that is named.
+) -> SendTarget:
+    """The target of `send`: a sample to an endpoint of its provider, or a file to the endpoint that is named.
 
     Raises:
         typer.BadParameter: names the nearest valid choice.
@@ -110,7 +110,7 @@ def choose(
     if what in samples:
         provider, sample = samples[what]
         name = endpoint_name or _first_endpoint_of(provider.name, settings)
-        return Target(name, _endpoint(name, settings), sample, None)
+        return SendTarget(name, _endpoint(name, settings), sample, None)
     try:
         body = Path(what).read_bytes()
     except OSError as error:
@@ -121,7 +121,7 @@ def choose(
     if sign_as is not None and sign_as not in samples:
         raise typer.BadParameter(f"no such sample{nearest_or_all(sign_as, samples)}", param_hint="--as")
     sample = samples[sign_as][1] if sign_as else providers[endpoint.provider].samples[0]
-    return Target(name, endpoint, sample, body)
+    return SendTarget(name, endpoint, sample, body)
 
 
 def _is_base_url(text: str) -> bool:
@@ -165,8 +165,8 @@ def _show_samples(providers: Mapping[str, Provider]) -> None:
 
 
 @contextmanager
-def _answers_shown(tally: Tally, endpoint_name: str, count: int) -> Iterator[Callable[[IngressAnswer], None]]:
-    """What takes each answer: it is counted, and listed or drawn as a bar; at the end the summary, failed or not."""
+def _answers_shown(tally: AnswerTally, endpoint_name: str, count: int) -> Iterator[Callable[[IngressAnswer], None]]:
+    """Gives a function that counts and shows each answer; at the end shows the summary, also after a failure."""
     columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn())
     drawn = count > _LISTED_MAX and screen.is_terminal()
     with Progress(*columns, console=screen.console(), disable=not drawn) as progress:
@@ -191,7 +191,7 @@ def _show_answer(answer: IngressAnswer, endpoint_name: str) -> None:
     screen.say(("  " if screen.is_terminal() else "\t").join(facts), style="green" if answer.status == 200 else "red")
 
 
-def _show_summary(tally: Tally) -> None:
+def _show_summary(tally: AnswerTally) -> None:
     statuses = ", ".join(f"{status}: {count}" for status, count in tally.by_status().items())
     median, slowest = tally.milliseconds_at(0.5), tally.milliseconds_at(0.99)
     screen.say(f"{len(tally.answers)} answers ({statuses}), p50 {median:.1f} ms, p99 {slowest:.1f} ms")

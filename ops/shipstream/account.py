@@ -1,4 +1,4 @@
-"""Which account a verb works with: the one that is named, or the only one; its key is resolved here and not before."""
+"""Chooses the account that a verb works with: the named one, or the only one; resolves its key."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ def choose_account(settings: Settings, name: str | None, *, source: str, environ
     """The account to work with, ready to call.
 
     Raises:
-        ConfigurationError: there is none, or several and none is named, or its key cannot be had.
+        ConfigurationError: no account is configured, or several and none is named, or its key cannot be resolved.
     """
     accounts = settings.shipstream
     if not accounts:
@@ -37,7 +37,7 @@ def choose_account(settings: Settings, name: str | None, *, source: str, environ
     except ValueError as error:
         raise ConfigurationError(source, (f"shipstream.{chosen}.api_key: {error}",)) from error
     return Account(
-        place=account.url,
+        url=account.url,
         username=account.username,
         api_key=api_key,
         authentication=account.authentication,

@@ -1,6 +1,6 @@
-"""The edge to ShipStream: sends calls over HTTPS, logs in where asked to, waits and tries again where that is harmless.
+"""Sends calls to ShipStream over HTTPS, logs in where configured, and tries again where that is harmless.
 
-Redirects are refused, answers are bounded, and every wait has an end. What goes out and comes in is `protocol`'s.
+Redirects are refused, answers are bounded, and every wait has a deadline. `protocol` decides what the bytes mean.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ _WAIT_MAX_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who we are at ShipStream, and where it is."""
+    """An account at ShipStream: the URL of its API, and the credentials."""
 
-    place: str
+    url: str
     username: str
     api_key: str = field(repr=False)
     authentication: Literal["basic", "session"]
@@ -39,7 +39,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request that was answered, or was not (`status` None); for people, so it holds no secret."""
+    """One request and the size of its answer (`status` None without one); shown to people, so it holds no secret."""
 
     method: str
     status: int | None
@@ -57,35 +57,35 @@ class Api:
         self._request_ids = count(1)
 
     async def call(self, call: ApiCall) -> Any:
-        """The result of `call`; a session that has ended in the middle is begun anew, once.
+        """The result of `call`; a session that has expired is opened again, once.
 
         Raises:
-            ShipstreamError: it failed; `outcome` says whether it may have been carried out all the same.
+            ShipstreamError: the call failed; `outcome` says whether it may have been carried out all the same.
         """
         if self._account.authentication == "basic":
-            return await self._patiently(call)
+            return await self._with_retries(call)
         fresh = self._session is None
         if fresh:
             await self._log_in()
         try:
-            return await self._patiently(call)
+            return await self._with_retries(call)
         except ShipstreamError as error:
             if error.code != SESSION_EXPIRED or fresh:
                 raise
         await self._log_in()
-        return await self._patiently(call)
+        return await self._with_retries(call)
 
     async def _log_in(self) -> None:
         self._session = None
-        result = await self._patiently(login_call(self._account.username, self._account.api_key))
+        result = await self._with_retries(login_call(self._account.username, self._account.api_key))
         if not isinstance(result, str) or not result:
             raise ShipstreamError(
                 "ShipStream answered login without a session: check url of the account", outcome="undone"
             )
         self._session = result
 
-    async def _patiently(self, call: ApiCall) -> Any:
-        """Tries again where nothing was carried out, or where a repeat is harmless; a denied access is final."""
+    async def _with_retries(self, call: ApiCall) -> Any:
+        """Repeats a call that was not carried out, or whose repeat is harmless; a denied access is final."""
         for tries in range(1, _TRIES_MAX + 1):
             try:
                 return await self._once(call)
@@ -110,11 +110,11 @@ class Api:
 
     async def _exchange(self, call: ApiCall, body: bytes) -> HttpAnswer:
         try:
-            async with self._http.post(self._account.place, data=body, allow_redirects=False) as response:
+            async with self._http.post(self._account.url, data=body, allow_redirects=False) as response:
                 content = await self._bounded(response)
                 self._on_exchange(Exchange(call.method, response.status, len(content)))
                 retry_after = response.headers.get("Retry-After")
-                return HttpAnswer(response.status, content, self._account.place, retry_after)
+                return HttpAnswer(response.status, content, self._account.url, retry_after)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._on_exchange(Exchange(call.method, None, 0))
             raise _failure(error, self._account) from error
@@ -124,9 +124,7 @@ class Api:
         async for part in response.content.iter_any():
             content += part
             if len(content) > _ANSWER_BYTES_MAX:
-                sentence = (
-                    f"{self._account.place} answers more than {_ANSWER_BYTES_MAX} bytes: check url of the account"
-                )
+                sentence = f"{self._account.url} answers more than {_ANSWER_BYTES_MAX} bytes: check url of the account"
                 raise ShipstreamError(sentence, outcome="unknown")
         return bytes(content)
 
@@ -142,7 +140,7 @@ class _TryAgainError(Exception):
 
 @asynccontextmanager
 async def open_api(account: Account, on_exchange: Callable[[Exchange], None]) -> AsyncIterator[Api]:
-    """The API of `account`; nothing goes out before the first call. `on_exchange` hears of every request."""
+    """The API of `account`; nothing goes out before the first call. `on_exchange` is given every request."""
     headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
     if account.authentication == "basic":
         headers["Authorization"] = aiohttp.encode_basic_auth(account.username, account.api_key, "utf-8")
@@ -161,7 +159,7 @@ async def open_api(account: Account, on_exchange: Callable[[Exchange], None]) ->
 
 
 def _pause_s(retry_after: str | None, tries: int) -> float:
-    """What the answer asks for, else a random part of a time that doubles."""
+    """The pause that the answer asks for, else a random part of a time that doubles."""
     if retry_after and retry_after.isascii() and retry_after.isdigit():
         return float(retry_after[:9]) + random.uniform(0, _PAUSE_S)  # noqa: S311 spreads callers, guards nothing
     return random.uniform(0, _PAUSE_S * 2**tries)  # noqa: S311 the same
@@ -169,21 +167,21 @@ def _pause_s(retry_after: str | None, tries: int) -> float:
 
 def _failure(error: Exception, account: Account) -> Exception:
     """The error for a request without a whole answer; where no connection came to be, nothing was carried out."""
-    place = account.place
+    url = account.url
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
-        sentence = f"the certificate of {place} is not to be trusted, so nothing was sent: check url of the account"
+        sentence = f"the certificate of {url} is not to be trusted, so nothing was sent: check url of the account"
         return ShipstreamError(sentence, outcome="undone")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _TryAgainError(_no_connection(place, error.os_error))
+        return _TryAgainError(_no_connection(url, error.os_error))
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return _TryAgainError(ShipstreamError(f"cannot reach {place}: no connection in time", outcome="undone"))
+        return _TryAgainError(ShipstreamError(f"cannot reach {url}: no connection in time", outcome="undone"))
     outcome: CallOutcome = "unknown"
     if isinstance(error, TimeoutError):
-        sentence = f"{place} did not answer within {account.answer_timeout_s:g} s (answer_timeout_ms of the account)"
+        sentence = f"{url} did not answer within {account.answer_timeout_s:g} s (answer_timeout_ms of the account)"
         return _TryAgainError(ShipstreamError(sentence, outcome=outcome))
-    return _TryAgainError(ShipstreamError(f"{place} broke off in its answer: try again later", outcome=outcome))
+    return _TryAgainError(ShipstreamError(f"{url} broke off in its answer: try again later", outcome=outcome))
 
 
-def _no_connection(place: str, error: OSError) -> ShipstreamError:
+def _no_connection(url: str, error: OSError) -> ShipstreamError:
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such host"
-    return ShipstreamError(f"cannot reach {place}: {reason}; check url of the account", outcome="undone")
+    return ShipstreamError(f"cannot reach {url}: {reason}; check url of the account", outcome="undone")

@@ -174,7 +174,7 @@ def _ask(account: Account, webhook_id: int, verb: str, remark: str, *, verbose: 
     """
     target = perform(account, lambda api: find(api, webhook_id), verbose=verbose)
     try:
-        agreed = typer.confirm(f"{verb} webhook {webhook_id} ({target.place})? {remark}", err=True)
+        agreed = typer.confirm(f"{verb} webhook {webhook_id} ({target.shown_url})? {remark}", err=True)
     except typer.Abort:
         raise KeyboardInterrupt from None
     if not agreed:
@@ -200,7 +200,7 @@ def _json(webhook: Webhook) -> str:
     facts = {
         "webhook_id": webhook.webhook_id,
         "is_active": webhook.is_active,
-        "url": webhook.place,
+        "url": webhook.shown_url,
         "topics": webhook.topics,
         "header_names": webhook.header_names,
         "has_secret": webhook.has_secret,
@@ -213,7 +213,7 @@ def _cells(webhook: Webhook) -> tuple[str, ...]:
     return (
         str(webhook.webhook_id),
         "yes" if webhook.is_active else "no",
-        webhook.place,
+        webhook.shown_url,
         "yes" if webhook.has_secret else "no",
         "-" if webhook.last_number is None else str(webhook.last_number),
         ", ".join(webhook.header_names) or "-",

@@ -1,4 +1,4 @@
-"""What ShipStream's refusals mean: each documented code as one sentence of what to do.
+"""Explains ShipStream's refusals: for each documented code a sentence that says what to do.
 
 General codes: https://docs.shipstream.io/merchant-api/introduction; those of login and of sessions:
 https://docs.shipstream.io/merchant-api/authentication; from 100 on: https://docs.shipstream.io/merchant-api/webhook
@@ -48,6 +48,6 @@ class ShipstreamError(DropstreamError):
 def refusal(method: str, code: int, words: str) -> ShipstreamError:
     """The error for an error object; `words` are ShipStream's own, already harmless to show."""
     sentence = WHAT_TO_DO.get(code, "the code is not documented; its own words say what there is to know")
-    told = f"\nShipStream says: {words}" if words else ""
+    said = f"\nShipStream says: {words}" if words else ""
     outcome: CallOutcome = "unknown" if code in _UNKNOWN_OUTCOMES or code not in WHAT_TO_DO else "undone"
-    return ShipstreamError(f"ShipStream refused {method} (code {code}): {sentence}{told}", outcome=outcome, code=code)
+    return ShipstreamError(f"ShipStream refused {method} (code {code}): {sentence}{said}", outcome=outcome, code=code)

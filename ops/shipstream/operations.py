@@ -1,7 +1,7 @@
-"""What a person does with webhooks, each as a whole: look, change, and look again whether it is so.
+"""Changes webhooks: reads the list, makes the change, and reads the list again to see whether it took effect.
 
-ShipStream answers `true` where something was done, and not what. So the list has the last word; an operation that ends
-in the middle says what is known and how to go on.
+ShipStream answers `true` where something was done, without saying what. So the list decides; an operation that ends in
+the middle says what is known and how to go on.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,10 +26,10 @@ _LOOK = "look with dropstream shipstream webhooks list"
 
 
 class Caller(Protocol):
-    """What makes a call: `ops.shipstream.client.Api`."""
+    """The API of an account: `ops.shipstream.client.Api`."""
 
     async def call(self, call: ApiCall) -> Any:
-        """Its result, or a `ShipstreamError`."""
+        """The result of `call`, or a `ShipstreamError`."""
 
 
 async def listed(api: Caller) -> tuple[Webhook, ...]:
@@ -38,7 +38,7 @@ async def listed(api: Caller) -> tuple[Webhook, ...]:
 
 
 async def create(api: Caller, new: NewWebhook) -> Webhook:
-    """The webhook as ShipStream lists it after it was made; an answer that got lost is made good by the list.
+    """The webhook as ShipStream lists it after it was made; an answer that got lost is replaced by the list.
 
     Raises:
         ShipstreamError: `undone` where nothing was made for sure, `unknown` where it may have been.
@@ -46,12 +46,12 @@ async def create(api: Caller, new: NewWebhook) -> Webhook:
     try:
         before = await listed(api)
     except ShipstreamError as error:
-        # Whatever became of that call, it was not the one that makes something.
+        # Whatever became of that call, it makes nothing.
         raise ShipstreamError(str(error), outcome="undone", code=error.code) from error
     for one in before:
         if _endpoint_path(one.url) == _endpoint_path(new.url):
             raise ShipstreamError(
-                f"webhook {one.webhook_id} sends to {one.place} already, and two would mix their sequences\n"
+                f"webhook {one.webhook_id} sends to {one.shown_url} already, and two would mix their sequences\n"
                 f"Delete it with dropstream shipstream webhooks delete {one.webhook_id}, or take another name.",
                 outcome="undone",
             )
@@ -59,15 +59,15 @@ async def create(api: Caller, new: NewWebhook) -> Webhook:
     made = [one for one in await _seen_after(api, failure, "webhook.create") if one.url == new.url]
     if made:
         return made[0]
-    told = failure or "ShipStream answered webhook.create with true"
-    raise ShipstreamError(f"{told}\nIts list does not show {masked_url(new.url)} (yet): {_LOOK}.", outcome="unknown")
+    outcome = failure or "ShipStream answered webhook.create with true"
+    raise ShipstreamError(f"{outcome}\nIts list does not show {masked_url(new.url)} (yet): {_LOOK}.", outcome="unknown")
 
 
 async def find(api: Caller, webhook_id: int) -> Webhook:
     """The webhook of this id.
 
     Raises:
-        ShipstreamError: there is none.
+        ShipstreamError: the account has no webhook of this id.
     """
     return _find(await listed(api), webhook_id)
 
@@ -76,20 +76,20 @@ async def delete(api: Caller, webhook_id: int) -> Webhook:
     """The webhook that was deleted.
 
     Raises:
-        ShipstreamError: there is none of this id, or it is there still.
+        ShipstreamError: the account has no webhook of this id, or it is still listed.
     """
     target = await find(api, webhook_id)
     failure = await _failure_of(api, delete_call(webhook_id))
     if any(one.webhook_id == webhook_id for one in await _seen_after(api, failure, "webhook.delete")):
-        told = failure or "ShipStream answered webhook.delete with true"
-        raise ShipstreamError(f"{told}\nWebhook {webhook_id} is still listed (yet): {_LOOK}.", outcome="unknown")
+        outcome = failure or "ShipStream answered webhook.delete with true"
+        raise ShipstreamError(f"{outcome}\nWebhook {webhook_id} is still listed (yet): {_LOOK}.", outcome="unknown")
     return target
 
 
 async def switch(api: Caller, webhook_id: int, *, is_active: bool) -> Webhook:
-    """The webhook as it is listed once it is switched, or was so before.
+    """The webhook as it is listed once it is switched, or was in that state before.
 
-    The call names a topic and no webhook, so one is taken that switches nothing else, and the list is compared.
+    The call names a topic and no webhook, so a topic is taken that switches nothing else, and the list is compared.
 
     Raises:
         ShipstreamError: there is no such webhook or no such topic; it is not switched; another one is too.
@@ -111,9 +111,9 @@ async def switch(api: Caller, webhook_id: int, *, is_active: bool) -> Webhook:
             outcome="unknown",
         )
     if now.is_active != is_active:
-        told = failure or "ShipStream answered webhook.update_status with true"
+        outcome = failure or "ShipStream answered webhook.update_status with true"
         raise ShipstreamError(
-            f"{told}\nWebhook {webhook_id} is still {_state(now.is_active)}: switch it on ShipStream's own page.",
+            f"{outcome}\nWebhook {webhook_id} is still {_state(now.is_active)}: switch it on ShipStream's own page.",
             outcome="unknown",
         )
     return now
@@ -143,8 +143,8 @@ async def _seen_after(api: Caller, failure: ShipstreamError | None, method: str)
     try:
         return await listed(api)
     except ShipstreamError as error:
-        told = failure or f"ShipStream answered {method} with true"
-        sentence = f"{told}\nWhat there is now could not be read ({error}): {_LOOK} before trying again."
+        outcome = failure or f"ShipStream answered {method} with true"
+        sentence = f"{outcome}\nWhat there is now could not be read ({error}): {_LOOK} before trying again."
         raise ShipstreamError(sentence, outcome="unknown") from error
 
 

@@ -37,11 +37,11 @@ class ApiCall:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What came back; `place` is the API's address, `retry_after` the header as it stands."""
+    """An HTTP answer; `url` is that of the API, `retry_after` the header as it came."""
 
     status: int
     body: bytes = field(repr=False)
-    place: str
+    url: str
     retry_after: str | None = None
 
 
@@ -70,20 +70,20 @@ def read_answer(call: ApiCall, answer: HttpAnswer, *, request_id: str, secrets: 
     The body decides, not the content type, for none is documented; and an error object counts whatever the status.
 
     Raises:
-        ShipstreamError: it holds none, is not for this request, or is an error.
+        ShipstreamError: the answer holds no result, is not for this request, or is an error.
     """
     body = _json_object(answer.body)
     if body is not None and body.get("error"):
         raise _refused(call, body["error"], (*secrets, *call.secrets))
     # The documented answers of create, update_status and delete carry no id at all.
     if body is not None and body.get("id") is not None and str(body["id"]) != request_id:
-        raise _unreadable(f"{answer.place} answered another request than {call.method}")
+        raise _unreadable(f"{answer.url} answered another request than {call.method}")
     if answer.status != 200:
         raise _bad_status(call, answer)
     if body is None:
         raise _unreadable(_what_it_is_instead(answer))
     if "result" not in body:
-        raise _unreadable(f"{answer.place} answered {call.method} with neither result nor error")
+        raise _unreadable(f"{answer.url} answered {call.method} with neither result nor error")
     return body["result"]
 
 
@@ -122,29 +122,27 @@ def _refused(call: ApiCall, error: object, secrets: Sequence[str]) -> Shipstream
     message = held.get("message")
     words = harmless(message, secrets) if isinstance(message, str) else ""
     if number is None:
-        told = f": {words}" if words else ""
-        return ShipstreamError(f"ShipStream refused {call.method} without a code{told}", outcome="unknown")
+        said = f": {words}" if words else ""
+        return ShipstreamError(f"ShipStream refused {call.method} without a code{said}", outcome="unknown")
     return refusal(call.method, number if number >= 0 else -32_000 - number, words)
 
 
 def _bad_status(call: ApiCall, answer: HttpAnswer) -> ShipstreamError:
-    status, place = answer.status, answer.place
+    status, url = answer.status, answer.url
     if status in {401, 403}:
         return refusal(call.method, 2, f"HTTP {status}")
     if status == 404:
-        return ShipstreamError(f"{place} answered 404: check url of the account", outcome="undone")
+        return ShipstreamError(f"{url} answered 404: check url of the account", outcome="undone")
     if 300 <= status < 400:
-        sentence = (
-            f"{place} sends elsewhere (HTTP {status}), and credentials do not follow; set url to the final address"
-        )
+        sentence = f"{url} sends elsewhere (HTTP {status}), and credentials do not follow; set url to the final address"
         return ShipstreamError(sentence, outcome="undone")
     if status == 429:
         wait = f" for {answer.retry_after} s" if (answer.retry_after or "").isdigit() else ""
         return ShipstreamError(
-            f"{place} limits the rate of calls (HTTP 429): wait{wait}, then try again", outcome="undone"
+            f"{url} limits the rate of calls (HTTP 429): wait{wait}, then try again", outcome="undone"
         )
     outcome: CallOutcome = "unknown" if status >= 500 or status < 300 else "undone"
-    return ShipstreamError(f"{place} answered {call.method} with HTTP {status}: try again later", outcome=outcome)
+    return ShipstreamError(f"{url} answered {call.method} with HTTP {status}: try again later", outcome=outcome)
 
 
 def _unreadable(sentence: str) -> ShipstreamError:
@@ -154,9 +152,9 @@ def _unreadable(sentence: str) -> ShipstreamError:
 def _what_it_is_instead(answer: HttpAnswer) -> str:
     start = answer.body.lstrip()[:1]
     if not start:
-        return f"{answer.place} answered nothing at all: try again later"
+        return f"{answer.url} answered nothing at all: try again later"
     if start == b"<":
-        return f"{answer.place} answered a web page, not JSON: check that url is the instance's own address"
+        return f"{answer.url} answered a web page, not JSON: check that url is the instance's own address"
     if start == b"{":
-        return f"{answer.place} answered JSON that is broken or cut off: try again later"
-    return f"{answer.place} answered something that is no JSON-RPC: check url of the account"
+        return f"{answer.url} answered JSON that is broken or cut off: try again later"
+    return f"{answer.url} answered something that is no JSON-RPC: check url of the account"

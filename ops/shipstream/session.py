@@ -1,4 +1,4 @@
-"""One run of the command line against ShipStream: opens the API, does one operation, tells each request if asked to."""
+"""Runs one operation against ShipStream for the command line; with --verbose, shows each request."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -13,26 +13,26 @@ Result = TypeVar("Result")
 
 
 def perform(account: Account, operation: Callable[[Api], Awaitable[Result]], *, verbose: bool) -> Result:
-    """What `operation` gives.
+    """The result of `operation`.
 
     Raises:
-        ShipstreamError: it failed.
+        ShipstreamError: the operation failed.
     """
 
-    def tell(exchange: Exchange) -> None:
+    def show(exchange: Exchange) -> None:
         if verbose:
             answer = "no answer" if exchange.status is None else f"{exchange.status}, {exchange.answer_bytes} bytes"
-            screen.note(f"{account.place} {exchange.method}: {answer}")
+            screen.note(f"{account.url} {exchange.method}: {answer}")
 
     async def operate() -> Result:
-        async with open_api(account, tell) as api:
+        async with open_api(account, show) as api:
             return await operation(api)
 
     return run(operate())
 
 
 def register(account: Account, new: NewWebhook, *, verbose: bool) -> Webhook:
-    """The webhook as it is listed once it was made, with a word about what is not as it was asked for.
+    """The webhook as it is listed once it was made, with a warning for what is not as it was asked for.
 
     Raises:
         ShipstreamError: as `create` does.

@@ -1,4 +1,4 @@
-"""Which topics a webhook is to have, from what a person wrote."""
+"""Reads the topics that a person wants a webhook to have."""
 
 from collections.abc import Collection, Sequence
 
@@ -12,10 +12,10 @@ from ops.suggest import nearest
 def chosen_topics(given: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
     """The topics that `given` names, each once; `all` for every one that is known here.
 
-    One that is not known here is taken, with a word about it: ShipStream may have new ones.
+    A topic that is not known here is taken, with a warning: ShipStream may have new ones.
 
     Raises:
-        typer.BadParameter: one is no topic, or there is none.
+        typer.BadParameter: a text is no topic, or there is none.
     """
     names = [name.strip() for text in given for name in text.split(",") if name.strip()]
     if not names:

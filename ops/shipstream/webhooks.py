@@ -1,6 +1,7 @@
-"""ShipStream's webhooks as values: what the API lists is read, what it is to do is written. Pure.
+"""Reads the webhooks that ShipStream's API lists, and makes the calls that change them. Pure.
 
-https://docs.shipstream.io/merchant-api/webhook. The list holds secrets and tokens in clear; none of them gets in here.
+https://docs.shipstream.io/merchant-api/webhook. The list holds secrets and tokens in clear; none of them
+is kept but the token in `url`.
 """
 
 import re
@@ -25,7 +26,7 @@ TOPIC_PATTERN = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A webhook as ShipStream lists it. `url` is exact and may hold a token: `place` is for people.
+    """A webhook as ShipStream lists it. `url` is exact and may hold a token: `shown_url` is for people.
 
     `last_number` is the number of its last delivery, where the list tells it.
     """
@@ -39,8 +40,8 @@ class Webhook:
     last_number: int | None
 
     @property
-    def place(self) -> str:
-        """Its URL, less everything that may be a secret."""
+    def shown_url(self) -> str:
+        """The URL without everything that may be a secret."""
         return masked_url(self.url)
 
 

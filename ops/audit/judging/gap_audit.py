@@ -69,8 +69,8 @@ async def _note_gaps(
             partition = partition_of(key, sources)
             if partition in judged:
                 tally.outputs["gaps"] += 1
-                places = {partition_of(key, count) for count in counts}
-                judged[partition].note(record, is_in_place=record.position.partition in places)
+                partitions = {partition_of(key, count) for count in counts}
+                judged[partition].note(record, is_in_place=record.position.partition in partitions)
 
 
 async def _records(

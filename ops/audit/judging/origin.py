@@ -1,7 +1,7 @@
-"""Which record of `raw` an output names as its origin, read without parsing it.
+"""Reads which record of `raw` an output record names as its origin, without parsing the record.
 
-Ours put the place at one spot of each record, before anything that a stranger wrote; so the first match is the true
-one. A record where it is not found is no output of ours, or a damaged one.
+Our records name the origin before anything that a stranger wrote; so the first match is the true one. A record without
+a match is no output of ours, or a damaged one.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ _HEADER = "dropstream-raw"
 
 
 def origin_reader(topic: str, raw_topic: str) -> OriginReader:
-    """Gives the reader of the records of `topic` (a short name without a suffix): from value and headers to a place."""
+    """Gives the reader of the records of `topic` (short name without a suffix): from value and headers to an origin."""
     if topic == "sequence":
         return _in_text(b'"raw":"' + raw_topic.encode() + b"/")
     if topic in {"rejected", "duplicates"}:
@@ -34,7 +34,7 @@ def _in_event(before: bytes) -> OriginReader:
         if end < 0:
             return None
         offset = end + len(between)
-        return _place(value[begin:end], value[offset : value.find(b'"', offset, offset + 20)])
+        return _origin(value[begin:end], value[offset : value.find(b'"', offset, offset + 20)])
 
     return read
 
@@ -46,7 +46,7 @@ def _in_text(before: bytes) -> OriginReader:
             return None
         begin += len(before)
         partition, _, offset = value[begin : value.find(b'"', begin, begin + 40)].partition(b"/")
-        return _place(partition, offset)
+        return _origin(partition, offset)
 
     return read
 
@@ -55,12 +55,12 @@ def _in_header(before: bytes) -> OriginReader:
     def read(_value: bytes, headers: Sequence[AnyHeader]) -> Origin | None:
         text = next((value or b"" for name, value in reversed(headers) if name == _HEADER), b"")
         partition, _, offset = text.removeprefix(before).partition(b"/")
-        return _place(partition, offset) if text.startswith(before) else None
+        return _origin(partition, offset) if text.startswith(before) else None
 
     return read
 
 
-def _place(partition: bytes, offset: bytes) -> Origin | None:
+def _origin(partition: bytes, offset: bytes) -> Origin | None:
     # `isdigit` of bytes knows ASCII digits only.
     if not (partition.isdigit() and offset.isdigit()) or len(partition) > 9 or len(offset) > 18:
         return None

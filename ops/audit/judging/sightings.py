@@ -84,7 +84,7 @@ class SightingsFile:
 
 @dataclass(slots=True)
 class DiskSightings:
-    """The memory of one partition of `raw`, told from others by `number`; `window_s` and `keys_max` as processors have.
+    """The memory of one partition of `raw`, with a `number` of its own; `window_s` and `keys_max` as processors have.
 
     `bucket_max` is how many keys a processor forgets at once. After each `judge`, `may_be_forgotten` says whether a
     processor may have forgotten the first try by then, for want of room; `unsure_of` is the offset of the first try

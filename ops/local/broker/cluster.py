@@ -1,6 +1,6 @@
-"""One or three nodes as one broker: formatted together, launched together, ready when every node knows all of them.
+"""Runs one or three nodes as one broker: formats and launches them, and waits until every node knows all of them.
 
-A started cluster belongs to its caller, who stops it; `local.local_broker` does that with a context manager.
+The caller of `open_cluster` stops the cluster; `local.local_broker` does that with a context manager.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from ops.local.broker.runtime import Runtime
 from ops.local.broker.tool import locked
 from schemas.errors import DropstreamError
 
-# One that has ended is told at once; one on a busy machine takes its time.
+# A node that has ended is reported at once; one on a busy machine takes its time.
 _READY_DEADLINE_S = 180.0
 _READY_POLL_S = 0.05
 

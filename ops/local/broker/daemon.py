@@ -1,4 +1,4 @@
-"""The local broker as a daemon: started by one command, asked after and ended by others, found by its data folder."""
+"""Runs the local broker as a daemon: one command starts it, others show and end it; its data folder identifies it."""
 
 import asyncio
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ _KILL_GRACE_S = 10.0
 
 
 class NodeState(StrEnum):
+    """Whether a node serves, runs without an answer, or has ended."""
+
     READY = "ready"
     SILENT = "not answering"
     STOPPED = "stopped"
@@ -26,7 +28,7 @@ class NodeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """What is known of one node; `pid` and `port` are None while it is stopped."""
+    """The state of one node; `pid` and `port` are None while it is stopped."""
 
     id: int
     state: NodeState
@@ -77,7 +79,7 @@ async def start(data: Path, *, nodes: int, port: int, runtime: Runtime, progress
 
 
 async def stop(data: Path) -> int:
-    """Ends what runs of the broker of `data`, by force where it does not end in time; how many nodes that were.
+    """Ends the running nodes of the broker of `data`, by force where needed; returns how many there were.
 
     Raises:
         DropstreamError: a node did not end even by force.

@@ -40,10 +40,10 @@ class Unavailable:
 
 
 async def find_kafka(cache: Path, *, environ: Mapping[str, str], progress: Progress) -> Runtime | Unavailable:
-    """What runs Kafka here; fetches it into `cache` the first time. Safe to call from several processes at once.
+    """The runtime for Kafka on this machine; fetched into `cache` once, also for several processes.
 
     Raises:
-        DropstreamError: Maven or Docker is there but could not fetch; names the log.
+        DropstreamError: Maven or Docker is there but could not fetch Kafka; names the log.
     """
     if not (SOURCE_FOLDER / "pom.xml").is_file():
         return Unavailable(f"{SOURCE_FOLDER} is missing: the local broker needs the source checkout")
@@ -131,7 +131,7 @@ async def _fetch_jars(jars: Path, *, maven: str, environ: Mapping[str, str], pro
             [*command, f"-DoutputDirectory={partial}", "-DincludeScope=runtime"],
             log=log,
             environ=environ,
-            on_line=lambda line: _tell_download(line, progress),
+            on_line=lambda line: _report_download(line, progress),
         )
         if code != 0 or not any(partial.glob("kafka_*.jar")):
             gist = maven_gist(log.read_text(errors="replace"))
@@ -150,7 +150,7 @@ def _empty_folder(partial: Path) -> Path:
     return partial
 
 
-def _tell_download(line: str, progress: Progress) -> None:
+def _report_download(line: str, progress: Progress) -> None:
     if line.startswith("[INFO] Downloading ") and line.endswith(".jar"):
         progress(f"fetching Apache Kafka {KAFKA_VERSION} with Maven: {line.rsplit('/', 1)[1]}")
 
@@ -159,8 +159,8 @@ def maven_gist(output: str) -> str:
     """The line of Maven's output that says what went wrong, at most 300 characters."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("[ERROR]").strip() for line in lines if line.startswith("[ERROR]")]
-    told = next((line for line in errors if line), lines[-1] if lines else "it said nothing")
-    return told if len(told) <= 300 else told[:299] + "…"
+    gist = next((line for line in errors if line), lines[-1] if lines else "it said nothing")
+    return gist if len(gist) <= 300 else gist[:299] + "…"
 
 
 async def _fetch_image(docker: DockerRuntime, cache: Path, *, environ: Mapping[str, str], progress: Progress) -> None:

@@ -1,6 +1,6 @@
-"""One node's life: formatted, launched, ready, stopped, killed, frozen, thawed, and launched again on the same data.
+"""Formats, launches, stops, kills, freezes and thaws one node of a local broker.
 
-When a cluster as a whole is ready is decided in `cluster`; what a node's folder may hold, in `data`.
+`cluster` decides when a whole cluster is ready; `data` decides what a node's folder may hold.
 """
 
 import re
@@ -98,7 +98,7 @@ class BrokerNode:
         return await nodes_seen(self.plan.port)
 
     async def stop(self) -> None:
-        """Ends the node in order, or by force when it does not end in time; it has ended on return."""
+        """Ends the node in order, or by force where it does not end in time; it has ended on return."""
         if self._process:
             await end(self._process, grace_s=_STOP_GRACE_S, kill_within_s=_KILL_GRACE_S)
         self._forget()
@@ -154,9 +154,9 @@ def fault_in(output: str) -> str:
     """The line of a Kafka program's output that says best why it ended, at most 300 characters; else empty."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for pattern in (r"Caused by: .+", r"[\w.$]+(?:Exception|Error): .+", r".* (?:ERROR|FATAL) .+", r".+"):
-        told = [line for line in lines if re.match(pattern, line)]
-        if told:
-            return told[-1][:300]
+        matching = [line for line in lines if re.match(pattern, line)]
+        if matching:
+            return matching[-1][:300]
     return ""
 
 
@@ -173,7 +173,7 @@ def _size(path: Path) -> int:
 
 
 def _wait_halted(pid: int) -> None:
-    """The signal goes by way of the keeper, which may be slow to get its turn."""
+    """Waits until the process is halted: its guard sends the signal, and may be slow to get its turn."""
     until = time.monotonic() + _HALT_S
     with suppress(OSError):  # There is no /proc, or the process has ended.
         while _state(pid) != "T" and time.monotonic() < until:

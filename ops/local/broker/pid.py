@@ -10,6 +10,8 @@ from ops.local.processes import DetachedProcess, HeldProcess
 
 @dataclass(frozen=True, slots=True)
 class RunningNode:
+    """The process of a node that runs, and its client port."""
+
     process: DetachedProcess
     port: int
 
@@ -28,6 +30,7 @@ def note_running(folder: Path, process: HeldProcess, *, port: int, instead: Mapp
 
 
 def forget_running(folder: Path) -> None:
+    """Removes the note of the node in `folder`."""
     _note(folder).unlink(missing_ok=True)
 
 

@@ -11,7 +11,7 @@ import pytest
 from ops.kafka.reader import open_reader
 from ops.kafka.topics import apply
 from ops.send.client import IngressAnswer, deliver_many, deliver_one, open_session, sign
-from ops.send.command import Target, choose
+from ops.send.command import SendTarget, choose
 from processors.deliver.dedupe import DedupeStore
 from processors.deliver.step import Rules, deliver
 from processors.providers import discover
@@ -52,7 +52,7 @@ async def raw_records(settings: Settings, count: int) -> list[RawRecord]:
     return records
 
 
-def target(settings: Settings, what: str) -> Target:
+def target(settings: Settings, what: str) -> SendTarget:
     return choose(what, settings, discover(), endpoint_name=None, sign_as=None)
 
 

@@ -7,7 +7,7 @@ import pytest
 import typer
 from yarl import URL
 
-from ops.send.client import IngressAnswer, Tally, delivery_url, sign
+from ops.send.client import AnswerTally, IngressAnswer, delivery_url, sign
 from ops.send.command import choose
 from processors.providers import discover
 from schemas.configuration import Context, read_configuration
@@ -112,11 +112,11 @@ def test_what_is_sent_does_not_print() -> None:
 
 def test_answers_are_counted_by_status_and_time() -> None:
     """The summary says how many of each, the middle and the slow end."""
-    tally = Tally(
+    tally = AnswerTally(
         [IngressAnswer(200, "id", number / 1000) for number in range(1, 100)] + [IngressAnswer(503, None, 0.5)]
     )
     assert tally.by_status() == {200: 99, 503: 1}
     assert tally.milliseconds_at(0.5) == 50.0
     assert tally.milliseconds_at(0.99) == 99.0
     assert tally.milliseconds_at(1.0) == 500.0
-    assert Tally().milliseconds_at(0.5) == 0.0
+    assert AnswerTally().milliseconds_at(0.5) == 0.0

@@ -203,7 +203,7 @@ def test_no_repr_shows_what_is_secret() -> None:
 def test_a_row_is_read_with_or_without_what_may_be_missing(row: dict[str, object]) -> None:
     """Only id and flag must be there, as number or text."""
     (one,) = read_webhooks([row])
-    assert (one.webhook_id, one.is_active, one.topics, one.header_names, one.place) == (1, True, (), (), "-")
+    assert (one.webhook_id, one.is_active, one.topics, one.header_names, one.shown_url) == (1, True, (), (), "-")
     assert (one.has_secret, one.last_number) == (False, None)
 
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
-from ops.inspect.tail import Condition, Line, View, parse_condition
+from ops.inspect.tail import Condition, RecordView, TailLine, parse_condition
 from ops.kafka.reader import AtOffset, base_name, full_name, parse_start
 from schemas.configuration import Context, read_configuration
 from schemas.records import Headers, Position, RawRecord
@@ -25,7 +25,7 @@ def record(value: bytes | None, headers: Headers = (), topic: str = "d.orders") 
 
 def test_an_event_is_one_json_line_with_its_exact_value() -> None:
     """Position, time, key, headers and value, the numbers digit by digit, and no line break inside."""
-    line = View("orders", [], with_bodies=False).json_line(record(EVENT, (("type", b"t"),)))
+    line = RecordView("orders", [], with_bodies=False).json_line(record(EVENT, (("type", b"t"),)))
     assert line == (
         b'{"topic":"d.orders","partition":2,"offset":40,"timestamp":"2026-05-21T14:32:11.250000Z",'
         b'"key":"shipstream:acme:7","headers":{"type":"t"},"value":' + EVENT.replace(b"\n", b" ") + b"}"
@@ -34,7 +34,9 @@ def test_an_event_is_one_json_line_with_its_exact_value() -> None:
 
 def test_a_header_that_comes_twice_is_a_list() -> None:
     """Nothing of a record's headers is lost in JSON."""
-    line = View("orders", [], with_bodies=False).json_line(record(b"{}", (("x", b"1"), ("y", b"\xff"), ("x", b"2"))))
+    line = RecordView("orders", [], with_bodies=False).json_line(
+        record(b"{}", (("x", b"1"), ("y", b"\xff"), ("x", b"2")))
+    )
     assert orjson.loads(line)["headers"] == {"x": ["1", "2"], "y": "\\xff"}
 
 
@@ -50,7 +52,7 @@ def test_a_header_that_comes_twice_is_a_list() -> None:
 )
 def test_a_value_that_is_no_json_is_base64(value: bytes | None, shown: dict[str, object]) -> None:
     """Any value can be shown, and text is never mistaken for JSON."""
-    line = orjson.loads(View("gaps", [], with_bodies=False).json_line(record(value)))
+    line = orjson.loads(RecordView("gaps", [], with_bodies=False).json_line(record(value)))
     assert {name: line[name] for name in line if name.startswith("value")} == shown
 
 
@@ -58,15 +60,17 @@ def test_a_value_that_is_no_json_is_base64(value: bytes | None, shown: dict[str,
 def test_bodies_are_shown_only_when_asked(topic: str) -> None:
     """Personal data in a body does not appear by default, neither to a person nor in JSON."""
     body = b'{"name":"somebody"}'
-    assert b"somebody" not in View(topic, [], with_bodies=False).json_line(record(body))
-    assert orjson.loads(View(topic, [], with_bodies=False).json_line(record(body)))["value_bytes"] == 19
-    assert orjson.loads(View(topic, [], with_bodies=True).json_line(record(body)))["value"] == {"name": "somebody"}
-    assert "somebody" not in str(View(topic, [], with_bodies=True).line(record(body), UTC))
+    assert b"somebody" not in RecordView(topic, [], with_bodies=False).json_line(record(body))
+    assert orjson.loads(RecordView(topic, [], with_bodies=False).json_line(record(body)))["value_bytes"] == 19
+    assert orjson.loads(RecordView(topic, [], with_bodies=True).json_line(record(body)))["value"] == {
+        "name": "somebody"
+    }
+    assert "somebody" not in str(RecordView(topic, [], with_bodies=True).line(record(body), UTC))
 
 
 def test_an_event_at_a_glance() -> None:
     """A person sees when it happened in the own zone, what, of which entity, and the status."""
-    assert View("orders", [], with_bodies=False).line(record(EVENT), ZoneInfo("Europe/Madrid")) == Line(
+    assert RecordView("orders", [], with_bodies=False).line(record(EVENT), ZoneInfo("Europe/Madrid")) == TailLine(
         time="2026-05-21 16:32:11",
         what="order.status_changed",
         subject="SO-7",
@@ -84,7 +88,7 @@ def test_a_rejection_at_a_glance() -> None:
         ("dropstream-reason", b"signature_invalid"),
         ("dropstream-detail", b"no signature is by a secret of this endpoint (1 known)"),
     )
-    assert View("rejected", [], with_bodies=False).line(record(b"{}", headers), UTC) == Line(
+    assert RecordView("rejected", [], with_bodies=False).line(record(b"{}", headers), UTC) == TailLine(
         time="2026-05-21 14:32:11",
         what="signature_invalid",
         subject="0198",
@@ -99,8 +103,8 @@ def test_a_rejection_at_a_glance() -> None:
 )
 def test_anything_has_a_line(value: bytes | None) -> None:
     """What another program wrote to a topic never ends the reading."""
-    view = View("orders", [Condition("data.x", "1")], with_bodies=False)
-    assert isinstance(view.line(record(value), UTC), Line)
+    view = RecordView("orders", [Condition("data.x", "1")], with_bodies=False)
+    assert isinstance(view.line(record(value), UTC), TailLine)
     assert view.wants(record(value)) is False
 
 
@@ -119,19 +123,19 @@ def test_anything_has_a_line(value: bytes | None) -> None:
 )
 def test_a_condition_holds_on_an_attribute_a_path_or_a_header(condition: str, wanted: bool) -> None:
     """FIELD=VALUE compares exact text, through lists too."""
-    view = View("orders", [parse_condition(condition)], with_bodies=False)
+    view = RecordView("orders", [parse_condition(condition)], with_bodies=False)
     assert view.wants(record(EVENT, (("provider-x", b"of the header"),))) is wanted
 
 
 def test_conditions_all_hold_together() -> None:
     """Two conditions want both."""
     conditions = [Condition("subject", "SO-7"), Condition("data.status", "delivered")]
-    assert View("orders", conditions, with_bodies=False).wants(record(EVENT)) is False
+    assert RecordView("orders", conditions, with_bodies=False).wants(record(EVENT)) is False
 
 
 def test_bodies_are_not_searched() -> None:
     """A condition on `raw` is about headers, never about what a person ordered."""
-    view = View("raw", [Condition("name", "somebody")], with_bodies=False)
+    view = RecordView("raw", [Condition("name", "somebody")], with_bodies=False)
     assert view.wants(record(b'{"name":"somebody"}')) is False
     assert view.wants(record(b"{}", (("name", b"somebody"),))) is True
 
@@ -170,6 +174,6 @@ def test_a_replay_s_own_topic_is_named_and_shown_like_its_original() -> None:
 def test_a_replayed_event_says_so_at_a_glance() -> None:
     """Nobody takes what was replayed for news."""
     replayed = EVENT.replace(b'"data":', b'"replay":"replay-1","data":')
-    assert View("orders", [], with_bodies=False).line(record(replayed), UTC).glance == (
+    assert RecordView("orders", [], with_bodies=False).line(record(replayed), UTC).glance == (
         "replayed: pending -> shipped, 1Z9"
     )
