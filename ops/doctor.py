@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import aiohttp
-
 from ops import screen
 from ops.addresses import reached_at
 from ops.audit.state import AuditState, read_state
 from ops.configuration import ConfigFile, configuration_file, load_settings
 from ops.endpoints.check import find_problems
 from ops.event_loop import run
+from ops.http_page import fetch_page
 from ops.kafka.clients import admin
 from ops.kafka.topics import Comparison, read_comparisons
 from processors.providers import discover
@@ -191,16 +190,11 @@ def examine_topics(comparisons: Sequence[Comparison]) -> CheckResult:
 
 async def _examine_service(subject: str, verb: str, host: str, port: int) -> CheckResult:
     url = f"http://{reached_at(host, port)}/readyz"
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_HTTP_TIMEOUT_S)) as session,
-            session.get(url) as answer,
-        ):
-            status = answer.status
-    except (aiohttp.ClientError, TimeoutError):
+    page = await fetch_page(url, within_s=_HTTP_TIMEOUT_S)
+    if page is None:
         return CheckResult("warning", subject, f"not answering at {url}; start it with dropstream {verb}")
-    if status != 200:
-        return CheckResult("failed", subject, f"{url} answers {status}, not ready; its log says why")
+    if page.status != 200:
+        return CheckResult("failed", subject, f"{url} answers {page.status}, not ready; its log says why")
     return CheckResult("ok", subject, f"ready, says {url}")
 
 

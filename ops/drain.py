@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import aiohttp
 import orjson
 import typer
 
@@ -18,6 +17,7 @@ from ops import screen
 from ops.addresses import reached_at
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
+from ops.http_page import fetch_page
 from schemas.errors import DropstreamError
 
 _ANSWER_WITHIN_S = 3.0
@@ -69,27 +69,26 @@ async def wait_drained(address: str, *, timeout_s: float, report: Callable[[Spoo
     deadline = time.monotonic() + timeout_s
     silences = 0
     spooled: SpoolCount | None = None
-    timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        while True:
-            answer = await _ask(session, address)
-            silences = silences + 1 if answer is None else 0
-            if silences >= _SILENCES_MAX:
-                raise DropstreamError(
-                    f"the ingress does not answer at {address}, so what is spooled is not known\n"
-                    "Start it with dropstream ingest, which drains the spool, or name its admin port with --admin."
-                )
-            if answer is not None:
-                spooled = read_spooled(answer, address)
-                report(spooled)
-                if spooled.is_at_rest:
-                    return _expect_nothing_stuck(spooled)
-            if time.monotonic() + _POLL_S > deadline:
-                raise DropstreamError(
-                    f"not drained within {timeout_s:g} s: {spooled or 'no answer yet'}\n"
-                    "Keep the disk of ingest.spool_dir, see whether Kafka answers, and wait longer with --timeout."
-                )
-            await asyncio.sleep(_POLL_S)
+    while True:
+        # The page counts whatever its status: an ingress that spools is not ready.
+        page = await fetch_page(f"http://{address}/readyz", within_s=_ANSWER_WITHIN_S)
+        silences = silences + 1 if page is None else 0
+        if silences >= _SILENCES_MAX:
+            raise DropstreamError(
+                f"the ingress does not answer at {address}, so what is spooled is not known\n"
+                "Start it with dropstream ingest, which drains the spool, or name its admin port with --admin."
+            )
+        if page is not None:
+            spooled = read_spooled(page.body, address)
+            report(spooled)
+            if spooled.is_at_rest:
+                return _expect_nothing_stuck(spooled)
+        if time.monotonic() + _POLL_S > deadline:
+            raise DropstreamError(
+                f"not drained within {timeout_s:g} s: {spooled or 'no answer yet'}\n"
+                "Keep the disk of ingest.spool_dir, see whether Kafka answers, and wait longer with --timeout."
+            )
+        await asyncio.sleep(_POLL_S)
 
 
 def read_spooled(answer: bytes, address: str) -> SpoolCount:
@@ -138,15 +137,6 @@ def _parts(answer: bytes, address: str) -> Sequence[dict[str, Any]]:
     except (orjson.JSONDecodeError, TypeError, AttributeError):
         pass
     raise DropstreamError(f"what answers at {address} is no admin port of dropstream; name the right one with --admin")
-
-
-async def _ask(session: aiohttp.ClientSession, address: str) -> bytes | None:
-    """The page, whatever its status: an ingress that spools is not ready; None where nothing answers."""
-    try:
-        async with session.get(f"http://{address}/readyz") as response:
-            return await response.read()
-    except (aiohttp.ClientError, TimeoutError):
-        return None
 
 
 def drain(

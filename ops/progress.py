@@ -30,6 +30,9 @@ class ProgressBar:
     advance: Callable[[int], None]
 
 
+HIDDEN_BAR = ProgressBar(lambda _total: None, lambda _count: None)
+
+
 @contextmanager
 def progress_shown(name: str, total: int, done: int, *, line_every_s: float = _LINE_EVERY_S) -> Iterator[ProgressBar]:
     """Shows a bar called `name` for `total` records, of which `done` are done already."""

@@ -1,22 +1,20 @@
 """`dropstream audit`: proves from the topics alone that every delivery led to what it ought to, once and in order."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from ops import screen
-from ops.audit.checkpoint import keep
 from ops.audit.reading.snapshot import AuditScope
-from ops.audit.run import MEMORY_BYTES_MAX, AuditProgress, AuditRequest, audit_within
-from ops.audit.state import read_state
+from ops.audit.run import MEMORY_BYTES_MAX, AuditRequest, audit_within
+from ops.audit.state import read_state, write_state
 from ops.audit.verdict import ADVICE, AuditVerdict, FindingKind
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.kafka.reader import parse_start, parse_time
-from ops.progress import progress_shown
+from ops.progress import ProgressBar, progress_shown
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
 
@@ -56,9 +54,9 @@ def audit_topics(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--from / --to") from error
     settings = load_settings(config)
-    with _progress() as watch:
+    with progress_shown("audit", 0, 0) as bar:
         request = AuditRequest(AuditScope(begin, end_ms), workers, memory * 1_000_000)
-        verdict = run(_audit(settings, request, watch, since_last=since_last, accept=accept))
+        verdict = run(_audit(settings, request, bar, since_last=since_last, accept=accept))
     show(verdict)
     if accept and verdict.unknown:
         screen.say("nothing is accepted while something is not known")
@@ -66,25 +64,19 @@ def audit_topics(
 
 
 async def _audit(
-    settings: Settings, request: AuditRequest, watch: AuditProgress, *, since_last: bool, accept: bool
+    settings: Settings, request: AuditRequest, bar: ProgressBar, *, since_last: bool, accept: bool
 ) -> AuditVerdict:
-    """The verdict; that of an audit of everything is kept."""
+    """The verdict; that of an audit of everything is written to `audit-state`."""
     if since_last and (checkpoint := (await read_state(settings)).checkpoint) is not None:
         request = replace(request, scope=AuditScope(checkpoint))
-    verdict, next_one = await audit_within(settings, request, watch)
+    verdict, next_one = await audit_within(settings, request, bar)
     if request.scope.is_everything:
-        await keep(settings, verdict, next_one, accept=accept)
+        await write_state(settings, verdict, next_one, accept=accept)
     return verdict
 
 
-@contextmanager
-def _progress() -> Iterator[AuditProgress]:
-    with progress_shown("audit", 0, 0) as bar:
-        yield AuditProgress(bar.set_total, bar.advance)
-
-
 def show(verdict: AuditVerdict) -> None:
-    """The counts, then what is wrong and what to do, then what cannot be known, then the verdict."""
+    """Shows the counts, then what is wrong and what to do, then what cannot be known, then the verdict."""
     screen.show_table(("deliveries", "count"), _counts(verdict))
     if verdict.found:
         rows = [

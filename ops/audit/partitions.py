@@ -40,15 +40,11 @@ async def audit_partitions(assignment: AuditAssignment, on_deliveries: Callable[
                 if plan.choice.into is None
             }
             async with opener.outputs("") as outputs:
-                matcher = OutputMatcher(assignment, tally, group, marked)
-                await matcher.match_all(outputs)
-                await matcher.conclude()
+                await OutputMatcher(assignment, tally, group, marked).match_all(outputs)
         for plan, progress in assignment.plans:
             if plan.choice.into is not None and plan.choice.into in suffixes:
                 async with opener.of_plan(plan, progress) as writer, opener.outputs(plan.choice.into) as outputs:
-                    matcher = OutputMatcher(assignment, tally, writer, {}, suffix=plan.choice.into)
-                    await matcher.match_all(outputs)
-                    await matcher.conclude()
+                    await OutputMatcher(assignment, tally, writer, {}, suffix=plan.choice.into).match_all(outputs)
         await audit_gaps(assignment, tally)
     finally:
         gc.set_threshold(*thresholds)

@@ -1,12 +1,11 @@
 """Runs an audit: takes a snapshot, has its assignments judged side by side, and makes one verdict of their tallies."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from aiokafka import TopicPartition
 
 from ops.audit.assignment import AuditAssignment
-from ops.audit.checkpoint import checkpoint_of
 from ops.audit.partitions import audit_partitions
 from ops.audit.reading.audited_writer import begun_at_ms
 from ops.audit.reading.committed import committed_by_partition
@@ -18,6 +17,7 @@ from ops.audit.verdict import AuditFinding, AuditVerdict, FindingKind
 from ops.audit.workers import audit_in_processes
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import Start, full_name
+from ops.progress import HIDDEN_BAR, ProgressBar
 from ops.replay.store import ReplayStore, read_store
 from processors.providers import discover
 from processors.rules_version import rules_version
@@ -27,18 +27,6 @@ from schemas.settings import Settings
 from schemas.times import timestamp_ms
 
 MEMORY_BYTES_MAX = 256_000_000
-
-
-def _nobody(_count: int) -> None:
-    return
-
-
-@dataclass(frozen=True, slots=True)
-class AuditProgress:
-    """Hears how far an audit is: how many offsets there are to judge, then how many more deliveries are judged."""
-
-    on_total: Callable[[int], None] = _nobody
-    on_deliveries: Callable[[int], None] = _nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +44,7 @@ async def audit(
     end_ms: int | None = None,
     *,
     workers: int = 1,
-    watch: AuditProgress = AuditProgress(),
+    bar: ProgressBar = HIDDEN_BAR,
     memory_bytes_max: int = MEMORY_BYTES_MAX,
 ) -> AuditVerdict:
     """The verdict on the deliveries from `start` on, up to those received at `end_ms` (milliseconds since 1970).
@@ -67,12 +55,10 @@ async def audit(
         DropstreamError: the cluster or a topic cannot be read.
     """
     request = AuditRequest(AuditScope(start, end_ms), workers=workers, memory_bytes_max=memory_bytes_max)
-    return (await audit_within(settings, request, watch))[0]
+    return (await audit_within(settings, request, bar))[0]
 
 
-async def audit_within(
-    settings: Settings, request: AuditRequest, watch: AuditProgress
-) -> tuple[AuditVerdict, Checkpoint]:
+async def audit_within(settings: Settings, request: AuditRequest, bar: ProgressBar) -> tuple[AuditVerdict, Checkpoint]:
     """The verdict on what is in scope, and where the next audit goes on."""
     scope = request.scope
     store = await read_store(settings)
@@ -85,22 +71,22 @@ async def audit_within(
     gaps, gaps_unknown = await take_gap_snapshot(settings, scope, snapshot)
     plans_in_scope = [plan for plan in later.plans.values() if _is_in_scope(plan, scope)]
     plans = [plan for plan in plans_in_scope if _progress(store, plan) == _progress(later, plan)]
-    watch.on_total(sum(one.count for one in snapshot.ranges))
+    bar.set_total(sum(one.count for one in snapshot.ranges))
     progress = [(plan, _progress(store, plan)) for plan in plans]
     everything = AuditAssignment(settings, snapshot, (), request.memory_bytes_max, progress, gaps=gaps)
-    tally = await _judge(everything.split(request.workers), watch)
+    tally = await _judge(everything.split(request.workers), bar)
     for finding in _miscounted(plans, store, tally, snapshot):
         tally.add_finding(finding)
     unknown = [*snapshot.unknown, *gaps_unknown, *tally.unknown, *await _forgotten(settings, snapshot, tally)]
     going_on = [f"{one.id} goes on; what it writes is for the next audit" for one in plans_in_scope if one not in plans]
     verdict = _verdict(snapshot, tally, plans, unknown, [*_remarks(settings, snapshot), *going_on])
-    return verdict, checkpoint_of(snapshot, tally.first_unjudged)
+    return verdict, snapshot.checkpoint(tally.first_unjudged)
 
 
-async def _judge(assignments: Sequence[AuditAssignment], watch: AuditProgress) -> AuditTally:
+async def _judge(assignments: Sequence[AuditAssignment], bar: ProgressBar) -> AuditTally:
     if len(assignments) == 1:
-        return await audit_partitions(assignments[0], watch.on_deliveries)
-    return await audit_in_processes(assignments, watch.on_deliveries)
+        return await audit_partitions(assignments[0], bar.advance)
+    return await audit_in_processes(assignments, bar.advance)
 
 
 async def _forgotten(settings: Settings, snapshot: AuditSnapshot, tally: AuditTally) -> list[str]:

@@ -1,18 +1,32 @@
-"""Reads from the topic `audit-state` how the last audit ended, and where the last clean one did."""
+"""Reads and writes the topic `audit-state`: how the last audit ended, and where the last clean one did."""
 
+import asyncio
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
-from ops.kafka.clients import consumer
+from ops.audit.verdict import AuditVerdict
+from ops.kafka.clients import checked_client_arguments, consumer, kafka_failures_explained
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name
-from schemas.notes.audits import CHECKPOINT_KEY, RESULT_KEY, AuditResult, Checkpoint, read_checkpoint, read_result
+from schemas.kafka.arguments import producer_arguments
+from schemas.kafka.cancellation import cancellation_kept
+from schemas.notes.audits import (
+    CHECKPOINT_KEY,
+    RESULT_KEY,
+    AuditResult,
+    Checkpoint,
+    read_checkpoint,
+    read_result,
+    write,
+)
 from schemas.notes.replays import Range
 from schemas.settings import Settings
+from schemas.times import rfc3339
 
 # The topic holds two keys; both lie here, whatever their partitioner would say.
-PARTITION = 0
+_PARTITION = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +49,13 @@ async def read_state(settings: Settings, known: AuditState = AuditState()) -> Au
     Raises:
         DropstreamError: the topic is missing or the cluster away.
     """
-    source = TopicPartition(full_name("audit-state", settings), PARTITION)
+    source = TopicPartition(full_name("audit-state", settings), _PARTITION)
     async with consumer(settings) as client:
         end = (await client.end_offsets([source]))[source]
     if known.next > end:
         known = AuditState()  # The topic was made anew.
     values: dict[bytes | None, bytes | None] = {}
-    async for records in read_ranges(settings, source.topic, [Range(PARTITION, known.next, end)]):
+    async for records in read_ranges(settings, source.topic, [Range(_PARTITION, known.next, end)]):
         values.update((record.key, record.value) for record in records)
     state = replace(known, next=end)
     if RESULT_KEY in values:
@@ -51,3 +65,31 @@ async def read_state(settings: Settings, known: AuditState = AuditState()) -> Au
     if CHECKPOINT_KEY in values:
         state = replace(state, checkpoint=read_checkpoint(values[CHECKPOINT_KEY]))
     return state
+
+
+async def write_state(
+    settings: Settings, verdict: AuditVerdict, checkpoint: Checkpoint, *, accept: bool = False
+) -> None:
+    """Writes how the audit ended and, where it was clean, where the next one goes on.
+
+    `accept` where a person has judged the exceptions: then the next one goes on behind them, unless something is not
+    known.
+
+    Raises:
+        DropstreamError: the topic is missing or the cluster away.
+    """
+    result = AuditResult(
+        finished_at=rfc3339(datetime.now(UTC)),
+        status=verdict.status,
+        deliveries=verdict.deliveries,
+        pending=verdict.pending,
+        exceptions={str(kind): count for kind, count in verdict.found.items()},
+    )
+    records = [(RESULT_KEY, write(result))]
+    if verdict.clean or (accept and not verdict.unknown):
+        records.append((CHECKPOINT_KEY, write(checkpoint)))
+    checked_client_arguments(settings.kafka)
+    with cancellation_kept(asyncio.current_task()), kafka_failures_explained(settings.kafka):
+        async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
+            for key, value in records:
+                await producer.send_and_wait(full_name("audit-state", settings), value, key=key, partition=_PARTITION)

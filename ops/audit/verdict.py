@@ -107,7 +107,3 @@ class AuditVerdict:
     def pending(self) -> int:
         """How many deliveries the group has not reached yet."""
         return sum(one.count for one in self.waiting)
-
-    def of(self, kind: FindingKind) -> Sequence[AuditFinding]:
-        """The findings of one kind, the first ones where there are many."""
-        return [one for one in self.findings if one.kind is kind]

@@ -12,7 +12,6 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from ops.audit.assignment import AuditAssignment
 from ops.audit.partitions import audit_partitions
@@ -24,13 +23,6 @@ from schemas.errors import DropstreamError
 _LENGTH = struct.Struct(">I")
 _PROGRESS_EVERY = 2_000
 _END_WITHIN_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class _FailedMessage:
-    """The message of a worker whose assignment could not be judged."""
-
-    sentence: str
 
 
 async def audit_in_processes(
@@ -89,8 +81,8 @@ async def _serve(
                 f"a process of the audit ended early, with {await process.wait()}; was it out of memory? "
                 "give the audit less at once with --from and --to, or fewer --workers"
             ) from None
-        if isinstance(message, _FailedMessage):
-            raise DropstreamError(message.sentence)
+        if isinstance(message, DropstreamError):
+            raise message
         if isinstance(message, AuditTally):
             return message
         on_deliveries(message)
@@ -114,7 +106,7 @@ def main() -> None:
     try:
         tally = run(audit_partitions(assignment, on_deliveries))
     except DropstreamError as error:
-        _write(_FailedMessage(str(error)))
+        _write(DropstreamError(str(error)))
     else:
         _write(unreported)
         _write(tally)

@@ -23,6 +23,7 @@ from ops.replay.store import keep_plan, new_id
 from ops.send.client import deliver_one, open_session, own_base_url, sign
 from ops.suggest import check_name
 from processors.deliver.provider import Provider, Sample
+from processors.deliver.step import Rules
 from processors.groups import deliver_rules
 from processors.providers import discover
 from schemas.errors import DropstreamError, UsageError
@@ -56,12 +57,13 @@ class Acts:
         check_name("endpoint", endpoint, self.settings.endpoints)
         check_name("reason", reason, [one.value for one in Reason])
         choice = Choice(endpoint=endpoint, reason=reason)
-        rules = deliver_rules(self.settings.endpoints, self.settings, discover())
         try:
             async with asyncio.timeout(_PLAN_WITHIN_S):
-                plan = await make_plan(self.settings, _new_id("redrive"), "rejected", choice, parse_span(None, None))
-                found = await survey(self.settings, plan, rules)
-                counts = await rehearse(self.settings, plan, rules)
+                plan = await make_plan(
+                    self.settings, new_id("redrive", datetime.now(UTC)), "rejected", choice, parse_span(None, None)
+                )
+                found = await survey(self.settings, plan, self._rules)
+                counts = await rehearse(self.settings, plan, self._rules)
         except TimeoutError as error:
             raise DropstreamError(
                 f"looking took longer than {_PLAN_WITHIN_S:.0f} s; use dropstream redrive --dry-run"
@@ -129,9 +131,7 @@ class Acts:
             job.done += count
 
         await keep_plan(self.settings, plan)
-        run = ReplayRun(
-            self.settings, plan, deliver_rules(self.settings.endpoints, self.settings, discover()), Pace(), on_records
-        )
+        run = ReplayRun(self.settings, plan, self._rules, Pace(), on_records)
         counts = await run.run()
         await keep_plan(self.settings, replace(plan, finished=True))
         return [
@@ -143,10 +143,8 @@ class Acts:
 
     async def _compare(self, choice: Choice) -> Rows:
         span = parse_span(choice.begin, choice.until)
-        plan = await make_plan(self.settings, _new_id("replay"), "raw", choice, span)
-        differences = await compare(
-            self.settings, plan, deliver_rules(self.settings.endpoints, self.settings, discover())
-        )
+        plan = await make_plan(self.settings, new_id("replay", datetime.now(UTC)), "raw", choice, span)
+        differences = await compare(self.settings, plan, self._rules)
         rows = sorted(differences.counts.items())
         return [
             (kind, f"{count}" + "".join(f" · {one}" for one in differences.first.get(kind, ())[:3]))
@@ -181,6 +179,10 @@ class Acts:
         finally:
             self.jobs.end(job, state, outcome)
 
+    @property
+    def _rules(self) -> Rules:
+        return deliver_rules(self.settings.endpoints, self.settings, discover())
+
     def _check_free(self) -> None:
         if self.jobs.is_busy:
             raise UsageError("something is being done already; wait for its end")
@@ -189,10 +191,6 @@ class Acts:
 def all_samples() -> list[tuple[Provider, Sample]]:
     """Every sample with its provider."""
     return [(provider, sample) for provider in discover().values() for sample in provider.samples]
-
-
-def _new_id(kind: str) -> str:
-    return new_id("redrive" if kind == "redrive" else "replay", datetime.now(UTC))
 
 
 def _of(choice: Choice) -> str:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from ops.console.memory import Memory
-from ops.kafka.offsets import members, read_group_offsets
+from ops.kafka.offsets import members_if_known, read_group_offsets
 from ops.kafka.reader import full_name
-from schemas.errors import DropstreamError
 from schemas.settings import Settings
 
 # The groups of `dropstream process`, and the topic that each reads.
@@ -33,7 +32,7 @@ async def read_group_state(settings: Settings, name: str, memory: Memory) -> Gro
     """
     group, source = settings.kafka.topic_prefix + name, SOURCES[name]
     found = await read_group_offsets(settings, group, [full_name(source, settings)])
-    count = await _members(settings, group)
+    count = await members_if_known(settings, group)
     if count is None and all(one.committed is None for one in found):
         return None
     waiting, oldest = 0, []
@@ -43,10 +42,3 @@ async def read_group_state(settings: Settings, name: str, memory: Memory) -> Gro
         waiting += left
         oldest += [] if oldest_ms is None else [oldest_ms]
     return GroupState(name, count, waiting, min(oldest, default=None))
-
-
-async def _members(settings: Settings, group: str) -> int | None:
-    try:
-        return await members(settings, group)
-    except DropstreamError:
-        return None  # The in-memory broker knows no such request.

@@ -2,15 +2,15 @@
 
 from collections import Counter
 from dataclasses import asdict
+from operator import attrgetter
 from typing import Any
 
 import orjson
 
-from ops.console.concerns import Concern, ConcernFacts, concerns
+from ops.console.concerns import ConcernFacts, concerns
 from ops.console.flow import BUCKET_MS, FlowKind
 from ops.console.jobs import Jobs
 from ops.console.memory import UNKNOWN, RecentRecords, ShownRejection
-from ops.console.sources import SourceState
 from ops.console.watch import Watch
 from ops.inspect.gaps import MissingRun
 from schemas.notes.gaps import GapState
@@ -30,7 +30,7 @@ def page_state(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> 
     memory = watch.memory
     runs = memory.missing.runs()
     latency = memory.latencies.of(None, now_ms=now_ms)
-    sources, groups = sorted(watch.sources.all(), key=_by_name), list(watch.groups.values())
+    sources, groups = sorted(watch.sources.all(), key=attrgetter("name")), list(watch.groups.values())
     found = concerns(
         ConcernFacts(sources, groups, watch.metrics, latency, runs, memory.rejections.all()), now_ms=now_ms
     )
@@ -40,7 +40,7 @@ def page_state(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> 
             "bucket_ms": BUCKET_MS,
             "caught_up": watch.caught_up,
             "whole_since": memory.whole_since_ms,
-            "concerns": [_concern(one) for one in found],
+            "concerns": [asdict(one) for one in found],
             "sources": sources,
             "endpoints": _endpoints(settings, watch, now_ms),
             "latency": latency,
@@ -52,10 +52,6 @@ def page_state(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> 
             "jobs": jobs.all(),
         }
     )
-
-
-def _concern(one: Concern) -> dict[str, Any]:
-    return asdict(one)
 
 
 def _endpoints(settings: Settings, watch: Watch, now_ms: int) -> list[dict[str, Any]]:
@@ -79,21 +75,13 @@ def _endpoints(settings: Settings, watch: Watch, now_ms: int) -> list[dict[str, 
 def _gaps(runs: list[MissingRun]) -> dict[str, Any]:
     shown = {}
     for state in (GapState.OPEN, GapState.LOST):
-        chosen = sorted((run for run in runs if run.state is state), key=_since, reverse=True)
+        chosen = sorted((run for run in runs if run.state is state), key=attrgetter("since"), reverse=True)
         shown[state.value] = {
             "runs": len(chosen),
             "ids": min(sum(run.count for run in chosen), _SAFE_INTEGER),
             "newest": [_run(one) for one in chosen[:_RUNS_MAX]],
         }
     return shown
-
-
-def _by_name(source: SourceState) -> str:
-    return source.name
-
-
-def _since(run: MissingRun) -> str:
-    return run.since
 
 
 def _run(run: MissingRun) -> dict[str, Any]:

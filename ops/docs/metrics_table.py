@@ -16,7 +16,7 @@ from ingest.metrics import IngestMetrics, SpoolFigures
 from ops.audit.gauges import AuditGauges
 from ops.service.reload import ReloadMetrics
 from ops.service.workers.admin import merge_metrics
-from ops.service.workers.pool import WorkerPlan, Workers
+from ops.service.workers.pool import Workers
 from processors.metrics import ProcessMetrics
 
 _HEAD = """# Metrics
@@ -52,7 +52,7 @@ def metric_rows() -> dict[str, list[MetricRow]]:
     ProcessMetrics(process)
     process.register(AuditGauges())
     ReloadMetrics(both)
-    Workers(WorkerPlan((), 0, Path(), 0), registry=parent)
+    Workers((), (), grace_s=0, registry=parent)
     merged = text_string_to_metric_families(merge_metrics(CollectorRegistry(), {0: b""}).decode())
     up = [MetricRow(one.name, one.type, tuple(one.samples[0].labels), one.documentation) for one in merged]
     return {

@@ -16,9 +16,8 @@ from ops import screen
 from ops.configuration import ConfigFile, configuration_file, load_settings
 from ops.endpoints.files import NewEndpoint, checked_base_url, plan, remove_files, write_files
 from ops.send.client import delivery_url
-from ops.shipstream.account import choose_account
 from ops.shipstream.errors import ShipstreamError
-from ops.shipstream.session import register
+from ops.shipstream.session import choose_account, register
 from ops.shipstream.topics import chosen_topics
 from ops.shipstream.webhooks import NewWebhook, Webhook
 from ops.suggest import nearest_or_all

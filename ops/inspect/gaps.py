@@ -7,6 +7,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Annotated
 
 import typer
@@ -66,20 +67,12 @@ class MissingIds:
 
 def _put(runs: list[MissingRun], run: MissingRun, *, keep: bool) -> None:
     """Takes the ids of `run` out of `runs`, or puts `run` in their place."""
-    start = bisect_left(runs, run.first, key=_last)
-    end = bisect_right(runs, run.last, key=_first)
+    start = bisect_left(runs, run.first, key=attrgetter("last"))
+    end = bisect_right(runs, run.last, key=attrgetter("first"))
     touched = runs[start:end]
     before = [replace(one, last=run.first - 1) for one in touched[:1] if one.first < run.first]
     after = [replace(one, first=run.last + 1) for one in touched[-1:] if one.last > run.last]
     runs[start:end] = [*before, *([run] if keep else []), *after]
-
-
-def _first(run: MissingRun) -> int:
-    return run.first
-
-
-def _last(run: MissingRun) -> int:
-    return run.last
 
 
 async def read_runs(settings: Settings, endpoint: str | None = None) -> list[MissingRun]:

@@ -119,7 +119,7 @@ class EntityLife:
     def moments(self) -> list[Moment]:
         """Every moment of the life, in order."""
         everything = [*self._deliveries.values(), *self._moments]
-        return sorted(everything, key=lambda one: (one.at, _position(one), _rank(one)))
+        return sorted(everything, key=_order)
 
 
 async def trace(settings: Settings, rules: Rules, entity: str, endpoint: str | None) -> list[Moment]:
@@ -158,10 +158,7 @@ def _raw_keys(settings: Settings, endpoints: Mapping[str, str]) -> set[bytes]:
     return {key.encode() for name, count in lanes for key in (name, *(f"{name}#{lane}" for lane in range(count)))}
 
 
-def _position(one: Moment) -> tuple[str, int, int]:
+def _order(one: Moment) -> tuple[datetime, str, int, int, int]:
     raw = read_position(one.raw)
-    return (raw.topic, raw.partition, raw.offset) if raw else ("", 0, 0)
-
-
-def _rank(one: Moment) -> int:
-    return _RANKS.index(one.kind)
+    position = (raw.topic, raw.partition, raw.offset) if raw else ("", 0, 0)
+    return one.at, *position, _RANKS.index(one.kind)

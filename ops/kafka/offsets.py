@@ -86,6 +86,14 @@ async def members(settings: Settings, group: str) -> int:
     return sum(len(one["members"]) for answer in answers for one in answer.to_object()["groups"])
 
 
+async def members_if_known(settings: Settings, group: str) -> int | None:
+    """How many members the group has now; None where the cluster cannot say, as the in-memory broker."""
+    try:
+        return await members(settings, group)
+    except (DropstreamError, KafkaError, TimeoutError):
+        return None
+
+
 async def refuse_members(settings: Settings, group: str) -> None:
     """Returns where the group has no members.
 

@@ -107,7 +107,7 @@ class TopicReader:
         try:
             batches = await self._consumer.getmany(timeout_ms=_FETCH_TIMEOUT_MS, max_records=_RECORDS_PER_FETCH_MAX)
         except OffsetOutOfRangeError as error:
-            await self._seek_into_log(error.args[0])
+            await seek_into_log(self._consumer, error.args[0])
             return []
         return [raw_record(one) for batch in batches.values() for one in batch]
 
@@ -122,13 +122,14 @@ class TopicReader:
         """From now on these offsets are the end."""
         self._ends = ends
 
-    async def _seek_into_log(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Passes over records that were deleted meanwhile; waits for those that a new leader does not have yet."""
-        beginnings = await self._consumer.beginning_offsets(list(positions))
-        for partition, position in positions.items():
-            if position < beginnings[partition]:
-                self._consumer.seek(partition, beginnings[partition])
-        await asyncio.sleep(_FETCH_TIMEOUT_MS / 1000)
+
+async def seek_into_log(consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int]) -> None:
+    """Passes over records that were deleted meanwhile; waits for those that a new leader does not have yet."""
+    beginnings = await consumer.beginning_offsets(list(positions))
+    for partition, position in positions.items():
+        if position < beginnings[partition]:
+            consumer.seek(partition, beginnings[partition])
+    await asyncio.sleep(_FETCH_TIMEOUT_MS / 1000)
 
 
 @asynccontextmanager

@@ -50,7 +50,7 @@ class GuardedProcess:
             # Ctrl-C is ours to turn into an orderly stop.
             start_new_session=True,
         )
-        answer = _first_line(self._guard)
+        answer = first_line(self._guard)
         if not answer.isdigit():
             self._guard.wait()
             self.release()
@@ -154,5 +154,6 @@ async def end(process: HeldProcess, *, grace_s: float, kill_within_s: float) -> 
     return await ended(process, within_s=kill_within_s)
 
 
-def _first_line(guard: "subprocess.Popen[bytes]") -> str:
-    return guard.stdout.readline().decode().strip() if guard.stdout else ""
+def first_line(process: "subprocess.Popen[bytes]") -> str:
+    """The first line that the process writes; empty where it ends without one."""
+    return process.stdout.readline().decode().strip() if process.stdout else ""

@@ -11,8 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
-
+from ops.http_page import fetch_page
 from ops.local.processes import GuardedProcess, end
 from schemas.errors import DropstreamError
 
@@ -69,10 +68,9 @@ def _start(service: Service, environ: Mapping[str, str], logs: Path) -> GuardedP
 
 
 async def _wait_ready(service: Service, process: GuardedProcess, logs: Path) -> None:
-    timeout = aiohttp.ClientTimeout(total=_PROBE_TIMEOUT_S)
     try:
-        async with asyncio.timeout(_READY_WITHIN_S), aiohttp.ClientSession(timeout=timeout) as session:
-            while not await _answers(session, service.ready_url):
+        async with asyncio.timeout(_READY_WITHIN_S):
+            while not await _is_ready(service):
                 if not process.running():
                     last = _last_line(log_file(logs, service.name))
                     raise DropstreamError(f"{service.name} ended at its start: {last}")
@@ -83,12 +81,9 @@ async def _wait_ready(service: Service, process: GuardedProcess, logs: Path) -> 
         ) from error
 
 
-async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
-    try:
-        async with session.get(url) as response:
-            return response.status == 200
-    except (aiohttp.ClientError, TimeoutError):
-        return False
+async def _is_ready(service: Service) -> bool:
+    page = await fetch_page(service.ready_url, within_s=_PROBE_TIMEOUT_S)
+    return page is not None and page.status == 200
 
 
 async def _restart_when_ended(

@@ -6,7 +6,7 @@ with it.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
@@ -22,11 +22,10 @@ from ops.local import screen as up_screen
 from ops.local.broker.local import DATA_FOLDER, Broker, BrokerKind, any_broker
 from ops.local.configuration import LOGS, LocalConfiguration, check_ports, find_local_configuration
 from ops.local.services import Service, services_running
-from ops.local.tour import TourStop, follow, tour
+from ops.local.tour import follow, tour
 from ops.screen import say
 from ops.send.client import own_base_url
 from ops.service.run import Signals, run_service
-from processors.deliver.provider import Provider
 from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.kafka.arguments import client_arguments
@@ -83,12 +82,12 @@ async def run_system(config: Path | None, *, once: bool, on_tour: Callable[[bool
             services = services_running(_services(settings), environ=configuration.environ, logs=LOGS, report=say)
             await system.enter_async_context(services)
         up_screen.show_broker(broker)
-        stops = await _show(settings, discover())
+        base_url = own_base_url(settings.ingest)
+        say(f"\nOne signed delivery per sample to {base_url}, and what each became (times are UTC):")
+        stops = await tour(settings, discover().values(), base_url=base_url, on_stop=up_screen.show_stop)
         on_tour(bool(stops) and all(stop.complete for stop in stops))
         if not once:
-            up_screen.show_invitation(
-                settings, own_base_url(settings.ingest), console_url(settings), configuration.exports
-            )
+            up_screen.show_invitation(settings, base_url, console_url(settings), configuration.exports)
             await follow(settings, up_screen.show_arrival)
 
 
@@ -124,8 +123,3 @@ def _services(settings: Settings) -> tuple[Service, ...]:
         Service("process", ("process",), f"http://{reached_at(process.admin_host, process.admin_port)}/readyz"),
         Service("console", ("console",), f"{console_url(settings)}readyz"),
     )
-
-
-async def _show(settings: Settings, providers: Mapping[str, Provider]) -> list[TourStop]:
-    say(f"\nOne signed delivery per sample to {own_base_url(settings.ingest)}, and what each became (times are UTC):")
-    return await tour(settings, providers.values(), base_url=own_base_url(settings.ingest), on_stop=up_screen.show_stop)

@@ -6,9 +6,8 @@ pages on a socket in its parent's folder, for its parent alone.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import orjson
 from aiohttp import web
@@ -22,37 +21,21 @@ from schemas.health import Health
 _SHUTDOWN_S = 1.0
 
 
-class PartHealth(Protocol):
-    """The health of a service: `Health`, or that of several workers together."""
+@dataclass(frozen=True, slots=True)
+class WorkersHealth:
+    """The health of all workers: live and ready when every worker is; one that does not answer is neither."""
 
-    @property
-    def live(self) -> bool: ...
-
-    @property
-    def ready(self) -> bool: ...
-
-    @property
-    def facts(self) -> Mapping[str, object]: ...
+    live: bool
+    ready: bool
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class AdminPages:
     """What the pages show, called at each request; `metrics` gives Prometheus text."""
 
-    health: Callable[[], Awaitable[PartHealth]]
+    health: Callable[[], Awaitable[Health | WorkersHealth]]
     metrics: Callable[[], Awaitable[bytes]]
-
-
-def own_pages(registry: CollectorRegistry, health: Callable[[], Health]) -> AdminPages:
-    """The pages of this process."""
-
-    async def own_health() -> PartHealth:
-        return health()
-
-    async def own_metrics() -> bytes:
-        return generate_latest(registry)
-
-    return AdminPages(own_health, own_metrics)
 
 
 def admin(
@@ -63,7 +46,14 @@ def admin(
     Raises:
         DropstreamError: the port, or the worker's socket, is taken.
     """
-    pages = own_pages(registry, health)
+
+    async def own_health() -> Health:
+        return health()
+
+    async def own_metrics() -> bytes:
+        return generate_latest(registry)
+
+    pages = AdminPages(own_health, own_metrics)
     return admin_port(host, port, pages) if worker is None else _admin_socket(worker.socket, pages)
 
 
@@ -129,6 +119,6 @@ async def _answer(request: web.BaseRequest, pages: AdminPages) -> web.Response:
             return web.Response(status=404)
 
 
-def _state(good: bool, now: PartHealth) -> web.Response:
+def _state(good: bool, now: Health | WorkersHealth) -> web.Response:
     body = {"live": now.live, "ready": now.ready, **now.facts}
     return web.Response(status=200 if good else 503, body=orjson.dumps(body), content_type="application/json")

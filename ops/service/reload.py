@@ -23,6 +23,8 @@ from schemas.settings import EndpointSettings, Settings
 
 # Secrets may lie on a file system that hangs.
 _READ_WITHIN_S = 10.0
+# The files that a parent writes for its workers.
+_STARTED, _CURRENT, _NEXT = "started.toml", "current.toml", "next.toml"
 
 _log = structlog.get_logger()
 
@@ -53,33 +55,33 @@ class SettingsSource:
         Raises:
             ConfigurationError: names every fault at once.
         """
-        text = read_text(self.file if self.folder is None else _current(self.folder))
+        text = read_text(self.file if self.folder is None else self.folder / _CURRENT)
         settings = read_settings(
             text,
             source=str(self.file),
             environ=os.environ,
             signing_secrets=self.signing_secrets,
-            started=None if self.folder is None else read_text(_started(self.folder)),
+            started=None if self.folder is None else read_text(self.folder / _STARTED),
         )
         return LoadedConfiguration(text, settings)
 
 
 def write_started_text(folder: Path, text: str) -> None:
     """Writes for workers the text that the parent started with."""
-    _started(folder).write_text(text, encoding="utf-8")
+    (folder / _STARTED).write_text(text, encoding="utf-8")
     write_current_text(folder, text)
 
 
 def write_current_text(folder: Path, text: str) -> None:
     """Writes for workers the text whose endpoints count from now on; a reader sees the old text or the new one."""
-    written = _next(folder)
+    written = folder / _NEXT
     written.write_text(text, encoding="utf-8")
-    written.replace(_current(folder))
+    written.replace(folder / _CURRENT)
 
 
 def worker_texts(folder: Path) -> tuple[Path, ...]:
     """Every file that a parent writes into `folder` for its workers."""
-    return _started(folder), _current(folder), _next(folder)
+    return folder / _STARTED, folder / _CURRENT, folder / _NEXT
 
 
 class ReloadMetrics:
@@ -210,15 +212,3 @@ def _changes(
     yield "added", sorted(after.keys() - before.keys())
     yield "removed", sorted(before.keys() - after.keys())
     yield "changed", sorted(name for name in before.keys() & after.keys() if before[name] != after[name])
-
-
-def _started(folder: Path) -> Path:
-    return folder / "started.toml"
-
-
-def _current(folder: Path) -> Path:
-    return folder / "current.toml"
-
-
-def _next(folder: Path) -> Path:
-    return folder / "next.toml"

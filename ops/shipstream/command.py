@@ -20,10 +20,9 @@ from ops.endpoints.add import (
     configured_webhook,
 )
 from ops.endpoints.files import checked_base_url
-from ops.shipstream.account import choose_account
 from ops.shipstream.client import Account
 from ops.shipstream.operations import delete, find, listed, switch
-from ops.shipstream.session import perform, register
+from ops.shipstream.session import choose_account, perform, register
 from ops.shipstream.topics import chosen_topics
 from ops.shipstream.webhooks import Webhook
 from processors.providers import discover
@@ -127,8 +126,7 @@ def disable_webhook(
 
     Example: dropstream shipstream webhooks disable 3 --yes
     """
-    _refuse_without_answer(yes=yes)
-    chosen = _account(config, account)
+    chosen = _account(config, account, needs_answer=not yes)
     if not yes:
         later = "Whether ShipStream sends later what happens meanwhile is not documented."
         _ask(chosen, webhook_id, "Disable", later, verbose=verbose)
@@ -148,8 +146,7 @@ def delete_webhook(
 
     Example: dropstream shipstream webhooks delete 3 --yes
     """
-    _refuse_without_answer(yes=yes)
-    chosen = _account(config, account)
+    chosen = _account(config, account, needs_answer=not yes)
     if not yes:
         _ask(chosen, webhook_id, "Delete", "A new one may begin a new sequence.", verbose=verbose)
     gone = perform(chosen, lambda api: delete(api, webhook_id), verbose=verbose)
@@ -159,11 +156,6 @@ def delete_webhook(
 def _switch(account: Account, webhook_id: int, *, is_active: bool, verbose: bool) -> None:
     now = perform(account, lambda api: switch(api, webhook_id, is_active=is_active), verbose=verbose)
     _show_changed(now, f"Webhook {webhook_id} is {'active' if is_active else 'inactive'}.")
-
-
-def _refuse_without_answer(*, yes: bool) -> None:
-    if not yes and not screen.can_ask():
-        raise typer.BadParameter("is needed where nobody can be asked", param_hint="--yes")
 
 
 def _ask(account: Account, webhook_id: int, verb: str, remark: str, *, verbose: bool) -> None:
@@ -185,7 +177,9 @@ def _settings(config: Path | None) -> Settings:
     return load_settings(config, signing_secrets=False, endpoints_required=False)
 
 
-def _account(config: Path | None, name: str | None) -> Account:
+def _account(config: Path | None, name: str | None, *, needs_answer: bool = False) -> Account:
+    if needs_answer and not screen.can_ask():
+        raise typer.BadParameter("is needed where nobody can be asked", param_hint="--yes")
     return choose_account(_settings(config), name, source=str(configuration_file(config)), environ=os.environ)
 
 

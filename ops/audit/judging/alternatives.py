@@ -1,7 +1,6 @@
 """Lists what else would be right of a delivery, where a processor remembered other first tries than the audit does."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from ops.audit.judging.judge import Judge
@@ -17,13 +16,8 @@ class Why(Enum):
     OTHER_BODY_BEFORE = auto()  # The key came before the range, with another body.
 
 
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """The records that would be right, all of them; `first` is the offset of the first try that was noted."""
-
-    why: Why
-    records: Sequence[ExpectedRecord]
-    first: int = -1
+# Why the records would be right, all of them, and the offset of the first try that was noted (-1 where none was).
+Alternative = tuple[Why, Sequence[ExpectedRecord], int]
 
 
 def alternatives(judge: Judge, delivery: OpenDelivery, *, is_doubtful: bool, before: int) -> Iterator[Alternative]:
@@ -34,13 +28,13 @@ def alternatives(judge: Judge, delivery: OpenDelivery, *, is_doubtful: bool, bef
     """
     raw = delivery.raw
     if is_doubtful:
-        yield Alternative(Why.NOT_REMEMBERED, judge.as_first(raw))
-        yield Alternative(Why.NOT_REMEMBERED, judge.as_other_body(raw))
+        yield Why.NOT_REMEMBERED, judge.as_first(raw), -1
+        yield Why.NOT_REMEMBERED, judge.as_other_body(raw), -1
     if not before:
         return
     for actual in delivery.unexpected:
         first = actual.first_try
         if first is not None and first < before:
-            yield Alternative(Why.NOTED, judge.as_retry(raw, first), first)
+            yield Why.NOTED, judge.as_retry(raw, first), first
     if any(name == "bodydiffers" for actual in delivery.unexpected for name, _ in actual.headers):
-        yield Alternative(Why.OTHER_BODY_BEFORE, judge.as_other_body(raw))
+        yield Why.OTHER_BODY_BEFORE, judge.as_other_body(raw), -1

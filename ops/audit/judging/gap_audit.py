@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 from ops.audit.assignment import AuditAssignment
 from ops.audit.judging.gaps import GapsOfPartition
 from ops.audit.reading.gap_snapshot import GapSnapshot
-from ops.audit.reading.stream import open_raw
+from ops.audit.reading.stream import open_stream
 from ops.audit.tally import AuditTally
 from ops.kafka.reader import full_name
 from processors.groups import gap_rules
@@ -79,6 +79,6 @@ async def _records(
     """The records of these partitions, in order within each."""
     name = full_name(topic, assignment.settings)
     ranges_by_partition = {TopicPartition(name, partition): one for partition, one in ranges.items()}
-    async with open_raw(assignment.settings, ranges_by_partition, bytes_max=_BYTES_MAX) as stream:
+    async with open_stream(assignment.settings, ranges_by_partition, bytes_max=_BYTES_MAX) as stream:
         while (records := await stream.more()) is not None:
             yield records

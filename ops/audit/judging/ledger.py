@@ -19,7 +19,7 @@ from ops.audit.judging.ledger_report import LedgerReport
 from ops.audit.judging.open_delivery import OpenDelivery
 from ops.audit.judging.records import ActualRecord, ExpectedRecord, OutputPartition
 from processors.replay import endpoint_of
-from schemas.records import Fetched, Position, RawRecord, next_offset
+from schemas.records import Fetched, RawRecord, next_offset
 
 # A clock of a processor may be so far behind that of an ingress.
 _CLOCKS_APART_MS = 3_600_000
@@ -232,11 +232,11 @@ class PartitionLedger:
         judgement = delivery.judgement
         is_doubtful = judgement.may_be_forgotten or self._was_judged_otherwise(judgement.unsure_of)
         before = offset if is_doubtful else 0 if self.knows_all_before else self.first
-        for one in alternatives(self.judge, delivery, is_doubtful=is_doubtful, before=before):
-            if delivery.led_to(one.records):
-                if one.why is Why.NOTED:
-                    self.report.noted_only.append((offset, one.first))
-                elif one.why is Why.OTHER_BODY_BEFORE:
+        for why, records, first in alternatives(self.judge, delivery, is_doubtful=is_doubtful, before=before):
+            if delivery.led_to(records):
+                if why is Why.NOTED:
+                    self.report.noted_only.append((offset, first))
+                elif why is Why.OTHER_BODY_BEFORE:
                     self.report.unproven_bodies += 1
                 elif judgement.may_be_forgotten:
                     self.report.forgotten += 1

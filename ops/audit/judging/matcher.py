@@ -1,6 +1,6 @@
 """Reads the output topics once: matches each record with the writer and the delivery that it names.
 
-What is left over at the end, `conclude` gives to the ledgers to explain.
+At the end the ledgers explain what is left over.
 """
 
 from collections import Counter, defaultdict
@@ -15,7 +15,7 @@ from ops.audit.judging.ledger import PartitionLedger
 from ops.audit.judging.origin import Origin, OriginReader, origin_reader
 from ops.audit.judging.records import OutputPartition
 from ops.audit.reading.audited_writer import AuditedWriter
-from ops.audit.reading.stream import OutputStream
+from ops.audit.reading.stream import PartitionStream
 from ops.audit.tally import AuditTally
 from ops.audit.verdict import AuditFinding, FindingKind
 from ops.kafka.ranges import read_ranges
@@ -59,8 +59,8 @@ class OutputMatcher:
         self._short = {full_name(topic + end, self.assignment.settings): topic for topic in topics if "." not in topic}
         self._readers = {topic: origin_reader(topic, self.assignment.raw_topic) for topic in self._short.values()}
 
-    async def match_all(self, outputs: OutputStream) -> None:
-        """Matches all records of the outputs; deliveries are read as far as records name them, the rest at the end."""
+    async def match_all(self, outputs: PartitionStream) -> None:
+        """Matches all records of the outputs, reading deliveries as far as records name them; then names faults."""
         open_bytes_max = self.assignment.memory_bytes_max // 8
         async for moment, slices in outputs.slices():
             named: list[_NamedRecord] = []
@@ -83,6 +83,7 @@ class OutputMatcher:
                 break
         for writer in self._writers():
             await writer.expect({one: writer.ends[one] for one in writer.ledgers})
+        await self._conclude()
 
     def _named(self, source: TopicPartition, records: Sequence[ConsumerRecord]) -> Iterator[_NamedRecord]:
         """The records with the deliveries that they name; a record that names none here is reported, or passed over."""
@@ -112,14 +113,14 @@ class OutputMatcher:
         )
         return end_ms is not None and is_read and moment > end_ms + _LATE_MS
 
-    async def conclude(self) -> None:
+    async def _conclude(self) -> None:
         """Names what is left over, once everything was read."""
         for writer in self._writers():
             is_group = writer.plan is None
             for partition, ledger in writer.ledgers.items():
                 if not is_group and partition in self.main.ledgers:
                     ledger.excuse_retries(self.main.ledgers[partition])
-                await self._conclude_one(partition, ledger)
+                await self._finish_ledger(partition, ledger)
                 self.tally.add_report(ledger.report, (ledger.raw_topic, partition), writer.plan)
                 if is_group:
                     self.tally.deliveries += ledger.deliveries
@@ -135,7 +136,7 @@ class OutputMatcher:
     def _ledgers(self) -> list[PartitionLedger]:
         return [ledger for writer in self._writers() for ledger in writer.ledgers.values()]
 
-    async def _conclude_one(self, partition: int, ledger: PartitionLedger) -> None:
+    async def _finish_ledger(self, partition: int, ledger: PartitionLedger) -> None:
         notes = ledger.report.noted_only[:_LOOKUPS_MAX]
         wanted = {*ledger.late_offsets, *(offset for pair in notes for offset in pair)}
         raw_of = await self._raw_of(partition, wanted)

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from aiokafka import TopicPartition
-
 from ops.audit.judging.judge import Judge, Judgement
 from ops.audit.judging.ledger import PartitionLedger
 from ops.audit.judging.records import ExpectedRecord
-from ops.audit.reading.stream import RawStream
+from ops.audit.reading.stream import PartitionStream
 from processors.deliver.step import deliver
 from processors.replay import Replaying, Task, replay_step
 from schemas.notes.rejections import read_rejected
@@ -31,24 +29,10 @@ class DeliverySource(Protocol):
 
 
 @dataclass(slots=True)
-class RawSource:
-    """Gives deliveries as they lie in `raw`, to the live group or a replay."""
-
-    stream: RawStream
-    topic: str
-
-    async def until(self, offsets: Mapping[int, int]) -> AsyncIterator[Sequence[RawRecord]]:
-        """The deliveries before these offsets that were not given before."""
-        wanted = {TopicPartition(self.topic, partition): offset for partition, offset in offsets.items()}
-        async for records in self.stream.until(wanted):
-            yield records
-
-
-@dataclass(slots=True)
 class RejectedSource:
     """Gives the deliveries that a redrive chose, as they lie in `rejected`."""
 
-    stream: RawStream
+    stream: PartitionStream
     task: Task
     partitions: frozenset[int]
     _given: dict[int, int] = field(default_factory=dict)

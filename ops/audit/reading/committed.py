@@ -1,4 +1,4 @@
-"""What a group has committed, by partition: known, or a sentence that says what is not known and what to wait for.
+"""Reads what a group has committed, by partition; where that is not known, a sentence says what to wait for.
 
 An error of the coordinator is never taken for "nothing committed": see `schemas.kafka.committed_offsets`.
 """
@@ -10,8 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from ops.audit.verdict import Pending
-from ops.kafka.offsets import members, open_client
-from schemas.errors import DropstreamError
+from ops.kafka.offsets import members_if_known, open_client
 from schemas.kafka.committed_offsets import ask_patiently, committed_offsets
 from schemas.notes.replays import Range
 from schemas.settings import Settings
@@ -30,7 +29,7 @@ async def committed_by_partition(
         try:
             return await ask_patiently(lambda: committed_offsets(client, group, sources)), unknown
         except (KafkaError, TimeoutError):
-            pass  # Perhaps not all of them are unknown.
+            pass  # Some partitions may be known all the same: they are asked one by one.
         for one in sources:
             try:
                 async with asyncio.timeout(_COORDINATOR_ONCE_S):
@@ -46,21 +45,21 @@ async def committed_by_partition(
 
 async def waiting_for(
     settings: Settings,
-    asked: Sequence[Range],
+    ranges: Sequence[Range],
     committed: Mapping[TopicPartition, int | None],
     unknown: Mapping[int, str],
 ) -> list[Pending]:
-    """What the group has not reached, with the reason why it may still come."""
+    """The deliveries that the group has not reached, with the reason why it may still reach them."""
     group = f"{settings.kafka.topic_prefix}deliver"
     by_partition = {source.partition: offset for source, offset in committed.items()}
     left = [
         (one, max(one.first, by_partition.get(one.partition) or 0))
-        for one in asked
+        for one in ranges
         if one.partition not in unknown and max(one.first, by_partition.get(one.partition) or 0) < one.end
     ]
     if not left:
         return []
-    count = await members_or_none(settings, group)
+    count = await members_if_known(settings, group)
     if count is None:
         why = f"how many members group {group} has is not known"
     elif count:
@@ -72,11 +71,3 @@ async def waiting_for(
         Pending(one.partition, first, one.end, why + ("" if by_partition[one.partition] is not None else nothing))
         for one, first in left
     ]
-
-
-async def members_or_none(settings: Settings, group: str) -> int | None:
-    """How many members the group has; None where that is not known."""
-    try:
-        return await members(settings, group)
-    except (DropstreamError, KafkaError, TimeoutError):
-        return None

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from aiokafka import TopicPartition
 
-from ops.audit.reading.committed import committed_by_partition, members_or_none
+from ops.audit.reading.committed import committed_by_partition
 from ops.audit.reading.eras import Eras, eras_of
 from ops.audit.reading.snapshot import AuditScope, AuditSnapshot, starts_since
 from ops.kafka.clients import consumer
+from ops.kafka.offsets import members_if_known
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, partitions_of, written_ends
 from processors.rules_version import gap_rules_version
@@ -66,7 +67,7 @@ async def take_gap_snapshot(
             if (moment := await _since(settings, since, one, begin, eras.get(one.partition))) is not None
         },
         caught_up=frozenset(one.partition for one, at in known.items() if at >= source_ends[one]),
-        is_running=bool(await members_or_none(settings, f"{settings.kafka.topic_prefix}sequence")),
+        is_running=bool(await members_if_known(settings, f"{settings.kafka.topic_prefix}sequence")),
         now=datetime.now(UTC),
     ), sorted(unknown.values())
 

@@ -25,7 +25,7 @@ from schemas.notes.audits import Checkpoint
 from schemas.notes.replays import Range
 from schemas.notes.rules import RulesNote, RulesVersion, read_rules
 from schemas.settings import Settings
-from schemas.times import timestamp_ms
+from schemas.times import rfc3339, timestamp_ms
 from schemas.vocabulary import EVENT_TOPICS
 
 # An output is written after its delivery was received, but by the clock of another machine.
@@ -88,11 +88,21 @@ class AuditSnapshot:
     waiting: Sequence[Pending] = ()
     unknown: Sequence[str] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class _Ends:
-    first: dict[TopicPartition, int]
-    end: dict[TopicPartition, int]
+    def checkpoint(self, first_unjudged: Mapping[OutputPartition, int]) -> Checkpoint:
+        """Where an audit of this snapshot ends; `first_unjudged` is the next audit's first record, by partition."""
+        begins: dict[str, dict[int, int]] = {}
+        ends: dict[str, dict[int, int]] = {}
+        for (topic, partition), one in self.outputs.items():
+            if "." not in topic:
+                begins.setdefault(topic, {})[partition] = first_unjudged.get((topic, partition), one.end)
+                ends.setdefault(topic, {})[partition] = one.end
+        return Checkpoint(
+            looked_at=rfc3339(self.looked_at),
+            raw={one.partition: one.end for one in self.ranges},
+            begins=begins,
+            ends=ends,
+            replays=sorted(self.replays - self.unfinished),
+        )
 
 
 async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStore) -> AuditSnapshot:
@@ -109,8 +119,8 @@ async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStor
     outputs = await partitions_of(settings, list(names))
     written = await written_ends(settings, outputs)
     async with consumer(settings) as client:
-        logs = _Ends(await client.beginning_offsets(sources), await client.end_offsets(sources))
-        in_scope = await _in_scope(settings, client, sources, logs, scope)
+        raw_first, raw_end = await client.beginning_offsets(sources), await client.end_offsets(sources)
+        in_scope = await _in_scope(settings, client, raw_first, raw_end, scope)
         begins = await client.beginning_offsets(outputs)
         since_ms = await _since_ms(settings, in_scope, scope)
         starts = await starts_since(client, outputs, begins, written, since_ms)
@@ -121,8 +131,8 @@ async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStor
     notes, rules = await _rules(settings)
     return AuditSnapshot(
         ranges=[replace(one, end=max(one.first, min(one.end, reached.get(one.partition, 0)))) for one in in_scope],
-        raw_first={one.partition: logs.first[one] for one in sources},
-        raw_end={one.partition: logs.end[one] for one in sources},
+        raw_first={one.partition: raw_first[one] for one in sources},
+        raw_end={one.partition: raw_end[one] for one in sources},
         reached=reached,
         outputs={(names[one.topic], one.partition): Range(one.partition, starts[one], written[one]) for one in outputs},
         begins_at_ms={(names[one.topic], one.partition): at for one, at in oldest.items()},
@@ -157,11 +167,15 @@ async def _copies(settings: Settings, store: ReplayStore) -> list[str]:
 
 
 async def _in_scope(
-    settings: Settings, client: AIOKafkaConsumer, sources: Sequence[TopicPartition], logs: _Ends, scope: AuditScope
+    settings: Settings,
+    client: AIOKafkaConsumer,
+    firsts: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+    scope: AuditScope,
 ) -> list[Range]:
     """The offsets of `raw` that the scope mean, by partition."""
     start = scope.start
-    firsts, ends = dict(logs.first), dict(logs.end)
+    sources = list(firsts)
     if isinstance(start, Checkpoint):
         firsts = {one: max(first, start.raw.get(one.partition, 0)) for one, first in firsts.items()}
     elif isinstance(start, datetime):

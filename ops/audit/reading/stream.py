@@ -1,13 +1,13 @@
-"""Reads partitions of Kafka side by side, within bounds of memory.
+"""Reads the committed records of partitions of Kafka side by side, within bounds of memory.
 
-`OutputStream` gives the records of many partitions in about the order in which they were written, by their times; so
-what one transaction wrote comes together, however far the partitions are apart. `RawStream` gives the deliveries of
-`raw` up to where somebody asks for them. Both read committed records only.
+`PartitionStream.slices` gives the records of many partitions in about the order in which they were written, by their
+times; so what one transaction wrote comes together, however far the partitions are apart. `until` and `more` give
+deliveries, up to given offsets or all.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from ops.kafka.clients import consumer
+from ops.kafka.reader import seek_into_log
 from schemas.errors import DropstreamError
 from schemas.notes.replays import Range
 from schemas.records import RawRecord, raw_record
@@ -28,15 +29,17 @@ _SILENT_AFTER_S = 120.0
 
 
 @asynccontextmanager
-async def _assigned(
-    settings: Settings, ranges: Mapping[TopicPartition, Range], bytes_max: int
-) -> AsyncIterator[AIOKafkaConsumer]:
-    fetch_bytes = _fetch_bytes(ranges, bytes_max)
+async def open_stream(
+    settings: Settings, ranges: Mapping[TopicPartition, Range], *, bytes_max: int
+) -> AsyncIterator["PartitionStream"]:
+    """A stream of the records in these ranges, with about `bytes_max` in memory."""
+    # A fetch takes several times as much in memory as its bytes.
+    fetch_bytes = max(16_384, min(1_048_576, bytes_max // (8 * max(1, len(ranges)))))
     async with consumer(settings, max_partition_fetch_bytes=fetch_bytes, fetch_max_bytes=bytes_max // 4) as client:
         client.assign(list(ranges))
         for source, one in ranges.items():
             client.seek(source, one.first)
-        yield client
+        yield PartitionStream(_Buffers(client, ranges, bytes_max))
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ class _Buffers:
         try:
             found = await self.client.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=_RECORDS_PER_FETCH)
         except OffsetOutOfRangeError as error:
-            await self._pass_over_deleted(error.args[0])
+            await seek_into_log(self.client, error.args[0])
             return
         for source, records in found.items():
             end = self.ranges[source].end
@@ -99,11 +102,7 @@ class _Buffers:
 
     def take_before(self, source: TopicPartition, offset: int) -> list[ConsumerRecord]:
         """Takes out the records of the partition before the offset."""
-        records, taken = self.records[source], []
-        while records and records[0].offset < offset:
-            taken.append(records.popleft())
-        self._bytes[source] -= sum([_RECORD_BYTES + len(one.value or b"") for one in taken])
-        return taken
+        return self._take_while(source, lambda one: one.offset < offset)
 
     def take(self, source: TopicPartition, moment: float) -> list[ConsumerRecord]:
         """Takes out the records of the partition that were written until then, up to the first that was not."""
@@ -115,8 +114,11 @@ class _Buffers:
             taken = list(records)
             records.clear()
             return taken
-        taken = []
-        while records[0].timestamp <= moment:
+        return self._take_while(source, lambda one: one.timestamp <= moment)
+
+    def _take_while(self, source: TopicPartition, is_wanted: Callable[[ConsumerRecord], bool]) -> list[ConsumerRecord]:
+        records, taken = self.records[source], []
+        while records and is_wanted(records[0]):
             taken.append(records.popleft())
         self._bytes[source] -= sum([_RECORD_BYTES + len(one.value or b"") for one in taken])
         return taken
@@ -132,18 +134,10 @@ class _Buffers:
                 f"goes on to offset {self.ranges[one].end}; look at the health of its leader, then audit again"
             )
 
-    async def _pass_over_deleted(self, positions: Mapping[TopicPartition, int]) -> None:
-        """What retention removes under us is passed over; what a new leader does not have yet is waited for."""
-        begins = await self.client.beginning_offsets(list(positions))
-        for source, position in positions.items():
-            if position < begins[source]:
-                self.client.seek(source, begins[source])
-        await asyncio.sleep(_FETCH_WAIT_MS / 1000)
-
 
 @dataclass(slots=True)
-class OutputStream:
-    """The records of the outputs; made by `open_outputs`.
+class PartitionStream:
+    """The records of some partitions; made by `open_stream`.
 
     `hurried` gives up the order of times, for one clock that is wrong must not make others wait in memory for ever.
     """
@@ -168,25 +162,10 @@ class OutputStream:
             if not buffers.unread and not any(buffers.records.values()):
                 return
 
-
-@asynccontextmanager
-async def open_outputs(
-    settings: Settings, ranges: Mapping[TopicPartition, Range], *, bytes_max: int
-) -> AsyncIterator[OutputStream]:
-    """The outputs in these ranges, with about `bytes_max` in memory."""
-    async with _assigned(settings, ranges, bytes_max) as client:
-        yield OutputStream(_Buffers(client, ranges, bytes_max))
-
-
-@dataclass(slots=True)
-class RawStream:
-    """The deliveries of some partitions of `raw`; made by `open_raw`."""
-
-    _buffers: _Buffers
-
-    async def until(self, wanted: Mapping[TopicPartition, int]) -> AsyncIterator[list[RawRecord]]:
-        """The deliveries before these offsets that were not given before, in order within a partition."""
+    async def until(self, offsets: Mapping[int, int]) -> AsyncIterator[list[RawRecord]]:
+        """The deliveries before these offsets, by partition, that were not given before; in order within each."""
         buffers = self._buffers
+        wanted = {one: offsets[one.partition] for one in buffers.ranges if one.partition in offsets}
         while True:
             ready: list[RawRecord] = []
             missing = set()
@@ -210,17 +189,3 @@ class RawStream:
             if not buffers.unread:
                 return None
             await buffers.fetch(buffers.unread)
-
-
-@asynccontextmanager
-async def open_raw(
-    settings: Settings, ranges: Mapping[TopicPartition, Range], *, bytes_max: int
-) -> AsyncIterator[RawStream]:
-    """The deliveries in these ranges, with about `bytes_max` in memory."""
-    async with _assigned(settings, ranges, bytes_max) as client:
-        yield RawStream(_Buffers(client, ranges, bytes_max))
-
-
-def _fetch_bytes(ranges: Mapping[TopicPartition, Range], bytes_max: int) -> int:
-    """How much a fetch of one partition brings; what it brings takes several times as much in memory."""
-    return max(16_384, min(1_048_576, bytes_max // (8 * max(1, len(ranges)))))

@@ -1,7 +1,7 @@
 """Opens the writers that an assignment audits: the live group, replays and redrives."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -11,9 +11,9 @@ from ops.audit.assignment import AuditAssignment
 from ops.audit.judging.judge import Judge
 from ops.audit.judging.ledger import PartitionLedger
 from ops.audit.judging.sightings import DiskSightings, SightingsFile
-from ops.audit.reading.audited_writer import AuditedWriter, RawSource, RejectedSource, ReplayJudge, begun_at_ms
+from ops.audit.reading.audited_writer import AuditedWriter, RejectedSource, ReplayJudge, begun_at_ms
 from ops.audit.reading.eras import Era, Eras, eras_of
-from ops.audit.reading.stream import OutputStream, open_outputs, open_raw
+from ops.audit.reading.stream import PartitionStream, open_stream
 from ops.kafka.reader import full_name
 from ops.replay.history import open_state, read_basis
 from processors.deliver.step import Rules
@@ -56,9 +56,9 @@ class WriterOpener:
             for partition, one in assignment.ranges.items()
         }
         sources = {TopicPartition(assignment.raw_topic, partition): one for partition, one in assignment.ranges.items()}
-        async with open_raw(assignment.settings, sources, bytes_max=self._bytes(_RAW_SHARE)) as stream:
+        async with open_stream(assignment.settings, sources, bytes_max=self._bytes(_RAW_SHARE)) as stream:
             ends = {partition: one.end for partition, one in assignment.ranges.items()}
-            yield AuditedWriter(RawSource(stream, assignment.raw_topic), ledgers, ends, self.on_deliveries)
+            yield AuditedWriter(stream, ledgers, ends, self.on_deliveries)
 
     @asynccontextmanager
     async def of_plan(self, plan: ReplayPlan, progress: Mapping[int, ReplayProgress]) -> AsyncIterator[AuditedWriter]:
@@ -67,15 +67,11 @@ class WriterOpener:
         rules = replace(rules, replay=plan.id)
         today = rules_version(self.assignment.settings, self.assignment.settings.endpoints, discover())
         eras = Eras(today, () if plan.rules == today.judging else (Era(0, None),))
-        if plan.source == "raw":
-            async with self._replay(plan, progress, rules, eras) as writer:
-                yield writer
-        else:
-            async with self._redrive(plan, progress, rules, eras) as writer:
-                yield writer
+        open_writer = self._replay if plan.source == "raw" else self._redrive
+        async with open_writer(plan, progress, rules, eras) as writer:
+            yield writer
 
-    @asynccontextmanager
-    async def outputs(self, suffix: str) -> AsyncIterator[OutputStream]:
+    def outputs(self, suffix: str) -> AbstractAsyncContextManager[PartitionStream]:
         """Opens the records of the live topics, or of the topics of a suffix."""
         settings, end = self.assignment.settings, f".{suffix}"
         ranges = {
@@ -83,8 +79,7 @@ class WriterOpener:
             for (topic, partition), one in self.assignment.snapshot.outputs.items()
             if (topic.endswith(end) if suffix else "." not in topic)
         }
-        async with open_outputs(settings, ranges, bytes_max=self._bytes(_OUTPUTS_SHARE)) as stream:
-            yield stream
+        return open_stream(settings, ranges, bytes_max=self._bytes(_OUTPUTS_SHARE))
 
     @asynccontextmanager
     async def _replay(
@@ -107,9 +102,9 @@ class WriterOpener:
             judge = ReplayJudge(rules, seen, eras, self._partitions(plan), task, state)
             ledgers[partition] = self._ledger(judge, partition, one.first, plan)
         sources = {TopicPartition(assignment.raw_topic, partition): one for partition, one in ranges.items()}
-        async with open_raw(assignment.settings, sources, bytes_max=_BYTES_MIN) as stream:
+        async with open_stream(assignment.settings, sources, bytes_max=_BYTES_MIN) as stream:
             ends = {partition: one.end for partition, one in ranges.items()}
-            yield AuditedWriter(RawSource(stream, assignment.raw_topic), ledgers, ends, self.on_deliveries, plan)
+            yield AuditedWriter(stream, ledgers, ends, self.on_deliveries, plan)
 
     @asynccontextmanager
     async def _redrive(
@@ -128,7 +123,7 @@ class WriterOpener:
         sources = {
             TopicPartition(topic, one.partition): replace(one, end=progress[one.partition].next) for one in plan.ranges
         }
-        async with open_raw(assignment.settings, sources, bytes_max=_BYTES_MIN) as stream:
+        async with open_stream(assignment.settings, sources, bytes_max=_BYTES_MIN) as stream:
             source = RejectedSource(stream, task, frozenset(assignment.partitions))
             yield AuditedWriter(source, ledgers, assignment.snapshot.raw_end, self.on_deliveries, plan)
 

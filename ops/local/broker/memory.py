@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 
+from ops.local.processes import first_line
 from ops.parent import follow_parent
 from schemas.errors import DropstreamError
 
@@ -35,7 +36,7 @@ async def memory_broker() -> AsyncIterator[str]:
     host = _start()
     try:
         async with asyncio.timeout(_START_DEADLINE_S):
-            address = await asyncio.to_thread(_first_line, host)
+            address = await asyncio.to_thread(first_line, host)
         if not address:
             raise DropstreamError("the in-memory broker ended while starting")
         yield address
@@ -50,10 +51,6 @@ def _start() -> "subprocess.Popen[bytes]":
         stdout=subprocess.PIPE,
         start_new_session=True,  # The caller turns Ctrl-C into an orderly end.
     )
-
-
-def _first_line(host: "subprocess.Popen[bytes]") -> str:
-    return host.stdout.readline().decode().strip() if host.stdout else ""
 
 
 def _end(host: "subprocess.Popen[bytes]") -> None:

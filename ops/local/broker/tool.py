@@ -35,7 +35,7 @@ async def run_tool(
     )
     try:
         with log.open("wb") as file:
-            async for line in _lines(process):
+            while process.stdout and (line := await process.stdout.readline()):
                 file.write(line)
                 on_line(line.decode(errors="replace").rstrip())
         return await process.wait()
@@ -44,12 +44,6 @@ async def run_tool(
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
-
-
-async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
-    if process.stdout:
-        async for line in process.stdout:
-            yield line
 
 
 @contextlib.asynccontextmanager

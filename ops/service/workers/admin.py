@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import aiohttp
 import orjson
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -13,21 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from ops.service.admin import AdminPages
+from ops.http_page import fetch_page
+from ops.service.admin import AdminPages, WorkersHealth
 from ops.service.workers.worker import Worker
 
 _ANSWER_WITHIN_S = 1.0
 # The label of the metrics that the parent counts itself.
 _OURSELVES = "parent"
-
-
-@dataclass(frozen=True, slots=True)
-class WorkersHealth:
-    """The health of all workers: live and ready when every worker is; one that does not answer is neither."""
-
-    live: bool
-    ready: bool
-    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,16 +82,8 @@ async def _ask_all(workers: Sequence[Worker], path: str) -> list[bytes | None]:
 
 async def _ask(worker: Worker, path: str) -> bytes | None:
     """The worker's page, whatever its status; None where it does not answer in time."""
-    timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN_S)
-    connector = aiohttp.UnixConnector(str(worker.socket))
-    try:
-        async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-            session.get(f"http://worker{path}") as response,
-        ):
-            return await response.read()
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        return None
+    page = await fetch_page(f"http://worker{path}", within_s=_ANSWER_WITHIN_S, socket=worker.socket)
+    return None if page is None else page.body
 
 
 def _facts(answer: bytes | None) -> Mapping[str, object]:

@@ -18,7 +18,8 @@ from ops.service.admin import admin_port
 from ops.service.reload import LoadedConfiguration, SettingsSource, reloading, write_current_text, write_started_text
 from ops.service.run import Signals, run_service
 from ops.service.workers.admin import joint_pages
-from ops.service.workers.pool import WorkerFaultError, WorkerPlan, Workers
+from ops.service.workers.pool import WorkerFaultError, Workers
+from ops.service.workers.worker import Worker
 from schemas.settings import IngestSettings, ProcessSettings
 
 _EXIT_CONFIGURATION = 2
@@ -71,21 +72,16 @@ def _private_folder() -> Iterator[Path]:
 async def _run(parent: ParentPlan, folder: Path, signals: Signals) -> None:
     registry = CollectorRegistry()
     write_started_text(folder, parent.first.text)
-    plan = WorkerPlan(
-        arguments=(*parent.verb, "--config", str(parent.source.file)),
-        count=parent.count,
-        folder=folder,
-        grace_s=parent.grace_s,
-        environ=parent.environ,
-    )
-    workers = Workers(plan, registry=registry)
+    members = [Worker(folder / str(number)) for number in range(parent.count)]
+    arguments = (*parent.verb, "--config", str(parent.source.file))
+    workers = Workers(members, arguments, grace_s=parent.grace_s, registry=registry, environ=parent.environ)
 
     def pass_on(loaded: LoadedConfiguration) -> None:
         write_current_text(folder, loaded.text)
         workers.reload()
 
     async with (
-        admin_port(parent.ports.admin_host, parent.ports.admin_port, joint_pages(plan.workers, registry)),
+        admin_port(parent.ports.admin_host, parent.ports.admin_port, joint_pages(members, registry)),
         reloading(parent.source, parent.first.settings, signals.reload, registry=registry, apply=pass_on),
     ):
         await workers.run(signals.stopping)

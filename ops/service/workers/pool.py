@@ -10,8 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter
@@ -32,35 +31,27 @@ class WorkerFaultError(Exception):
     """A worker could not use its configuration at its first start, and has logged why; no worker can run with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerPlan:
-    """The workers to start: `count` calls of `dropstream` with `arguments`, and with `environ` over that of the parent.
+class Workers:
+    """The workers of a parent: a call of `dropstream` with `arguments` each, and with `environ` over the parent's own.
 
-    `folder` is closed to others; `grace_s` is what a worker has to end in good order.
+    `grace_s` is what a worker has to end in good order.
     """
 
-    arguments: Sequence[str]
-    count: int
-    folder: Path
-    grace_s: float
-    environ: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def workers(self) -> tuple[Worker, ...]:
-        """All of them, by number."""
-        return tuple(Worker(self.folder / str(number)) for number in range(self.count))
-
-
-class Workers:
-    """The running workers of a plan."""
-
-    def __init__(self, plan: WorkerPlan, *, registry: CollectorRegistry) -> None:
-        self._plan = plan
+    def __init__(
+        self,
+        workers: Sequence[Worker],
+        arguments: Sequence[str],
+        *,
+        grace_s: float,
+        registry: CollectorRegistry,
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._workers, self._arguments, self._grace_s, self._environ = workers, arguments, grace_s, environ
         self._pipes: dict[int, asyncio.StreamWriter] = {}
         self._restarts = Counter(
             "dropstream_worker_restarts", "Workers that died and were started again.", ["worker"], registry=registry
         )
-        for worker in plan.workers:
+        for worker in workers:
             self._restarts.labels(str(worker.number))
 
     def reload(self) -> None:
@@ -76,7 +67,7 @@ class Workers:
         """
         try:
             async with asyncio.TaskGroup() as group:
-                for worker in self._plan.workers:
+                for worker in self._workers:
                     group.create_task(self._keep_running(worker, stopping))
         except* WorkerFaultError as faults:
             raise WorkerFaultError from faults
@@ -119,8 +110,8 @@ class Workers:
 
     async def _start(self, worker: Worker) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ops", *self._plan.arguments, "--as-worker", str(worker.path)),
-            env={**os.environ, **self._plan.environ},
+            *(sys.executable, "-m", "ops", *self._arguments, "--as-worker", str(worker.path)),
+            env={**os.environ, **self._environ},
             stdin=asyncio.subprocess.PIPE,
             # The parent passes on Ctrl-C and SIGHUP of the terminal.
             start_new_session=True,
@@ -135,9 +126,9 @@ class Workers:
         if not died.done():
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-            await asyncio.wait({died}, timeout=self._plan.grace_s)
+            await asyncio.wait({died}, timeout=self._grace_s)
         if not died.done():
-            _log.error("worker_hung", worker=worker.number, grace_s=self._plan.grace_s)
+            _log.error("worker_hung", worker=worker.number, grace_s=self._grace_s)
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await died

@@ -4,7 +4,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 
-from ops.service.workers.admin import WorkersHealth, merge_metrics, workers_health
+from ops.service.admin import WorkersHealth
+from ops.service.workers.admin import merge_metrics, workers_health
 
 
 def figures(stored: int) -> bytes:
