@@ -47,7 +47,7 @@ def test_ports_of_tests_come_from_one_place() -> None:
     """Tests beside each other never find the same port: `tests/support/ports.py` alone gives one to a program."""
     searchers = {path.relative_to(ROOT) for path in modules("tests") if "find_free_ports" in path.read_text("utf-8")}
     # The second tests the search itself, of the product.
-    assert searchers - {Path("tests/unit/house/test_house.py")} == {Path("tests/unit/ops/local/test_broker_runtime.py")}
+    assert searchers - {Path("tests/unit/house/test_house.py")} == {Path("tests/unit/ops/local/broker/test_runtime.py")}
 
 
 def hurries(path: Path) -> Iterator[int]:

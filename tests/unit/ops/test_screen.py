@@ -68,3 +68,20 @@ def test_a_narrow_terminal_breaks_no_name(tmp_path: Path, columns: int) -> None:
     assert "left out, for the terminal is narrow: secrets" in endpoints
     shown = re.sub("\x1b\\[[0-9;]*m", "", samples + endpoints)
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= columns
+
+
+@pytest.mark.parametrize("elsewhere", ["", "stdin", "stdout", "stderr"])
+def test_a_question_is_for_a_person_who_sees_the_plan(elsewhere: str) -> None:
+    """It is asked where input, output and errors are all a terminal; where one is not, it is a sentence."""
+    ours, theirs = pty.openpty()
+    os.write(ours, b"y\n")
+    question = "from ops.screen import confirm; confirm('Begin?', yes=False)"
+    stdin, stdout, stderr = (
+        subprocess.DEVNULL if stream == elsewhere else theirs for stream in ("stdin", "stdout", "stderr")
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", question], stdin=stdin, stdout=stdout, stderr=stderr, check=False, timeout=PATIENCE_S
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert (asked.returncode == 0) is not bool(elsewhere)
