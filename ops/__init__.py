@@ -1,1 +1,1 @@
-"""What a person runs: the `dropstream` command line and what stands behind its verbs."""
+"""The `dropstream` command line, and the modules behind its verbs."""

@@ -155,7 +155,7 @@ async def _audit_state(settings: Settings) -> AuditState | None:
 
 
 def examine_audit(state: AuditState | None, now: datetime) -> CheckResult:
-    """How the last audit of everything ended, and when; `state` None where that cannot be read."""
+    """The result and the time of the last audit of everything; `state` is None where it cannot be read."""
     if state is None or not state.is_readable:
         return CheckResult("warning", "audit", "what topic audit-state keeps of the last one cannot be read")
     if (result := state.result) is None:

@@ -1,4 +1,4 @@
-"""The end of a child process with its parent, told by the end of the child's standard input.
+"""Lets a child process end with its parent: the child's standard input ends when the parent does.
 
 The parent holds the other end of that pipe, which the system closes however the parent ended. Every child of ours that
 runs our code follows it: a worker of a service, a process of an audit, the in-memory broker. `ops.local.child_guard`

@@ -1,5 +1,6 @@
-"""`dropstream audit`: judges every delivery of `raw` again, and holds every record that it led to against the topics.
+"""`dropstream audit`: judges every delivery of `raw` again, and compares every record that it led to with the topics.
 
-`command` is the verb, `run` the way through: `logs` looks at the topics once, `stream` reads them side by side, `judge`
-makes the records that ought to be there, `ledger` matches them with those that are, `explain` names what is left over.
+`command` is the verb, `run` runs an audit. A snapshot (`reading.snapshot`) fixes what there is; an assignment is the
+share of one process (`partitions`, `workers`). A writer is the live group, a replay or a redrive: its judge makes the
+records that ought to be there, `judging.matcher` matches them with those that are, `judging.explanation` names faults.
 """

@@ -19,7 +19,7 @@ _COLLECT_AFTER = (50_000, 20, 100)
 
 
 async def audit_partitions(assignment: AuditAssignment, on_deliveries: Callable[[int], None]) -> AuditTally:
-    """What the assignment's partitions led to; `on_deliveries` is given how many deliveries more are judged.
+    """The tally of the assignment's partitions; `on_deliveries` is given how many deliveries more are judged.
 
     Raises:
         DropstreamError: the cluster or a topic cannot be read.

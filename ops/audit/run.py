@@ -138,7 +138,7 @@ def _verdict(
 
 
 def _remarks(settings: Settings, snapshot: AuditSnapshot) -> Iterator[str]:
-    """What a person should know of the rules: an audit by others than those of the processors proves little."""
+    """A remark where the audit has other rules than the processors had: then it proves little."""
     today = rules_version(settings, settings.endpoints, discover())
     eras = eras_of(today, "raw", snapshot.notes, snapshot.rules)
     others = [partition for partition, one in sorted(eras.items()) if one.today_since is None]

@@ -32,7 +32,7 @@ ADVICE: Mapping[FindingKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class AuditFinding:
-    """One exception. `raw` is the delivery's position (`topic/partition/offset`), empty where none is known.
+    """An exception. `raw` is the delivery's position (`topic/partition/offset`), empty where none is known.
 
     `record` is the position of the wrong record, empty where it is missing; `detail` is a sentence without bodies.
     """

@@ -49,7 +49,7 @@ class Acts:
     _plans: OrderedDict[str, tuple[ReplayPlan, int]] = field(default_factory=OrderedDict)
 
     async def plan_redrive(self, endpoint: str | None, reason: str | None) -> dict[str, Any]:
-        """What a redrive would do: its id, the rejected by endpoint and reason, and what would become of them.
+        """Plans a redrive: its id, the rejected deliveries by endpoint and reason, and what would become of them.
 
         Raises:
             DropstreamError: the names are wrong, or the cluster cannot be read.

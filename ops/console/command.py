@@ -1,4 +1,4 @@
-"""`dropstream console`: the operations page, until it is told to stop."""
+"""`dropstream console`: serves the operations page until a signal stops it."""
 
 import os
 

@@ -45,7 +45,7 @@ _OF_REASON = {
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """One thing that is not well; `section` is where on the page it shows."""
+    """Something that is not well; `section` is the part of the page that shows it."""
 
     level: ConcernLevel
     what: str

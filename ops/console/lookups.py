@@ -47,7 +47,7 @@ async def rejection(settings: Settings, memory: Memory, place: str) -> dict[str,
 
 
 async def life(settings: Settings, entity: str, endpoint: str | None) -> dict[str, Any]:
-    """One entity's life in order, as `dropstream trace` shows it; of a very long life the last part.
+    """The life of one entity in order, as `dropstream trace` shows it; of a very long life the last part.
 
     Raises:
         DropstreamError: no entity is named, or the cluster cannot be read in time.

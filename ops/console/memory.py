@@ -35,7 +35,7 @@ class ShownRecord(Protocol):
 
     @property
     def at_ms(self) -> int:
-        """When the record was made."""
+        """The time of the record in milliseconds since 1970."""
 
 
 Shown = TypeVar("Shown", bound=ShownRecord)
@@ -103,7 +103,7 @@ class ShownRejection:
 
 @dataclass(slots=True)
 class Memory:
-    """What was read of the topics; `known` are the names of the endpoints."""
+    """The console's memory of the topics; `known` are the names of the endpoints."""
 
     known: Collection[str]
     flow: Flow = field(default_factory=Flow)

@@ -27,7 +27,7 @@ class ScrapedSpool:
 
 @dataclass(frozen=True, slots=True)
 class EndpointBudget:
-    """How much an endpoint may still fail before its provider switches it off: a share of 1, and what it is of."""
+    """The share (0 to 1) of its failure budget that an endpoint has left before its provider switches it off."""
 
     endpoint: str
     left: float

@@ -8,7 +8,7 @@ SourceStatus = Literal["waiting", "well", "away"]
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """One source: `since_ms` is when this state began, `detail` one sentence for a person."""
+    """A source of facts: `since_ms` is when this state began, `detail` one sentence for a person."""
 
     name: str
     state: SourceStatus

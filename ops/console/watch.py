@@ -36,7 +36,7 @@ def now_ms() -> int:
 
 @dataclass(slots=True)
 class Watch:
-    """What the console knows, kept fresh by `run`."""
+    """The knowledge of the console, which `run` keeps fresh."""
 
     settings: Settings
     memory: Memory

@@ -1,1 +1,1 @@
-"""What is generated for readers from the code: JSON Schemas, AsyncAPI, the topics page, the metrics table."""
+"""Generates documents for readers from the code: JSON Schemas, AsyncAPI, the topics page, the metrics table."""

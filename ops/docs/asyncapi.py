@@ -83,7 +83,7 @@ def _channel(channel: Channel, topic: TopicPlan) -> dict[str, Any]:
 
 
 def _operation(channel: Channel) -> dict[str, Any]:
-    """From dropstream's side, as the format wants it: what it sends is what a consumer receives."""
+    """The operation of a channel from dropstream's side, as the format wants it: a consumer receives what it sends."""
     return {
         "action": "send",
         "channel": {"$ref": f"#/channels/{channel.topic}"},

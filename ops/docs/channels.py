@@ -1,4 +1,4 @@
-"""What a consumer finds in each topic: in words, which schema its values follow, which headers its records have.
+"""Describes each topic for a consumer: its meaning, the schema of its values, the headers of its records.
 
 The AsyncAPI document and the page for people are made from this table; the topics' settings are in `schemas.topics`.
 The changelogs are not in it: they are ours, and may change any day.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class HeaderField:
-    """One header of a record; a value is UTF-8 text. One that is not `always` there is left out."""
+    """One header of a record; a value is UTF-8 text. A header that is not `always` there may be absent."""
 
     name: str
     meaning: str

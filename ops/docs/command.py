@@ -1,4 +1,4 @@
-"""`dropstream schemas`: the shapes of what is written, for the teams that read it."""
+"""`dropstream schemas`: writes the schemas of the topics for the teams that read them."""
 
 from pathlib import Path
 from typing import Annotated

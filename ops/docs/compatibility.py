@@ -1,4 +1,4 @@
-"""What may change in a schema without a new version, and what in a change breaks that rule.
+"""Finds what in a change of a schema needs a new version.
 
 Within version 1, whoever reads by an older schema and passes over what it does not know reads everything newer:
 
@@ -26,7 +26,7 @@ _UPPER_BOUNDS = ("maximum", "maxLength")
 
 
 def breaking_changes(old: Schema, new: Schema) -> list[str]:
-    """What in `new` breaks the rule for readers by `old`, a sentence each with the path; empty where nothing does.
+    """Sentences, each with the path, about what in `new` breaks readers of `old`; empty where nothing does.
 
     Takes the JSON Schemas that `ops.docs.json_schema` makes. A keyword that it does not know must stay as it is.
     """
@@ -34,7 +34,7 @@ def breaking_changes(old: Schema, new: Schema) -> list[str]:
 
 
 class _SchemaPath:
-    """Where in both schemas we are, and the definitions that references there lead to."""
+    """A path in both schemas, and the definitions that references there lead to."""
 
     def __init__(self, old_definitions: Schema, new_definitions: Schema, path: str) -> None:
         self.old_definitions = old_definitions

@@ -1,4 +1,4 @@
-"""What the topics hold, by example: real records, made by the real steps from made-up deliveries.
+"""Makes example records of every topic, by the real steps from made-up deliveries.
 
 Every sample of every provider, and the deliveries in `example_deliveries.json`, go through `processors.deliver.step`
 and `processors.sequence.step` with fixed ids and times; so the same code gives the same examples on any machine and
@@ -40,7 +40,7 @@ Examples = Mapping[str, tuple[Record, ...]]
 
 
 def examples() -> Examples:
-    """By topic's short name: one record for every kind of it, in order of kinds; the key `raw` has one a provider.
+    """By the topic's short name: a record of each kind, in order of kinds; the key `raw` has one for each provider.
 
     A kind is an event's type and how its time is known, a reason of rejection, or a state of a gap.
     """
@@ -77,7 +77,7 @@ def _endpoint(provider: str) -> str:
 
 
 def _stories(providers: Mapping[str, Provider]) -> Iterator[Sequence[Delivery]]:
-    """Deliveries that know nothing of each other: each sample, each one on file, and the life of one with its retry."""
+    """Independent deliveries: each sample, each one on file, and the life of one with its retry."""
     samples = {sample.name: (provider.name, sample) for provider in providers.values() for sample in provider.samples}
     for provider, sample in samples.values():
         yield (_sample(provider, sample, number=1, at=_AT),)
@@ -148,7 +148,7 @@ def _gaps(providers: Mapping[str, Provider], rules: Rules) -> Iterator[Record]:
 
 
 def _kind(record: Record) -> str:
-    """What tells one kind of a topic's records from another."""
+    """The kind of a record among those of its topic."""
     headers = {name: value.decode() for name, value in record.headers}
     if record.topic == "raw":
         return headers["dropstream-provider"]

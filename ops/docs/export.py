@@ -1,4 +1,4 @@
-"""What `dropstream schemas export` writes, as text by file name: JSON Schemas, the AsyncAPI document, the page."""
+"""Makes the files of `dropstream schemas export` as texts: JSON Schemas, the AsyncAPI document, the page."""
 
 import json
 
@@ -38,6 +38,6 @@ def _values(found: Examples) -> dict[str, list[object]]:
 
 
 def _filled_fields(value: dict[str, object]) -> int:
-    """How many fields of the value, or of an event's `data`, say something."""
+    """How many fields of the value, or of an event's `data`, are filled."""
     data = value.get("data", value)
     return sum(bool(one) for one in data.values()) if isinstance(data, dict) else 0

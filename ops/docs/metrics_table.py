@@ -38,7 +38,7 @@ class MetricRow:
 
     @property
     def unit(self) -> str:
-        """By the end of the name, as Prometheus wants it; a plain number has none."""
+        """The unit by the end of the name, as Prometheus wants it; empty for a plain number."""
         base = self.name.removesuffix("_total").removesuffix("_allowed").removesuffix("_max").removesuffix("_free")
         return next((unit for end, unit in _UNITS if base.endswith(end)), "")
 

@@ -137,7 +137,7 @@ def _show_secret(new: NewEndpoint, *, show_secret: bool) -> None:
 
 
 def _settings(config: Path | None, *, needed: bool) -> Settings:
-    """What is configured so far; nothing, where there is no file yet and none is named or `needed`."""
+    """The settings so far; none where there is no file yet and none is named or `needed`."""
     if (
         config is None
         and not needed

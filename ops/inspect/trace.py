@@ -30,7 +30,7 @@ _RANKS = ("delivery", "rejected", "event", "retry", "replay")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """One thing that happened, at `at` (aware): a delivery, its event, a retry, a rejection, or a replayed event.
+    """A moment in the life of an entity (`at` is aware): a delivery, its event, a retry, a rejection, a replayed event.
 
     `what` is the event's type or the rejection's reason; `raw` and `delivery` name the request; `event` is the whole
     event where there is one.
@@ -81,7 +81,7 @@ class EntityLife:
             return
         delivered = Moment(at=received_at, kind="delivery", what=provider_event, **facts)
         self._deliveries.setdefault(raw, delivered)
-        # A replayed event happened when it was written; a first one with its delivery, whose order it keeps.
+        # A replayed event happened when it was written; any other one with its delivery, in the order of deliveries.
         at = max(received_at, _EPOCH + timedelta(milliseconds=record.timestamp_ms)) if replay else received_at
         kind = "replay" if replay else "event"
         self._moments.append(Moment(at=at, kind=kind, what=what, replay=replay, event=record, **facts))

@@ -12,6 +12,7 @@ from typing import Literal
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
 
 from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, kafka_failures_explained
 from ops.kafka.reader import parse_time, partitions_of

@@ -37,7 +37,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class _Log:
-    """One partition as it is; `oldest_ms` is the time of its first record, None where it holds none."""
+    """The log of one partition; `oldest_ms` is the time of its first record, None where it holds none."""
 
     first: int
     end: int
@@ -90,7 +90,7 @@ async def resolve(settings: Settings, topic: str, span: Span) -> tuple[Range, ..
 
 
 async def offsets_at(settings: Settings, topic: str, times_ms: Mapping[int, int]) -> dict[int, int]:
-    """By partition: the first offset that is not older than its time; a partition without one is left out."""
+    """The first offset of each partition that is not older than its time; a partition without one is left out."""
     async with consumer(settings) as client:
         times = {TopicPartition(topic, partition): max(0, time_ms) for partition, time_ms in times_ms.items()}
         found = await client.offsets_for_times(times) if times else {}

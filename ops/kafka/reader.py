@@ -119,7 +119,7 @@ class TopicReader:
         return True
 
     def end_at(self, ends: Mapping[TopicPartition, int]) -> None:
-        """From now on these offsets are the end."""
+        """Sets the offsets at which the reader ends."""
         self._ends = ends
 
 

@@ -1,4 +1,4 @@
-"""How `dropstream up` looks: a spinner while things start, the tour stop by stop, new events as they come."""
+"""Shows `dropstream up`: a spinner while it starts, the tour stop by stop, new events as they come."""
 
 import shlex
 import sys

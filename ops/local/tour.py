@@ -31,7 +31,7 @@ class TourEvent:
 
 @dataclass(frozen=True, slots=True)
 class TourStop:
-    """One stop of the tour: what was sent where, the answer, what arrived of it, and why nothing did, where known."""
+    """A stop of the tour: the sample, its endpoint, the answer, the events that arrived, and why it was rejected."""
 
     sample: Sample
     endpoint: str
@@ -96,7 +96,7 @@ def _samples(settings: Settings, providers: Iterable[Provider]) -> list[tuple[Sa
 async def _outcome(
     reader: TopicReader, settings: Settings, delivery_id: str | None, expected: int
 ) -> tuple[tuple[TourEvent, ...], str]:
-    """The delivery's events, waited for, and why it was rejected, where it was."""
+    """Waits for the delivery's events; returns them, and why it was rejected where it was."""
     found: list[TourEvent] = []
     reason = ""
     loop = asyncio.get_running_loop()

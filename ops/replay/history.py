@@ -30,7 +30,7 @@ _HOUR_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class ReplayBasis:
-    """What a run of a replay or a redrive is based on.
+    """The basis of a run of a replay or a redrive.
 
     `since` is when its first delivery was received, less the difference of two clocks. Its memory of retries begins
     with the ranges `before` of `raw`, or with the records `seeds`.

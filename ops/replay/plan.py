@@ -22,7 +22,7 @@ from schemas.vocabulary import EVENT_TOPICS
 
 @dataclass(slots=True)
 class Survey:
-    """How many records of the ranges are chosen: by endpoint, and by reason where they are rejected ones."""
+    """The number of chosen records of the ranges: by endpoint, and by reason where they are rejected ones."""
 
     chosen: Counter[tuple[str, str]] = field(default_factory=Counter)
     left_out: int = 0

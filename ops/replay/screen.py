@@ -1,4 +1,4 @@
-"""What a person sees of a replay or a redrive: the plan, what a dry run found, and what became of the records."""
+"""Shows a replay or a redrive: its plan, the result of a dry run, and its counts."""
 
 from ops import screen
 from ops.replay.dry_run import Differences
@@ -8,7 +8,7 @@ from schemas.settings import Settings
 
 
 def show_plan(settings: Settings, plan: ReplayPlan, survey: Survey, *, dry_run: bool) -> None:
-    """What is going to be read, and where it goes."""
+    """Shows what the plan reads, and where its events go."""
     choice = plan.choice
     noun = "deliveries" if plan.source == "raw" else "rejected"
     rows = [
@@ -27,7 +27,7 @@ def show_plan(settings: Settings, plan: ReplayPlan, survey: Survey, *, dry_run: 
 
 
 def show_differences(differences: Differences) -> None:
-    """What would be other than it is, and the first few by offset."""
+    """Shows how many deliveries would change, and the first few by offset."""
     rows = [
         (kind, str(count), ", ".join(differences.first.get(kind, ())))
         for kind, count in sorted(differences.counts.items())
@@ -36,7 +36,7 @@ def show_differences(differences: Differences) -> None:
 
 
 def show_counts(plan: ReplayPlan, counts: ReplayProgress) -> None:
-    """What became of the records, each counted once."""
+    """Shows what became of the records, each counted once."""
     total = sum(one.count for one in plan.ranges)
     raw = plan.source == "raw"
     rows = [

@@ -32,7 +32,7 @@ _IN_FLIGHT_MAX = 256
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One delivery to make: the exact body and its headers, signature included."""
+    """A delivery to send: the exact body and its headers, signature included."""
 
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)

@@ -76,15 +76,20 @@ def send(
         raise typer.BadParameter(f"{url!r} is no base such as https://hooks.example", param_hint="--url")
     settings = load_settings(config)
     target = choose(what, settings, providers, endpoint_name=endpoint, sign_as=sign_as)
+    _deliver(target, url or own_base_url(settings.ingest), first=first, count=count, rate_per_second=rate)
+
+
+def _deliver(target: SendTarget, base_url: str, *, first: int, count: int, rate_per_second: float | None) -> None:
     tally = AnswerTally()
     with _answers_shown(tally, target.endpoint_name, count) as on_answer:
+        deliveries = target.deliveries(first, count)
         run(
             deliver_many(
-                url or own_base_url(settings.ingest),
+                base_url,
                 target.endpoint_name,
                 target.endpoint,
-                deliveries=target.deliveries(first, count),
-                rate_per_second=rate,
+                deliveries=deliveries,
+                rate_per_second=rate_per_second,
                 on_answer=on_answer,
             )
         )

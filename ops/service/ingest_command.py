@@ -1,4 +1,4 @@
-"""`dropstream ingest`: the HTTP ingress, until it is told to stop."""
+"""`dropstream ingest`: runs the HTTP ingress until a signal stops it."""
 
 import time
 

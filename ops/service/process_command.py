@@ -1,4 +1,4 @@
-"""`dropstream process`: the consumer groups, until they are told to stop."""
+"""`dropstream process`: runs the consumer groups until a signal stops them."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -120,7 +120,7 @@ async def switch(api: Caller, webhook_id: int, *, is_active: bool) -> Webhook:
 
 
 async def _failure_of(api: Caller, call: ApiCall) -> ShipstreamError | None:
-    """None where `call` was answered with `true`; the error where it may have been carried out all the same.
+    """Makes the change `call`; None where it was answered with `true`, an error where it may have been carried out.
 
     Raises:
         ShipstreamError: it was surely not carried out.

@@ -23,7 +23,7 @@ _MASK = "***"
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One call of an API method; its arguments go by position. `secrets` are what no text for a person may hold."""
+    """One call of an API method; its arguments go by position. `secrets` are texts that no person may be shown."""
 
     method: str
     arguments: Sequence[object] = field(default=(), repr=False)

@@ -152,7 +152,7 @@ def _flag(value: Any) -> bool | None:
 
 
 def _topics(value: Any) -> tuple[str, ...]:
-    """Either text with commas or an array; nothing of the two is none."""
+    """The topics from a text with commas or an array; none from anything else."""
     names = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
     return tuple(printable(name.strip()) for name in names if isinstance(name, str) and name.strip())
 

@@ -1,1 +1,1 @@
-"""What ought to be on the topics, held against what is."""
+"""Compares the records that ought to be on the topics with those that are."""

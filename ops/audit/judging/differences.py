@@ -12,7 +12,7 @@ OBSERVATION = "observation"
 
 
 def kind_of(output: OutputPartition) -> str:
-    """What the records of an output partition are: `rejected`, `retry`, `observation` or `event`."""
+    """The kind of the records of an output partition: `rejected`, `retry`, `observation` or `event`."""
     return {"rejected": "rejected", "duplicates": "retry", "sequence": OBSERVATION}.get(output[0], EVENT)
 
 

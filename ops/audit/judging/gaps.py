@@ -28,7 +28,7 @@ _LATE = timedelta(minutes=10)
 
 @dataclass(slots=True)
 class GapsOfEndpoint:
-    """One endpoint: `note` its records of `gaps` in order, then `observe` its observations in order, then `finish`.
+    """The gaps of one endpoint: `note` its records of `gaps`, then `observe` its observations, in order, then `finish`.
 
     Gaps that were suspected before `since` are not judged: what came before it is not known, or other rules judged it.
     """

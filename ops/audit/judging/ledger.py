@@ -29,7 +29,7 @@ _SETTLED_MS = 60_000
 
 @dataclass(slots=True)
 class PartitionLedger:
-    """One partition of `raw`: `expect` its deliveries in order, `match` the records that name it, then `finish`.
+    """Matches a partition of `raw`: `expect` its deliveries in order, `match` the records that name it, then `finish`.
 
     `first` is where the range begins; `knows_all_before` whether nothing was ever in `raw` before it. `begins_at_ms`
     gives for each output partition whose beginning is deleted when its oldest record was written. `held_bytes_max`

@@ -1,4 +1,4 @@
-"""What the ledger of one partition of `raw` found: counts, findings, and what it could not prove."""
+"""The report of the ledger of one partition of `raw`: counts, findings, and what it could not prove."""
 
 from collections import Counter
 from collections.abc import Iterable

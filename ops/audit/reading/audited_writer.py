@@ -57,7 +57,7 @@ class RejectedSource:
 
 @dataclass(slots=True, eq=False)
 class AuditedWriter:
-    """One writer: what it judged, and the ledger of each partition of `raw`.
+    """A writer: the deliveries that it judged, and the ledger of each partition of `raw`.
 
     `ends` are the offsets of `raw` by partition before which the writer has written everything. `plan` is None for the
     live group.
@@ -106,7 +106,7 @@ class ReplayJudge(Judge):
 
 
 def begun_at_ms(plan: ReplayPlan) -> int:
-    """When the plan was made, as its id says it; milliseconds since 1970, 0 where it does not."""
+    """The time at which the plan was made, from its id; milliseconds since 1970, 0 where the id has none."""
     try:
         moment = datetime.strptime(plan.id.split("-")[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:

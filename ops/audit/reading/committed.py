@@ -21,7 +21,7 @@ _COORDINATOR_ONCE_S = 2.0
 async def committed_by_partition(
     settings: Settings, name: str, sources: Sequence[TopicPartition]
 ) -> tuple[dict[TopicPartition, int | None], dict[int, str]]:
-    """What the group has committed by partition, and a sentence for each partition of which that is not known."""
+    """The committed offsets by partition, and a sentence for each partition whose offset is not known."""
     group = f"{settings.kafka.topic_prefix}{name}"
     found: dict[TopicPartition, int | None] = {}
     unknown: dict[int, str] = {}

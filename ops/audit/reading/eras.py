@@ -1,4 +1,4 @@
-"""By which rules each part of a topic was judged, by the notes on topic `rules`, against the rules of today. Pure."""
+"""Finds the rules by which each part of a topic was judged, by the notes on the topic `rules`. Pure."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from schemas.notes.rules import RulesNote, RulesVersion
 
 @dataclass(frozen=True, slots=True)
 class Era:
-    """From offset `first` on, a partition was judged by `rules`; None by a version that left no note."""
+    """The part of a partition from offset `first` on that `rules` judged; None for a version that left no note."""
 
     first: int
     rules: RulesVersion | None
@@ -46,12 +46,12 @@ class Eras:
         return since
 
     def partitions_at(self, offset: int) -> Mapping[str, int]:
-        """How many partitions the written topics had then, by short name; empty where nobody noted it."""
+        """The number of partitions of each output topic at `offset`, by short name; empty where nobody noted it."""
         rules = self._rules[bisect_right(self._firsts, offset)]
         return {} if rules is None else rules.partitions
 
     def other_than_today(self, offset: int, endpoint: str) -> str:
-        """In words by what a delivery was judged, where that is not by today's rules; empty where it is."""
+        """The rules that judged the delivery, in words, where they are not today's; else empty."""
         index = bisect_right(self._firsts, offset)
         if other := self._others[index]:
             return other

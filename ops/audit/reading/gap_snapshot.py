@@ -23,7 +23,7 @@ from schemas.times import timestamp_ms
 
 @dataclass(frozen=True, slots=True)
 class GapSnapshot:
-    """Which observations the group has read, and which records of `gaps` there are; by partition.
+    """The observations that the group has read, and the records of `gaps` that there are; by partition.
 
     `since` gives for each partition of `sequence` before when gaps cannot be judged, where there is such a time.
     `is_running` where the group has members. `now` is when the snapshot was taken.
@@ -86,7 +86,7 @@ def _lost_after(settings: Settings) -> timedelta:
 async def _since(
     settings: Settings, since: datetime | None, source: TopicPartition, begin: int, eras: Eras | None
 ) -> datetime | None:
-    """Before when gaps cannot be judged: by the range, by retention, or because other rules judged until then."""
+    """The time before which gaps cannot be judged: by the scope, by retention, or because other rules judged."""
     times = [] if since is None else [since]
     if begin and (first := await _received(settings, source, begin)) is not None:
         times.append(first + _lost_after(settings))
@@ -99,7 +99,7 @@ async def _since(
 
 
 async def _received(settings: Settings, source: TopicPartition, offset: int) -> datetime | None:
-    """When the first delivery was received that is noted at `offset` or behind it."""
+    """The time of receipt of the first delivery that is noted at `offset` or behind it."""
     ranges = [Range(source.partition, offset, offset + 1)]
     async for records in read_ranges(settings, source.topic, ranges):
         for record in records:

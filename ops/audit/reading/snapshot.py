@@ -46,7 +46,7 @@ class AuditScope:
 
     @property
     def since(self) -> datetime | None:
-        """When the range begins; None where it has no beginning in time."""
+        """The time at which the scope begins; None where it has no beginning in time."""
         if isinstance(self.start, Checkpoint):
             return datetime.fromisoformat(self.start.looked_at)
         return self.start if isinstance(self.start, datetime) else None
@@ -59,7 +59,7 @@ class AuditScope:
 
 @dataclass(frozen=True, slots=True)
 class AuditSnapshot:
-    """What was on the cluster at one moment.
+    """The cluster at one moment.
 
     `ranges` are the offsets of `raw` to judge: those of the person's range that the group had reached. `raw_first` and
     `raw_end` are where each partition of `raw` begins and ends; `reached` is what the group had committed (0 for
@@ -89,7 +89,7 @@ class AuditSnapshot:
     unknown: Sequence[str] = ()
 
     def checkpoint(self, first_unjudged: Mapping[OutputPartition, int]) -> Checkpoint:
-        """Where an audit of this snapshot ends; `first_unjudged` is the next audit's first record, by partition."""
+        """The checkpoint of an audit; `first_unjudged` is the first record for the next audit, by output partition."""
         begins: dict[str, dict[int, int]] = {}
         ends: dict[str, dict[int, int]] = {}
         for (topic, partition), one in self.outputs.items():
@@ -112,8 +112,7 @@ async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStor
         DropstreamError: the cluster or a topic cannot be read.
     """
     looked_at = datetime.now(UTC)
-    raw = full_name("raw", settings)
-    sources = await partitions_of(settings, [raw])
+    sources = await partitions_of(settings, [full_name("raw", settings)])
     committed, unknown = await committed_by_partition(settings, "deliver", sources)
     names = {full_name(topic, settings): topic for topic in (*DELIVER_OUTPUTS, *await _copies(settings, store))}
     outputs = await partitions_of(settings, list(names))
@@ -149,7 +148,7 @@ async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStor
 
 
 async def _oldest_ms(client: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, float]:
-    """When the oldest record of each was written, in milliseconds since 1970; infinity where none is left."""
+    """The time of the oldest record of each partition, in milliseconds since 1970; infinity where none is left."""
     found = await client.offsets_for_times(dict.fromkeys(partitions, 0)) if partitions else {}
     return {one: float(found[one].timestamp) if found.get(one) else float("inf") for one in partitions}
 
@@ -195,7 +194,7 @@ async def _in_scope(
 
 
 async def _since_ms(settings: Settings, in_scope: Sequence[Range], scope: AuditScope) -> int | None:
-    """When the oldest output of the ranges can have been written; None for any time."""
+    """The time at which the oldest output of the ranges can have been written; None for any time."""
     if scope.start == "beginning" or isinstance(scope.start, Checkpoint):
         return None
     if isinstance(scope.start, datetime):
@@ -234,7 +233,7 @@ async def starts_since(
 
 
 async def _rules(settings: Settings) -> tuple[list[RulesNote], dict[str, RulesVersion]]:
-    """What topic `rules` says; nothing where a cluster has no such topic yet."""
+    """The notes and the rules on the topic `rules`; none where the cluster has no such topic yet."""
     topic = full_name("rules", settings)
     notes: list[RulesNote] = []
     rules: dict[str, RulesVersion] = {}

@@ -44,7 +44,7 @@ async def open_stream(
 
 @dataclass(slots=True)
 class _Buffers:
-    """What was fetched of each partition and not taken yet; a partition of which there is enough is not fetched."""
+    """The records that were fetched and not taken yet; a partition of which enough are here is paused."""
 
     client: AIOKafkaConsumer
     ranges: Mapping[TopicPartition, Range]
@@ -62,10 +62,10 @@ class _Buffers:
         self.unread = {one for one, asked in self.ranges.items() if asked.count}
 
     async def fetch(self, needed: Collection[TopicPartition]) -> None:
-        """Fetches what is there, of `needed` above all, and notes which partitions are read to their end.
+        """Fetches records, of `needed` above all, and notes which partitions are read to their end.
 
         Raises:
-            DropstreamError: nothing comes any more although it ought to.
+            DropstreamError: a partition gives no records although its log goes on.
         """
         share = 0 if self.is_full else self.bytes_max // len(self.ranges)
         wanted = {one for one in self.unread if self._bytes[one] < share or one in needed}
@@ -180,7 +180,7 @@ class PartitionStream:
             await buffers.fetch(missing)
 
     async def more(self) -> list[RawRecord] | None:
-        """The next deliveries of whatever partition; None once all were given."""
+        """The next deliveries of any partition; None once all were given."""
         buffers = self._buffers
         while True:
             taken = [buffers.take(source, float("inf")) for source in buffers.ranges]

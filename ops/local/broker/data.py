@@ -1,10 +1,10 @@
-"""The data folder of a local broker: who made it, whether it is whole, and each node's settings in it.
+"""The data folder of a local broker: its owner, whether it is complete, and the settings of each node in it.
 
     <data>/cluster.json           cluster id and number of nodes; its presence says that the folder is ours
     <data>/node-1/logs            Kafka's own; appears by a rename, only when the format went through
     <data>/node-1/broker.json     pid and port while the node runs
 
-Heals what is ours and was never complete; refuses, with what to do, whatever could hold somebody's records.
+Removes what we made and did not complete; refuses, with what to do, any folder that could hold somebody's records.
 """
 
 import base64
@@ -24,7 +24,7 @@ _NODES = (1, 3)
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """One node of a cluster: where it keeps its data and where it listens, clients on `port`."""
+    """A node of a cluster: the folder of its data and the ports that it listens on, clients on `port`."""
 
     id: int
     folder: Path
@@ -170,7 +170,7 @@ def logs_folder(node: NodePlan) -> Path:
 
 
 def formatting_folder(node: NodePlan) -> Path:
-    """Where a format writes, until it is complete."""
+    """The folder that a format writes to until it is complete."""
     return node.folder / "logs.formatting"
 
 

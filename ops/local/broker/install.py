@@ -34,7 +34,7 @@ class _Java:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """There is no real Kafka here; `reason` is a clause that says what is missing."""
+    """The answer where Kafka cannot run here; `reason` is a clause that says what is missing."""
 
     reason: str
 
@@ -144,7 +144,7 @@ def _complete(jars: Path) -> bool:
 
 
 def _empty_folder(partial: Path) -> Path:
-    """`partial`, new and empty; whoever left an older one is dead, for we hold the lock."""
+    """`partial`, new and empty; the process that left an older one is dead, for this one holds the lock."""
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     return partial

@@ -55,7 +55,7 @@ class BrokerNode:
         partial.rename(logs_folder(self.plan))
 
     def launch(self) -> None:
-        """Starts the node's process; `ready` tells when it serves.
+        """Starts the node's process; `BrokerCluster.ready` waits until it serves.
 
         Raises:
             DropstreamError: it runs already, a port is taken, or the program cannot be started.

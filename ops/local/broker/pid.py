@@ -35,7 +35,7 @@ def forget_running(folder: Path) -> None:
 
 
 def find_running(folder: Path) -> RunningNode | None:
-    """The node that runs in `folder`, whoever started it; None where none does, whatever an old note says."""
+    """The node that runs in `folder`, whichever process started it; None where none runs, whatever an old note says."""
     try:
         note = json.loads(_note(folder).read_bytes())
         process = DetachedProcess(int(note["pid"]), marker=str(settings_file(folder)), instead=dict(note["instead"]))

@@ -102,7 +102,7 @@ class DockerRuntime:
 
     @property
     def nodes_max(self) -> int:
-        # Nodes in separate containers do not reach each other at the 127.0.0.1 that clients need to be told.
+        # Nodes in separate containers do not reach each other at the 127.0.0.1 that clients connect to.
         return 1
 
     def command(self, launch: Launch) -> list[str]:

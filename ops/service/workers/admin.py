@@ -52,7 +52,7 @@ def workers_health(answers: Mapping[int, bytes | None]) -> WorkersHealth:
 
 
 def merge_metrics(own: CollectorRegistry, answers: Mapping[int, bytes | None]) -> bytes:
-    """One Prometheus text of what each worker answered (None: nothing), every sample with the label `worker`."""
+    """The answers of all workers (None: no answer) as one Prometheus text, every sample with the label `worker`."""
     up = GaugeMetricFamily("dropstream_worker_up", "1 where the worker answers its parent.", labels=["worker"])
     merged: dict[str, Metric] = {up.name: up}
     for number, answer in answers.items():

@@ -1,6 +1,7 @@
 """Where output goes wrong, and where a terminal is narrow: no traceback, and nothing that is copied is broken."""
 
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import PATIENCE_S
 from tests.unit.ops.test_cli import CONFIGURATION, on_a_terminal
 
 DROPSTREAM = (sys.executable, "-m", "ops")

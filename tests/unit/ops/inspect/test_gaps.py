@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.inspect.gaps import MissingIds, MissingRun, show
-from schemas.health import Health
 from schemas.notes.gaps import Gap, GapState, gap_record, read_gap
 from tests.support.tracking import RULES, Reader, Tracker
 

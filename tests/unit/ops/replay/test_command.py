@@ -1,23 +1,12 @@
 """What a person may ask of replay, redrive, trace and offsets, and what is told of that which cannot be meant."""
 
-import os
-import pty
-import subprocess
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from ops.cli import app
-from ops.kafka.offsets import parse_offset_target
-from ops.kafka.ranges import Span, parse_span
-from ops.kafka.reader import AtOffset
-from ops.replay.store import ReplayStore, check_same_choice, check_unused_suffix
-from schemas.errors import DropstreamError, UsageError
-from schemas.notes.replays import Choice, ReplayPlan
-from tests.support.waiting import PATIENCE_S
+from schemas.errors import UsageError
 
 CONFIGURATION = """
 [kafka]
