@@ -223,7 +223,7 @@ def _sign(body: bytes, secret: bytes, at: datetime) -> dict[str, str]:
     return {SignatureScheme().header: f"{timestamp},{mac(secret, timestamp.encode() + b'.' + body).hex()}"}
 
 
-# A packing slip is a page with the address on it, for whoever has its link.
+# A packing slip is a page with the address on it, for everybody who has its link.
 _PERSONAL = PersonalFields(dict.fromkeys(Domain, ("data.address", "packingSlipUrl", "retailer")))
 
 PROVIDER = Provider(

@@ -42,10 +42,10 @@ def fresh(keys_max: int = 1_000) -> DedupeStore:
     return DedupeStore(window_s=WINDOW_S, keys_max=keys_max)
 
 
-def see(seen: DedupeStore, key: str, body: bytes, *, offset: int, at_s: int) -> DedupeResult:
-    sighting = seen.judge(endpoint="shop", natural_key=key, body=body, offset=offset, received_s=at_s)
+def see(store: DedupeStore, key: str, body: bytes, *, offset: int, at_s: int) -> DedupeResult:
+    sighting = store.judge(endpoint="shop", natural_key=key, body=body, offset=offset, received_s=at_s)
     if sighting.kind is not DedupeResult.RETRY:
-        seen.remember(sighting)
+        store.remember(sighting)
     return sighting.kind
 
 
@@ -71,12 +71,12 @@ def expected(history: Sequence[tuple[int, str, bytes]], at_s: int, key: str, bod
 @given(arrivals)
 def test_verdicts_are_those_of_the_definition_through_restarts(history: list[Arrival]) -> None:
     """Memory, a memory restored from the changelog, and the definition agree on every delivery."""
-    seen, now_s = fresh(), 1_000_000
+    store, now_s = fresh(), 1_000_000
     changelog: list[Change] = []
     processed: list[tuple[int, str, bytes]] = []
     for offset, arrival in enumerate(history):
         now_s += arrival.pause_s
-        kind = see(seen, arrival.key, arrival.body, offset=offset, at_s=now_s)
+        kind = see(store, arrival.key, arrival.body, offset=offset, at_s=now_s)
         processed_kind = expected(processed, now_s, arrival.key, arrival.body)
         # Processed or not is the law. The mark may be missing where the plain key's own window is over.
         assert (kind is DedupeResult.RETRY) == (processed_kind is DedupeResult.RETRY)
@@ -84,35 +84,35 @@ def test_verdicts_are_those_of_the_definition_through_restarts(history: list[Arr
         if kind is not DedupeResult.RETRY:
             processed.append((now_s, arrival.key, arrival.body))
         if arrival.ends:
-            changelog += seen.changes()
-            seen.commit()
+            changelog += store.changes()
+            store.commit()
             restored = fresh()
             for key, value in changelog:
                 restored.restore(key, value)
                 restored.restore(key, value)
-            assert restored.entries == seen.entries
-            seen = restored
+            assert restored.entries == store.entries
+            store = restored
 
 
 @given(arrivals)
 def test_a_failed_transaction_leaves_no_trace(history: list[Arrival]) -> None:
     """What was rolled back is judged again as if it had never been."""
-    seen, now_s = fresh(), 1_000_000
+    store, now_s = fresh(), 1_000_000
     verdicts: list[list[DedupeResult]] = []
     for _ in range(2):
-        verdicts.append([see(seen, one.key, one.body, offset=n, at_s=now_s) for n, one in enumerate(history)])
-        seen.roll_back()
+        verdicts.append([see(store, one.key, one.body, offset=n, at_s=now_s) for n, one in enumerate(history)])
+        store.roll_back()
     assert verdicts[0] == verdicts[1]
-    assert not seen.entries
+    assert not store.entries
 
 
 def test_the_verdict_names_the_first_try() -> None:
     """A retry, and the retry of a differing body, point at what was processed."""
-    seen = fresh()
-    see(seen, "a", b"one", offset=10, at_s=5)
-    see(seen, "a", b"two", offset=11, at_s=6)
-    retry = seen.judge(endpoint="shop", natural_key="a", body=b"one", offset=12, received_s=7)
-    again = seen.judge(endpoint="shop", natural_key="a", body=b"two", offset=13, received_s=8)
+    store = fresh()
+    see(store, "a", b"one", offset=10, at_s=5)
+    see(store, "a", b"two", offset=11, at_s=6)
+    retry = store.judge(endpoint="shop", natural_key="a", body=b"one", offset=12, received_s=7)
+    again = store.judge(endpoint="shop", natural_key="a", body=b"two", offset=13, received_s=8)
     assert (retry.kind, retry.first_offset, retry.natural_key) == (DedupeResult.RETRY, 10, "a")
     assert (again.kind, again.first_offset) == (DedupeResult.RETRY, 11)
     assert again.natural_key.startswith("a#")
@@ -120,34 +120,36 @@ def test_the_verdict_names_the_first_try() -> None:
 
 def test_endpoints_do_not_share_keys() -> None:
     """The same key at two endpoints is two deliveries."""
-    seen = fresh()
-    see(seen, "a", b"one", offset=1, at_s=5)
-    assert seen.judge(endpoint="other", natural_key="a", body=b"one", offset=2, received_s=5).kind is DedupeResult.FIRST
+    store = fresh()
+    see(store, "a", b"one", offset=1, at_s=5)
+    assert (
+        store.judge(endpoint="other", natural_key="a", body=b"one", offset=2, received_s=5).kind is DedupeResult.FIRST
+    )
 
 
 def test_what_is_past_the_window_is_forgotten() -> None:
     """Keys leave memory and changelog some time after their window is over, and that is no eviction."""
-    seen = fresh()
+    store = fresh()
     changelog: list[Change] = []
     for offset in range(_MANY):
-        see(seen, f"key {offset}", b"one", offset=offset, at_s=1_000 + offset * WINDOW_S)
-        changelog += seen.changes()
-        seen.commit()
+        see(store, f"key {offset}", b"one", offset=offset, at_s=1_000 + offset * WINDOW_S)
+        changelog += store.changes()
+        store.commit()
     tombstones = [key for key, value in changelog if value is None]
     assert tombstones[0] == bytes(8)
-    assert seen.entries == _MANY - len(tombstones) < _MANY * 0.7
-    assert seen.evicted == 0
+    assert store.entries == _MANY - len(tombstones) < _MANY * 0.7
+    assert store.evicted == 0
 
 
 def test_without_room_the_oldest_go_first_and_are_counted() -> None:
-    """Memory has a bound; what it costs is told."""
-    seen = fresh(keys_max=3)
+    """Memory has a bound; what the bound removes is counted."""
+    store = fresh(keys_max=3)
     for offset, key in enumerate("abcde"):
-        see(seen, key, b"one", offset=offset, at_s=1_000 + offset)
-        seen.changes()
-        seen.commit()
-    assert (seen.entries, seen.evicted) == (3, 2)
-    kinds = [see(seen, key, b"one", offset=9, at_s=1_010) for key in "ac"]
+        see(store, key, b"one", offset=offset, at_s=1_000 + offset)
+        store.changes()
+        store.commit()
+    assert (store.entries, store.evicted) == (3, 2)
+    kinds = [see(store, key, b"one", offset=9, at_s=1_010) for key in "ac"]
     assert kinds == [DedupeResult.FIRST, DedupeResult.RETRY]
 
 
@@ -162,32 +164,32 @@ def test_a_corrupt_changelog_is_refused(key: bytes, value: bytes) -> None:
 def test_a_few_wrong_clocks_do_not_end_the_window(wrong_s: int) -> None:
     """Receipts a year off, first of all and in between: what is remembered stays, and they leave with the others."""
     window_s = 5 * _DAY_S
-    seen, now_s, wrong = DedupeStore(window_s=window_s, keys_max=10_000), 1_000_000_000, 0
+    store, now_s, wrong = DedupeStore(window_s=window_s, keys_max=10_000), 1_000_000_000, 0
     for offset in range(40 * 24):
         now_s += 3_600
         if offset % 50 in {0, 1, 7}:
-            see(seen, f"wrong {offset}", b"one", offset=2 * offset, at_s=now_s + wrong_s)
-            seen.commit()
+            see(store, f"wrong {offset}", b"one", offset=2 * offset, at_s=now_s + wrong_s)
+            store.commit()
             wrong += 1
-        see(seen, f"key {offset}", b"one", offset=2 * offset + 1, at_s=now_s)
-        seen.commit()
+        see(store, f"key {offset}", b"one", offset=2 * offset + 1, at_s=now_s)
+        store.commit()
         for back in (0, 1, 30, 5 * 24):
-            kind = see(seen, f"key {max(0, offset - back)}", b"one", offset=9_999_999, at_s=now_s)
+            kind = see(store, f"key {max(0, offset - back)}", b"one", offset=9_999_999, at_s=now_s)
             assert kind is DedupeResult.RETRY
-    assert see(seen, "key 0", b"one", offset=9_999_999, at_s=now_s) is DedupeResult.FIRST
-    assert seen.entries < 12 * 24
+    assert see(store, "key 0", b"one", offset=9_999_999, at_s=now_s) is DedupeResult.FIRST
+    assert store.entries < 12 * 24
 
 
 @pytest.mark.parametrize("a_day", [0.1, 1, 6, 12, 20, 24, 100])
 def test_retries_are_known_however_seldom_deliveries_come(a_day: float) -> None:
     """Months of a quiet shop, then many at once: each retry within the window is one, each after it is not."""
-    seen, now_s, offset = DedupeStore(window_s=5 * _DAY_S, keys_max=100_000), 1_000_000_000, 0
+    store, now_s, offset = DedupeStore(window_s=5 * _DAY_S, keys_max=100_000), 1_000_000_000, 0
     pauses = [int(_DAY_S / a_day)] * 200 + [1] * 500 + [int(_DAY_S / a_day)] * 100
     for pause_s in pauses:
         now_s, offset = now_s + pause_s, offset + 1
-        assert see(seen, f"key {offset}", b"one", offset=offset, at_s=now_s) is DedupeResult.FIRST
-        seen.commit()
-        assert see(seen, f"key {offset}", b"one", offset=offset, at_s=now_s + 60) is DedupeResult.RETRY
+        assert see(store, f"key {offset}", b"one", offset=offset, at_s=now_s) is DedupeResult.FIRST
+        store.commit()
+        assert see(store, f"key {offset}", b"one", offset=offset, at_s=now_s + 60) is DedupeResult.RETRY
     now_s += 5 * _DAY_S
-    assert see(seen, f"key {offset}", b"one", offset=offset, at_s=now_s) is DedupeResult.RETRY
-    assert see(seen, f"key {offset}", b"one", offset=offset, at_s=now_s + 1) is DedupeResult.FIRST
+    assert see(store, f"key {offset}", b"one", offset=offset, at_s=now_s) is DedupeResult.RETRY
+    assert see(store, f"key {offset}", b"one", offset=offset, at_s=now_s + 1) is DedupeResult.FIRST

@@ -94,9 +94,9 @@ async def replayed(settings: Settings) -> list[bytes]:
         grace=timedelta(seconds=settings.sequence.grace_seconds),
         lost_after=timedelta(hours=settings.sequence.lost_after_hours),
     )
-    tracking = SequenceStore(rules)
-    gaps = [gap for record in await read_topic(settings, "sequence") for gap in observe(record, tracking)]
-    gaps += punctuate(tracking, datetime.now(UTC) + TRAIL)
+    store = SequenceStore(rules)
+    gaps = [gap for record in await read_topic(settings, "sequence") for gap in observe(record, store)]
+    gaps += punctuate(store, datetime.now(UTC) + TRAIL)
     return [gap.value for gap in gaps]
 
 

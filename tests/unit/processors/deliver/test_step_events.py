@@ -1,4 +1,4 @@
-"""The attributes of known events, written out: who changes the namespace, the recipe or a name must change this file.
+"""The attributes of known events, written out: a change of the namespace, the recipe or a name must change this file.
 
 The ids were made with openssl from RFC 9562's recipe: SHA-1 over the namespace's 16 bytes and the name.
 """

@@ -1,4 +1,4 @@
-"""A rejected delivery is kept whole: every reason by one delivery that meets it, and what its record may not tell."""
+"""A rejected record holds the delivery whole: every reason by one delivery, and what the record must not say."""
 
 import base64
 import hmac
@@ -146,8 +146,8 @@ def test_the_same_delivery_set_right_is_no_rejection(named: tuple[Reason, str], 
 def test_a_rejected_delivery_is_no_retry_when_it_comes_again() -> None:
     """The second try of what was rejected is rejected too, with its own place, and never called a duplicate."""
     given = fixture(CASES[Reason.SIGNATURE_INVALID, "another's secret"])
-    seen = DedupeStore(window_s=432_000, keys_max=1_000)
-    first = deliver(given.record(), given.rules(), seen)
-    again = deliver(replace(given, offset=8).record(), given.rules(), seen)
+    store = DedupeStore(window_s=432_000, keys_max=1_000)
+    first = deliver(given.record(), given.rules(), store)
+    again = deliver(replace(given, offset=8).record(), given.rules(), store)
     places = [dict(record.headers)["dropstream-raw"] for record in (*first, *again)]
     assert places == [b"dropstream.raw/3/7", b"dropstream.raw/3/8"]

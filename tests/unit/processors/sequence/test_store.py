@@ -42,26 +42,26 @@ class Partition:
     """A `SequenceStore` as the runtime uses it, with its changelog and what was written to `gaps`."""
 
     def __init__(self, rules: GapRules = RULES) -> None:
-        self.tracking = SequenceStore(rules)
+        self.store = SequenceStore(rules)
         self.changelog: list[tuple[bytes, bytes | None]] = []
         self.gaps: list[Record] = []
 
     def transact(self, *records: RawRecord) -> None:
-        self.gaps += [gap for one in records for gap in observe(one, self.tracking)]
+        self.gaps += [gap for one in records for gap in observe(one, self.store)]
         self._commit()
 
     def punctuate(self, now_s: float) -> None:
-        self.gaps += punctuate(self.tracking, at(now_s))
+        self.gaps += punctuate(self.store, at(now_s))
         self._commit()
 
     def _commit(self) -> None:
-        self.changelog += self.tracking.changes()
-        self.tracking.commit()
+        self.changelog += self.store.changes()
+        self.store.commit()
 
     def restored(self) -> "Partition":
-        other = Partition(self.tracking.rules)
+        other = Partition(self.store.rules)
         for key, value in self.changelog:
-            other.tracking.restore(key, value)
+            other.store.restore(key, value)
         return other
 
     def told(self) -> list[tuple[str, int, int]]:
@@ -79,7 +79,7 @@ def test_one_transaction_writes_each_key_once() -> None:
         (["acme"], False),
         (["acme", 1, 6], True),
     ]
-    assert partition.tracking.entries == 1
+    assert partition.store.entries == 1
 
 
 def test_what_is_restored_goes_on_as_if_nothing_had_been() -> None:
@@ -95,7 +95,7 @@ def test_what_is_restored_goes_on_as_if_nothing_had_been() -> None:
         for one in feed[:cut]:
             partition.transact(one)
         successor = partition.restored()
-        assert successor.tracking.entries == partition.tracking.entries
+        assert successor.store.entries == partition.store.entries
         successor.transact(*feed[cut:])
         successor.punctuate(500 * HOUR_S)
         assert partition.gaps + successor.gaps == whole.gaps
@@ -107,20 +107,20 @@ def test_reading_the_changelog_again_changes_nothing() -> None:
     partition.transact(observed(1, 0), observed(5, 1))
     partition.transact(observed(3, 2))
     for key, value in partition.changelog:
-        partition.tracking.restore(key, value)
-    assert partition.tracking.entries == 3
+        partition.store.restore(key, value)
+    assert partition.store.entries == 3
     partition.punctuate(200)
     assert partition.told() == [("open", 2, 2), ("open", 4, 4)]
 
 
 def test_a_transaction_that_failed_never_was() -> None:
-    """Rolled back, its ids have not come, nothing is to be written, and nothing is told."""
+    """Rolled back, its ids have not come, nothing is to be written, and nothing is logged."""
     partition = Partition()
     partition.transact(observed(1, 0))
-    observe(observed(5, 1), partition.tracking)
-    observe(record(b"garbage"), partition.tracking)
-    partition.tracking.roll_back()
-    assert partition.tracking.changes() == []
+    observe(observed(5, 1), partition.store)
+    observe(record(b"garbage"), partition.store)
+    partition.store.roll_back()
+    assert partition.store.changes() == []
     with capture_logs() as logs:
         partition.transact(observed(2, 2))
     assert logs == []
@@ -134,7 +134,7 @@ def test_time_trails_the_clock() -> None:
     partition.transact(observed(1, 0), observed(3, 10))
     partition.punctuate(104.999)
     assert partition.told() == []
-    assert partition.tracking.changes() == []
+    assert partition.store.changes() == []
     partition.punctuate(105)
     assert partition.told() == [("open", 2, 2)]
     partition.punctuate(106)
@@ -173,35 +173,35 @@ def test_what_is_no_observation_is_passed_and_told_once_a_transaction() -> None:
 
 
 def test_holes_given_up_are_counted_when_they_are_committed() -> None:
-    """Only what is committed counts as forgotten early, and a person is told."""
+    """Only what is committed counts as removed early, and is logged."""
     partition = Partition(GapRules(grace=timedelta(seconds=90), lost_after=timedelta(hours=110), holes_max=1))
-    observe(observed(1, 0), partition.tracking)
-    observe(observed(3, 1), partition.tracking)
-    observe(observed(5, 2), partition.tracking)
-    assert partition.tracking.evicted == 0
+    observe(observed(1, 0), partition.store)
+    observe(observed(3, 1), partition.store)
+    observe(observed(5, 2), partition.store)
+    assert partition.store.evicted == 0
     with capture_logs() as logs:
-        partition.tracking.commit()
-    assert partition.tracking.evicted == 1
+        partition.store.commit()
+    assert partition.store.evicted == 1
     assert logs == [{"event": "holes_given_up", "count": 1, "log_level": "warning"}]
 
 
 def test_a_changelog_record_that_no_step_wrote_is_refused_at_once() -> None:
     """A corrupt record is named where it is read; a tombstone takes it back."""
-    tracking = SequenceStore(RULES)
+    store = SequenceStore(RULES)
     with pytest.raises(ValueError, match="no head and no hole"):
-        tracking.restore(b"junk", b"junk")
-    tracking.restore(b"junk", None)
-    assert tracking.entries == 0
+        store.restore(b"junk", b"junk")
+    store.restore(b"junk", None)
+    assert store.entries == 0
 
 
 def test_a_hole_without_a_head_is_an_error_for_a_person() -> None:
     """A changelog that has lost a part is never guessed at."""
     partition = Partition()
     partition.transact(observed(1, 0), observed(3, 0))
-    tracking = SequenceStore(RULES)
-    tracking.restore(*partition.changelog[1])
+    store = SequenceStore(RULES)
+    store.restore(*partition.changelog[1])
     with pytest.raises(DropstreamError, match="changelog of the sequences is corrupt"):
-        observe(observed(4, 1), tracking)
+        observe(observed(4, 1), store)
 
 
 def test_open_holes_are_shown_for_as_long_as_the_partition_is_ours() -> None:
@@ -209,7 +209,7 @@ def test_open_holes_are_shown_for_as_long_as_the_partition_is_ours() -> None:
     registry, gauges = CollectorRegistry(), HoleGauges(clock=lambda: at(300))
     registry.register(gauges)
     partition = Partition()
-    gauges.watch(partition.tracking)
+    gauges.watch(partition.store)
     partition.transact(observed(1, 0), observed(5, 10), observed(8, 20), observed(10, 299))
 
     def shown() -> list[float | None]:
@@ -224,7 +224,7 @@ def test_open_holes_are_shown_for_as_long_as_the_partition_is_ours() -> None:
 
 
 def test_a_grace_time_longer_than_the_horizon_stops_the_start() -> None:
-    """What the tracker would refuse is a fault of the configuration, told before anything runs."""
+    """What the tracker would refuse is a fault of the configuration, named before anything runs."""
     assert SequenceSettings(grace_seconds=HOUR_S, lost_after_hours=1).grace_seconds == HOUR_S
     with pytest.raises(ValidationError, match="grace_seconds must not be longer than lost_after_hours"):
         SequenceSettings(grace_seconds=HOUR_S + 1, lost_after_hours=1)

@@ -192,7 +192,7 @@ def test_endpoints_share_a_changelog_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    "kept",
+    "changelog",
     [
         {b"no json": b"{}"},
         {b'["acme"]': b"{}"},
@@ -202,10 +202,10 @@ def test_endpoints_share_a_changelog_and_nothing_else() -> None:
         {b'["acme",1,3]': b'{"first":3,"last":3,"suspected_at":"2026-03-01T12:00:00Z","raw":"","reported":false}'},
     ],
 )
-def test_what_no_step_wrote_is_not_restored(kept: dict[bytes, bytes]) -> None:
+def test_what_no_step_wrote_is_not_restored(changelog: dict[bytes, bytes]) -> None:
     """A damaged changelog is an error, never a guess."""
     with pytest.raises(ValueError, match="head"):
-        restore(kept)
+        restore(changelog)
 
 
 def test_the_rules_have_bounds_by_default() -> None:

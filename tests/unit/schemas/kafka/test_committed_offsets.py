@@ -61,11 +61,11 @@ async def test_an_error_is_never_taken_for_nothing_committed(
 
 
 async def test_of_every_partition_each_error_is_an_error() -> None:
-    """Asked about everything, a coordinator that cannot tell one partition has not told the others either."""
-    told: Topics = [("raw", [(6, 99, "", 0), (7, -1, "", 0)])]
+    """A coordinator that cannot answer for one partition has not answered for the others either."""
+    answer: Topics = [("raw", [(6, 99, "", 0), (7, -1, "", 0)])]
     found = {TopicPartition("raw", 6): 99, SOURCE: None}
-    assert await committed_offsets(Coordinator(told, 0), "group", None) == found
-    for topics, error in ((told, 16), ([("raw", [(6, 99, "", 0), (7, -1, "", 14)])], 0)):
+    assert await committed_offsets(Coordinator(answer, 0), "group", None) == found
+    for topics, error in ((answer, 16), ([("raw", [(6, 99, "", 0), (7, -1, "", 14)])], 0)):
         with pytest.raises(KafkaError):
             await committed_offsets(Coordinator(topics, error), "group", None)
 
@@ -73,6 +73,6 @@ async def test_of_every_partition_each_error_is_an_error() -> None:
 async def test_a_cluster_that_names_no_node_is_asked_again() -> None:
     """Where no node serves, as when the only one is fenced, the offset is not to be had for now."""
     client = AIOKafkaClient()
-    with pytest.raises(CoordinatorNotAvailableError) as told:
+    with pytest.raises(CoordinatorNotAvailableError) as caught:
         await committed_offset(client, "group", SOURCE)
-    assert told.value.retriable
+    assert caught.value.retriable
