@@ -61,7 +61,7 @@ class Group(Generic[StoreT]):
 
         Raises:
             FencedError: another process took a partition over; end this process and start anew.
-            DropstreamError: the source topic is missing.
+            DropstreamError: a topic that the group reads or writes is missing.
         """
         consumer = await self._connected()
         if consumer is None:
@@ -101,12 +101,15 @@ class Group(Generic[StoreT]):
                 await stopped_within(_STOP_TIMEOUT_S, consumer.stop())
                 await self._back_off("kafka_away", error)
                 continue
-            if self.spec.source_topic in topics:
+            # Without one that it only writes to, no transaction would ever be committed: a new version may need more.
+            missing = [topic for topic in self.spec.topics if topic not in topics]
+            if not missing:
                 self._failures = 0
                 return consumer
             await stopped_within(_STOP_TIMEOUT_S, consumer.stop())
+            which = "it" if len(missing) == 1 else "them"
             raise DropstreamError(
-                f"there is no topic {self.spec.source_topic}; create it with: dropstream topics apply"
+                f"there is no topic {', '.join(missing)}; create {which} with: dropstream topics apply"
             )
         return None
 

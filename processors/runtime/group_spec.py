@@ -61,6 +61,12 @@ class GroupSpec(Generic[StoreT]):
         """The full name of the input topic."""
         return self.settings.kafka.topic_prefix + self.source
 
+    @property
+    def topics(self) -> Sequence[str]:
+        """The full names of all topics that the group reads and writes."""
+        rules = ("rules",) if self.rules is not None else ()
+        return [self.settings.kafka.topic_prefix + one for one in (self.source, self.changelog, *self.outputs, *rules)]
+
     def changelog_of(self, source: TopicPartition) -> TopicPartition:
         """The changelog partition that belongs to an input partition: the one of its number."""
         return TopicPartition(self.settings.kafka.topic_prefix + self.changelog, source.partition)

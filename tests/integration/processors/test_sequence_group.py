@@ -35,12 +35,15 @@ from schemas.kafka.arguments import producer_arguments
 from schemas.settings import Settings
 from schemas.times import rfc3339
 from tests.conftest import SettingsFactory
+from tests.support.histories import delete_topics
 from tests.support.processing import (
     ENDPOINTS,
     ENVIRON,
     MORTAL,
     PROCESS,
     SECRET,
+    deliveries,
+    outputs_so_far,
     prepared,
     processors,
     put,
@@ -260,5 +263,21 @@ async def test_without_topics_both_groups_end_with_one_sentence(settings: Settin
         processor = await start("one")
         assert await processor.ended() == 1
     log = processor.log.read_text(encoding="utf-8")
-    assert f"error: there is no topic {mine.kafka.topic_prefix}raw; create it with: dropstream topics apply" in log
+    assert f"error: there is no topic {mine.kafka.topic_prefix}raw, " in log
+    assert "; create them with: dropstream topics apply" in log
     assert "Traceback" not in log
+
+
+async def test_without_a_topic_that_a_new_version_writes_to_both_groups_end(
+    settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """After an upgrade whose topics nobody has made, the process says which it lacks, and commits nothing."""
+    mine = await prepared(settings(ENDPOINTS + PROCESS + QUICK, environ=ENVIRON))
+    await delete_topics(mine, "rules")
+    await put(mine, deliveries(5))
+    async with processors(mine, tmp_path) as start:
+        processor = await start("one")
+        assert await processor.ended() == 1
+    log = processor.log.read_text(encoding="utf-8")
+    assert f"error: there is no topic {mine.kafka.topic_prefix}rules; create it with: dropstream topics apply" in log
+    assert await outputs_so_far(mine) == 0
