@@ -75,16 +75,18 @@ class Partition(Generic[StoreT]):
             for record in records:
                 taken += 1
                 made = step(raw_record(record), store)
-                await writer.add(made)
+                writer.add(made)
                 outputs += made
-                if not await budget.allows_more(made):
+                if budget.is_spent_by(made):
                     break
+                if budget.turn_is_over:
+                    await budget.give_turn()
             behind = next_offset(record)
             writer.add_changes(changelog, store.changes())
             if spec.logs_input_offset:
                 writer.add_changes(changelog, [input_offset_change(behind)])
             if rules is not None and rules.digest != store.rules_digest:
-                await writer.add(rules_records(rules, spec.source, self.source.partition, records[0].offset))
+                writer.add(rules_records(rules, spec.source, self.source.partition, records[0].offset))
                 writer.add_changes(changelog, [rules_change(rules.digest)])
             await writer.send()
             # While the batches are on their way: nothing counts before the commit, and the commit waits for both.
@@ -116,7 +118,7 @@ class Partition(Generic[StoreT]):
             return ()
         async with self._transaction() as writer:
             await self.producer.begin_transaction()
-            await writer.add(outputs)
+            writer.add(outputs)
             writer.add_changes(changelog, changes)
             await writer.send()
             await writer.written()
@@ -163,24 +165,26 @@ class Partition(Generic[StoreT]):
 
 @dataclass(slots=True)
 class _StepBudget:
-    """What the steps of one transaction have left: `time_s` seconds from now on, and bytes of outputs."""
+    """The bounds of the steps of one transaction: `time_s` seconds from now on, bytes of outputs, turns."""
 
     time_s: float
+    turn_is_over: bool = False
     _bytes_count: int = 0
     _began_at: float = field(default_factory=time.monotonic)
-    _turned_at: float = field(default_factory=time.monotonic)
+    _turn_began_at: float = field(default_factory=time.monotonic)
 
-    async def allows_more(self, outputs: Sequence[Record]) -> bool:
-        """Whether another step may follow the one that made `outputs`; gives the event loop its turn when it is due."""
+    def is_spent_by(self, outputs: Sequence[Record]) -> bool:
+        """Whether no step may follow the one that made `outputs`."""
         for output in outputs:
             self._bytes_count += output.bytes_count
         now = time.monotonic()
-        if self._bytes_count > _OUTPUT_BYTES_MAX or now - self._began_at > self.time_s:
-            return False
-        if now - self._turned_at > _TURN_S:
-            await asyncio.sleep(0)
-            self._turned_at = time.monotonic()
-        return True
+        self.turn_is_over = now - self._turn_began_at > _TURN_S
+        return self._bytes_count > _OUTPUT_BYTES_MAX or now - self._began_at > self.time_s
+
+    async def give_turn(self) -> None:
+        """Lets the event loop go round once; then the next turn of the steps begins."""
+        await asyncio.sleep(0)
+        self._turn_began_at = time.monotonic()
 
 
 async def open_partition(

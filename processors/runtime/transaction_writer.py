@@ -20,17 +20,22 @@ from schemas.records import Record
 
 _Partition = tuple[str, int]  # Full topic name and number.
 _Written = asyncio.Future[RecordMetadata]
+# After so many records, which takes milliseconds, the event loop gets its turn.
+_RECORDS_PER_TURN = 1_000
 
 
 @dataclass(slots=True, eq=False)
 class TransactionWriter:
     """The records of one transaction of `producer`; those of one partition keep their order.
 
-    `add` records, `send` them, wait for `written`, and commit; after an error `abandon` them.
+    `add` records and changes, `send` them once, wait for `written`, and commit; after an error `abandon` them. Records
+    become batches in `send`, not one by one between the steps: that took 4 us a record longer.
     """
 
     producer: AIOKafkaProducer
     topic_prefix: str
+    _records: list[Record] = field(default_factory=list)
+    _changes: list[tuple[TopicPartition, Change]] = field(default_factory=list)
     # How many partitions a topic (short name) has; asked once in a transaction.
     _counts: dict[str, int] = field(default_factory=dict)
     _batches: dict[_Partition, list[Any]] = field(default_factory=dict)
@@ -44,30 +49,34 @@ class TransactionWriter:
             count = self._counts[topic] = len(await self.producer.partitions_for(self.topic_prefix + topic))
         return count
 
-    async def add(self, records: Sequence[Record]) -> None:
-        """Adds each record to the partition of its key."""
-        for record in records:
-            count = self._counts.get(record.topic) or await self.partition_count(record.topic)
-            partition = (self.topic_prefix + record.topic, partition_of(record.key, count))
-            self._append(partition, record.key, record.value, list(record.headers))
+    def add(self, records: Sequence[Record]) -> None:
+        """Adds records, each for the partition of its key."""
+        self._records += records
 
     def add_changes(self, changelog: TopicPartition, changes: Sequence[Change]) -> None:
         """Adds a store's changes to its changelog partition."""
-        for key, value in changes:
-            self._append(changelog, key, value, [])
+        self._changes += [(changelog, change) for change in changes]
 
     async def send(self) -> None:
-        """Hands all batches to the client, which adds their partitions to the transaction.
+        """Puts the records into batches and hands these to the client, which adds their partitions to the transaction.
 
         Raises:
             KafkaError: the client is dead or does not take them in time.
         """
+        for number, record in enumerate(self._records, start=1):
+            count = self._counts.get(record.topic) or await self.partition_count(record.topic)
+            partition = (self.topic_prefix + record.topic, partition_of(record.key, count))
+            self._append(partition, record.key, record.value, list(record.headers))
+            if number % _RECORDS_PER_TURN == 0:
+                await asyncio.sleep(0)
+        for changelog, (key, value) in self._changes:
+            self._append(changelog, key, value, [])
         # The first batch of every partition, then every second one, which waits until the first is on its way.
         for turn in zip_longest(*self._batches.values()):
-            for (topic, partition), batch in zip(self._batches, turn, strict=True):
+            for (topic, number), batch in zip(self._batches, turn, strict=True):
                 if batch is not None:
-                    future = await self.producer.send_batch(batch, topic, partition=partition)
-                    self._sent.setdefault((topic, partition), []).append((batch.record_count(), future))
+                    future = await self.producer.send_batch(batch, topic, partition=number)
+                    self._sent.setdefault((topic, number), []).append((batch.record_count(), future))
 
     async def written(self) -> None:
         """Returns when every record is at the brokers, on all in-sync replicas.
