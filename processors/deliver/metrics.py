@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
@@ -54,14 +55,10 @@ class DeliverMetrics:
             ["group", "endpoint", "reason"],
             registry=registry,
         )
-        self._duplicates = Counter(
-            f"{PREFIX}duplicates", "A provider's retries, dropped.", ["group", "endpoint"], registry=registry
-        )
-        self._differing = Counter(
-            f"{PREFIX}bodies_differing",
-            "Deliveries with a known key and another body, processed all the same.",
-            ["group", "endpoint"],
-            registry=registry,
+        counter = partial(Counter, labelnames=["group", "endpoint"], registry=registry)
+        self._duplicates = counter(f"{PREFIX}duplicates", "A provider's retries, dropped.")
+        self._differing = counter(
+            f"{PREFIX}bodies_differing", "Deliveries with a known key and another body, processed all the same."
         )
         self._provider_ahead = Gauge(
             f"{PREFIX}provider_ahead_seconds",

@@ -17,14 +17,6 @@ from schemas.settings import Settings
 GroupStep = Callable[[RawRecord, StoreT], Sequence[Record]]
 
 
-def _nothing_due(_store: object, _now: datetime) -> Sequence[Record]:
-    return ()
-
-
-def _not_counted(_outputs: Sequence[Record]) -> None:
-    """The runtime's own metrics are enough."""
-
-
 @dataclass(frozen=True, slots=True)
 class GroupSpec(Generic[StoreT]):
     """One consumer group; `name` is without prefix, `source` and `changelog` are short topic names.
@@ -44,12 +36,12 @@ class GroupSpec(Generic[StoreT]):
     new_store: Callable[[], StoreT]
     settings: Settings
     metrics: GroupMetrics
-    punctuate: Callable[[StoreT, datetime], Sequence[Record]] = _nothing_due
+    punctuate: Callable[[StoreT, datetime], Sequence[Record]] = lambda _store, _now: ()
     upstream: Upstream | None = None
     logs_input_offset: bool = True
     rules: Callable[[], RulesVersion] | None = None
     outputs: Sequence[str] = ()
-    count_outputs: Callable[[Sequence[Record]], None] = _not_counted
+    count_outputs: Callable[[Sequence[Record]], None] = lambda _outputs: None
 
     @property
     def id(self) -> str:

@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 
 import orjson
 from pydantic import TypeAdapter
@@ -17,6 +18,9 @@ from processors.sequence.receipts import Arrival, StoredTime
 from schemas.notes.gaps import Gap
 
 HoleKey = tuple[int, int]  # Epoch, last id.
+
+_LAST_ID = attrgetter("last")
+_SUSPECTED_AT = attrgetter("suspected_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +58,16 @@ class SequenceState:
 
     def hole_index(self, sequence: int) -> int | None:
         """The index of the hole that `sequence` lies in; None when it lies in none."""
-        index = bisect_left(self.holes, sequence, key=_last)
+        index = bisect_left(self.holes, sequence, key=_LAST_ID)
         return index if index < len(self.holes) and self.holes[index].first <= sequence else None
 
     def reported_count(self) -> int:
         """How many holes are reported open; they are the first of `holes`."""
-        return bisect_left(self.holes, True, key=_is_unreported)
+        return bisect_left(self.holes, True, key=lambda hole: not hole.reported)
 
     def suspected_count(self, until: datetime) -> int:
         """How many holes were suspected at `until` or before; they are the first of `holes`."""
-        return bisect_right(self.holes, until, key=_suspected_at)
+        return bisect_right(self.holes, until, key=_SUSPECTED_AT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ def restore(changelog: Mapping[bytes, bytes]) -> dict[str, SequenceState]:
     if not holes.keys() <= heads.keys():
         raise ValueError("there is a hole without a head")
     return {
-        endpoint: replace(head, holes=tuple(sorted(holes.get(endpoint, ()), key=_last)))
+        endpoint: replace(head, holes=tuple(sorted(holes.get(endpoint, ()), key=_LAST_ID)))
         for endpoint, head in heads.items()
     }
 
@@ -148,15 +152,3 @@ def _head_json(state: SequenceState) -> bytes:
 
 _HEAD = TypeAdapter(SequenceState)
 _HOLE = TypeAdapter(Hole)
-
-
-def _last(hole: Hole) -> int:
-    return hole.last
-
-
-def _suspected_at(hole: Hole) -> datetime:
-    return hole.suspected_at
-
-
-def _is_unreported(hole: Hole) -> bool:
-    return not hole.reported

@@ -3,7 +3,7 @@
 Their form in the changelog stands in `processors.sequence.state`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -103,15 +103,11 @@ class SequenceStore(StateStore):
 
     def _committed_states(self) -> dict[str, SequenceState]:
         if self._states is None:
-            self._states = _restored(self._memory)
+            try:
+                self._states = restore(self._memory)
+            except ValueError as error:
+                raise DropstreamError(
+                    f"the changelog of the sequences is corrupt: {error}\n"
+                    "Something else wrote there. Begin with a fresh changelog topic."
+                ) from error
         return self._states
-
-
-def _restored(memory: Mapping[bytes, bytes]) -> dict[str, SequenceState]:
-    try:
-        return restore(memory)
-    except ValueError as error:
-        raise DropstreamError(
-            f"the changelog of the sequences is corrupt: {error}\n"
-            "Something else wrote there. Begin with a fresh changelog topic."
-        ) from error
