@@ -154,13 +154,10 @@ def drain(
     match = _ADDRESS.fullmatch(admin) if admin is not None else None
     if admin is not None and (match is None or int(match["port"]) > 65_535):
         raise typer.BadParameter(f"{admin!r} is no address such as 127.0.0.1:8081", param_hint="--admin")
-    address = admin or _configured(config)
+    if admin is None:
+        ports = load_settings(config, signing_secrets=False).ingest
+        admin = reached_at(ports.admin_host, ports.admin_port)
     with screen.console().status("asking the ingress") as line:
-        run(wait_drained(address, timeout_s=timeout, report=lambda spooled: line.update(str(spooled))))
+        run(wait_drained(admin, timeout_s=timeout, report=lambda spooled: line.update(str(spooled))))
     if screen.is_terminal():
         screen.say("Drained: no spooled delivery is left.", style="green")
-
-
-def _configured(config: ConfigFile) -> str:
-    ports = load_settings(config, signing_secrets=False).ingest
-    return reached_at(ports.admin_host, ports.admin_port)

@@ -1,7 +1,6 @@
 """Adds up what the processes of an audit found."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from ops.audit.judging.ledger_report import FINDINGS_MAX, LedgerReport
@@ -54,7 +53,8 @@ class AuditTally:
         self.forgotten += report.forgotten
         self.unjudged += report.unproven_bodies
         if plan is not None and report.left_out:
-            self._add_left_out(plan.id, [str(Position(*raw_partition, offset)) for offset in report.left_out])
+            positions = [str(Position(*raw_partition, offset)) for offset in report.left_out]
+            self.left_out.setdefault(plan.id, []).extend(positions)
 
     def add(self, other: "AuditTally") -> None:
         """Adds what another process found."""
@@ -67,7 +67,4 @@ class AuditTally:
         for output, offset in other.first_unjudged.items():
             self.note_unjudged(output, offset)
         for plan, positions in other.left_out.items():
-            self._add_left_out(plan, positions)
-
-    def _add_left_out(self, plan: str, positions: Iterable[str]) -> None:
-        self.left_out.setdefault(plan, []).extend(positions)
+            self.left_out.setdefault(plan, []).extend(positions)

@@ -18,7 +18,7 @@ class FindingKind(StrEnum):
     UNEXPLAINED = "unexplained"
 
 
-# What a person does about it; `deploy/runbook.md` says more under the same words.
+# What a person does about an exception; `deploy/runbook.md` says more under the same words.
 ADVICE: Mapping[FindingKind, str] = {
     FindingKind.LOST: "write it again: dropstream replay --in-place over this offset; then find out what lost it",
     FindingKind.DOUBLED: "consumers drop repeated ids; find out what wrote it twice before it writes more",

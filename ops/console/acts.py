@@ -86,7 +86,7 @@ class Acts:
         plan, count = self._plans.pop(plan_id)
         what = f"Redrive {_of(plan.choice)}"
         facts = {"plan": plan.id, "endpoint": plan.choice.endpoint, "reason": plan.choice.reason, "records": count}
-        job = self.jobs.begin("redrive", what, who=who, at_ms=now_ms(), **facts)
+        job = self.jobs.start("redrive", what, who=who, at_ms=now_ms(), **facts)
         job.total = sum(one.count for one in plan.ranges)
         self.start(self._run_job(job, self._redrive(plan, job)))
         return job
@@ -103,7 +103,7 @@ class Acts:
         parse_span(begin, until)
         what = f"Dry run of a replay {_of(choice)}"
         facts = {"begin": begin, "until": until, "endpoint": endpoint}
-        job = self.jobs.begin("replay_dry_run", what, who=who, at_ms=now_ms(), **facts)
+        job = self.jobs.start("replay_dry_run", what, who=who, at_ms=now_ms(), **facts)
         self.start(self._run_job(job, self._compare(choice)))
         return job
 
@@ -122,7 +122,7 @@ class Acts:
             raise UsageError(f"{endpoint_name} is no endpoint of {provider.name}")
         title = f"Send {sample.name} to {endpoint_name}"
         facts = {"sample": sample.name, "endpoint": endpoint_name}
-        job = self.jobs.begin("send", title, who=who, at_ms=now_ms(), **facts)
+        job = self.jobs.start("send", title, who=who, at_ms=now_ms(), **facts)
         await self._run_job(job, self._send(sample, endpoint_name))
         return job
 

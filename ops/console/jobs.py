@@ -32,7 +32,7 @@ class Jobs:
     _kept: list[Job] = field(default_factory=list)
     _count: int = 0
 
-    def begin(self, act: str, title: str, *, who: str, at_ms: int, **facts: str | int | None) -> Job:
+    def start(self, act: str, title: str, *, who: str, at_ms: int, **facts: str | int | None) -> Job:
         """Adds and logs a job that runs from now on."""
         self._count += 1
         job = Job(self._count, title, who, at_ms)

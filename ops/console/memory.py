@@ -24,7 +24,7 @@ FOLLOWED = ("raw", *EVENT_TOPICS, "rejected", "duplicates", "sequence")
 ENTITY_CHARACTERS_MAX = 300
 # A name that is none of ours: a record that another producer wrote.
 UNKNOWN = ""
-# Of each partition, for at the start they are read one after the other.
+# So many records are kept of each partition, for at the start partitions are read one after the other.
 _EVENTS_KEPT = 20
 _REJECTED_KEPT = 100
 _TAIL_KEPT = 5_000

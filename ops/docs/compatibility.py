@@ -17,7 +17,7 @@ MAY_GROW = "x-may-grow"
 
 Schema = Mapping[str, Any]
 
-# What says something to a person and nothing about a value.
+# Keywords that say something to a person and nothing about a value.
 _ANNOTATIONS = {"title", "description", "examples", "default", "$schema", "$id", "$defs", MAY_GROW}
 _COMPARED = {"$ref", "anyOf", "type", "const", "enum", "properties", "required", "items", "minimum", "minLength"}
 _COMPARED |= {"maximum", "maxLength"}

@@ -10,7 +10,7 @@ from ops.docs.examples import Examples, examples
 from ops.docs.json_schema import schemas
 from ops.docs.topics_page import topics_page
 
-# Of a topic's example records, a schema has the ones that say most; the page and the AsyncAPI document have them all.
+# A schema has the examples of its topic that say most; the page and the AsyncAPI document have all.
 _EXAMPLES_MAX = 3
 
 ASYNCAPI = "asyncapi.v1.json"

@@ -188,7 +188,7 @@ class ReplayRun:
     async def _producer(self, one: Range) -> AsyncIterator[AIOKafkaProducer]:
         """A started producer: an earlier producer of the same name is fenced, and its transaction ended."""
         prefix = self.settings.kafka.topic_prefix
-        # One redrive at a time may write: what is an event already must not change while it reads that.
+        # One redrive at a time may write: what is an event already must not change under it.
         owner = self.plan.id if self.plan.source == "raw" else "redrive"
         name = f"{prefix}{owner}-{full_name(self.plan.source, self.settings)}-{one.partition}"
         producer = AIOKafkaProducer(**transactional_producer_arguments(self.settings, transactional_id=name))

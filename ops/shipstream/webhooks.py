@@ -17,7 +17,7 @@ from processors.deliver.fields import whole_number
 
 LIST = ApiCall("webhook.list")
 _MASK = "***"
-# What an unguessable token has at least: 16 random bytes as base64.
+# The least that an unguessable token has: 16 random bytes as base64.
 _TOKEN = re.compile(r"[A-Za-z0-9._~=-]{22,}")
 # A topic is written resource:event. Wildcards were taken out of the API in September 2021 (history of
 # github.com/ShipStream/shipstream.github.io).

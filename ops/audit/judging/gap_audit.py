@@ -16,7 +16,7 @@ from schemas.notes.gaps import read_gap
 from schemas.notes.replays import Range
 from schemas.records import RawRecord
 
-# What a record of `gaps` takes in memory, about.
+# About so much memory a record of `gaps` takes.
 _RECORD_BYTES = 1_500
 _BYTES_MAX = 8_000_000
 

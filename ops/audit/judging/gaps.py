@@ -22,7 +22,7 @@ from schemas.records import RawRecord
 
 # How far a record is looked for behind others that nothing explains.
 _NEAR = 200
-# What time has made due is reported within seconds; after this it is missing.
+# A gap that time has made due is reported within seconds; after this time its report is missing.
 _LATE = timedelta(minutes=10)
 
 

@@ -273,7 +273,7 @@ class PartitionLedger:
             if self._queue(expected.output).may_have_lost(offset):
                 self._excuse(expected, delivery)
         self._close(offset, delivery)
-        # Asked once more: an observation that is right either way may have come behind the others.
+        # Checked once more: an observation that is right either way may have come behind the others.
         if delivery.unexpected and not delivery.other_rules and self._is_right_after_all(offset, delivery):
             return
         if self._may_have_been_a_retry(offset, delivery):

@@ -25,8 +25,8 @@ class Eras:
     today: RulesVersion
     eras: Sequence[Era] = ()
     _firsts: list[int] = field(init=False)
-    # Of each era, behind the time before the first: in words which other rules they were, empty where they are today's
-    # but perhaps for the endpoint's own.
+    # For the time before the first era and for each era: the other rules in words, empty where they are today's but
+    # perhaps for the settings of an endpoint.
     _others: list[str] = field(init=False)
     _rules: list[RulesVersion | None] = field(init=False)
 

@@ -23,7 +23,7 @@ from schemas.settings import Settings
 
 _FETCH_WAIT_MS = 300
 _RECORDS_PER_FETCH = 4_000
-# What a record takes in memory beside its value, about.
+# About so much memory a record takes beside its value.
 _RECORD_BYTES = 1_500
 _SILENT_AFTER_S = 120.0
 
@@ -50,7 +50,7 @@ class _Buffers:
     ranges: Mapping[TopicPartition, Range]
     bytes_max: int
     records: dict[TopicPartition, deque[ConsumerRecord]] = field(init=False)
-    # Those that are not read to their end.
+    # The partitions that are not read to their end.
     unread: set[TopicPartition] = field(init=False)
     _bytes: dict[TopicPartition, int] = field(init=False)
     _paused: set[TopicPartition] = field(default_factory=set)

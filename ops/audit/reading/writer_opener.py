@@ -25,7 +25,7 @@ from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 
 _HOUR_S = 3_600
 _FOREVER_S = 2**32
-# Of the memory that a process may take: what it takes before it has read anything, and how the rest is shared.
+# The memory that a process takes before it has read anything, and how the rest of its memory is shared.
 _IDLE_BYTES = 90_000_000
 _OUTPUTS_SHARE, _RAW_SHARE, _HELD_SHARE = 0.35, 0.15, 0.2
 _BYTES_MIN = 8_000_000

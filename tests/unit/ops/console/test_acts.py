@@ -36,7 +36,7 @@ async def test_a_job_that_breaks_has_failed(capsys: pytest.CaptureFixture[str]) 
 async def test_nothing_begins_while_something_runs() -> None:
     """A sample waits for the end of a redrive, as a redrive and a dry run do."""
     acts = acts_of("")
-    acts.jobs.begin("redrive", "Redrive of everything", who="somebody", at_ms=0)
+    acts.jobs.start("redrive", "Redrive of everything", who="somebody", at_ms=0)
     refused = "something is being done already; wait for its end"
     with pytest.raises(UsageError, match=refused):
         await acts.send(SAMPLE, "acme", "somebody")
@@ -49,11 +49,11 @@ async def test_nothing_begins_while_something_runs() -> None:
 def test_what_runs_is_never_forgotten() -> None:
     """Twenty acts are remembered, and an older one that still runs."""
     jobs = Jobs()
-    running = jobs.begin("redrive", "Redrive of everything", who="somebody", at_ms=0)
+    running = jobs.start("redrive", "Redrive of everything", who="somebody", at_ms=0)
     for _ in range(30):
-        jobs.end(jobs.begin("send", "Send", who="somebody", at_ms=0), "done", [])
+        jobs.end(jobs.start("send", "Send", who="somebody", at_ms=0), "done", [])
     assert jobs.is_busy
     assert [one.number for one in jobs.all()] == [*range(31, 11, -1), 1]
     jobs.end(running, "done", [])
-    jobs.begin("send", "Send", who="somebody", at_ms=0)
+    jobs.start("send", "Send", who="somebody", at_ms=0)
     assert [one.number for one in jobs.all()] == [*range(32, 12, -1)]
