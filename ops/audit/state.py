@@ -49,13 +49,13 @@ async def read_state(settings: Settings, known: AuditState = AuditState()) -> Au
     Raises:
         DropstreamError: the topic is missing or the cluster away.
     """
-    source = TopicPartition(full_name("audit-state", settings), _PARTITION)
+    partition = TopicPartition(full_name("audit-state", settings), _PARTITION)
     async with consumer(settings) as client:
-        end = (await client.end_offsets([source]))[source]
+        end = (await client.end_offsets([partition]))[partition]
     if known.next > end:
         known = AuditState()  # The topic was made anew.
     values: dict[bytes | None, bytes | None] = {}
-    async for records in read_ranges(settings, source.topic, [Range(_PARTITION, known.next, end)]):
+    async for records in read_ranges(settings, partition.topic, [Range(_PARTITION, known.next, end)]):
         values.update((record.key, record.value) for record in records)
     state = replace(known, next=end)
     if RESULT_KEY in values:

@@ -90,9 +90,8 @@ async def _serve(
 
 def main() -> None:
     """Runs a worker: judges the assignment from standard input and writes the tally to standard output."""
-    source = sys.stdin.buffer
-    (length,) = _LENGTH.unpack(source.read(_LENGTH.size))
-    assignment = pickle.loads(source.read(length))  # noqa: S301 our own parent wrote it
+    (length,) = _LENGTH.unpack(sys.stdin.buffer.read(_LENGTH.size))
+    assignment = pickle.loads(sys.stdin.buffer.read(length))  # noqa: S301 our own parent wrote it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     unreported = 0
 

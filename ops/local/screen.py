@@ -132,5 +132,4 @@ def _token_location(token: Secret) -> str:
 
 def _near(path: Path) -> Path:
     """`path`, relative to the current directory where it lies below it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -16,8 +16,8 @@ _NAMES_MAX = 4
 
 def explain(delivery: OpenDelivery) -> list[AuditFinding]:
     """Every fault of a delivery that today's rules judged."""
-    faults = _DeliveryFaults(str(delivery.raw.position), list(delivery.missing), list(delivery.unexpected))
-    faults.there = delivery.came
+    missing, unexpected = list(delivery.missing), list(delivery.unexpected)
+    faults = _DeliveryFaults(str(delivery.raw.position), missing, unexpected, delivery.came)
     for actual in delivery.overtaken:
         faults.add(FindingKind.DISORDERED, actual, f"{named(actual)} came after a later one of its key")
     faults.name_doubled()

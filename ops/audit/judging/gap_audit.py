@@ -59,14 +59,14 @@ async def _note_gaps(
     assignment: AuditAssignment, snapshot: GapSnapshot, judged: Mapping[int, GapsOfPartition], tally: AuditTally
 ) -> None:
     """Gives each record of `gaps` to the partition of `sequence` that its endpoint has."""
-    sources = len(snapshot.observations)
+    partitions_of_sequence = len(snapshot.observations)
     rules = assignment.snapshot.rules.values()
     counts = {len(snapshot.gaps), *(one.partitions.get("gaps", 0) for one in rules)} - {0}
     async for records in _records(assignment, "gaps", snapshot.gaps):
         for record in records:
             gap = read_gap(record.value)
             key = (record.key or b"") if gap is None else gap.endpoint.encode()
-            partition = partition_of(key, sources)
+            partition = partition_of(key, partitions_of_sequence)
             if partition in judged:
                 tally.outputs["gaps"] += 1
                 partitions = {partition_of(key, count) for count in counts}

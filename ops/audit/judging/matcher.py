@@ -64,8 +64,8 @@ class OutputMatcher:
         open_bytes_max = self.assignment.memory_bytes_max // 8
         async for moment, slices in outputs.slices():
             named: list[_NamedRecord] = []
-            for source, records in slices:
-                named += self._named(source, records)
+            for partition, records in slices:
+                named += self._named(partition, records)
             for _, ledger, offset, output, _ in named:
                 ledger.announce(output, offset)
             for writer, demands in _demands(named).items():
@@ -85,10 +85,10 @@ class OutputMatcher:
             await writer.expect({one: writer.ends[one] for one in writer.ledgers})
         await self._conclude()
 
-    def _named(self, source: TopicPartition, records: Sequence[ConsumerRecord]) -> Iterator[_NamedRecord]:
+    def _named(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> Iterator[_NamedRecord]:
         """The records with the deliveries that they name; a record that names none here is reported, or passed over."""
-        topic = self._short[source.topic]
-        output, reader = (topic, source.partition), self._readers[topic]
+        topic = self._short[partition.topic]
+        output, reader = (topic, partition.partition), self._readers[topic]
         is_marked = topic not in _UNMARKED and not self.suffix
         for record in records:
             origin = reader(record.value or b"", record.headers)

@@ -19,7 +19,7 @@ _COORDINATOR_ONCE_S = 2.0
 
 
 async def committed_by_partition(
-    settings: Settings, name: str, sources: Sequence[TopicPartition]
+    settings: Settings, name: str, partitions: Sequence[TopicPartition]
 ) -> tuple[dict[TopicPartition, int | None], dict[int, str]]:
     """The committed offsets by partition, and a sentence for each partition whose offset is not known."""
     group = f"{settings.kafka.topic_prefix}{name}"
@@ -27,10 +27,10 @@ async def committed_by_partition(
     unknown: dict[int, str] = {}
     async with open_client(settings) as client:
         try:
-            return await ask_patiently(lambda: committed_offsets(client, group, sources)), unknown
+            return await ask_patiently(lambda: committed_offsets(client, group, partitions)), unknown
         except (KafkaError, TimeoutError):
             pass  # Some partitions may be known all the same: they are asked one by one.
-        for one in sources:
+        for one in partitions:
             try:
                 async with asyncio.timeout(_COORDINATOR_ONCE_S):
                     found |= await committed_offsets(client, group, [one])
@@ -51,7 +51,7 @@ async def waiting_for(
 ) -> list[Pending]:
     """The deliveries that the group has not reached, with the reason why it may still reach them."""
     group = f"{settings.kafka.topic_prefix}deliver"
-    by_partition = {source.partition: offset for source, offset in committed.items()}
+    by_partition = {one.partition: offset for one, offset in committed.items()}
     left = [
         (one, max(one.first, by_partition.get(one.partition) or 0))
         for one in ranges

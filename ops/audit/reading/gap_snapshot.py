@@ -44,20 +44,20 @@ async def take_gap_snapshot(
     if scope.end_ms is not None or not (scope.start == "beginning" or scope.since):
         return None, []
     sequence = full_name("sequence", settings)
-    sources = await partitions_of(settings, [sequence])
+    observed = await partitions_of(settings, [sequence])
     written = await partitions_of(settings, [full_name("gaps", settings)])
-    committed, unknown = await committed_by_partition(settings, "sequence", sources)
+    committed, unknown = await committed_by_partition(settings, "sequence", observed)
     since = _judged_since(settings, scope)
     # A hole that is open then was seen at most so long before.
     since_ms = None if since is None else timestamp_ms(since - _lost_after(settings))
     ends = await written_ends(settings, written)
     eras = eras_of(gap_rules_version(settings), "sequence", snapshot.notes, snapshot.rules)
     async with consumer(settings) as client:
-        begins = await client.beginning_offsets(sources)
-        starts = await starts_since(client, sources, begins, await client.end_offsets(sources), since_ms)
+        begins = await client.beginning_offsets(observed)
+        starts = await starts_since(client, observed, begins, await client.end_offsets(observed), since_ms)
         gap_starts = await starts_since(client, written, await client.beginning_offsets(written), ends, since_ms)
-        source_ends = await client.end_offsets(sources)
-    known = {one: committed[one] or 0 for one in sources if one in committed}
+        observed_ends = await client.end_offsets(observed)
+    known = {one: committed[one] or 0 for one in observed if one in committed}
     return GapSnapshot(
         observations={one.partition: Range(one.partition, starts[one], at) for one, at in known.items()},
         gaps={one.partition: Range(one.partition, gap_starts[one], ends[one]) for one in written},
@@ -66,7 +66,7 @@ async def take_gap_snapshot(
             for one, begin in begins.items()
             if (moment := await _since(settings, since, one, begin, eras.get(one.partition))) is not None
         },
-        caught_up=frozenset(one.partition for one, at in known.items() if at >= source_ends[one]),
+        caught_up=frozenset(one.partition for one, at in known.items() if at >= observed_ends[one]),
         is_running=bool(await members_if_known(settings, f"{settings.kafka.topic_prefix}sequence")),
         now=datetime.now(UTC),
     ), sorted(unknown.values())
@@ -84,24 +84,24 @@ def _lost_after(settings: Settings) -> timedelta:
 
 
 async def _since(
-    settings: Settings, since: datetime | None, source: TopicPartition, begin: int, eras: Eras | None
+    settings: Settings, since: datetime | None, partition: TopicPartition, begin: int, eras: Eras | None
 ) -> datetime | None:
     """The time before which gaps cannot be judged: by the scope, by retention, or because other rules judged."""
     times = [] if since is None else [since]
-    if begin and (first := await _received(settings, source, begin)) is not None:
+    if begin and (first := await _received(settings, partition, begin)) is not None:
         times.append(first + _lost_after(settings))
     changed = 0 if eras is None else eras.today_since
     if changed is None:
         times.append(datetime.max.replace(tzinfo=UTC))
-    elif changed > begin and (moment := await _received(settings, source, changed)) is not None:
+    elif changed > begin and (moment := await _received(settings, partition, changed)) is not None:
         times.append(moment)
     return max(times, default=None)
 
 
-async def _received(settings: Settings, source: TopicPartition, offset: int) -> datetime | None:
+async def _received(settings: Settings, partition: TopicPartition, offset: int) -> datetime | None:
     """The time of receipt of the first delivery that is noted at `offset` or behind it."""
-    ranges = [Range(source.partition, offset, offset + 1)]
-    async for records in read_ranges(settings, source.topic, ranges):
+    ranges = [Range(partition.partition, offset, offset + 1)]
+    async for records in read_ranges(settings, partition.topic, ranges):
         for record in records:
             if (observation := read_observation(record.value)) is not None:
                 return datetime.fromisoformat(observation.recordedtime)

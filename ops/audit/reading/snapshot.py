@@ -36,7 +36,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class AuditScope:
-    """A part of `raw`: from `start` on, up to those received at `end_ms` (milliseconds since 1970; None: no limit).
+    """The part of `raw` that an audit judges: from `start` to receipt at `end_ms` (milliseconds; None: no limit).
 
     A checkpoint as start is where the last clean audit ended.
     """
@@ -112,13 +112,13 @@ async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStor
         DropstreamError: the cluster or a topic cannot be read.
     """
     looked_at = datetime.now(UTC)
-    sources = await partitions_of(settings, [full_name("raw", settings)])
-    committed, unknown = await committed_by_partition(settings, "deliver", sources)
+    raw_partitions = await partitions_of(settings, [full_name("raw", settings)])
+    committed, unknown = await committed_by_partition(settings, "deliver", raw_partitions)
     names = {full_name(topic, settings): topic for topic in (*DELIVER_OUTPUTS, *await _copies(settings, store))}
     outputs = await partitions_of(settings, list(names))
     written = await written_ends(settings, outputs)
     async with consumer(settings) as client:
-        raw_first, raw_end = await client.beginning_offsets(sources), await client.end_offsets(sources)
+        raw_first, raw_end = await client.beginning_offsets(raw_partitions), await client.end_offsets(raw_partitions)
         in_scope = await _in_scope(settings, client, raw_first, raw_end, scope)
         begins = await client.beginning_offsets(outputs)
         since_ms = await _since_ms(settings, in_scope, scope)
@@ -130,8 +130,8 @@ async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStor
     notes, rules = await _rules(settings)
     return AuditSnapshot(
         ranges=[replace(one, end=max(one.first, min(one.end, reached.get(one.partition, 0)))) for one in in_scope],
-        raw_first={one.partition: raw_first[one] for one in sources},
-        raw_end={one.partition: raw_end[one] for one in sources},
+        raw_first={one.partition: raw_first[one] for one in raw_partitions},
+        raw_end={one.partition: raw_end[one] for one in raw_partitions},
         reached=reached,
         outputs={(names[one.topic], one.partition): Range(one.partition, starts[one], written[one]) for one in outputs},
         begins_at_ms={(names[one.topic], one.partition): at for one, at in oldest.items()},
@@ -174,23 +174,23 @@ async def _in_scope(
 ) -> list[Range]:
     """The offsets of `raw` that the scope mean, by partition."""
     start = scope.start
-    sources = list(firsts)
+    partitions = list(firsts)
     if isinstance(start, Checkpoint):
         firsts = {one: max(first, start.raw.get(one.partition, 0)) for one, first in firsts.items()}
     elif isinstance(start, datetime):
-        found = await client.offsets_for_times(dict.fromkeys(sources, max(0, timestamp_ms(start))))
-        firsts = {one: found[one].offset if found.get(one) else ends[one] for one in sources}
+        found = await client.offsets_for_times(dict.fromkeys(partitions, max(0, timestamp_ms(start))))
+        firsts = {one: found[one].offset if found.get(one) else ends[one] for one in partitions}
     elif isinstance(start, AtOffset):
-        sources = [one for one in sources if one.partition == start.partition]
-        if not sources:
+        partitions = [one for one in partitions if one.partition == start.partition]
+        if not partitions:
             raise DropstreamError(f"{full_name('raw', settings)} has no partition {start.partition}")
-        firsts = {one: max(firsts[one], min(start.offset, ends[one])) for one in sources}
+        firsts = {one: max(firsts[one], min(start.offset, ends[one])) for one in partitions}
     elif start == "latest":
         firsts = ends
     if scope.end_ms is not None:
-        found = await client.offsets_for_times(dict.fromkeys(sources, max(0, scope.end_ms)))
-        ends = {one: found[one].offset if found.get(one) else ends[one] for one in sources}
-    return [Range(one.partition, firsts[one], max(firsts[one], ends[one])) for one in sources]
+        found = await client.offsets_for_times(dict.fromkeys(partitions, max(0, scope.end_ms)))
+        ends = {one: found[one].offset if found.get(one) else ends[one] for one in partitions}
+    return [Range(one.partition, firsts[one], max(firsts[one], ends[one])) for one in partitions]
 
 
 async def _since_ms(settings: Settings, in_scope: Sequence[Range], scope: AuditScope) -> int | None:

@@ -37,8 +37,8 @@ async def open_stream(
     fetch_bytes = max(16_384, min(1_048_576, bytes_max // (8 * max(1, len(ranges)))))
     async with consumer(settings, max_partition_fetch_bytes=fetch_bytes, fetch_max_bytes=bytes_max // 4) as client:
         client.assign(list(ranges))
-        for source, one in ranges.items():
-            client.seek(source, one.first)
+        for partition, one in ranges.items():
+            client.seek(partition, one.first)
         yield PartitionStream(_Buffers(client, ranges, bytes_max))
 
 
@@ -78,18 +78,18 @@ class _Buffers:
         except OffsetOutOfRangeError as error:
             await seek_into_log(self.client, error.args[0])
             return
-        for source, records in found.items():
-            end = self.ranges[source].end
+        for partition, records in found.items():
+            end = self.ranges[partition].end
             last = records[-1].offset
             mine = records if last < end else [one for one in records if one.offset < end]
-            self.records[source].extend(mine)
-            self._bytes[source] += sum([_RECORD_BYTES + len(one.value or b"") for one in mine])
+            self.records[partition].extend(mine)
+            self._bytes[partition] += sum([_RECORD_BYTES + len(one.value or b"") for one in mine])
             if last >= end - 1:
-                self.unread.discard(source)
-        for source in tuple(needed):
+                self.unread.discard(partition)
+        for partition in tuple(needed):
             # Behind its last record there may be marks of transactions, which are no records.
-            if source not in found and await self.client.position(source) >= self.ranges[source].end:
-                self.unread.discard(source)
+            if partition not in found and await self.client.position(partition) >= self.ranges[partition].end:
+                self.unread.discard(partition)
         if found:
             self._silent_since = None
         else:
@@ -100,27 +100,29 @@ class _Buffers:
         """Whether more is in memory than ought to be."""
         return sum(self._bytes.values()) > self.bytes_max
 
-    def take_before(self, source: TopicPartition, offset: int) -> list[ConsumerRecord]:
+    def take_before(self, partition: TopicPartition, offset: int) -> list[ConsumerRecord]:
         """Takes out the records of the partition before the offset."""
-        return self._take_while(source, lambda one: one.offset < offset)
+        return self._take_while(partition, lambda one: one.offset < offset)
 
-    def take(self, source: TopicPartition, moment: float) -> list[ConsumerRecord]:
+    def take(self, partition: TopicPartition, moment: float) -> list[ConsumerRecord]:
         """Takes out the records of the partition that were written until then, up to the first that was not."""
-        records = self.records[source]
+        records = self.records[partition]
         if not records:
             return []
         if records[-1].timestamp <= moment:
-            self._bytes[source] = 0
+            self._bytes[partition] = 0
             taken = list(records)
             records.clear()
             return taken
-        return self._take_while(source, lambda one: one.timestamp <= moment)
+        return self._take_while(partition, lambda one: one.timestamp <= moment)
 
-    def _take_while(self, source: TopicPartition, is_wanted: Callable[[ConsumerRecord], bool]) -> list[ConsumerRecord]:
-        records, taken = self.records[source], []
+    def _take_while(
+        self, partition: TopicPartition, is_wanted: Callable[[ConsumerRecord], bool]
+    ) -> list[ConsumerRecord]:
+        records, taken = self.records[partition], []
         while records and is_wanted(records[0]):
             taken.append(records.popleft())
-        self._bytes[source] -= sum([_RECORD_BYTES + len(one.value or b"") for one in taken])
+        self._bytes[partition] -= sum([_RECORD_BYTES + len(one.value or b"") for one in taken])
         return taken
 
     def _complain_of_silence(self, wanted: set[TopicPartition]) -> None:
@@ -157,8 +159,8 @@ class PartitionStream:
             lasts = (buffers.records[one][-1].timestamp for one in buffers.unread)
             is_hurried = self.hurried or buffers.is_full
             moment = float("inf") if is_hurried else min(lasts, default=float("inf"))
-            taken = [(source, buffers.take(source, moment)) for source in buffers.ranges]
-            yield moment, [(source, records) for source, records in taken if records]
+            taken = [(partition, buffers.take(partition, moment)) for partition in buffers.ranges]
+            yield moment, [(partition, records) for partition, records in taken if records]
             if not buffers.unread and not any(buffers.records.values()):
                 return
 
@@ -169,10 +171,10 @@ class PartitionStream:
         while True:
             ready: list[RawRecord] = []
             missing = set()
-            for source, offset in wanted.items():
-                ready += map(raw_record, buffers.take_before(source, offset))
-                if not buffers.records[source] and source in buffers.unread:
-                    missing.add(source)
+            for partition, offset in wanted.items():
+                ready += map(raw_record, buffers.take_before(partition, offset))
+                if not buffers.records[partition] and partition in buffers.unread:
+                    missing.add(partition)
             if ready:
                 yield ready
             if not missing:
@@ -183,7 +185,7 @@ class PartitionStream:
         """The next deliveries of any partition; None once all were given."""
         buffers = self._buffers
         while True:
-            taken = [buffers.take(source, float("inf")) for source in buffers.ranges]
+            taken = [buffers.take(partition, float("inf")) for partition in buffers.ranges]
             if ready := [raw_record(one) for records in taken for one in records]:
                 return ready
             if not buffers.unread:

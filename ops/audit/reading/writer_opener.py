@@ -55,8 +55,10 @@ class WriterOpener:
             )
             for partition, one in assignment.ranges.items()
         }
-        sources = {TopicPartition(assignment.raw_topic, partition): one for partition, one in assignment.ranges.items()}
-        async with open_stream(assignment.settings, sources, bytes_max=self._bytes(_RAW_SHARE)) as stream:
+        stream_ranges = {
+            TopicPartition(assignment.raw_topic, partition): one for partition, one in assignment.ranges.items()
+        }
+        async with open_stream(assignment.settings, stream_ranges, bytes_max=self._bytes(_RAW_SHARE)) as stream:
             ends = {partition: one.end for partition, one in assignment.ranges.items()}
             yield AuditedWriter(stream, ledgers, ends, self.on_deliveries)
 
@@ -101,8 +103,8 @@ class WriterOpener:
             state = await open_state(assignment.settings, task, basis, one, ReplayProgress(next=one.first), seen=seen)
             judge = ReplayJudge(rules, seen, eras, self._partitions(plan), task, state)
             ledgers[partition] = self._ledger(judge, partition, one.first, plan)
-        sources = {TopicPartition(assignment.raw_topic, partition): one for partition, one in ranges.items()}
-        async with open_stream(assignment.settings, sources, bytes_max=_BYTES_MIN) as stream:
+        stream_ranges = {TopicPartition(assignment.raw_topic, partition): one for partition, one in ranges.items()}
+        async with open_stream(assignment.settings, stream_ranges, bytes_max=_BYTES_MIN) as stream:
             ends = {partition: one.end for partition, one in ranges.items()}
             yield AuditedWriter(stream, ledgers, ends, self.on_deliveries, plan)
 
@@ -120,10 +122,10 @@ class WriterOpener:
             ledgers[partition] = self._ledger(judge, partition, 0, plan)
         topic = full_name("rejected", assignment.settings)
         # All of it, wherever the audit's own range begins: a redrive reads what was rejected long ago.
-        sources = {
+        stream_ranges = {
             TopicPartition(topic, one.partition): replace(one, end=progress[one.partition].next) for one in plan.ranges
         }
-        async with open_stream(assignment.settings, sources, bytes_max=_BYTES_MIN) as stream:
+        async with open_stream(assignment.settings, stream_ranges, bytes_max=_BYTES_MIN) as stream:
             source = RejectedSource(stream, task, frozenset(assignment.partitions))
             yield AuditedWriter(source, ledgers, assignment.snapshot.raw_end, self.on_deliveries, plan)
 
