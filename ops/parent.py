@@ -1,9 +1,9 @@
 """Lets a child process end with its parent: the child's standard input ends when the parent does.
 
-The parent holds the other end of that pipe, which the system closes however the parent ended. Every child of ours that
-runs our code follows it: a worker of a service, a process of an audit, the in-memory broker. `ops.local.child_guard`
-alone does not use this module: it runs as a file under a bare Python, which imports nothing of ours, it holds programs
-that are not ours, and it must notice a parent that has ended although somebody else still holds the pipe.
+The parent holds the other end of that pipe, which the system closes however the parent ended. Every child that runs our
+code follows it: a worker of a service or of an audit, the in-memory broker. `ops.local.child_guard` does not: it runs
+as a file under a bare Python, which imports nothing of ours, it holds programs that are not ours, and it must notice a
+parent that has ended although another process still holds the pipe.
 """
 
 import contextlib

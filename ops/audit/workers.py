@@ -90,8 +90,11 @@ async def _serve(
 
 def main() -> None:
     """Runs a worker: judges the assignment from standard input and writes the tally to standard output."""
-    (length,) = _LENGTH.unpack(sys.stdin.buffer.read(_LENGTH.size))
-    assignment = pickle.loads(sys.stdin.buffer.read(length))  # noqa: S301 our own parent wrote it
+    try:
+        (length,) = _LENGTH.unpack(sys.stdin.buffer.read(_LENGTH.size))
+        assignment = pickle.loads(sys.stdin.buffer.read(length))  # noqa: S301 our own parent wrote it
+    except (struct.error, EOFError, pickle.UnpicklingError):
+        return  # The parent has ended before it had written the assignment.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     unreported = 0
 

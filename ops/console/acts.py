@@ -145,10 +145,9 @@ class Acts:
         span = parse_span(choice.begin, choice.until)
         plan = await make_plan(self.settings, new_id("replay", datetime.now(UTC)), "raw", choice, span)
         differences = await compare(self.settings, plan, self._rules)
-        rows = sorted(differences.counts.items())
         return [
             (kind, f"{count}" + "".join(f" · {one}" for one in differences.first.get(kind, ())[:3]))
-            for kind, count in rows
+            for kind, count in sorted(differences.counts.items())
         ] or [("deliveries in that range", "0")]
 
     async def _send(self, sample: Sample, endpoint_name: str) -> Rows:

@@ -78,7 +78,7 @@ async def _records(
 ) -> AsyncIterator[list[RawRecord]]:
     """The records of these partitions, in order within each."""
     name = full_name(topic, assignment.settings)
-    ranges_by_partition = {TopicPartition(name, partition): one for partition, one in ranges.items()}
-    async with open_stream(assignment.settings, ranges_by_partition, bytes_max=_BYTES_MAX) as stream:
+    by_partition = {TopicPartition(name, partition): one for partition, one in ranges.items()}
+    async with open_stream(assignment.settings, by_partition, bytes_max=_BYTES_MAX) as stream:
         while (records := await stream.more()) is not None:
             yield records

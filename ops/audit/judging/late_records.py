@@ -62,8 +62,7 @@ class LateRecords:
                 number = offset - self.first
                 if raw is not None and number in self.excused:
                     actuals = self._provable(raw, actuals, report)  # noqa: PLW2901 the rest of the same
-                is_remade = self.is_redriven or number in self.remade
-                is_retry = number in self.retries
+                is_remade, is_retry = self.is_redriven or number in self.remade, number in self.retries
                 report.add(explain_late(self.judge, raw, position, actuals, is_remade=is_remade, is_retry=is_retry))
 
     def _provable(self, raw: RawRecord, actuals: list[ActualRecord], report: LedgerReport) -> list[ActualRecord]:

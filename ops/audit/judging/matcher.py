@@ -153,12 +153,12 @@ class OutputMatcher:
 
     async def _raw_of(self, partition: int, offsets: Collection[int]) -> dict[int, RawRecord]:
         """The deliveries at these offsets that are there."""
-        first, end = self.assignment.snapshot.raw_first[partition], self.assignment.snapshot.raw_end[partition]
-        wanted = [one for one in offsets if first <= one < end]
+        snapshot = self.assignment.snapshot
+        wanted = [one for one in offsets if snapshot.raw_first[partition] <= one < snapshot.raw_end[partition]]
         found: dict[int, RawRecord] = {}
         for run in _runs(sorted(wanted)):
-            asked = [Range(partition, run[0], run[-1] + 1)]
-            async for records in read_ranges(self.assignment.settings, self.assignment.raw_topic, asked):
+            ranges = [Range(partition, run[0], run[-1] + 1)]
+            async for records in read_ranges(self.assignment.settings, self.assignment.raw_topic, ranges):
                 found.update((one.position.offset, one) for one in records if one.position.offset in offsets)
         return found
 

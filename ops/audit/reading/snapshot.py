@@ -67,8 +67,7 @@ class AuditSnapshot:
     begin and where to end; `begins_at_ms` when its oldest record was written, where the beginning is deleted and lies
     in the range (infinite where nothing is left). `replays` are the ids of all that was ever replayed or redriven, and
     `unfinished` of those that had not come to their end: the next audit judges them again.
-    The audit before has read the records before the offsets `audited` of the output partitions. `end_ms` is the
-    scope's.
+    The audit before has read the outputs up to the offsets `audited`. `end_ms` is the scope's.
     """
 
     ranges: Sequence[Range]
