@@ -80,7 +80,7 @@ class IngestMetrics:
             registry=registry,
         )
         self.drained = Counter(
-            "dropstream_ingest_drained", "Deliveries brought from the spool to Kafka.", registry=registry
+            "dropstream_ingest_drained", "Deliveries that left the spool because Kafka has them.", registry=registry
         )
         self._registry = registry
         self.connections_open = Gauge(

@@ -16,9 +16,10 @@ import structlog
 
 from ingest.answers import Outcome
 from ingest.budgets import Reservation
-from ingest.kafka.batches import DeliveryReport
+from ingest.kafka.batches import DeliveryReport, Fate, Report
 from ingest.kafka.publisher import Publisher
 from ingest.metrics import IngestMetrics, SpoolFigures
+from ingest.spool.doubts import Doubts
 from ingest.spool.drain import Drain
 from ingest.spool.folder import claim, left_behind
 from ingest.spool.queue import Spool
@@ -40,7 +41,8 @@ class Storage:
         self._folder = Path(settings.spool_dir).absolute()
         self._bytes_max = settings.spool_bytes_max
         self._publisher = publisher
-        self._drain = Drain(publisher, metrics)
+        self._doubts = Doubts()
+        self._drain = Drain(publisher, metrics, self._doubts)
         # Spools that dead processes left behind are drained first, for their deliveries are older.
         self._left_behind: list[Spool] = []
         self._unread: Mapping[Path, str] = {}
@@ -113,25 +115,32 @@ class Storage:
         else:
             self._enqueue(record, reservation, on_outcome)
 
-    def _conclude(
-        self, record: PendingRecord, reservation: Reservation, on_outcome: OnOutcome, report: DeliveryReport
-    ) -> None:
+    def _conclude(self, record: PendingRecord, reservation: Reservation, on_outcome: OnOutcome, report: Report) -> None:
         """Turns the report into the outcome; a record that Kafka has not written in time goes to the spool, too."""
         if report is DeliveryReport.WRITTEN:
             on_outcome(Outcome.STORED)
         else:
-            self._enqueue(record, reservation.share(), on_outcome)
+            self._enqueue(record, reservation.share(), on_outcome, fate=report if isinstance(report, Fate) else None)
 
-    def _enqueue(self, record: PendingRecord, reservation: Reservation, on_outcome: OnOutcome) -> None:
-        """Puts the record into the spool, behind all that was put there before."""
+    def _enqueue(
+        self, record: PendingRecord, reservation: Reservation, on_outcome: OnOutcome, fate: Fate | None = None
+    ) -> None:
+        """Puts the record into the spool, behind all that was put there before; `fate` is that of its first try."""
         if self._spool is None:
             reservation.release()
             on_outcome(Outcome.UNAVAILABLE)
             return
         enqueued = self._spool.enqueue(record)
+        if fate is not None:
+            self._doubts.note(record, fate)
+            enqueued.add_done_callback(partial(self._forget_unspooled, record))
         task = asyncio.create_task(self._await_spool(self._spool, enqueued, reservation, on_outcome))
         self._enqueued.add(task)
         task.add_done_callback(self._enqueued.discard)
+
+    def _forget_unspooled(self, record: PendingRecord, enqueued: "asyncio.Future[bool]") -> None:
+        if not enqueued.result():
+            self._doubts.forget(record)
 
     async def _await_spool(
         self, spool: Spool, enqueued: "asyncio.Future[bool]", reservation: Reservation, on_outcome: OnOutcome

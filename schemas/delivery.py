@@ -72,6 +72,11 @@ class PendingRecord(NamedTuple):
     timestamp_ms: int
 
 
+def delivery_id(record: PendingRecord) -> bytes:
+    """The id of the delivery that the record holds; empty where it has none."""
+    return next((value for name, value in reversed(record.headers) if name == "dropstream-delivery"), b"")
+
+
 class Origin:
     """The key and headers that the records of all deliveries of one endpoint share."""
 

@@ -30,17 +30,31 @@ class DeliveryReport(Enum):
     """What became of a record that was published."""
 
     WRITTEN = auto()
-    UNKNOWN = auto()  # Kafka has not written it in time, and may write it later.
+    UNKNOWN = auto()  # The client has given it up, or never had it; Kafka may have written it all the same.
     REFUSED = auto()  # Kafka never takes this record, or another one of its batch.
 
 
-OnReport = Callable[[DeliveryReport], None]
+class Fate:
+    """What becomes of `count` records of one batch that the client still has after their deadline.
+
+    `report` is None until the client knows; it tells at the latest when it is closed.
+    """
+
+    __slots__ = ("count", "report")
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.report: DeliveryReport | None = None
+
+
+Report = DeliveryReport | Fate
+OnReport = Callable[[Report], None]
 
 
 class ProducerBatch:
     """Records that share one report; once it is `submitted` the client has the records, and never gives them back."""
 
-    __slots__ = ("began_at", "builder", "deadline", "on_reports", "reservations", "submitted")
+    __slots__ = ("began_at", "builder", "deadline", "fate", "on_reports", "reservations", "submitted")
 
     def __init__(self, builder: Builder, began_at: float) -> None:
         self.builder = builder
@@ -49,6 +63,7 @@ class ProducerBatch:
         self.reservations: list[Reservation] = []
         self.submitted = False
         self.deadline: TimerHandle | None = None
+        self.fate: Fate | None = None
 
     def add(self, record: PendingRecord) -> bool:
         """Returns whether the batch took the record: it has room, and is not on its way to Kafka."""
@@ -57,11 +72,24 @@ class ProducerBatch:
         )
         return appended is not None
 
-    def report(self, report: DeliveryReport) -> None:
+    def report(self, report: Report) -> None:
         """Gives the report to each record that has none yet."""
         on_reports, self.on_reports = self.on_reports, []
         for on_report in on_reports:
             on_report(report)
+
+    def report_late(self) -> None:
+        """Tells each record, in place of a report, where its fate will be known."""
+        self.fate = Fate(self.builder.record_count())
+        self.report(self.fate)
+
+    def settle(self, report: DeliveryReport) -> None:
+        """Gives the report to the records, or to their fate, and releases what is held for them."""
+        if self.fate is None:
+            self.report(report)
+        else:
+            self.fate.report = report
+        self.release()
 
     def release(self) -> None:
         """Releases the bytes of all records, and ends the deadline."""
@@ -155,20 +183,19 @@ class PartitionBatches:
 
     def _settle(self, batch: ProducerBatch, error: BaseException | None) -> None:
         """Reports and releases a batch with which the client is done, however late."""
-        batch.report(_report_of(error))
-        batch.release()
+        batch.settle(_report_of(error))
         self._settled(batch, error)
 
     def _expire(self, batch: ProducerBatch) -> None:
         """Ends the wait at the deadline; a batch that the client does not have is never given to it."""
         if batch is self._open:
             self._open = None
-        batch.report(DeliveryReport.UNKNOWN)
         if batch.submitted:
+            batch.report_late()
             self._overdue(batch)
             return
         self._ready.remove(batch)
-        batch.release()
+        batch.settle(DeliveryReport.UNKNOWN)
 
 
 def _report_of(error: BaseException | None) -> DeliveryReport:

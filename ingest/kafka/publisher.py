@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ingest.budgets import Reservation
-from ingest.kafka.batches import DeliveryReport, OnReport, PartitionBatches, ProducerBatch
+from ingest.kafka.batches import DeliveryReport, OnReport, PartitionBatches, ProducerBatch, Report
 from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
 from schemas.delivery import PendingRecord
@@ -67,9 +67,9 @@ class Publisher:
     def publish(self, record: PendingRecord, reservation: Reservation, on_report: OnReport) -> None:
         """Hands the record to Kafka, and calls `on_report` once, within `ingest.kafka_deadline_ms`.
 
-        After `UNKNOWN` Kafka may still write the record: the client does not give a record back. The publisher takes
-        `reservation` over, and releases it when the client is done with the record, however late; never before
-        `on_report` was called.
+        A record that the client still has at the deadline is reported as its `Fate`, for the client gives no record
+        back: Kafka may write it later. The publisher takes `reservation` over, and releases it when the client is done
+        with the record, however late; never before `on_report` was called.
         """
         partitions = self._partitions
         if not partitions:
@@ -81,9 +81,9 @@ class Publisher:
             batches = self._of_key[record.key] = partitions[partition_of(record.key, len(partitions))]
         batches.append(record, reservation, on_report)
 
-    async def publish_and_wait(self, record: PendingRecord, reservation: Reservation) -> DeliveryReport:
+    async def publish_and_wait(self, record: PendingRecord, reservation: Reservation) -> Report:
         """`publish` as a coroutine, for a caller that has nothing to do before the report is there."""
-        report: asyncio.Future[DeliveryReport] = asyncio.get_running_loop().create_future()
+        report: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
         self.publish(record, reservation, lambda known: None if report.done() else report.set_result(known))
         return await report
 

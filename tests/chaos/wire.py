@@ -1,4 +1,4 @@
-"""A wire between the ingress and its broker that can be cut: everything that Kafka's clients say goes through it."""
+"""A wire between the ingress and its broker that can be cut or slow: all that Kafka's clients say goes through it."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ class Wire:
 
     def __init__(self, port: int, target: int) -> None:
         self.port = port
+        self.delay_s = 0.0  # How much later everything arrives, each way.
         self._target = target
         self._server: asyncio.Server | None = None
         self._whole = asyncio.Event()
@@ -43,6 +44,7 @@ class Wire:
 
     def mend(self) -> None:
         """All is as before; bytes that were held back pass."""
+        self.delay_s = 0.0
         self._broken = False
         self._whole.set()
 
@@ -65,10 +67,24 @@ class Wire:
                 one.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forwards one direction; it is a queue, so that a delay costs each byte time and the wire no throughput."""
+        loop = asyncio.get_running_loop()
+        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        arriving = loop.create_task(self._arrive(under_way, writer))
+        try:
+            with contextlib.suppress(OSError):
+                while data := await reader.read(_CHUNK_BYTES):
+                    under_way.put_nowait((loop.time() + self.delay_s, data))
+        finally:
+            arriving.cancel()
+        # The other direction ends with this one.
+        writer.transport.abort()
+
+    async def _arrive(self, under_way: "asyncio.Queue[tuple[float, bytes]]", writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            while data := await reader.read(_CHUNK_BYTES):
+            while True:
+                due_at, data = await under_way.get()
+                await asyncio.sleep(max(0.0, due_at - asyncio.get_running_loop().time()))
                 await self._whole.wait()
                 writer.write(data)
                 await writer.drain()
-        # The other direction ends with this one.
-        writer.transport.abort()

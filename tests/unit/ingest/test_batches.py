@@ -7,7 +7,7 @@ from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.structs import TopicPartition
 
 from ingest.budgets import ByteBudget, Reservation
-from ingest.kafka.batches import DeliveryReport, PartitionBatches, ProducerBatch
+from ingest.kafka.batches import DeliveryReport, Fate, PartitionBatches, ProducerBatch, Report
 from schemas.delivery import PendingRecord
 from schemas.kafka.arguments import BATCH_BYTES
 from schemas.kafka.batches import Builder
@@ -55,7 +55,7 @@ class _Partition:
     """The batches of a partition, what they report, and the bytes that are still held for them."""
 
     def __init__(self, client: _Client) -> None:
-        self.reports: list[DeliveryReport] = []
+        self.reports: list[Report] = []
         self.errors: list[str] = []
         self.overdue: list[ProducerBatch] = []
         self._budget = ByteBudget(1_000)
@@ -85,9 +85,12 @@ async def test_what_waits_when_the_producer_goes_is_settled_at_once() -> None:
     partition.append()
     await until(lambda: len(partition.overdue) == 1)
     partition.append()
-    assert (partition.reports, partition.held_bytes) == ([DeliveryReport.UNKNOWN], 20)
+    (fate,) = partition.reports
+    assert isinstance(fate, Fate)
+    assert (fate.report, partition.held_bytes) == (None, 20)
     partition.batches.abandon()
-    assert (partition.reports, partition.held_bytes) == ([DeliveryReport.UNKNOWN, DeliveryReport.UNKNOWN], 0)
+    assert (partition.reports, partition.held_bytes) == ([fate, DeliveryReport.UNKNOWN], 0)
+    assert fate.report is DeliveryReport.UNKNOWN
     assert partition.errors == ["CancelledError", "CancelledError"]
     await until(lambda: len(asyncio.all_tasks()) == 1)
     assert (client.asked, len(partition.overdue)) == (1, 1)

@@ -6,7 +6,7 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from ingest.budgets import ByteBudget, Reservation
-from ingest.kafka.batches import DeliveryReport
+from ingest.kafka.batches import DeliveryReport, Report
 from ingest.kafka.publisher import Publisher
 from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
@@ -30,7 +30,7 @@ async def test_without_a_partition_there_is_no_producer(settings: SettingsFactor
     supervisor = _Blind(mine, metrics=metrics)
     publisher = Publisher(mine.ingest, supervisor=supervisor, metrics=metrics)
     publisher.start()
-    budget, reports = ByteBudget(1_000), list[DeliveryReport]()
+    budget, reports = ByteBudget(1_000), list[Report]()
     reservation = Reservation(budget)
     reservation.grow(10)
     assert not publisher.connected

@@ -1,0 +1,144 @@
+"""The drain waits for the real fate of what the Kafka client has, whoever gave it to the client."""
+
+import asyncio
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from aiokafka.errors import ProducerClosed
+from prometheus_client import CollectorRegistry
+
+from ingest.budgets import ByteBudget, Reservation
+from ingest.kafka.batches import Fate
+from ingest.kafka.publisher import Publisher
+from ingest.kafka.supervisor import ProducerSupervisor
+from ingest.metrics import IngestMetrics
+from ingest.spool.doubts import Doubts
+from ingest.spool.drain import Drain
+from ingest.spool.file import SpoolFile
+from ingest.spool.queue import Spool
+from schemas.delivery import PendingRecord
+from schemas.kafka.batches import Builder
+from tests.conftest import SettingsFactory
+from tests.support.waiting import until
+from tests.unit.ingest.test_spool_file import ROOM
+
+
+class _Cluster:
+    def partitions_for_topic(self, _topic: str) -> set[int]:
+        return {0, 1}
+
+
+class HandClient:
+    """aiokafka's producer, with a hand in place of a broker: it takes every batch, and tests say what becomes of it."""
+
+    def __init__(self) -> None:
+        self.cluster = _Cluster()
+        self.client = self
+        self.sent: list[tuple[int, Future[object]]] = []
+
+    async def send_batch(self, builder: Builder, _topic: str, *, partition: int) -> Future[object]:
+        builder.close()
+        written: Future[object] = asyncio.get_running_loop().create_future()
+        self.sent.append((partition, written))
+        return written
+
+
+class HandSupervisor(ProducerSupervisor):
+    """Connected at once, to clients of a hand; one that is replaced gives up what it had."""
+
+    clients: list[HandClient]
+    reasons: list[str]
+
+    def start(self, on_connected: Callable[[object], None]) -> None:
+        self.clients, self.reasons = [HandClient()], []
+        self._on_connected = on_connected
+        on_connected(self.clients[-1])
+
+    def replace(self, reason: str) -> None:
+        self.reasons.append(reason)
+        old = self.clients[-1]
+        self.clients.append(HandClient())
+        for _, written in old.sent:
+            if not written.done():
+                written.set_exception(ProducerClosed())
+        asyncio.get_running_loop().call_soon(self._on_connected, self.clients[-1])
+
+    async def stop(self, *, within_s: float) -> None:
+        """Nothing is open."""
+
+
+def numbered(number: int, endpoint: str = "acme") -> PendingRecord:
+    return PendingRecord(endpoint, endpoint.encode(), b"%d" % number, [("dropstream-delivery", b"%d" % number)], 0)
+
+
+class Stand:
+    """A spool, a drain and a publisher whose client is a hand."""
+
+    def __init__(self, settings: SettingsFactory, folder: Path) -> None:
+        mine, metrics = (
+            settings("[ingest]\nkafka_deadline_ms = 30", bootstrap_servers="127.0.0.1:1"),
+            IngestMetrics(CollectorRegistry()),
+        )
+        self.supervisor = HandSupervisor(mine, metrics=metrics)
+        self.publisher = Publisher(mine.ingest, supervisor=self.supervisor, metrics=metrics)
+        self.publisher.start()
+        self.spool = Spool(SpoolFile(folder / "spool-0.sqlite", bytes_max=ROOM))
+        self.doubts = Doubts()
+        self.drain = Drain(self.publisher, metrics, self.doubts)
+
+    @property
+    def sent(self) -> list[tuple[int, Future[object]]]:
+        """What the clients took so far: in which partition, and the future of each batch."""
+        return [batch for client in self.supervisor.clients for batch in client.sent]
+
+    async def draining(self) -> None:
+        while True:
+            await self.drain.drain_some(self.spool)
+
+
+@pytest.fixture
+async def stand(settings: SettingsFactory, tmp_path: Path) -> AsyncIterator[Stand]:
+    made = Stand(settings, tmp_path)
+    yield made
+    await made.publisher.stop(within_s=0)
+    await made.spool.close()
+
+
+async def test_a_first_try_that_is_acknowledged_late_is_not_sent_again(stand: Stand) -> None:
+    """Its copy in the spool waits for the fate, and is then removed."""
+    record = numbered(1)
+    fate = await stand.publisher.publish_and_wait(record, Reservation(ByteBudget(ROOM)))
+    assert isinstance(fate, Fate)
+    stand.doubts.note(record, fate)
+    assert await stand.spool.written(stand.spool.enqueue(record))
+    draining = asyncio.create_task(stand.draining())
+    stand.sent[0][1].set_result(None)
+    await until(lambda: not stand.spool.waiting)
+    assert len(stand.sent) == 1
+    draining.cancel()
+
+
+async def test_what_the_drain_sent_is_in_flight_once(stand: Stand) -> None:
+    """However often its deadline passes; after a late acknowledgement it leaves the spool."""
+    assert await stand.spool.written(stand.spool.enqueue(numbered(1)))
+    draining = asyncio.create_task(stand.draining())
+    await until(lambda: stand.doubts.fate_of(numbered(1)) is not None)
+    assert (len(stand.sent), stand.spool.waiting) == (1, 1)
+    stand.sent[0][1].set_result(None)
+    await until(lambda: not stand.spool.waiting)
+    assert len(stand.sent) == 1
+    draining.cancel()
+
+
+async def test_what_the_client_gave_up_is_sent_again(stand: Stand) -> None:
+    """Kafka may have written it, and nobody knows."""
+    assert await stand.spool.written(stand.spool.enqueue(numbered(1)))
+    draining = asyncio.create_task(stand.draining())
+    await until(lambda: not stand.publisher.connected)
+    stand.supervisor.clients[-1].sent[0][1].set_exception(ProducerClosed())
+    await until(lambda: len(stand.sent) == 2)
+    stand.sent[1][1].set_result(None)
+    await until(lambda: not stand.spool.waiting)
+    draining.cancel()
