@@ -110,9 +110,12 @@ class Storage:
 
         The storage takes `reservation` over, and releases it when it needs the bytes no more.
         """
-        if self._publisher.connected and not self._has_spooled(record.endpoint):
-            self._publisher.publish(record, reservation, partial(self._conclude, record, reservation, on_outcome))
-        else:
+        on_report = partial(self._conclude, record, reservation, on_outcome)
+        if (
+            not self._publisher.connected
+            or self._has_spooled(record.endpoint)
+            or not self._publisher.publish(record, reservation, on_report)
+        ):
             self._enqueue(record, reservation, on_outcome)
 
     def _conclude(self, record: PendingRecord, reservation: Reservation, on_outcome: OnOutcome, report: Report) -> None:

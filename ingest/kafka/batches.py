@@ -82,6 +82,8 @@ class ProducerBatch:
         """Tells each record, in place of a report, where its fate will be known."""
         self.fate = Fate(self.builder.record_count())
         self.report(self.fate)
+        if self.deadline is not None:
+            self.deadline.cancel()
 
     def settle(self, report: DeliveryReport) -> None:
         """Gives the report to the records, or to their fate, and releases what is held for them."""
@@ -103,9 +105,10 @@ class ProducerBatch:
 class PartitionBatches:
     """Publishes the records of one partition through one producer, in their order.
 
-    `settled` is called with every batch that the client had, or that `abandon` found waiting, and with its error;
-    `overdue` with every batch that the client still has at the deadline of its first record. The records have their
-    report by then. Both may be called after `abandon`, with batches that the client had.
+    The partition is `overdue` from the deadline of a record that waits, until the client is done with all that it had
+    then; meanwhile nothing may be appended. `on_overdue` is called at the beginning; `on_settled` with every batch that
+    the client had, or that `abandon` found at its door, and with its error. The records have their report by then. Both
+    may be called after `abandon`, with batches that the client had.
     """
 
     def __init__(
@@ -115,16 +118,18 @@ class PartitionBatches:
         partition: int,
         *,
         deadline_s: float,
-        overdue: Callable[[ProducerBatch], None],
-        settled: Callable[[ProducerBatch, BaseException | None], None],
+        on_overdue: Callable[["PartitionBatches"], None],
+        on_settled: Callable[["PartitionBatches", ProducerBatch, BaseException | None], None],
     ) -> None:
         self._producer = producer
         self._topic = topic
         self._partition = partition
         self._deadline_s = deadline_s
-        self._overdue = overdue
-        self._settled = settled
+        self._on_overdue = on_overdue
+        self._on_settled = on_settled
         self._loop = asyncio.get_running_loop()
+        self.overdue = False
+        self._with_client: dict[ProducerBatch, None] = {}
         self._ready: deque[ProducerBatch] = deque()  # The client does not have these; it may be taking the first one.
         self._open: ProducerBatch | None = None
         self._submitting: asyncio.Task[None] | None = None
@@ -140,12 +145,31 @@ class PartitionBatches:
 
     def _open_batch(self) -> ProducerBatch:
         batch = ProducerBatch(Builder(BATCH_BYTES, _NO_COMPRESSION), self._loop.time())
-        batch.deadline = self._loop.call_at(batch.began_at + self._deadline_s, self._expire, batch)
+        batch.deadline = self._loop.call_at(batch.began_at + self._deadline_s, self.stall)
         self._ready.append(batch)
         self._open = batch
         if self._submitting is None:
             self._submitting = self._loop.create_task(self._submit())
         return batch
+
+    def stall(self) -> None:
+        """Ends the wait of every record, in order of acceptance; what the client does not have, it is never given.
+
+        What the client has, or may be taking, is reported as late. All the rest goes behind it at once, not at its own
+        deadline: a record that comes meanwhile must not overtake it.
+        """
+        late = [batch for batch in (*self._with_client, *self._ready) if batch.submitted and batch.fate is None]
+        waiting = [batch for batch in self._ready if not batch.submitted]
+        self._open = None
+        for batch in waiting:
+            self._ready.remove(batch)
+        if late and not self.overdue:
+            self.overdue = True
+            self._on_overdue(self)
+        for batch in late:
+            batch.report_late()
+        for batch in waiting:
+            batch.settle(DeliveryReport.UNKNOWN)
 
     def abandon(self) -> None:
         """Settles all batches that the client does not have, and gives it no more; the last call on this object.
@@ -153,9 +177,9 @@ class PartitionBatches:
         A batch that the client is taking would wait for ever if the client were closed meanwhile. The client settles
         the batches that it has, at the latest when it is closed.
         """
+        self.stall()
         if self._submitting is not None:
             self._submitting.cancel()
-        self._open = None
         while self._ready:
             self._settle(self._ready.popleft(), asyncio.CancelledError())
 
@@ -174,28 +198,23 @@ class PartitionBatches:
                     self._settle(batch, error)
                 else:
                     self._ready.popleft()
+                    self._with_client[batch] = None
                     written.add_done_callback(partial(self._written, batch))
         finally:
             self._submitting = None
 
     def _written(self, batch: ProducerBatch, written: "Future[object]") -> None:
+        self._with_client.pop(batch)
         self._settle(batch, asyncio.CancelledError() if written.cancelled() else written.exception())
 
     def _settle(self, batch: ProducerBatch, error: BaseException | None) -> None:
         """Reports and releases a batch with which the client is done, however late."""
         batch.settle(_report_of(error))
-        self._settled(batch, error)
-
-    def _expire(self, batch: ProducerBatch) -> None:
-        """Ends the wait at the deadline; a batch that the client does not have is never given to it."""
-        if batch is self._open:
-            self._open = None
-        if batch.submitted:
-            batch.report_late()
-            self._overdue(batch)
-            return
-        self._ready.remove(batch)
-        batch.settle(DeliveryReport.UNKNOWN)
+        if error is not None:
+            self.stall()  # What waits goes behind the records of this batch.
+        if self.overdue and not self._with_client and not self._ready:
+            self.overdue = False
+        self._on_settled(self, batch, error)
 
 
 def _report_of(error: BaseException | None) -> DeliveryReport:

@@ -22,7 +22,7 @@ _WATCH_S = 0.5
 
 
 class Publisher:
-    """Publishes from `start` to `stop`; while there is no producer every report is `UNKNOWN` at once."""
+    """Publishes from `start` to `stop`; takes nothing for a partition that is overdue, or without a producer."""
 
     def __init__(self, settings: IngestSettings, *, supervisor: ProducerSupervisor, metrics: IngestMetrics) -> None:
         self._deadline_s = settings.kafka_deadline_ms / 1000
@@ -31,7 +31,7 @@ class Publisher:
         self._metrics = metrics
         self._log = structlog.get_logger("ingest")
         self._now = asyncio.get_running_loop().time
-        self._overdue: set[ProducerBatch] = set()  # This producer still tries to write them after their deadline.
+        self._overdue: set[PartitionBatches] = set()  # This producer has records of them after their deadline.
         self._overdue_since = 0.0
         self._acknowledged_at = 0.0
         self._producer: AIOKafkaProducer | None = None
@@ -42,7 +42,7 @@ class Publisher:
 
     @property
     def connected(self) -> bool:
-        """Returns whether Kafka takes records in time: there is a producer, and none of its batches is overdue."""
+        """Returns whether Kafka takes records in time: there is a producer, and none of its partitions is overdue."""
         return bool(self._partitions) and not self._overdue
 
     @property
@@ -64,28 +64,34 @@ class Publisher:
         for batches in left:
             batches.abandon()
 
-    def publish(self, record: PendingRecord, reservation: Reservation, on_report: OnReport) -> None:
-        """Hands the record to Kafka, and calls `on_report` once, within `ingest.kafka_deadline_ms`.
+    def publish(self, record: PendingRecord, reservation: Reservation, on_report: OnReport) -> bool:
+        """Hands the record to Kafka, and calls `on_report` once, within `ingest.kafka_deadline_ms`; or returns False.
 
         A record that the client still has at the deadline is reported as its `Fate`, for the client gives no record
         back: Kafka may write it later. The publisher takes `reservation` over, and releases it when the client is done
-        with the record, however late; never before `on_report` was called.
+        with the record, however late; never before `on_report` was called. Where it returns False, it took nothing.
         """
-        partitions = self._partitions
-        if not partitions:
-            on_report(DeliveryReport.UNKNOWN)
-            reservation.release()
-            return
-        batches = self._of_key.get(record.key)
-        if batches is None:
-            batches = self._of_key[record.key] = partitions[partition_of(record.key, len(partitions))]
+        batches = self._of_key.get(record.key) or self._find_batches(record.key)
+        if batches is None or batches.overdue:
+            return False
         batches.append(record, reservation, on_report)
+        return True
 
     async def publish_and_wait(self, record: PendingRecord, reservation: Reservation) -> Report:
         """`publish` as a coroutine, for a caller that has nothing to do before the report is there."""
         report: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
-        self.publish(record, reservation, lambda known: None if report.done() else report.set_result(known))
+        if not self.publish(record, reservation, lambda known: None if report.done() else report.set_result(known)):
+            reservation.release()
+            return DeliveryReport.UNKNOWN
         return await report
+
+    def _find_batches(self, key: bytes) -> PartitionBatches | None:
+        """Returns the batches of the key's partition, and remembers them; None without a producer."""
+        count = len(self._partitions)
+        if not count:
+            return None
+        batches = self._of_key[key] = self._partitions[partition_of(key, count)]
+        return batches
 
     def _adopt_producer(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
@@ -108,8 +114,8 @@ class Publisher:
             self._supervisor.topic,
             partition,
             deadline_s=self._deadline_s,
-            overdue=partial(self._batch_overdue, producer),
-            settled=partial(self._batch_settled, producer),
+            on_overdue=partial(self._partition_overdue, producer),
+            on_settled=partial(self._batch_settled, producer),
         )
 
     def _drop_producer(self) -> list[PartitionBatches]:
@@ -127,9 +133,11 @@ class Publisher:
         for batches in left:
             batches.abandon()
 
-    def _batch_settled(self, producer: AIOKafkaProducer, batch: ProducerBatch, error: BaseException | None) -> None:
-        if batch in self._overdue:
-            self._overdue.discard(batch)
+    def _batch_settled(
+        self, producer: AIOKafkaProducer, batches: PartitionBatches, batch: ProducerBatch, error: BaseException | None
+    ) -> None:
+        if self._overdue and batches in self._overdue and not batches.overdue:
+            self._overdue.discard(batches)
             if not self._overdue:
                 self._log.info("kafka_overdue_settled")
         if error is None:
@@ -140,16 +148,16 @@ class Publisher:
         if producer is self._producer and _is_final(error):
             self._replace_producer("refused")
 
-    def _batch_overdue(self, producer: AIOKafkaProducer, batch: ProducerBatch) -> None:
+    def _partition_overdue(self, producer: AIOKafkaProducer, batches: PartitionBatches) -> None:
         if producer is not self._producer:
             return
         if not self._overdue:
             self._overdue_since = self._now()
             self._log.warning("kafka_overdue", deadline_s=self._deadline_s)
-        self._overdue.add(batch)
+        self._overdue.add(batches)
 
     async def _watch_producer(self) -> None:
-        """Replaces a producer that hangs: a batch is overdue, and Kafka acknowledged nothing for too long.
+        """Replaces a producer that hangs: something is overdue, and Kafka acknowledged nothing for too long.
 
         Follows the topic, too, when it is given more partitions.
         """

@@ -13,6 +13,7 @@ from schemas.kafka.arguments import BATCH_BYTES
 from schemas.kafka.batches import Builder
 from tests.support.waiting import until
 
+_LARGE = PendingRecord("acme", b"acme", bytes(BATCH_BYTES), [], 1_774_747_800_000)
 _RECORD = PendingRecord("acme", b"acme", b"{}", [("content-type", b"application/json")], 1_774_747_800_000)
 
 
@@ -57,41 +58,58 @@ class _Partition:
     def __init__(self, client: _Client) -> None:
         self.reports: list[Report] = []
         self.errors: list[str] = []
-        self.overdue: list[ProducerBatch] = []
+        self.overdue: list[PartitionBatches] = []
         self._budget = ByteBudget(1_000)
         self.batches = PartitionBatches(
             client,
             "raw",
             0,
             deadline_s=0.02,
-            overdue=self.overdue.append,
-            settled=lambda _, error: self.errors.append(type(error).__name__),
+            on_overdue=self.overdue.append,
+            on_settled=lambda _, __, error: self.errors.append(type(error).__name__),
         )
 
     @property
     def held_bytes(self) -> int:
         return self._budget.held_bytes
 
-    def append(self) -> None:
+    def append(self, record: PendingRecord = _RECORD) -> None:
         reservation = Reservation(self._budget)
         reservation.grow(10)
-        self.batches.append(_RECORD, reservation, self.reports.append)
+        self.batches.append(record, reservation, self.reports.append)
+
+
+async def test_when_one_is_overdue_all_that_wait_go_behind_it_at_once() -> None:
+    """The batch at the client's door, and the one that waits for its turn, which the client is never given."""
+    client = _Client()
+    partition = _Partition(client)
+    partition.append(_LARGE)
+    await until(lambda: client.asked == 1)
+    partition.append(_LARGE)
+    partition.append()
+    partition.batches.stall()
+    fate, *others = partition.reports
+    assert isinstance(fate, Fate)
+    assert (fate.report, others, partition.held_bytes) == (None, [DeliveryReport.UNKNOWN] * 2, 10)
+    assert (partition.batches.overdue, partition.overdue) == (True, [partition.batches])
+    partition.batches.abandon()
+    assert (fate.report, partition.errors, client.asked) == (DeliveryReport.UNKNOWN, ["CancelledError"], 1)
+    assert not partition.batches.overdue
 
 
 async def test_what_waits_when_the_producer_goes_is_settled_at_once() -> None:
-    """Both the batch at the client's door, which is overdue, and the one behind it; nothing is held or tried again."""
+    """The batch at the client's door, which is overdue; nothing is held or tried again."""
     client = _Client()
     partition = _Partition(client)
     partition.append()
     await until(lambda: len(partition.overdue) == 1)
-    partition.append()
     (fate,) = partition.reports
     assert isinstance(fate, Fate)
-    assert (fate.report, partition.held_bytes) == (None, 20)
+    assert (fate.report, partition.held_bytes) == (None, 10)
     partition.batches.abandon()
-    assert (partition.reports, partition.held_bytes) == ([fate, DeliveryReport.UNKNOWN], 0)
+    assert (partition.reports, partition.held_bytes) == ([fate], 0)
     assert fate.report is DeliveryReport.UNKNOWN
-    assert partition.errors == ["CancelledError", "CancelledError"]
+    assert partition.errors == ["CancelledError"]
     await until(lambda: len(asyncio.all_tasks()) == 1)
     assert (client.asked, len(partition.overdue)) == (1, 1)
 
