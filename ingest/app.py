@@ -60,6 +60,7 @@ class Ingress:
             ready=self.storage.usable and not self.receiver.stopping,
             facts={
                 "kafka_connected": self.publisher.connected,
+                "kafka_partitions_overdue": self.publisher.partitions_overdue,
                 "in_flight_bytes": self.budget.held_bytes,
                 "stopping": self.receiver.stopping,
                 "spool_usable": spool.usable,
@@ -130,6 +131,7 @@ def _observe(
     metrics.observe(
         in_flight_bytes=lambda: budget.held_bytes,
         producer_connected=lambda: publisher.connected,
+        partitions_overdue=lambda: publisher.partitions_overdue,
         spool=storage.figures,
         answers=failure_budgets.figures,
         clock=time.time,

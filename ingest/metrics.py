@@ -98,6 +98,7 @@ class IngestMetrics:
         *,
         in_flight_bytes: Callable[[], int],
         producer_connected: Callable[[], bool],
+        partitions_overdue: Callable[[], int],
         spool: Callable[[], SpoolFigures],
         answers: Callable[[], Iterable[AnswerFigures]],
         clock: Callable[[], float],
@@ -106,6 +107,11 @@ class IngestMetrics:
         gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
             ("in_flight_bytes", "Bytes held for deliveries not yet settled.", in_flight_bytes),
             ("producer_connected", "1 while Kafka takes deliveries within the deadline.", producer_connected),
+            (
+                "partitions_overdue",
+                "Partitions of `raw` that take nothing within the deadline; their deliveries wait on disk.",
+                partitions_overdue,
+            ),
             (
                 "clock_timestamp_seconds",
                 "This machine's time; against the scraper's own it shows a clock that is wrong.",

@@ -111,11 +111,7 @@ class Storage:
         The storage takes `reservation` over, and releases it when it needs the bytes no more.
         """
         on_report = partial(self._conclude, record, reservation, on_outcome)
-        if (
-            not self._publisher.connected
-            or self._has_spooled(record.endpoint)
-            or not self._publisher.publish(record, reservation, on_report)
-        ):
+        if self._has_spooled(record.endpoint) or not self._publisher.publish(record, reservation, on_report):
             self._enqueue(record, reservation, on_outcome)
 
     def _conclude(self, record: PendingRecord, reservation: Reservation, on_outcome: OnOutcome, report: Report) -> None:
@@ -176,12 +172,11 @@ class Storage:
     async def _drain_spools(self) -> None:
         """Brings spooled deliveries to Kafka whenever there are some."""
         while True:
-            spool = next((one for one in self._spools if one.waiting), None)
-            if spool is None:
+            if any(spool.waiting for spool in self._spools):
+                await self._drain.drain_some(self._spools)
+            else:
                 self._filled.clear()
                 await self._filled.wait()
-            else:
-                await self._drain.drain_some(spool)
 
     async def _maintain_spools(self) -> None:
         """Opens the spool once the disk allows it, checks all spools, and adopts those that are left behind."""

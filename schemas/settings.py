@@ -208,7 +208,7 @@ class IngestSettings(Section):
     kafka_deadline_ms: Annotated[int, Field(ge=1)] = 1500
     """How long a delivery waits for Kafka's acknowledgement; then it goes to the spool."""
     producer_hung_ms: Annotated[int, Field(ge=1_000)] = 10_000
-    """A producer that has overdue records and no acknowledgement for so long is replaced."""
+    """A producer of which every used partition is overdue, and that had no acknowledgement for so long, is replaced."""
     stop_grace_ms: Annotated[int, Field(ge=0)] = 10_000
     """After SIGTERM: how long requests that came may still be answered and flushed."""
     spool_dir: str = "./spool"

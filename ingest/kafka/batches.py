@@ -134,6 +134,11 @@ class PartitionBatches:
         self._open: ProducerBatch | None = None
         self._submitting: asyncio.Task[None] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Returns whether records wait for Kafka here, overdue ones included."""
+        return bool(self._with_client or self._ready)
+
     def append(self, record: PendingRecord, reservation: Reservation, on_report: OnReport) -> None:
         """Appends the record to a batch; calls `on_report` within the deadline, after this method has returned."""
         batch = self._open
@@ -212,7 +217,7 @@ class PartitionBatches:
         batch.settle(_report_of(error))
         if error is not None:
             self.stall()  # What waits goes behind the records of this batch.
-        if self.overdue and not self._with_client and not self._ready:
+        if self.overdue and not self.busy:
             self.overdue = False
         self._on_settled(self, batch, error)
 

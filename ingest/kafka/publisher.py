@@ -1,6 +1,7 @@
 """Publishes records to `raw`; a record is reported `WRITTEN` only when all in-sync replicas have it.
 
-Every wait has a deadline of its own here, for aiokafka waits without bound while the cluster is away.
+Every wait has a deadline of its own here, for aiokafka waits without bound while the cluster is away. A partition that
+is overdue takes nothing more; the others go on, through the same producer.
 """
 
 import asyncio
@@ -22,7 +23,15 @@ _WATCH_S = 0.5
 
 
 class Publisher:
-    """Publishes from `start` to `stop`; takes nothing for a partition that is overdue, or without a producer."""
+    """Publishes from `start` to `stop`; takes nothing for a partition that is overdue, or without a producer.
+
+    All partitions share one producer. aiokafka has one request at a node on its way, with a batch of each partition
+    that the node leads, so a partition that does not take can hold back those of the same leader: by 0.1 s for each try
+    that the leader refuses (too few replicas), and for as long as a follower hangs and is still counted as in sync. A
+    dead or frozen leader holds back only its own partitions. A producer for each partition would free those, too, but
+    each batch would be a request of its own, and every delivery dearer; a partition that is held back is overdue like
+    any other, and its deliveries are in the spool.
+    """
 
     def __init__(self, settings: IngestSettings, *, supervisor: ProducerSupervisor, metrics: IngestMetrics) -> None:
         self._deadline_s = settings.kafka_deadline_ms / 1000
@@ -32,7 +41,8 @@ class Publisher:
         self._log = structlog.get_logger("ingest")
         self._now = asyncio.get_running_loop().time
         self._overdue: set[PartitionBatches] = set()  # This producer has records of them after their deadline.
-        self._overdue_since = 0.0
+        self._overdue_since = 0.0  # The first of them, and the last one.
+        self._overdue_at = 0.0
         self._acknowledged_at = 0.0
         self._producer: AIOKafkaProducer | None = None
         # The partitions of this producer, empty without one, and the partition of each key among so many.
@@ -42,8 +52,29 @@ class Publisher:
 
     @property
     def connected(self) -> bool:
-        """Returns whether Kafka takes records in time: there is a producer, and none of its partitions is overdue."""
-        return bool(self._partitions) and not self._overdue
+        """Returns whether Kafka takes records in time: there is a producer, and not all of it hangs.
+
+        All of it hangs when every partition that has records is overdue, and Kafka has acknowledged nothing since the
+        last one became so.
+        """
+        if not self._overdue or self._acknowledged_at > self._overdue_at:
+            return bool(self._partitions)
+        return any(batches.busy and not batches.overdue for batches in self._partitions)
+
+    @property
+    def partitions_overdue(self) -> int:
+        """Counts the partitions that take nothing, because the client still has overdue records of them."""
+        return len(self._overdue)
+
+    @property
+    def takes_something(self) -> bool:
+        """Returns whether there is a partition that takes records."""
+        return any(not batches.overdue for batches in self._partitions)
+
+    def takes(self, key: bytes) -> bool:
+        """Returns whether the partition of this key takes records."""
+        batches = self._of_key.get(key) or self._find_batches(key)
+        return batches is not None and not batches.overdue
 
     @property
     def broken(self) -> bool:
@@ -127,9 +158,12 @@ class Publisher:
         return left
 
     def _replace_producer(self, reason: str) -> None:
-        """Has the producer closed, which fails its batches, and fails those that might wait for it for ever."""
+        """Has the producer closed, which fails its batches, and fails those that might wait for it for ever.
+
+        One that was refused a batch has a deadline's time to write those of other partitions, which is no copy then.
+        """
         left = self._drop_producer()
-        self._supervisor.replace(reason)
+        self._supervisor.replace(reason, flush_s=self._deadline_s if reason == "refused" else 0.0)
         for batches in left:
             batches.abandon()
 
@@ -154,16 +188,18 @@ class Publisher:
         if not self._overdue:
             self._overdue_since = self._now()
             self._log.warning("kafka_overdue", deadline_s=self._deadline_s)
+        self._overdue_at = self._now()
         self._overdue.add(batches)
 
     async def _watch_producer(self) -> None:
-        """Replaces a producer that hangs: something is overdue, and Kafka acknowledged nothing for too long.
+        """Replaces a producer of which all hangs (see `connected`), for too long; not for the sake of one partition.
 
         Follows the topic, too, when it is given more partitions.
         """
         while True:
             await asyncio.sleep(_WATCH_S)
-            if self._overdue and self._now() - max(self._overdue_since, self._acknowledged_at) > self._hung_s:
+            since = max(self._overdue_since, self._acknowledged_at)
+            if self._overdue and not self.connected and self._now() - since > self._hung_s:
                 self._replace_producer("hung")
             elif self._producer is not None:
                 self._follow_partitions(self._producer)

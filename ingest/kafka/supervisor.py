@@ -58,8 +58,8 @@ class ProducerSupervisor:
         if producer is not None:
             await close_producer(producer, flush_s=within_s)
 
-    def replace(self, reason: str) -> None:
-        """Closes this producer, which fails its batches, and starts to connect another.
+    def replace(self, reason: str, *, flush_s: float) -> None:
+        """Closes this producer, which fails what it has not written in `flush_s` seconds, then connects another.
 
         A batch refused for good has used up sequence numbers, and its partition takes nothing more from the producer
         (aio-libs/aiokafka issue 1017). A producer with half-open connections may hang for ever (issues 1101 and 1013).
@@ -68,12 +68,14 @@ class ProducerSupervisor:
         if producer is not None:
             self._log.warning("producer_replaced", reason=reason)
             self._metrics.producers_replaced.labels(reason).inc()
-            self._connecting = asyncio.create_task(self._connect(producer), name="replace the producer")
+            self._connecting = asyncio.create_task(
+                self._connect(producer, flush_s=flush_s), name="replace the producer"
+            )
 
-    async def _connect(self, instead_of: AIOKafkaProducer | None) -> None:
+    async def _connect(self, instead_of: AIOKafkaProducer | None, *, flush_s: float = 0.0) -> None:
         """Closes the old producer, then tries until a new one is connected."""
         if instead_of is not None:
-            await close_producer(instead_of, flush_s=0)
+            await close_producer(instead_of, flush_s=flush_s)
         backoff_s = _BACKOFF_S
         while self.producer is None:
             try:

@@ -59,7 +59,9 @@ ON CONFLICT DO UPDATE SET records = records + excluded.records, last_id = exclud
 """
 _UNPROBE = "DELETE FROM probe"
 # SQLite stores `refused` behind the body; to test each record would read all bodies, so this asks the index.
-_WAITING = "FROM records WHERE id NOT IN (SELECT id FROM records WHERE refused IS NOT NULL) ORDER BY id LIMIT ?"
+_WAITING = (
+    "FROM records WHERE id > ? AND id NOT IN (SELECT id FROM records WHERE refused IS NOT NULL) ORDER BY id LIMIT ?"
+)
 
 
 class SpoolInUseError(Exception):
@@ -129,12 +131,12 @@ class SpoolFile:
             self._write((_INSERT, rows), (_TALLY, list((self._untallied + Counter(endpoints)).items())))
             self._tallied_to, self._untallied = self._read_int("SELECT max(last_id) FROM tally"), Counter()
 
-    def oldest(self, *, count_max: int, bytes_max: int) -> list[SpooledRecord]:
-        """Reads the oldest records in their order: one, and more while they fit; none that was refused."""
+    def oldest(self, *, count_max: int, bytes_max: int, after: int = 0) -> list[SpooledRecord]:
+        """Reads the oldest records behind the id `after`, in order: one, and more while they fit; none refused."""
         found: list[SpooledRecord] = []
         size = 0
         rows = self._database.execute(
-            f"SELECT id, endpoint, key, timestamp_ms, headers, value {_WAITING}", (count_max,)
+            f"SELECT id, endpoint, key, timestamp_ms, headers, value {_WAITING}", (after, count_max)
         )
         for number, endpoint, key, timestamp_ms, headers, value in rows:
             size += len(headers) + len(value)
@@ -170,7 +172,7 @@ class SpoolFile:
 
     def oldest_ms(self) -> int | None:
         """Returns when the oldest record that waits was received; None where none waits."""
-        row = self._database.execute(f"SELECT timestamp_ms {_WAITING}", (1,)).fetchone()
+        row = self._database.execute(f"SELECT timestamp_ms {_WAITING}", (0, 1)).fetchone()
         return None if row is None else int(row[0])
 
     @property

@@ -81,13 +81,15 @@ class Spool:
             self._mark_unusable(f"it took longer than {_WRITE_TIMEOUT_S:.0f} s")
         return done.done() and done.result()
 
-    async def oldest(self, *, count_max: int, bytes_max: int) -> list[SpooledRecord]:
+    async def oldest(self, *, count_max: int, bytes_max: int, after: int = 0) -> list[SpooledRecord]:
         """Reads the oldest records, as `SpoolFile.oldest` does.
 
         Raises:
             sqlite3.Error: the file cannot be read.
         """
-        return await self._call_in_thread(lambda file: file.oldest(count_max=count_max, bytes_max=bytes_max))
+        return await self._call_in_thread(
+            lambda file: file.oldest(count_max=count_max, bytes_max=bytes_max, after=after)
+        )
 
     async def remove(self, spooled: Sequence[SpooledRecord]) -> None:
         """Removes these records, which Kafka has.

@@ -47,7 +47,12 @@ def metric_rows() -> dict[str, list[MetricRow]]:
     """Every metric by the program that exports it, sorted by name."""
     ingest, process, both, parent = (CollectorRegistry() for _ in range(4))
     IngestMetrics(ingest).observe(
-        in_flight_bytes=int, producer_connected=bool, spool=SpoolFigures, answers=list, clock=float
+        in_flight_bytes=int,
+        producer_connected=bool,
+        partitions_overdue=int,
+        spool=SpoolFigures,
+        answers=list,
+        clock=float,
     )
     ProcessMetrics(process)
     process.register(AuditGauges())

@@ -56,7 +56,8 @@ class HandSupervisor(ProducerSupervisor):
         self._on_connected = on_connected
         on_connected(self.clients[-1])
 
-    def replace(self, reason: str) -> None:
+    def replace(self, reason: str, *, flush_s: float) -> None:
+        assert flush_s >= 0
         self.reasons.append(reason)
         old = self.clients[-1]
         self.clients.append(HandClient())
@@ -78,7 +79,7 @@ class Stand:
 
     def __init__(self, settings: SettingsFactory, folder: Path) -> None:
         mine, metrics = (
-            settings("[ingest]\nkafka_deadline_ms = 30", bootstrap_servers="127.0.0.1:1"),
+            settings("[ingest]\nkafka_deadline_ms = 30\nproducer_hung_ms = 1_000", bootstrap_servers="127.0.0.1:1"),
             IngestMetrics(CollectorRegistry()),
         )
         self.supervisor = HandSupervisor(mine, metrics=metrics)
@@ -95,7 +96,7 @@ class Stand:
 
     async def draining(self) -> None:
         while True:
-            await self.drain.drain_some(self.spool)
+            await self.drain.drain_some([self.spool])
 
 
 @pytest.fixture
@@ -142,3 +143,42 @@ async def test_what_the_client_gave_up_is_sent_again(stand: Stand) -> None:
     stand.sent[1][1].set_result(None)
     await until(lambda: not stand.spool.waiting)
     draining.cancel()
+
+
+async def test_a_partition_that_does_not_take_holds_up_no_other(stand: Stand) -> None:
+    """The drain passes over it, and comes back when it takes again; its records keep their order."""
+    for number, endpoint in enumerate(("acme", "e0") * 3):
+        assert await stand.spool.written(stand.spool.enqueue(numbered(number, endpoint)))
+    first = await stand.publisher.publish_and_wait(numbered(9), Reservation(ByteBudget(ROOM)))
+    assert isinstance(first, Fate)
+    draining = asyncio.create_task(stand.draining())
+    await until(lambda: len(stand.sent) == 2)
+    assert [partition for partition, _ in stand.sent] == [0, 1]
+    stand.sent[1][1].set_result(None)
+    await until(lambda: stand.spool.waiting == 3)
+    assert await stand.spool.written(stand.spool.enqueue(numbered(7, "e0")))
+    await until(lambda: len(stand.sent) == 3)
+    stand.sent[2][1].set_result(None)
+    await until(lambda: stand.spool.waiting == 3)
+    stand.sent[0][1].set_result(None)
+    await until(lambda: len(stand.sent) == 4)
+    stand.sent[3][1].set_result(None)
+    await until(lambda: not stand.spool.waiting)
+    assert [partition for partition, _ in stand.sent] == [0, 1, 1, 0]
+    draining.cancel()
+
+
+async def test_a_producer_is_replaced_when_all_of_it_hangs(stand: Stand) -> None:
+    """Not when one partition does: as long as another is acknowledged, Kafka is connected and the producer stays."""
+    for number, endpoint in enumerate(("acme", "e0")):
+        fate = await stand.publisher.publish_and_wait(numbered(number, endpoint), Reservation(ByteBudget(ROOM)))
+        assert isinstance(fate, Fate)
+        assert not stand.publisher.connected
+    stand.sent[1][1].set_result(None)
+    await until(lambda: stand.publisher.connected)
+    assert (stand.publisher.partitions_overdue, stand.publisher.takes(b"acme")) == (1, False)
+    assert stand.publisher.takes(b"e0")
+    await stand.publisher.publish_and_wait(numbered(2, "e0"), Reservation(ByteBudget(ROOM)))
+    assert not stand.publisher.connected
+    await until(lambda: stand.supervisor.reasons == ["hung"])
+    await until(lambda: stand.publisher.takes(b"acme"))
