@@ -66,6 +66,7 @@ class Ingress:
                 "spool_usable": spool.usable,
                 "spool_deliveries": spool.deliveries,
                 "spool_refused": spool.refused,
+                "spool_damaged": spool.damaged,
                 "spool_unread_files": spool.unread_files,
                 "spool_bytes": spool.bytes_used,
                 "spool_oldest_seconds": round(spool.oldest_seconds, 1),

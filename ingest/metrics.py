@@ -19,10 +19,14 @@ _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0,
 
 @dataclass(frozen=True, slots=True)
 class SpoolFigures:
-    """The figures of the spool: deliveries that wait for Kafka, those that Kafka refused, the age of the oldest."""
+    """The figures of the spool: deliveries that wait for Kafka, those that Kafka refused, the age of the oldest.
+
+    `damaged` deliveries are not as they were written, or cannot be read at all.
+    """
 
     deliveries: int = 0
     refused: int = 0
+    damaged: int = 0
     bytes_used: int = 0
     oldest_seconds: float = 0.0
     free_bytes: int = 0
@@ -43,6 +47,11 @@ class SpoolGauges(Collector):
         for name, meaning, value in (
             ("deliveries", "Deliveries on this machine's disk that wait for Kafka.", now.deliveries),
             ("refused", "Deliveries on disk that Kafka refuses; a person must look.", now.refused),
+            (
+                "damaged",
+                "Deliveries on disk that the disk damaged, and that are not sent; a person must look.",
+                now.damaged,
+            ),
             ("bytes", "What spooled deliveries take of the disk.", now.bytes_used),
             ("bytes_max", "What they may take of it: `ingest.spool_bytes_max`, 0 for no spool.", now.bytes_max),
             ("oldest_seconds", "Age of the oldest spooled delivery; 0 without one.", now.oldest_seconds),

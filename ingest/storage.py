@@ -77,6 +77,7 @@ class Storage:
         return SpoolFigures(
             deliveries=sum(spool.waiting for spool in self._spools),
             refused=sum(spool.refused for spool in self._spools),
+            damaged=sum(spool.damaged for spool in self._spools),
             bytes_used=sum(spool.bytes_used for spool in self._spools),
             oldest_seconds=0.0 if oldest is None else max(0.0, time.time() - oldest / 1000),
             free_bytes=free,
@@ -154,6 +155,12 @@ class Storage:
     def _spools(self) -> list[Spool]:
         return self._left_behind if self._spool is None else [*self._left_behind, self._spool]
 
+    @property
+    def _drainable(self) -> list[Spool]:
+        """Returns the spools to drain: none before it is salvaged, and this process's own one behind those."""
+        salvaging = any(spool.salvaging for spool in self._left_behind)
+        return [one for one in self._spools if not one.hurt and not (salvaging and one is self._spool)]
+
     def _has_spooled(self, endpoint: str) -> bool:
         """Returns whether deliveries of the endpoint are in a spool, so that newer ones must go behind them."""
         if self._spool is not None and self._spool.holds(endpoint):
@@ -172,8 +179,9 @@ class Storage:
     async def _drain_spools(self) -> None:
         """Brings spooled deliveries to Kafka whenever there are some."""
         while True:
-            if any(spool.waiting for spool in self._spools):
-                await self._drain.drain_some(self._spools)
+            drainable = self._drainable
+            if any(spool.waiting for spool in drainable):
+                await self._drain.drain_some(drainable)
             else:
                 self._filled.clear()
                 await self._filled.wait()
@@ -184,13 +192,19 @@ class Storage:
         looked_at = loop.time()
         while True:
             await asyncio.sleep(_CHECK_S)
+            if self._spool is not None and self._spool.hurt:
+                # What comes now is not kept waiting until a large file is salvaged.
+                self._left_behind.append(self._spool)
+                self._spool = None
             if self._spool is None:
                 await self._open_spool()
             for spool in self._spools:
                 await spool.check()
-                if spool is not self._spool and not spool.waiting and not spool.refused:
+                if spool is not self._spool and not (spool.waiting or spool.refused or spool.damaged or spool.hurt):
                     self._left_behind.remove(spool)
                     await spool.close()
+            if any(spool.waiting for spool in self._drainable):
+                self._filled.set()
             if loop.time() - looked_at > _ADOPT_S:
                 looked_at = loop.time()
                 await self._adopt_left_behind()

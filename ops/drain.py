@@ -31,7 +31,8 @@ _SILENCES_MAX = 4
 class SpoolCount:
     """The deliveries in the spools of all workers together; `silent` workers did not answer.
 
-    `refused` are deliveries that Kafka will not have, `unread` files that cannot be read: waiting changes neither.
+    `refused` are deliveries that Kafka will not have, `damaged` those that the disk damaged, `unread` files that cannot
+    be read: waiting changes none of them.
     """
 
     deliveries: int
@@ -39,6 +40,7 @@ class SpoolCount:
     silent: int = 0
     refused: int = 0
     unread: int = 0
+    damaged: int = 0
 
     @property
     def is_at_rest(self) -> bool:
@@ -54,6 +56,7 @@ class SpoolCount:
     def stuck(self) -> Sequence[str]:
         """Sentences about what stays on the disk until a person has seen to it."""
         found = [f"Kafka refuses {self.refused} spooled deliveries"] if self.refused else []
+        found += [f"the disk damaged {self.damaged} spooled deliveries"] if self.damaged else []
         return [*found, f"{self.unread} spool file(s) cannot be read"] if self.unread else found
 
 
@@ -104,6 +107,7 @@ def read_spooled(answer: bytes, address: str) -> SpoolCount:
         counts = [int(part["spool_deliveries"]) for part in speaking]
         ages = [float(part.get("spool_oldest_seconds") or 0) for part in speaking]
         refused = [int(part.get("spool_refused") or 0) for part in speaking]
+        damaged = [int(part.get("spool_damaged") or 0) for part in speaking]
         unread = [int(part.get("spool_unread_files") or 0) for part in speaking]
     except (KeyError, TypeError, ValueError) as error:
         raise DropstreamError(
@@ -115,6 +119,7 @@ def read_spooled(answer: bytes, address: str) -> SpoolCount:
         max(ages, default=0.0),
         silent=len(parts) - len(speaking),
         refused=sum(refused),
+        damaged=sum(damaged),
         unread=max(unread, default=0),  # The folder is one and the same for all workers.
     )
 
@@ -124,7 +129,8 @@ def _expect_nothing_stuck(spooled: SpoolCount) -> None:
         raise DropstreamError(
             f"drained but for what a person must look at: {'; '.join(spooled.stuck)}\n"
             "Keep the disk of ingest.spool_dir. "
-            "Look for delivery_refused_by_kafka and spool_file_not_read in the ingress's log."
+            "Look for delivery_refused_by_kafka, spooled_records_damaged, spool_damaged and spool_file_not_read in the "
+            "ingress's log."
         )
 
 

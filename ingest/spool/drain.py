@@ -17,8 +17,8 @@ from ingest.kafka.batches import DeliveryReport, Fate, Report
 from ingest.kafka.publisher import Publisher
 from ingest.metrics import IngestMetrics
 from ingest.spool.doubts import Doubts
-from ingest.spool.file import SpooledRecord
 from ingest.spool.queue import Spool
+from ingest.spool.rows import SpooledRecord
 from schemas.delivery import PendingRecord
 
 _log = structlog.get_logger("ingest")

@@ -5,15 +5,21 @@ Write-ahead log with `synchronous = FULL`: each commit is fsynced, and a torn ta
 Nothing here knows threads or an event loop.
 """
 
+import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
+import structlog
 
+from ingest.spool.rows import COLUMNS, SpooledRecord, read_row, row_of
+from ingest.spool.salvage import ReadableRecords, SpoolDamagedError, primary_code
+from ingest.spool.tables import upgrade
 from schemas.delivery import PendingRecord
+
+_log = structlog.get_logger("ingest")
 
 _PAGE_BYTES = 4096
 # The log keeps this much of the disk, so that a full disk does not stop the spool from being drained.
@@ -22,62 +28,26 @@ _LOG_BYTES = 4_194_304
 _PROBE_BYTES = 2 * _LOG_BYTES
 # At most so many of the newest records are not in the tally, and are counted when the file is opened.
 _UNTALLIED_MAX = 10_000
-# As much as the drain reads in a step is read at the start; a file with damage in it is set aside, not drained.
+# As much as the drain reads in a step is read at the start, to learn of damage where it would be met first.
 _SIGHT_RECORDS = 500
 _SIGHT_BYTES = 4_194_304
-# The n-th upgrades a file from version n to n + 1; a new file has version 0. A released upgrade never changes.
-_UPGRADES = (
-    """
-CREATE TABLE records (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    endpoint TEXT NOT NULL,
-    key BLOB NOT NULL,
-    timestamp_ms INTEGER NOT NULL,
-    headers BLOB NOT NULL,
-    value BLOB NOT NULL,
-    refused TEXT
-) STRICT;
-CREATE TABLE probe (id INTEGER PRIMARY KEY, turn INTEGER NOT NULL) STRICT;
-INSERT INTO probe VALUES (0, 0);
-""",
-    """
-CREATE INDEX refused ON records (refused) WHERE refused IS NOT NULL;
-CREATE TABLE tally (
-    endpoint TEXT PRIMARY KEY,
-    records INTEGER NOT NULL,
-    last_id INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-INSERT INTO tally SELECT endpoint, count(*), max(id) FROM records GROUP BY endpoint;
-DROP TABLE probe;
-CREATE TABLE probe (room BLOB NOT NULL) STRICT;
-""",
-)
-_INSERT = "INSERT INTO records (endpoint, key, timestamp_ms, headers, value) VALUES (?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO records (endpoint, key, timestamp_ms, headers, value, checksum) VALUES (?, ?, ?, ?, ?, ?)"
+_TAKE_OVER = f"INSERT OR IGNORE INTO records ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 own words
 _TALLY = """
 INSERT INTO tally VALUES (?, ?, (SELECT max(id) FROM records))
 ON CONFLICT DO UPDATE SET records = records + excluded.records, last_id = excluded.last_id
 """
 _UNPROBE = "DELETE FROM probe"
 # SQLite stores `refused` behind the body; to test each record would read all bodies, so this asks the index.
-_WAITING = (
-    "FROM records WHERE id > ? AND id NOT IN (SELECT id FROM records WHERE refused IS NOT NULL) ORDER BY id LIMIT ?"
-)
+_WAITING = """
+FROM records WHERE id > ? AND id NOT IN (SELECT id FROM records WHERE refused IS NOT NULL)
+AND id NOT IN (SELECT id FROM damaged) ORDER BY id
+"""
+_ENDPOINTS = "SELECT endpoint, count(*) FROM records"
 
 
 class SpoolInUseError(Exception):
     """Another process has the file."""
-
-
-class SpoolTooNewError(Exception):
-    """A newer version of this program made the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpooledRecord:
-    """A record that waits for Kafka, with its id in the file."""
-
-    id: int
-    record: PendingRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +61,9 @@ class Content:
 class SpoolFile:
     """An open, locked file.
 
-    Every method raises sqlite3.Error when the disk fails; then nothing has changed. `content` is what the file held at
-    the start. It is known at once, however large the file is: the table `tally` counts all but the newest records, up
-    to its greatest `last_id`.
+    Every method raises sqlite3.Error when the disk fails; then nothing has changed. Where the file is damaged,
+    `salvage.is_damage` says so of the error. `content` is what the file held at the start. It is known at once, however
+    large the file is: the table `tally` counts all but the newest records, up to its greatest `last_id`.
     """
 
     def __init__(self, path: Path, *, bytes_max: int) -> None:
@@ -102,18 +72,25 @@ class SpoolFile:
         Raises:
             SpoolInUseError: another process has it.
             SpoolTooNewError: this version cannot read it.
-            sqlite3.Error: it is corrupt, or the disk refuses.
+            sqlite3.Error: it is damaged, or the disk refuses.
         """
         self.path = path
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
+        # The records that are not as they were written; they stay in the file, and are neither sent nor removed.
+        self.damaged: set[int] = set()
+        # At most so many records could not be taken over from a damaged file, which is kept under another name.
+        self.lost = 0
         # One thread opens the connection, another one uses it.
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+        # What a damaged disk made of a text need not be UTF-8.
+        self._database.text_factory = bytes
         try:
             self._prepare()
+            self._unchecked_to = self._read_int("SELECT last_id FROM unchecked")
             self._tallied_to, self._untallied, self.content = self._read_content()
         except sqlite3.OperationalError as error:
             self._database.close()
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            if primary_code(error) == sqlite3.SQLITE_BUSY:
                 raise SpoolInUseError(str(path)) from error
             raise
         except BaseException:
@@ -122,7 +99,7 @@ class SpoolFile:
 
     def append(self, records: Sequence[PendingRecord]) -> None:
         """Writes all of the records in one commit."""
-        rows = [(record.endpoint, record.key, record.timestamp_ms, _pack(record), record.value) for record in records]
+        rows = [row_of(record) for record in records]
         endpoints = [record.endpoint for record in records]
         if self._untallied.total() + len(endpoints) < _UNTALLIED_MAX:
             self._write((_INSERT, rows))
@@ -131,31 +108,62 @@ class SpoolFile:
             self._write((_INSERT, rows), (_TALLY, list((self._untallied + Counter(endpoints)).items())))
             self._tallied_to, self._untallied = self._read_int("SELECT max(last_id) FROM tally"), Counter()
 
-    def oldest(self, *, count_max: int, bytes_max: int, after: int = 0) -> list[SpooledRecord]:
-        """Reads the oldest records behind the id `after`, in order: one, and more while they fit; none refused."""
-        found: list[SpooledRecord] = []
-        size = 0
-        rows = self._database.execute(
-            f"SELECT id, endpoint, key, timestamp_ms, headers, value {_WAITING}", (after, count_max)
+    def take_over(self, spooled: Sequence[SpooledRecord]) -> None:
+        """Writes records of a damaged file under the ids that they had there; call `recount` behind the last ones."""
+        counts = Counter(one.record.endpoint for one in spooled)
+        self._write(
+            (_TAKE_OVER, [(one.id, *row_of(one.record)) for one in spooled]),
+            (_TALLY, list(counts.items())),
         )
-        for number, endpoint, key, timestamp_ms, headers, value in rows:
-            size += len(headers) + len(value)
+
+    def recount(self) -> None:
+        """Counts every record, and corrects `content` and the tally, which may be wrong in a damaged file."""
+        self._write(("DELETE FROM tally", [()]), (_TALLY, list(self._count("WHERE id > ?", 0).items())))
+        self._tallied_to, self._untallied, self.content = self._read_content()
+
+    def readable(self) -> ReadableRecords:
+        """Returns all records that can be read, for a fresh file; call it when the file is damaged."""
+        return ReadableRecords(self._database)
+
+    def oldest(self, *, count_max: int, bytes_max: int, after: int = 0) -> list[SpooledRecord]:
+        """Reads the oldest records behind the id `after`: one, and more while they fit; none that is refused or damaged.
+
+        A record that turns out to be damaged is noted in the file, and told once.
+        """
+        found: list[SpooledRecord] = []
+        damaged: list[int] = []
+        size = 0
+        rows = self._database.execute(f"SELECT {COLUMNS} {_WAITING}", (after,))
+        for row in rows:
+            record = read_row(row, unchecked_to=self._unchecked_to)
+            if record is None:
+                damaged += [row[0]] if row[0] not in self.damaged else []
+                continue
+            size += sum(len(value) for _, value in record.headers) + len(record.value)
             if found and size > bytes_max:
                 break
-            record = PendingRecord(endpoint, key, value, _unpack(headers), timestamp_ms)
-            found.append(SpooledRecord(number, record))
+            found.append(SpooledRecord(row[0], record))
+            if len(found) == count_max:
+                break
         # An open cursor would hold its snapshot, and the log could not be reused.
         rows.close()
+        if damaged:
+            self._note_damaged(damaged)
         return found
 
     def remove(self, spooled: Sequence[SpooledRecord]) -> None:
         """Deletes these records, which Kafka has."""
         tallied = Counter(one.record.endpoint for one in spooled if one.id <= self._tallied_to)
+        ids = {one.id for one in spooled}
         self._write(
-            ("DELETE FROM records WHERE id = ?", [(one.id,) for one in spooled]),
+            ("DELETE FROM records WHERE id = ?", [(number,) for number in ids]),
             ("UPDATE tally SET records = records - ? WHERE endpoint = ?", [(n, name) for name, n in tallied.items()]),
         )
         self._untallied -= Counter(one.record.endpoint for one in spooled if one.id > self._tallied_to)
+        # Where a page says wrong ids, what is met cannot be deleted by its id, and would be sent again and again.
+        rows = self._database.execute("SELECT id FROM records ORDER BY id LIMIT ?", (len(ids),))
+        if still_there := ids & {number for (number,) in rows.fetchall()}:
+            raise SpoolDamagedError(f"{len(still_there)} records are found, and not found by their ids")
 
     def refuse(self, number: int, reason: str) -> None:
         """Marks a record that Kafka refuses: it stays, and is skipped until the file is opened again."""
@@ -163,8 +171,8 @@ class SpoolFile:
 
     def has_room(self, size: int) -> bool:
         """Tries on the disk whether the file may grow by `size`, at least 8 MiB, or by half its bound if less."""
-        room = min(max(size, _PROBE_BYTES), self._bytes_max // 2)
-        if self._bytes_max - self.bytes_used < room:
+        room = min(max(size, _PROBE_BYTES), self.bytes_max // 2)
+        if self.bytes_max - self.bytes_used < room:
             return False
         self._write((_UNPROBE, [()]), ("INSERT INTO probe VALUES (zeroblob(?))", [(min(room, _PROBE_BYTES),)]))
         self._write((_UNPROBE, [()]))
@@ -172,8 +180,10 @@ class SpoolFile:
 
     def oldest_ms(self) -> int | None:
         """Returns when the oldest record that waits was received; None where none waits."""
-        row = self._database.execute(f"SELECT timestamp_ms {_WAITING}", (0, 1)).fetchone()
-        return None if row is None else int(row[0])
+        rows = self._database.execute(f"SELECT id, timestamp_ms {_WAITING}", (0,))
+        found = next((row[1] for row in rows if row[0] not in self.damaged and isinstance(row[1], int)), None)
+        rows.close()
+        return found
 
     @property
     def bytes_used(self) -> int:
@@ -199,33 +209,49 @@ class SpoolFile:
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         run(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-        version = self._read_int("PRAGMA user_version")
-        if version > len(_UPGRADES):
-            raise SpoolTooNewError(f"{self.path} is of version {version}; this program knows {len(_UPGRADES)}")
         run("BEGIN EXCLUSIVE")
-        for number, upgrade in enumerate(_UPGRADES[version:], version + 1):
-            for statement in upgrade.split(";\n"):
-                run(statement)
-            run(f"PRAGMA user_version = {number}")
+        upgrade(self._database, self.path)
         run("UPDATE records SET refused = NULL WHERE refused IS NOT NULL")
         run(_UNPROBE)
         # An empty file must not hold deliveries back, even if somebody deleted its records by hand.
         run("DELETE FROM tally WHERE NOT EXISTS (SELECT 1 FROM records)")
         run("COMMIT")
         # This comes last, so that a full file can be upgraded.
-        run(f"PRAGMA max_page_count = {max(1, self._bytes_max // _PAGE_BYTES)}")
+        run(f"PRAGMA max_page_count = {max(1, self.bytes_max // _PAGE_BYTES)}")
 
     def _read_content(self) -> tuple[int, Counter[str], Content]:
         """Returns the last id in the tally, the number of newer records by endpoint, and the content in all."""
+        self.damaged = {number for (number,) in self._database.execute("SELECT id FROM damaged")}
         self.oldest(count_max=_SIGHT_RECORDS, bytes_max=_SIGHT_BYTES)
-        tallied_to = self._read_int("SELECT ifnull(max(last_id), 0) FROM tally")
-        tally = Counter(dict(self._database.execute("SELECT endpoint, records FROM tally WHERE records > 0")))
-        rows = self._database.execute("SELECT endpoint, count(*) FROM records WHERE id > ? GROUP BY 1", (tallied_to,))
-        untallied = Counter(dict(rows))
-        return tallied_to, untallied, Content(tally + untallied, self.oldest_ms())
+        tally: Counter[str] = Counter()
+        tallied_to = 0
+        for endpoint, count, last_id in self._database.execute("SELECT endpoint, records, last_id FROM tally"):
+            if not (isinstance(endpoint, bytes) and isinstance(count, int) and isinstance(last_id, int)):
+                raise SpoolDamagedError("the counts of the file are none")
+            tallied_to = max(tallied_to, last_id)
+            tally[endpoint.decode("utf-8", "replace")] += max(0, count)
+        untallied = self._count("WHERE id > ?", tallied_to)
+        aside = self._count("WHERE id IN (SELECT id FROM damaged) AND 0 <= ?", 0)
+        return tallied_to, untallied, Content(tally + untallied - aside, self.oldest_ms())
+
+    def _count(self, where: str, argument: int) -> Counter[str]:
+        rows = self._database.execute(f"{_ENDPOINTS} {where} GROUP BY endpoint", (argument,))
+        return Counter(
+            {endpoint.decode("utf-8", "replace"): count for endpoint, count in rows if isinstance(endpoint, bytes)}
+        )
+
+    def _note_damaged(self, ids: Sequence[int]) -> None:
+        _log.error("spooled_records_damaged", path=str(self.path), ids=ids)
+        self.damaged.update(ids)
+        # A full disk takes no note; then they are found, and told, again when the file is opened again.
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._write(("INSERT OR IGNORE INTO damaged VALUES (?)", [(number,) for number in ids]))
 
     def _read_int(self, query: str) -> int:
-        return int(self._database.execute(query).fetchone()[0])
+        row = self._database.execute(query).fetchone()
+        if row is None or not isinstance(row[0], int):
+            raise SpoolDamagedError(f"{query}: there is no number")
+        return row[0]
 
     def _write(self, *changes: tuple[str, Sequence[Sequence[object]]]) -> None:
         """Runs statements, each with all of its rows, in one transaction, which is durable on return."""
@@ -238,12 +264,3 @@ class SpoolFile:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise
-
-
-def _pack(record: PendingRecord) -> bytes:
-    """Encodes the headers as JSON; in Latin-1 each byte of a value is one character, there and back."""
-    return orjson.dumps([[name, value.decode("latin-1")] for name, value in record.headers])
-
-
-def _unpack(headers: bytes) -> list[tuple[str, bytes]]:
-    return [(name, value.encode("latin-1")) for name, value in orjson.loads(headers)]

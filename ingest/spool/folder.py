@@ -1,9 +1,11 @@
 """Finds the spool file of this process: the first in the folder that no other process has.
 
 Workers beside each other have a file each, and so does a process that starts before its predecessor has ended. A worker
-also opens the files that dead workers left behind, and brings their deliveries to Kafka.
+also opens the files that dead workers left behind, and brings their deliveries to Kafka. Of a damaged file, all records
+that can be read go on in a fresh file; the damaged one is kept under another name.
 """
 
+import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +14,23 @@ from pathlib import Path
 
 import structlog
 
-from ingest.spool.file import SpoolFile, SpoolInUseError, SpoolTooNewError
+from ingest.spool.file import SpoolFile, SpoolInUseError
+from ingest.spool.rows import SpooledRecord
+from ingest.spool.salvage import ReadableRecords, is_damage, lock_damaged, primary_code
+from ingest.spool.tables import SpoolTooNewError
 
 _log = structlog.get_logger("ingest")
 
 _FILES_MAX = 1_000
-_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 # After these errors of the disk another file would fail, too.
 _OF_THE_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _WAL = "-wal"
+# So much of a damaged file is taken over in one commit.
+_COMMIT_RECORDS = 500
+_COMMIT_BYTES = 4_194_304
+
+
+_Told = dict[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ class LeftBehind:
 def claim(folder: Path, *, bytes_max: int) -> SpoolFile:
     """Opens the first file that no other process has, and makes file and folder where they are missing.
 
-    A corrupt file is set aside under another name, for `sqlite3 FILE .recover` may still save its records.
+    Of a damaged file, the records that can be read are in the file that is returned.
 
     Raises:
         OSError, sqlite3.Error: the disk refuses.
@@ -48,7 +58,7 @@ def claim(folder: Path, *, bytes_max: int) -> SpoolFile:
         except (SpoolInUseError, SpoolTooNewError):
             continue
         except sqlite3.Error as error:
-            if is_new or _code(error) in _OF_THE_DISK:
+            if is_new or primary_code(error) in _OF_THE_DISK:
                 raise
     raise OSError(f"{folder} has {_FILES_MAX} spool files, and none can be had")
 
@@ -65,12 +75,12 @@ def left_behind(folder: Path, *, bytes_max: int) -> LeftBehind:
             except (OSError, SpoolTooNewError, sqlite3.Error) as error:
                 unread[path] = str(error)
                 continue
-            if file.content.waiting:
+            if file.content.waiting or file.damaged or file.lost:
                 files.append(file)
             else:
                 file.close()
         for path in _paths(folder, "spool-*.sqlite.corrupt-*"):
-            unread[path] = "it was corrupt and set aside; save what is in it, then take it away"
+            unread[path] = "it was damaged and set aside; save what is in it, then take it away"
     except OSError as error:
         unread[folder] = str(error)
     return LeftBehind(files, unread)
@@ -81,22 +91,91 @@ def _paths(folder: Path, pattern: str) -> Sequence[Path]:
     return sorted(path for path in folder.iterdir() if path.match(pattern) and not path.name.endswith(_WAL))
 
 
+def salvage(file: SpoolFile, error: sqlite3.Error) -> SpoolFile:
+    """Returns a fresh file with all records of a damaged one that can be read; sets the damaged one aside.
+
+    A process that dies meanwhile leaves both, and the records that are in both reach Kafka twice.
+
+    Raises:
+        OSError, sqlite3.Error: the disk refuses; the damaged file is open still, and nothing has changed.
+    """
+    fresh, told = _take_over(file.path, file.readable(), bytes_max=file.bytes_max)
+    file.close()
+    _log.error("spool_damaged", path=str(file.path), error=str(error), set_aside_as=_set_aside(file.path), **told)
+    return fresh
+
+
 def _open_file(path: Path, bytes_max: int) -> SpoolFile:
-    """Opens the file, or a fresh one where it is corrupt; raises as `SpoolFile`, and OSError."""
+    """Opens the file, or a fresh one with all that can be read of it; raises as `SpoolFile`, and OSError."""
     try:
         return SpoolFile(path, bytes_max=bytes_max)
     except sqlite3.DatabaseError as error:
-        if _code(error) not in _CORRUPT:
+        if not is_damage(error):
             raise
-        aside = f".corrupt-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        for ending in ("", _WAL):
-            part = path.with_name(path.name + ending)
-            if part.exists():
-                part.rename(path.with_name(path.name + aside + ending))
-        _log.error("spool_corrupt", path=str(path), set_aside_as=path.name + aside, error=str(error))
-        return SpoolFile(path, bytes_max=bytes_max)
+        reason = str(error)
+    told: _Told
+    try:
+        database = lock_damaged(str(path))
+    except sqlite3.DatabaseError as error:
+        if primary_code(error) == sqlite3.SQLITE_BUSY:
+            raise SpoolInUseError(str(path)) from error
+        if not is_damage(error):
+            raise
+        fresh, told = _create(path.parent, bytes_max), {"salvaged": 0, "faults": str(error)}
+    else:
+        try:
+            fresh, told = _take_over(path, ReadableRecords(database), bytes_max=bytes_max)
+        finally:
+            database.close()
+    _log.error("spool_damaged", path=str(path), error=reason, set_aside_as=_set_aside(path), **told)
+    return fresh
 
 
-def _code(error: sqlite3.Error) -> int:
-    """Returns SQLite's primary code, without the details in its higher bits."""
-    return error.sqlite_errorcode & 0xFF
+def _take_over(path: Path, records: ReadableRecords, *, bytes_max: int) -> tuple[SpoolFile, _Told]:
+    """Returns a fresh file with the records, and what is to be told about it."""
+    faults = records.faults()
+    # The bound may be lower today than it was when the damaged file grew.
+    fresh = _create(path.parent, max(bytes_max, 2 * path.stat().st_size))
+    count = 0
+    try:
+        batch: list[SpooledRecord] = []
+        size = 0
+        for one in records:
+            batch.append(one)
+            size += len(one.record.value)
+            if len(batch) == _COMMIT_RECORDS or size > _COMMIT_BYTES:
+                fresh.take_over(batch)
+                count, batch, size = count + len(batch), [], 0
+        fresh.take_over(batch)
+        fresh.recount()
+    except BaseException:
+        fresh.close()
+        fresh.path.unlink()
+        raise
+    fresh.lost = records.damaged + records.unreadable
+    facts: _Told = {"damaged": records.damaged, "unreadable": records.unreadable, "faults": faults}
+    return fresh, {"salvaged": count + len(batch), "salvaged_into": fresh.path.name, **facts}
+
+
+def _create(folder: Path, bytes_max: int) -> SpoolFile:
+    """Makes a file that was not there before."""
+    for number in range(_FILES_MAX):
+        path = folder / f"spool-{number}.sqlite"
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            return SpoolFile(path, bytes_max=bytes_max)
+        except (FileExistsError, SpoolInUseError):  # Another process takes what lies there with nobody's lock.
+            continue
+    raise OSError(f"{folder} has {_FILES_MAX} spool files, and there is no room for another one")
+
+
+def _set_aside(path: Path) -> str:
+    """Gives the file, which is closed, another name, and returns that."""
+    name = f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    taken = sum(other.name.startswith(name) and not other.name.endswith(_WAL) for other in path.parent.iterdir())
+    aside = path.with_name(f"{name}-{taken}" if taken else name)
+    for ending in ("", _WAL):
+        part = path.with_name(path.name + ending)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + ending))
+    return aside.name

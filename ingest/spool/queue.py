@@ -7,15 +7,20 @@ import asyncio
 import contextlib
 import sqlite3
 from asyncio import Future
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
 import structlog
 
-from ingest.spool.file import SpooledRecord, SpoolFile
+from ingest.spool.file import SpoolFile
+from ingest.spool.folder import salvage
+from ingest.spool.rows import SpooledRecord
+from ingest.spool.salvage import is_damage
 from schemas.delivery import PendingRecord
 
 _log = structlog.get_logger("ingest")
@@ -34,6 +39,8 @@ class Spool:
     def __init__(self, file: SpoolFile) -> None:
         self._file = file
         self._waiting = file.content.waiting.copy()
+        # Records of which it is not known yet whether they are on the disk; they are among those that wait.
+        self._unsettled: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         # Records that arrive while a commit runs wait for the next one.
         self._unwritten: list[tuple[PendingRecord, Future[bool]]] = []
@@ -42,7 +49,9 @@ class Spool:
         self._refused_bytes = 0
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=self._run_jobs, name=f"spool {file.path.name}", daemon=True)
-        self.path = file.path
+        # Why the file cannot be used as it is: it is damaged, and its records are being taken over into a fresh one.
+        self._damage: sqlite3.Error | None = None
+        self._unsalvaged = ""
         self.refused = 0
         self.oldest_ms = file.content.oldest_ms
         self.bytes_used = file.bytes_used
@@ -55,19 +64,42 @@ class Spool:
         return self._waiting.total()
 
     @property
+    def path(self) -> Path:
+        """Returns where the file is; a damaged one is replaced by another."""
+        return self._file.path
+
+    @property
+    def damaged(self) -> int:
+        """Counts the records that are not as they were written, and those that could not be read at all."""
+        return len(self._file.damaged) + self._file.lost
+
+    @property
+    def hurt(self) -> bool:
+        """Returns whether the file is damaged, and its records are not in a fresh one yet."""
+        return self._damage is not None
+
+    @property
+    def salvaging(self) -> bool:
+        """Returns whether the records of a damaged file are being taken over, and no error has kept them from it."""
+        return self.hurt and not self._unsalvaged
+
+    @property
     def broken(self) -> bool:
         """Returns whether the thread died of a fault of this program; only a restart helps."""
         return not self._thread.is_alive()
 
     def holds(self, endpoint: str) -> bool:
-        """Returns whether records of this endpoint are here or on their way here, so that newer ones go behind them."""
-        return self._waiting.get(endpoint, 0) > 0
+        """Returns whether records of this endpoint are here or on their way here, so that newer ones go behind them.
+
+        Not while a damaged file cannot be salvaged: nobody knows for how long.
+        """
+        return not self._unsalvaged and self._waiting.get(endpoint, 0) > 0
 
     def enqueue(self, record: PendingRecord) -> "Future[bool]":
         """Queues a record for the disk, behind those enqueued before; give the future to `written` to wait for it."""
         self._waiting[record.endpoint] += 1
+        self._unsettled[record.endpoint] += 1
         done: Future[bool] = self._loop.create_future()
-        done.add_done_callback(partial(self._settle, record.endpoint))
         self._unwritten.append((record, done))
         if not self._writing:
             self._writing = True
@@ -88,7 +120,9 @@ class Spool:
             sqlite3.Error: the file cannot be read.
         """
         return await self._call_in_thread(
-            lambda file: file.oldest(count_max=count_max, bytes_max=bytes_max, after=after)
+            lambda file: file.oldest(count_max=count_max, bytes_max=bytes_max, after=after),
+            # Behind some other record there may be nothing although records wait before it.
+            self._note_found if after == 0 else _note_nothing,
         )
 
     async def remove(self, spooled: Sequence[SpooledRecord]) -> None:
@@ -97,8 +131,8 @@ class Spool:
         Raises:
             sqlite3.Error: the disk refuses; the records are still here.
         """
-        await self._call_in_thread(lambda file: file.remove(spooled))
-        self._forget([one.record.endpoint for one in spooled])
+        endpoints = [one.record.endpoint for one in spooled]
+        await self._call_in_thread(lambda file: file.remove(spooled), lambda _: self._forget(endpoints))
 
     async def refuse(self, spooled: SpooledRecord, reason: str) -> None:
         """Sets a record aside that Kafka refuses: it stays, blocks no other, and is published again after a restart.
@@ -106,9 +140,12 @@ class Spool:
         Raises:
             sqlite3.Error: the disk refuses.
         """
-        await self._call_in_thread(lambda file: file.refuse(spooled.id, reason))
-        self.refused += 1
-        self._forget([spooled.record.endpoint])
+
+        def note(_: None) -> None:
+            self.refused += 1
+            self._forget([spooled.record.endpoint])
+
+        await self._call_in_thread(lambda file: file.refuse(spooled.id, reason), note)
 
     async def check(self) -> None:
         """Examines the age of the oldest record and whether the disk takes writes, and gives unused room back."""
@@ -123,8 +160,10 @@ class Spool:
                 self._call_in_loop(self._mark_usable)
             return oldest_ms
 
+        if self.salvaging:
+            return
         try:
-            self.oldest_ms = await self._call_in_thread(examine)
+            self.oldest_ms = await self._call_in_thread(examine, self._note_oldest)
         except sqlite3.Error as error:
             self._mark_unusable(str(error))
 
@@ -140,15 +179,33 @@ class Spool:
         if now:
             self._jobs.put(partial(self._run_append, [record for record, _ in now], [done for _, done in now]))
 
-    def _settle(self, endpoint: str, done: "Future[bool]") -> None:
-        if not done.result():
-            self._forget([endpoint])
+    def _settle(self, records: Sequence[PendingRecord], done: "Sequence[Future[bool]]", *, written: bool) -> None:
+        endpoints = [record.endpoint for record in records]
+        self._unsettled -= Counter(endpoints)
+        if not written:
+            self._forget(endpoints)
+        _resolve(done, written)
 
     def _forget(self, endpoints: Sequence[str]) -> None:
-        self._waiting.subtract(endpoints)
-        for endpoint in set(endpoints):
-            if not self._waiting[endpoint]:
-                del self._waiting[endpoint]
+        # Minus leaves out what is not above 0.
+        self._waiting -= Counter(endpoints)
+
+    def _note_found(self, found: Sequence[SpooledRecord]) -> None:
+        """Corrects the count where nothing is left in the file: the counts of a damaged one may be wrong."""
+        if not found:
+            self._waiting = self._unsettled.copy()
+
+    def _note_oldest(self, oldest_ms: int | None) -> None:
+        """Counts anew where records wait that are not counted, so that they are drained."""
+        if oldest_ms is not None and self._waiting == self._unsettled and not self._damage:
+            self._jobs.put(partial(self._run_call, SpoolFile.recount, None, lambda _: self._note_recounted()))
+
+    def _note_salvaged(self) -> None:
+        self.refused = 0
+        self._note_recounted()
+
+    def _note_recounted(self) -> None:
+        self._waiting = self._file.content.waiting + self._unsettled
 
     def _mark_usable(self) -> None:
         self.usable = True
@@ -160,9 +217,12 @@ class Spool:
             _log.error("spool_unusable", path=str(self.path), error=error)
         self.usable = False
 
-    async def _call_in_thread(self, call: Callable[[SpoolFile], CallResult]) -> CallResult:
+    async def _call_in_thread(
+        self, call: Callable[[SpoolFile], CallResult], note: Callable[[CallResult], None]
+    ) -> CallResult:
+        """Runs the call in the thread; `note` sees its answer before the answer to any later call."""
         done: Future[CallResult] = self._loop.create_future()
-        self._jobs.put(partial(self._run_call, call, done))
+        self._jobs.put(partial(self._run_call, call, done, note))
         return await done
 
     def _run_jobs(self) -> None:
@@ -173,8 +233,7 @@ class Spool:
 
     def _run_append(self, records: Sequence[PendingRecord], done: "Sequence[Future[bool]]") -> None:
         try:
-            self._file.append(records)
-            self.bytes_used = self._file.bytes_used
+            self._run_on_file(lambda file: file.append(records))
         except sqlite3.Error as error:
             # Records have headers, too, and do not fill their pages: so twice the size of the bodies.
             size = 2 * sum(len(record.value) for record in records)
@@ -183,17 +242,51 @@ class Spool:
             written = False
         else:
             written = True
-        self._call_in_loop(partial(_resolve, done, written))
+        self._call_in_loop(partial(self._settle, records, done, written=written))
         self._call_in_loop(self._commit_gathered)
 
-    def _run_call(self, call: Callable[[SpoolFile], CallResult], done: "Future[CallResult]") -> None:
+    def _run_call(
+        self,
+        call: Callable[[SpoolFile], CallResult],
+        done: "Future[CallResult] | None",
+        note: Callable[[CallResult], None],
+    ) -> None:
         try:
-            answer = call(self._file)
-            self.bytes_used = self._file.bytes_used
+            answer = self._run_on_file(call)
         except sqlite3.Error as error:
-            self._call_in_loop(partial(_fail, done, error))
+            if done is not None:
+                self._call_in_loop(partial(_fail, done, error))
         else:
-            self._call_in_loop(partial(_resolve, [done], answer))
+            self._call_in_loop(partial(note, answer))
+            if done is not None:
+                self._call_in_loop(partial(_resolve, [done], answer))
+
+    def _run_on_file(self, call: Callable[[SpoolFile], CallResult]) -> CallResult:
+        """Runs the call in the thread; where the file is damaged, a second time, on a fresh file."""
+        try:
+            if self._damage is not None:
+                raise self._damage
+            answer = call(self._file)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._replace_file(error)
+            answer = call(self._file)
+        self.bytes_used = self._file.bytes_used
+        return answer
+
+    def _replace_file(self, damage: sqlite3.Error) -> None:
+        """Takes the records of the damaged file over into a fresh one; after an error the next call tries again."""
+        self._damage = damage
+        try:
+            self._file = salvage(self._file, damage)
+        except (OSError, sqlite3.Error) as error:
+            if str(error) != self._unsalvaged:
+                _log.error("spool_not_salvaged", path=str(self.path), error=str(error), damage=str(damage))
+            self._unsalvaged = str(error)
+            raise damage from error
+        self._damage, self._unsalvaged = None, ""
+        self._call_in_loop(self._note_salvaged)
 
     def _call_in_loop(self, call: Callable[[], object]) -> None:
         with contextlib.suppress(RuntimeError):  # The loop is closed, and nothing waits any more.
@@ -209,3 +302,7 @@ def _resolve(futures: "Sequence[Future[CallResult]]", answer: CallResult) -> Non
 def _fail(future: "Future[CallResult]", error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
+
+
+def _note_nothing(_answer: object) -> None:
+    """The answer changes no count."""

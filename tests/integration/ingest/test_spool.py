@@ -20,6 +20,7 @@ from tests.support.serving import (
     take_raw_away,
 )
 from tests.support.waiting import UNHURRIED_MS, until
+from tests.unit.ingest.test_spool_damage import PAGE, overwrite, page_of, spooled
 from tests.unit.ingest.test_spool_file import ROOM, VERSION_1, pending
 
 pytestmark = pytest.mark.kafka
@@ -250,6 +251,27 @@ async def test_a_file_that_cannot_be_read_is_told_once_and_hides_no_other(
             "log_level": "error",
         }
     ]
+
+
+async def test_a_page_that_is_damaged_in_use_costs_its_rows_alone(settings: SettingsFactory, tmp_path: Path) -> None:
+    """Every other row, of it and of other spools, reaches Kafka without a restart; it is told and counted."""
+    mine = serving_settings(settings, spool=tmp_path)
+    spooled(tmp_path / "spool-0.sqlite", 3)
+    left = tmp_path / "spool-1.sqlite"
+    spooled(left, 3_000)
+    with capture_logs() as told:
+        async with serving(mine, connected=False) as running:
+            assert running.ingress.storage.figures().deliveries == 3_003
+            overwrite(left, page_of(left, 2_000), b"\xee" * PAGE)
+            await create_raw(mine)
+            await until(lambda: not running.ingress.storage.figures().deliveries)
+            health = running.ingress.health()
+            lost = running.ingress.storage.figures().damaged
+            assert (health.live, health.ready, 0 < lost <= 5, health.facts["spool_damaged"]) == (True, True, True, lost)
+            assert running.registry.get_sample_value("dropstream_ingest_spool_damaged") == lost
+            assert await deliver(running, b"fresh") == [200]
+            assert len({record.timestamp for record in await read_raw(mine, 3_004 - lost)}) == 3_001 - lost
+    assert [line["event"] for line in told if line["log_level"] == "error"] == ["spool_damaged"]
 
 
 async def test_a_folder_that_cannot_be_had_is_waited_for(settings: SettingsFactory, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.spool.file import Content, SpoolFile, SpoolTooNewError
+from ingest.spool.file import Content, SpoolFile
 from ingest.spool.folder import claim
+from ingest.spool.tables import SpoolTooNewError
 from schemas.delivery import PendingRecord
 
 ROOM = 1_048_576
@@ -215,7 +216,7 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 9")
     database.close()
-    with pytest.raises(SpoolTooNewError, match="version 9; this program knows 2"):
+    with pytest.raises(SpoolTooNewError, match="version 9; this program knows 3"):
         SpoolFile(path, bytes_max=ROOM)
     file = claim(tmp_path, bytes_max=ROOM)
     assert file.path.name == "spool-1.sqlite"

@@ -42,8 +42,8 @@ def test_a_file_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     (aside,) = tmp_path.glob("spool-3.sqlite.corrupt-*")
     assert there.unread == {
         tmp_path / "spool-0.sqlite": "unable to open database file",
-        tmp_path / "spool-2.sqlite": f"{tmp_path}/spool-2.sqlite is of version 9; this program knows 2",
-        aside: "it was corrupt and set aside; save what is in it, then take it away",
+        tmp_path / "spool-2.sqlite": f"{tmp_path}/spool-2.sqlite is of version 9; this program knows 3",
+        aside: "it was damaged and set aside; save what is in it, then take it away",
     }
     own = claim(tmp_path, bytes_max=ROOM)
     assert own.path.name == "spool-3.sqlite"
@@ -73,15 +73,27 @@ def damaged(whole: bytes, where: str) -> bytes:
 
 
 @pytest.mark.parametrize("where", ["everywhere", "behind the first page", "where the drain begins"])
-def test_a_corrupt_file_is_set_aside_and_kept(tmp_path: Path, where: str) -> None:
+def test_a_damaged_file_is_set_aside_and_kept(tmp_path: Path, where: str) -> None:
     """The ingress goes on with a fresh one; the damaged one has another name, for a person to save what is in it."""
     path = tmp_path / "spool-0.sqlite"
     file = SpoolFile(path, bytes_max=10 * ROOM)
     file.append([pending(number) for number in range(10_000)])
     file.close()
     path.write_bytes(damaged(path.read_bytes(), where))
-    fresh = claim(tmp_path, bytes_max=ROOM)
-    assert (fresh.path, everything(fresh)) == (path, [])
+    fresh = claim(tmp_path, bytes_max=10 * ROOM)
+    assert fresh.path.name == "spool-1.sqlite"
+    assert (fresh.content.waiting.total() > 9_900) is (where == "where the drain begins")
     fresh.close()
-    (aside,) = tmp_path.glob("spool-0.sqlite.corrupt-*")
-    assert aside.stat().st_size > 0
+    for name in ("spool-0.sqlite.corrupt-*", "spool-1.sqlite"):
+        (there,) = tmp_path.glob(name)
+        assert there.stat().st_size > 0
+
+
+def test_two_damaged_files_of_one_name_are_both_kept(tmp_path: Path) -> None:
+    """Also where both are set aside within one second."""
+    for number in range(3):
+        (tmp_path / "spool-0.sqlite").write_bytes(f"this is no database, number {number}, ".encode() * 300)
+        claim(tmp_path, bytes_max=ROOM).close()
+        (tmp_path / "spool-1.sqlite").unlink(missing_ok=True)
+    kept = [path.read_bytes()[:28] for path in tmp_path.glob("spool-0.sqlite.corrupt-*")]
+    assert sorted(kept) == [f"this is no database, number {number}"[:28].encode() for number in range(3)]

@@ -76,16 +76,17 @@ def test_it_gives_up_and_says_what_is_left() -> None:
 
 def test_what_cannot_be_read_or_is_refused_is_not_drained() -> None:
     """Exit 1 as soon as all else is in Kafka, however many workers tell of the same file."""
-    stuck = {"spool_unread_files": 1, "spool_refused": 2}
+    stuck = {"spool_unread_files": 1, "spool_refused": 2, "spool_damaged": 3}
     workers = {"0": spool(0, 0) | stuck, "1": spool(0, 0) | stuck}
     with answering(spool(3) | stuck, {"live": True, "ready": True, "workers": workers}) as place:
         code, output, errors = drain(place)
     assert (code, output) == (1, "")
     assert errors == (
         "error: drained but for what a person must look at: Kafka refuses 4 spooled deliveries; "
-        "1 spool file(s) cannot be read\n"
+        "the disk damaged 6 spooled deliveries; 1 spool file(s) cannot be read\n"
         "Keep the disk of ingest.spool_dir. "
-        "Look for delivery_refused_by_kafka and spool_file_not_read in the ingress's log.\n"
+        "Look for delivery_refused_by_kafka, spooled_records_damaged, spool_damaged and spool_file_not_read in the "
+        "ingress's log.\n"
     )
 
 
