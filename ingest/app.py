@@ -64,6 +64,7 @@ class Ingress:
                 "in_flight_bytes": self.budget.held_bytes,
                 "stopping": self.receiver.stopping,
                 "spool_usable": spool.usable,
+                "spool_hung": spool.hung,
                 "spool_deliveries": spool.deliveries,
                 "spool_refused": spool.refused,
                 "spool_damaged": spool.damaged,

@@ -31,6 +31,7 @@ class SpoolFigures:
     oldest_seconds: float = 0.0
     free_bytes: int = 0
     usable: bool = False
+    hung: bool = False
     bytes_max: int = 0
     unread_files: int = 0
 
@@ -57,6 +58,7 @@ class SpoolGauges(Collector):
             ("oldest_seconds", "Age of the oldest spooled delivery; 0 without one.", now.oldest_seconds),
             ("free_bytes", "Free on the spool's disk.", now.free_bytes),
             ("unread_files", "Files in the spool's folder that cannot be read; a person must look.", now.unread_files),
+            ("hung", "1 while the disk does not answer in time.", float(now.hung)),
             ("usable", "1 while the disk takes deliveries.", float(now.usable)),
         ):
             gauge = GaugeMetricFamily(f"dropstream_ingest_spool_{name}", meaning)

@@ -78,6 +78,7 @@ class Storage:
             deliveries=sum(spool.waiting for spool in self._spools),
             refused=sum(spool.refused for spool in self._spools),
             damaged=sum(spool.damaged for spool in self._spools),
+            hung=any(spool.hung for spool in self._spools),
             bytes_used=sum(spool.bytes_used for spool in self._spools),
             oldest_seconds=0.0 if oldest is None else max(0.0, time.time() - oldest / 1000),
             free_bytes=free,
@@ -130,11 +131,11 @@ class Storage:
             reservation.release()
             on_outcome(Outcome.UNAVAILABLE)
             return
-        enqueued = self._spool.enqueue(record)
+        enqueued = self._spool.enqueue(record, reservation.release)
         if fate is not None:
             self._doubts.note(record, fate)
             enqueued.add_done_callback(partial(self._forget_unspooled, record))
-        task = asyncio.create_task(self._await_spool(self._spool, enqueued, reservation, on_outcome))
+        task = asyncio.create_task(self._await_spool(self._spool, enqueued, on_outcome))
         self._enqueued.add(task)
         task.add_done_callback(self._enqueued.discard)
 
@@ -142,11 +143,8 @@ class Storage:
         if not enqueued.result():
             self._doubts.forget(record)
 
-    async def _await_spool(
-        self, spool: Spool, enqueued: "asyncio.Future[bool]", reservation: Reservation, on_outcome: OnOutcome
-    ) -> None:
+    async def _await_spool(self, spool: Spool, enqueued: "asyncio.Future[bool]", on_outcome: OnOutcome) -> None:
         is_written = await spool.written(enqueued)
-        reservation.release()
         if is_written:
             self._filled.set()
         on_outcome(Outcome.SPOOLED if is_written else Outcome.UNAVAILABLE)

@@ -97,8 +97,8 @@ class SpoolFile:
             self._database.close()
             raise
 
-    def append(self, records: Sequence[PendingRecord]) -> None:
-        """Writes all of the records in one commit."""
+    def append(self, records: Sequence[PendingRecord]) -> int:
+        """Writes all of the records in one commit; returns the id of the first one, the others have the next ids."""
         rows = [row_of(record) for record in records]
         endpoints = [record.endpoint for record in records]
         if self._untallied.total() + len(endpoints) < _UNTALLIED_MAX:
@@ -107,6 +107,7 @@ class SpoolFile:
         else:
             self._write((_INSERT, rows), (_TALLY, list((self._untallied + Counter(endpoints)).items())))
             self._tallied_to, self._untallied = self._read_int("SELECT max(last_id) FROM tally"), Counter()
+        return self._read_int("SELECT last_insert_rowid()") - len(records) + 1
 
     def take_over(self, spooled: Sequence[SpooledRecord]) -> None:
         """Writes records of a damaged file under the ids that they had there; call `recount` behind the last ones."""

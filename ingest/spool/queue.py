@@ -1,14 +1,19 @@
 """Keeps deliveries that Kafka cannot take now on this machine's disk.
 
 One thread owns the file, and writes all records that wait at one moment in one commit. Nothing here knows Kafka.
+
+A disk can hang: no call returns, and nothing ends the call. Then one commit stays in the thread, with its bytes;
+records behind it are given up when their time is over, and new ones are refused at once.
 """
 
 import asyncio
 import contextlib
 import sqlite3
+import time
 from asyncio import Future
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -29,8 +34,18 @@ _log = structlog.get_logger("ingest")
 # https://docs.shipstream.io/merchant-api/webhook
 _WRITE_TIMEOUT_S = 3.0
 _COMMIT_RECORDS_MAX = 1_000
+# While the disk hangs, a commit holds as much of the budget of bytes.
+_COMMIT_BYTES_MAX = 8_388_608
 
 CallResult = TypeVar("CallResult")
+
+
+@dataclass(frozen=True, slots=True)
+class _Unwritten:
+    """A record on its way to the disk; `release` is called once, when its bytes are not held any more."""
+
+    record: PendingRecord
+    release: Callable[[], None]
 
 
 class Spool:
@@ -42,9 +57,15 @@ class Spool:
         # Records of which it is not known yet whether they are on the disk; they are among those that wait.
         self._unsettled: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
+        # Records that were written when nobody waited for them any more: they are drained, and hold no endpoint.
+        self._late: set[int] = set()
         # Records that arrive while a commit runs wait for the next one.
-        self._unwritten: list[tuple[PendingRecord, Future[bool]]] = []
-        self._writing = False
+        self._unwritten: dict[Future[bool], _Unwritten] = {}
+        self._in_commit: dict[Future[bool], _Unwritten] = {}
+        # When the job that runs in the thread began, and whether the last one took too long.
+        self._began_at: float | None = None
+        self._was_slow = False
+        self._check: Future[int | None] | None = None
         # The size of the largest commit that the disk refused; it is usable again with room for as much.
         self._refused_bytes = 0
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -55,13 +76,25 @@ class Spool:
         self.refused = 0
         self.oldest_ms = file.content.oldest_ms
         self.bytes_used = file.bytes_used
-        self.usable = True
+        self._has_room = True
         self._thread.start()
 
     @property
     def waiting(self) -> int:
         """Counts the records that wait for Kafka, without the refused ones."""
-        return self._waiting.total()
+        return self._waiting.total() + len(self._late)
+
+    @property
+    def usable(self) -> bool:
+        """Returns whether the disk takes records, as far as is known."""
+        return self._has_room and not self.hung
+
+    @property
+    def hung(self) -> bool:
+        """Returns whether a call to the disk takes too long, or the last one did."""
+        began_at = self._began_at
+        runs_long = began_at is not None and time.monotonic() - began_at > _WRITE_TIMEOUT_S
+        return (runs_long and not self.hurt) or self._was_slow
 
     @property
     def path(self) -> Path:
@@ -95,14 +128,20 @@ class Spool:
         """
         return not self._unsalvaged and self._waiting.get(endpoint, 0) > 0
 
-    def enqueue(self, record: PendingRecord) -> "Future[bool]":
-        """Queues a record for the disk, behind those enqueued before; give the future to `written` to wait for it."""
+    def enqueue(self, record: PendingRecord, release: Callable[[], None]) -> "Future[bool]":
+        """Queues a record for the disk, behind those enqueued before; give the future to `written` to wait for it.
+
+        `release` is called once, when the spool holds the record's bytes no more. A disk that hangs gets no records.
+        """
+        done: Future[bool] = self._loop.create_future()
+        if self.hung:
+            release()
+            done.set_result(False)
+            return done
         self._waiting[record.endpoint] += 1
         self._unsettled[record.endpoint] += 1
-        done: Future[bool] = self._loop.create_future()
-        self._unwritten.append((record, done))
-        if not self._writing:
-            self._writing = True
+        self._unwritten[done] = _Unwritten(record, release)
+        if len(self._unwritten) == 1 and not self._in_commit:
             self._loop.call_soon(self._commit_gathered)
         return done
 
@@ -110,8 +149,19 @@ class Spool:
         """Returns whether the enqueued record is on the disk; after False a slow disk may still write it."""
         await asyncio.wait((done,), timeout=_WRITE_TIMEOUT_S)
         if not done.done():
-            self._mark_unusable(f"it took longer than {_WRITE_TIMEOUT_S:.0f} s")
-        return done.done() and done.result()
+            self._give_up(done)
+        return done.result()
+
+    def _give_up(self, done: "Future[bool]") -> None:
+        """Ends a record that nobody waits for any more; the thread may have it, and may write it late."""
+        self._mark_slow()
+        unwritten = self._unwritten.pop(done, None)
+        if unwritten is not None:
+            unwritten.release()
+        else:
+            unwritten = self._in_commit[done]
+        self._uncount([unwritten.record.endpoint], written=False)
+        done.set_result(False)
 
     async def oldest(self, *, count_max: int, bytes_max: int, after: int = 0) -> list[SpooledRecord]:
         """Reads the oldest records, as `SpoolFile.oldest` does.
@@ -131,8 +181,7 @@ class Spool:
         Raises:
             sqlite3.Error: the disk refuses; the records are still here.
         """
-        endpoints = [one.record.endpoint for one in spooled]
-        await self._call_in_thread(lambda file: file.remove(spooled), lambda _: self._forget(endpoints))
+        await self._call_in_thread(lambda file: file.remove(spooled), lambda _: self._forget(spooled))
 
     async def refuse(self, spooled: SpooledRecord, reason: str) -> None:
         """Sets a record aside that Kafka refuses: it stays, blocks no other, and is published again after a restart.
@@ -143,7 +192,7 @@ class Spool:
 
         def note(_: None) -> None:
             self.refused += 1
-            self._forget([spooled.record.endpoint])
+            self._forget([spooled])
 
         await self._call_in_thread(lambda file: file.refuse(spooled.id, reason), note)
 
@@ -154,7 +203,7 @@ class Spool:
             if not self._waiting:
                 file.shrink()
             oldest_ms = file.oldest_ms()
-            if not self.usable and file.has_room(self._refused_bytes):
+            if not self._has_room and file.has_room(self._refused_bytes):
                 # This runs in the thread, so that a write that fails afterwards is noted afterwards.
                 self._refused_bytes = 0
                 self._call_in_loop(self._mark_usable)
@@ -162,8 +211,14 @@ class Spool:
 
         if self.salvaging:
             return
+        self._check = self._check or self._submit(examine, self._note_oldest)
+        await asyncio.wait((self._check,), timeout=_WRITE_TIMEOUT_S)
+        if not self._check.done():
+            self._mark_slow()
+            return
+        check, self._check = self._check, None
         try:
-            self.oldest_ms = await self._call_in_thread(examine, self._note_oldest)
+            self.oldest_ms = check.result()
         except sqlite3.Error as error:
             self._mark_unusable(str(error))
 
@@ -174,30 +229,53 @@ class Spool:
 
     def _commit_gathered(self) -> None:
         """Gives the gathered records to the thread as one commit; the thread calls this again after the commit."""
-        now, self._unwritten = self._unwritten[:_COMMIT_RECORDS_MAX], self._unwritten[_COMMIT_RECORDS_MAX:]
-        self._writing = bool(now)
-        if now:
-            self._jobs.put(partial(self._run_append, [record for record, _ in now], [done for _, done in now]))
+        if self._in_commit:
+            return
+        size = 0
+        for done, unwritten in self._unwritten.items():
+            size += len(unwritten.record.value)
+            if self._in_commit and (len(self._in_commit) == _COMMIT_RECORDS_MAX or size > _COMMIT_BYTES_MAX):
+                break
+            self._in_commit[done] = unwritten
+        for done in self._in_commit:
+            del self._unwritten[done]
+        if self._in_commit:
+            self._jobs.put(partial(self._run_append, [one.record for one in self._in_commit.values()]))
 
-    def _settle(self, records: Sequence[PendingRecord], done: "Sequence[Future[bool]]", *, written: bool) -> None:
-        endpoints = [record.endpoint for record in records]
-        self._unsettled -= Counter(endpoints)
+    def _settle(self, first_id: int | None) -> None:
+        """Ends the records of the commit: they are on the disk, from `first_id` on, or are not there, for None."""
+        in_time = {done: one for done, one in self._in_commit.items() if not done.done()}
+        self._uncount([one.record.endpoint for one in in_time.values()], written=first_id is not None)
+        for number, (done, one) in enumerate(self._in_commit.items()):
+            one.release()
+            if done in in_time:
+                done.set_result(first_id is not None)
+            elif first_id is not None:
+                self._late.add(first_id + number)
+        self._in_commit = {}
+        self._commit_gathered()
+
+    def _uncount(self, endpoints: Sequence[str], *, written: bool) -> None:
+        """Notes that it is known now whether the records are on the disk."""
+        counted = Counter(endpoints)
+        self._unsettled -= counted
         if not written:
-            self._forget(endpoints)
-        _resolve(done, written)
+            self._waiting -= counted
 
-    def _forget(self, endpoints: Sequence[str]) -> None:
+    def _forget(self, spooled: Sequence[SpooledRecord]) -> None:
         # Minus leaves out what is not above 0.
-        self._waiting -= Counter(endpoints)
+        self._waiting -= Counter(one.record.endpoint for one in spooled if one.id not in self._late)
+        self._late -= {one.id for one in spooled}
 
     def _note_found(self, found: Sequence[SpooledRecord]) -> None:
         """Corrects the count where nothing is left in the file: the counts of a damaged one may be wrong."""
         if not found:
             self._waiting = self._unsettled.copy()
+            self._late.clear()
 
     def _note_oldest(self, oldest_ms: int | None) -> None:
         """Counts anew where records wait that are not counted, so that they are drained."""
-        if oldest_ms is not None and self._waiting == self._unsettled and not self._damage:
+        if oldest_ms is not None and self._waiting == self._unsettled and not (self._late or self._damage):
             self._jobs.put(partial(self._run_call, SpoolFile.recount, None, lambda _: self._note_recounted()))
 
     def _note_salvaged(self) -> None:
@@ -206,44 +284,53 @@ class Spool:
 
     def _note_recounted(self) -> None:
         self._waiting = self._file.content.waiting + self._unsettled
+        self._late.clear()
 
     def _mark_usable(self) -> None:
-        self.usable = True
+        self._has_room = True
         _log.info("spool_usable_again", path=str(self.path))
 
     def _mark_unusable(self, error: str) -> None:
         """Notes and logs once that the disk fails; a smaller record that still fits does not make it usable."""
-        if self.usable:
+        if self._has_room:
             _log.error("spool_unusable", path=str(self.path), error=error)
-        self.usable = False
+        self._has_room = False
+
+    def _mark_slow(self) -> None:
+        self._mark_unusable(f"it took longer than {_WRITE_TIMEOUT_S:.0f} s")
 
     async def _call_in_thread(
         self, call: Callable[[SpoolFile], CallResult], note: Callable[[CallResult], None]
     ) -> CallResult:
+        return await self._submit(call, note)
+
+    def _submit(
+        self, call: Callable[[SpoolFile], CallResult], note: Callable[[CallResult], None]
+    ) -> "Future[CallResult]":
         """Runs the call in the thread; `note` sees its answer before the answer to any later call."""
         done: Future[CallResult] = self._loop.create_future()
         self._jobs.put(partial(self._run_call, call, done, note))
-        return await done
+        return done
 
     def _run_jobs(self) -> None:
         """Runs the thread: one job after the other, until `close`."""
         while (job := self._jobs.get()) is not None:
+            self._began_at = time.monotonic()
             job()
+            self._was_slow = time.monotonic() - self._began_at > _WRITE_TIMEOUT_S
+            self._began_at = None
         self._file.close()
 
-    def _run_append(self, records: Sequence[PendingRecord], done: "Sequence[Future[bool]]") -> None:
+    def _run_append(self, records: Sequence[PendingRecord]) -> None:
         try:
-            self._run_on_file(lambda file: file.append(records))
+            first_id = self._run_on_file(lambda file: file.append(records))
         except sqlite3.Error as error:
             # Records have headers, too, and do not fill their pages: so twice the size of the bodies.
             size = 2 * sum(len(record.value) for record in records)
             self._refused_bytes = max(self._refused_bytes, size)
             self._call_in_loop(partial(self._mark_unusable, str(error)))
-            written = False
-        else:
-            written = True
-        self._call_in_loop(partial(self._settle, records, done, written=written))
-        self._call_in_loop(self._commit_gathered)
+            first_id = None
+        self._call_in_loop(partial(self._settle, first_id))
 
     def _run_call(
         self,
@@ -286,6 +373,8 @@ class Spool:
             self._unsalvaged = str(error)
             raise damage from error
         self._damage, self._unsalvaged = None, ""
+        # A large file takes its time; that is no sign of a disk that hangs.
+        self._began_at = time.monotonic()
         self._call_in_loop(self._note_salvaged)
 
     def _call_in_loop(self, call: Callable[[], object]) -> None:

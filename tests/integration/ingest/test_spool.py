@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 
 import pytest
 from structlog.testing import capture_logs
 
 from ingest.spool.file import SpoolFile
+from schemas.delivery import PendingRecord
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.support.raw_http import post
 from tests.support.serving import (
@@ -19,7 +22,7 @@ from tests.support.serving import (
     serving_settings,
     take_raw_away,
 )
-from tests.support.waiting import UNHURRIED_MS, until
+from tests.support.waiting import PATIENCE_S, UNHURRIED_MS, until
 from tests.unit.ingest.test_spool_damage import PAGE, overwrite, page_of, spooled
 from tests.unit.ingest.test_spool_file import ROOM, VERSION_1, pending
 
@@ -251,6 +254,38 @@ async def test_a_file_that_cannot_be_read_is_told_once_and_hides_no_other(
             "log_level": "error",
         }
     ]
+
+
+async def test_a_disk_that_hangs_costs_nothing_while_kafka_is_well(
+    settings: SettingsFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 while Kafka is away, 200 from Kafka as soon as it is there; what was written late is drained by itself."""
+    monkeypatch.setattr("ingest.spool.queue._WRITE_TIMEOUT_S", 0.3)
+    answers = Event()
+    append = SpoolFile.append
+
+    def hang(file: SpoolFile, records: Sequence[PendingRecord]) -> int:
+        assert answers.wait(PATIENCE_S)
+        return append(file, records)
+
+    monkeypatch.setattr(SpoolFile, "append", hang)
+    mine = serving_settings(settings, spool=tmp_path / "spool")
+    async with serving(mine, connected=False) as running:
+        storage, budget = running.ingress.storage, running.ingress.budget
+        assert await deliver(running, b"late", b"refused") == [503, 503]
+        assert running.ingress.health().facts["spool_hung"]
+        assert not running.ingress.health().ready
+        assert running.registry.get_sample_value("dropstream_ingest_spool_hung") == 1.0
+        # The spool's thread has one delivery and its bytes; nothing else is held.
+        assert 0 < budget.held_bytes < 1_000
+        await create_raw(mine)
+        await until(lambda: running.ingress.publisher.connected)
+        assert await deliver(running, b"1", b"2") == [200, 200]
+        assert (running.requests("acme", "stored"), running.ingress.health().ready) == (2, True)
+        answers.set()
+        values = [record.value for record in await read_raw(mine, 3)]
+        await until(lambda: storage.spool_usable and not storage.figures().deliveries)
+        assert (values, budget.held_bytes) == ([b"1", b"2", b"late"], 0)
 
 
 async def test_a_page_that_is_damaged_in_use_costs_its_rows_alone(settings: SettingsFactory, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from ingest.spool.queue import Spool
 from schemas.delivery import PendingRecord
 from tests.support.waiting import until
 from tests.unit.ingest.test_spool_file import ROOM, VERSION_1, everything, pending
+from tests.unit.ingest.test_spool_queue import put
 
 PAGE = 4_096
 WIDE = 100 * ROOM
@@ -141,7 +142,7 @@ async def run_over(path: Path, harm: Callable[[], None]) -> tuple[list[PendingRe
     with capture_logs() as told:
         harm()
         await empty(spool, found)
-        assert await spool.written(spool.enqueue(pending(9_999)))
+        assert await put(spool, pending(9_999))
     return found, spool, [line["event"] for line in told]
 
 

@@ -22,12 +22,12 @@ class CountingFile(SpoolFile):
 
     def append(self, records):  # type: ignore[no-untyped-def] # as its parent's
         self.commits += 1
-        super().append(records)
+        return super().append(records)
 
 
 async def put(spool: Spool, record: PendingRecord) -> bool:
     """Whether the record is on the disk, as the ingress asks for it."""
-    return await spool.written(spool.enqueue(record))
+    return await spool.written(spool.enqueue(record, lambda: None))
 
 
 @pytest.fixture
