@@ -165,6 +165,10 @@ class SpoolFile:
         rows = self._database.execute("SELECT id FROM records ORDER BY id LIMIT ?", (len(ids),))
         if still_there := ids & {number for (number,) in rows.fetchall()}:
             raise SpoolDamagedError(f"{len(still_there)} records are found, and not found by their ids")
+        if self.oldest_ms() is None:
+            # Where the disk refuses that, `shrink` tries it again.
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._empty_log()
 
     def refuse(self, number: int, reason: str) -> None:
         """Marks a record that Kafka refuses: it stays, and is skipped until the file is opened again."""
@@ -193,13 +197,18 @@ class SpoolFile:
         return (pages - free) * _PAGE_BYTES
 
     def shrink(self) -> None:
-        """Gives unused pages back to the disk; call it when nothing else is to do."""
+        """Gives unused pages and the log back to the disk; call it when nothing waits."""
         # `execute` would stop after the first page; this runs the statement to its end.
         self._database.executescript("PRAGMA incremental_vacuum(1000)")
+        self._empty_log()
 
     def close(self) -> None:
         """Closes and unlocks the file."""
         self._database.close()
+
+    def _empty_log(self) -> None:
+        """Cuts the log to nothing: else the disk would keep there the bodies of deliveries that Kafka has."""
+        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _prepare(self) -> None:
         run = self._database.execute
@@ -209,6 +218,8 @@ class SpoolFile:
         run("PRAGMA locking_mode = EXCLUSIVE")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
+        # What is deleted is overwritten, in free pages too.
+        run("PRAGMA secure_delete = ON")
         run(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         run("BEGIN EXCLUSIVE")
         upgrade(self._database, self.path)

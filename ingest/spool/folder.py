@@ -5,6 +5,7 @@ also opens the files that dead workers left behind, and brings their deliveries 
 that can be read go on in a fresh file; the damaged one is kept under another name.
 """
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ _FILES_MAX = 1_000
 # After these errors of the disk another file would fail, too.
 _OF_THE_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _WAL = "-wal"
+_FOLDER_MODE, _FILE_MODE, _OTHERS = 0o700, 0o600, 0o077
 # So much of a damaged file is taken over in one commit.
 _COMMIT_RECORDS = 500
 _COMMIT_BYTES = 4_194_304
@@ -49,17 +51,23 @@ def claim(folder: Path, *, bytes_max: int) -> SpoolFile:
     Raises:
         OSError, sqlite3.Error: the disk refuses.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
     for number in range(_FILES_MAX):
         path = folder / f"spool-{number}.sqlite"
         is_new = not path.exists()
         try:
-            return _open_file(path, bytes_max)
+            if is_new:
+                with contextlib.suppress(FileExistsError):
+                    _make(path)
+            file = _open_file(path, bytes_max)
         except (SpoolInUseError, SpoolTooNewError):
             continue
         except sqlite3.Error as error:
             if is_new or primary_code(error) in _OF_THE_DISK:
                 raise
+        else:
+            _close_to_others(folder)
+            return file
     raise OSError(f"{folder} has {_FILES_MAX} spool files, and none can be had")
 
 
@@ -162,11 +170,35 @@ def _create(folder: Path, bytes_max: int) -> SpoolFile:
     for number in range(_FILES_MAX):
         path = folder / f"spool-{number}.sqlite"
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            _make(path)
             return SpoolFile(path, bytes_max=bytes_max)
         except (FileExistsError, SpoolInUseError):  # Another process takes what lies there with nobody's lock.
             continue
     raise OSError(f"{folder} has {_FILES_MAX} spool files, and there is no room for another one")
+
+
+def _make(path: Path) -> None:
+    """Makes an empty file for its owner alone, whatever the umask; SQLite makes the log as the file is.
+
+    Raises:
+        FileExistsError: it is there. It is not opened: to close it again would unlock it, where this process has it.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _FILE_MODE)
+    try:
+        os.fchmod(descriptor, _FILE_MODE)
+    finally:
+        os.close(descriptor)
+
+
+def _close_to_others(folder: Path) -> None:
+    """Takes from others the rights to folder and files that are there; what is not ours is told, and left as it is."""
+    try:
+        paths = [(folder, _FOLDER_MODE), *((path, _FILE_MODE) for path in sorted(folder.glob("spool-*.sqlite*")))]
+        for path, mode in paths:
+            if path.is_dir() == (path is folder) and path.stat().st_mode & _OTHERS:
+                path.chmod(mode)
+    except OSError as error:
+        _log.warning("spool_open_to_others", path=str(error.filename or folder), error=str(error))
 
 
 def _set_aside(path: Path) -> str:
