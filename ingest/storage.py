@@ -22,6 +22,7 @@ from ingest.metrics import IngestMetrics, SpoolFigures
 from ingest.spool.doubts import Doubts
 from ingest.spool.drain import Drain
 from ingest.spool.folder import claim, left_behind
+from ingest.spool.network_disk import network_file_system_of
 from ingest.spool.queue import Spool
 from schemas.delivery import PendingRecord
 from schemas.settings import IngestSettings
@@ -91,6 +92,8 @@ class Storage:
         """Opens the spool, so that it is there for the first delivery, and starts to connect to Kafka."""
         self._publisher.start()
         if self._bytes_max:
+            if network := network_file_system_of(self._folder):
+                _log.warning("spool_on_network_disk", path=str(self._folder), file_system=network)
             await self._open_spool()
             await self._adopt_left_behind()
             self._background = asyncio.create_task(self._run_background(), name="empty the spool")

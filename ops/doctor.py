@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ingest.spool.network_disk import network_file_system_of
 from ops import screen
 from ops.addresses import reached_at
 from ops.audit.state import AuditState, read_state
@@ -61,6 +62,11 @@ async def examine(settings: Settings, now: datetime) -> tuple[CheckResult, ...]:
         examine_time_zones(),
         *_examine_clock(),
         examine_disk(Path(settings.ingest.spool_dir), settings.ingest.spool_bytes_max),
+        *(
+            examine_file_system(
+                network_file_system_of(Path(settings.ingest.spool_dir)), settings.ingest.spool_bytes_max
+            )
+        ),
         *cluster.result(),
         *(service.result() for service in services),
     )
@@ -126,6 +132,16 @@ def _examine_folder(spool: Path, spool_bytes_max: int) -> CheckResult:
             "warning", "spool", f"{room}, the spool may take {wanted}; make room, or lower spool_bytes_max"
         )
     return CheckResult("ok", "spool", room)
+
+
+def examine_file_system(network: str | None, spool_bytes_max: int) -> Sequence[CheckResult]:
+    """A warning where there is a spool, and it is on the network file system `network`."""
+    if network is None or not spool_bytes_max:
+        return ()
+    sentence = (
+        f"on a network file system ({network}), where SQLite's log is unsafe; set ingest.spool_dir to a local disk"
+    )
+    return (CheckResult("warning", "spool's disk", sentence),)
 
 
 async def _examine_cluster(settings: Settings, now: datetime) -> Sequence[CheckResult]:

@@ -212,7 +212,7 @@ class IngestSettings(Section):
     stop_grace_ms: Annotated[int, Field(ge=0)] = 10_000
     """After SIGTERM: how long requests that came may still be answered and flushed."""
     spool_dir: str = "./spool"
-    """Folder of the spool, on a disk that outlives the process; a relative path begins at the working directory."""
+    """Folder of the spool, on a local disk that outlives the process; a relative one is below the working directory."""
     spool_bytes_max: Annotated[int, Field(ge=0)] = 10_737_418_240
     """The most that one process may keep in its spool; 0 means that there is no spool."""
 

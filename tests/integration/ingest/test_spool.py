@@ -309,6 +309,26 @@ async def test_a_page_that_is_damaged_in_use_costs_its_rows_alone(settings: Sett
     assert [line["event"] for line in told if line["log_level"] == "error"] == ["spool_damaged"]
 
 
+async def test_a_spool_on_a_network_disk_is_told_at_the_start(
+    settings: SettingsFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, as a warning; it works as well as it can."""
+    monkeypatch.setattr("ingest.spool.network_disk._MOUNTS", tmp_path / "mountinfo")
+    (tmp_path / "mountinfo").write_text(f"30 27 0:40 / {tmp_path} rw - nfs filer:/export rw\n")
+    mine = serving_settings(settings, bootstrap_servers=NOWHERE, spool=tmp_path / "spool")
+    with capture_logs() as told:
+        async with serving(mine, connected=False) as running:
+            assert await deliver(running, b"body") == [200]
+    assert [line for line in told if line["event"] == "spool_on_network_disk"] == [
+        {
+            "event": "spool_on_network_disk",
+            "path": str(tmp_path / "spool"),
+            "file_system": "nfs",
+            "log_level": "warning",
+        }
+    ]
+
+
 async def test_a_folder_that_cannot_be_had_is_waited_for(settings: SettingsFactory, tmp_path: Path) -> None:
     """No spool at the start: 503 without Kafka; once the folder can be made, 200."""
     (tmp_path / "spool").write_text("a file where the folder should be")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ops.audit.state import AuditState
-from ops.doctor import examine_audit, examine_disk, examine_time_zones, examine_topics
+from ops.doctor import CheckResult, examine_audit, examine_disk, examine_file_system, examine_time_zones, examine_topics
 from ops.kafka.topics import Comparison
 from schemas.notes.audits import AuditResult, Status
 from schemas.topics import TopicPlan
@@ -35,6 +35,13 @@ def test_a_spool_that_cannot_be_written_fails(tmp_path: Path) -> None:
     """A file where the directory should be is found before a delivery is refused."""
     (tmp_path / "spool").write_bytes(b"")
     assert examine_disk(tmp_path / "spool", 1).level == "failed"
+
+
+def test_a_spool_on_the_network_is_a_warning() -> None:
+    """With what to do; a local disk, or no spool at all, is no word worth."""
+    sentence = "on a network file system (nfs4), where SQLite's log is unsafe; set ingest.spool_dir to a local disk"
+    assert examine_file_system("nfs4", 1) == (CheckResult("warning", "spool's disk", sentence),)
+    assert (examine_file_system(None, 1), examine_file_system("nfs4", 0)) == ((), ())
 
 
 def test_a_missing_topic_fails() -> None:
