@@ -127,7 +127,7 @@ class SpoolFile:
         return ReadableRecords(self._database)
 
     def oldest(self, *, count_max: int, bytes_max: int, after: int = 0) -> list[SpooledRecord]:
-        """Reads the oldest records behind the id `after`: one, and more while they fit; none that is refused or damaged.
+        """Reads the oldest records behind the id `after`: one, and more while they fit; none refused or damaged.
 
         A record that turns out to be damaged is noted in the file, and told once.
         """

@@ -113,7 +113,7 @@ async def test_a_first_try_that_is_acknowledged_late_is_not_sent_again(stand: St
     fate = await stand.publisher.publish_and_wait(record, Reservation(ByteBudget(ROOM)))
     assert isinstance(fate, Fate)
     stand.doubts.note(record, fate)
-    assert await stand.spool.written(stand.spool.enqueue(record))
+    assert await stand.spool.written(stand.spool.enqueue(record, lambda: None))
     draining = asyncio.create_task(stand.draining())
     stand.sent[0][1].set_result(None)
     await until(lambda: not stand.spool.waiting)
@@ -123,7 +123,7 @@ async def test_a_first_try_that_is_acknowledged_late_is_not_sent_again(stand: St
 
 async def test_what_the_drain_sent_is_in_flight_once(stand: Stand) -> None:
     """However often its deadline passes; after a late acknowledgement it leaves the spool."""
-    assert await stand.spool.written(stand.spool.enqueue(numbered(1)))
+    assert await stand.spool.written(stand.spool.enqueue(numbered(1), lambda: None))
     draining = asyncio.create_task(stand.draining())
     await until(lambda: stand.doubts.fate_of(numbered(1)) is not None)
     assert (len(stand.sent), stand.spool.waiting) == (1, 1)
@@ -135,7 +135,7 @@ async def test_what_the_drain_sent_is_in_flight_once(stand: Stand) -> None:
 
 async def test_what_the_client_gave_up_is_sent_again(stand: Stand) -> None:
     """Kafka may have written it, and nobody knows."""
-    assert await stand.spool.written(stand.spool.enqueue(numbered(1)))
+    assert await stand.spool.written(stand.spool.enqueue(numbered(1), lambda: None))
     draining = asyncio.create_task(stand.draining())
     await until(lambda: not stand.publisher.connected)
     stand.supervisor.clients[-1].sent[0][1].set_exception(ProducerClosed())
@@ -148,7 +148,7 @@ async def test_what_the_client_gave_up_is_sent_again(stand: Stand) -> None:
 async def test_a_partition_that_does_not_take_holds_up_no_other(stand: Stand) -> None:
     """The drain passes over it, and comes back when it takes again; its records keep their order."""
     for number, endpoint in enumerate(("acme", "e0") * 3):
-        assert await stand.spool.written(stand.spool.enqueue(numbered(number, endpoint)))
+        assert await stand.spool.written(stand.spool.enqueue(numbered(number, endpoint), lambda: None))
     first = await stand.publisher.publish_and_wait(numbered(9), Reservation(ByteBudget(ROOM)))
     assert isinstance(first, Fate)
     draining = asyncio.create_task(stand.draining())
@@ -156,7 +156,7 @@ async def test_a_partition_that_does_not_take_holds_up_no_other(stand: Stand) ->
     assert [partition for partition, _ in stand.sent] == [0, 1]
     stand.sent[1][1].set_result(None)
     await until(lambda: stand.spool.waiting == 3)
-    assert await stand.spool.written(stand.spool.enqueue(numbered(7, "e0")))
+    assert await stand.spool.written(stand.spool.enqueue(numbered(7, "e0"), lambda: None))
     await until(lambda: len(stand.sent) == 3)
     stand.sent[2][1].set_result(None)
     await until(lambda: stand.spool.waiting == 3)
