@@ -6,10 +6,14 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 
-from tests.chaos.obligations import Load
+from confluent_kafka.admin import AdminClient
+
+from schemas.kafka.partitions import partition_of
+from tests.chaos.obligations import ENDPOINTS, Load
 from tests.chaos.stage import Stage
 from tests.chaos.strange_ingress import DEATHS
 from tests.support.serving import limit_topic
+from tests.support.waiting import PATIENCE_S
 
 Fault = Callable[[Stage, Load, random.Random], Awaitable[None]]
 
@@ -36,6 +40,48 @@ async def broker_frozen(stage: Stage, _load: Load, _chance: random.Random) -> No
     """The broker hangs longer than a producer is given: connections stay open, nothing answers."""
     stage.node.freeze()
     await asyncio.sleep(15)
+
+
+async def acks_slow(stage: Stage, _load: Load, _chance: random.Random) -> None:
+    """Kafka acknowledges, and later than the deadline: frozen for 1.75 s, awake for 0.15 s, again and again."""
+    for _ in range(10):
+        stage.node.freeze()
+        await asyncio.sleep(1.75)
+        stage.node.thaw()
+        await asyncio.sleep(0.15)
+
+
+async def latency(stage: Stage, _load: Load, _chance: random.Random) -> None:
+    """What the ingress and Kafka say to each other takes 0.9 s each way."""
+    stage.wire.delay_s = 0.9
+    await asyncio.sleep(3 * _SHORT_S)
+
+
+async def kafka_stalls(stage: Stage, _load: Load, _chance: random.Random) -> None:
+    """Kafka stalls for longer than a producer is given, and again for less."""
+    for stall_s in (13, 4):
+        stage.node.freeze()
+        await asyncio.sleep(stall_s)
+        stage.node.thaw()
+        await asyncio.sleep(3)
+
+
+async def one_leader_gone(stage: Stage, load: Load, _chance: random.Random) -> None:
+    """One of three nodes is killed, and its partitions of `raw` have no other copy; the others go on."""
+    raw = f"{stage.settings.kafka.topic_prefix}raw"
+    client = AdminClient({"bootstrap.servers": stage.settings.kafka.bootstrap_servers})
+    partitions = (await asyncio.to_thread(client.list_topics, raw, timeout=PATIENCE_S)).topics[raw].partitions
+    healthy = [
+        name
+        for name in (f"e{number}" for number in range(ENDPOINTS))
+        if partitions[partition_of(name.encode(), len(partitions))].leader != stage.node.plan.id
+    ]
+    await stage.node.kill()
+    before = await stage.requests()
+    await asyncio.sleep(3 * _SHORT_S)
+    since = await stage.requests() - before
+    stored, spooled = (sum(since[name, outcome] for name in healthy) for outcome in ("stored", "spooled"))
+    load.healthy_served = stored / (stored + spooled)
 
 
 async def broker_long_away(stage: Stage, load: Load, _chance: random.Random) -> None:
@@ -105,8 +151,9 @@ async def ingress_dies_at_each_step(stage: Stage, _load: Load, _chance: random.R
         await stage.died(2 * turn + 2)
 
 
-async def clock_jumps(stage: Stage, _load: Load, _chance: random.Random) -> None:
+async def clock_jumps(stage: Stage, load: Load, _chance: random.Random) -> None:
     """The wall clock jumps by hours and weeks, ahead and back, with Kafka there and away."""
+    load.clock_jumps = True
     stage.troubles.append("jumping_clock")
     stage.kill_ingress()
     await asyncio.sleep(8)
@@ -206,5 +253,9 @@ def limit_raw(stage: Stage, bytes_max: int) -> None:
 ALL: tuple[Fault, ...] = (
     broker_stopped, broker_killed, broker_frozen, broker_long_away, wire_cut, wire_reset, disk_full, ingress_killed,
     ingress_stopped, ingress_dies_at_each_step, clock_jumps, producer_poisoned, slow_connections, hostile_bodies,
-    everything,
+    everything, acks_slow, latency, kafka_stalls, one_leader_gone,
 )  # fmt: skip
+# What Kafka only acknowledges late must not be sent again and again.
+LATE: tuple[Fault, ...] = (acks_slow, latency)
+# These are played on a cluster of three nodes, each with partitions of its own.
+THREE_NODES: tuple[Fault, ...] = (one_leader_gone,)

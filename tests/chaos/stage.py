@@ -6,12 +6,14 @@ import os
 import resource
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 
 from ops.kafka.topics import apply
 from ops.local.broker.cluster import BrokerCluster
@@ -19,7 +21,7 @@ from ops.local.broker.node import BrokerNode
 from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
-from tests.chaos.obligations import SENDERS
+from tests.chaos.obligations import ENDPOINTS
 from tests.chaos.wire import Wire
 from tests.support.ports import free_ports
 from tests.support.waiting import PATIENCE_S
@@ -95,6 +97,17 @@ class Stage:
                 return told
         return {}
 
+    async def requests(self) -> Counter[tuple[str, str]]:
+        """How many requests `/metrics` counts by endpoint and outcome."""
+        counts: Counter[tuple[str, str]] = Counter()
+        address = f"http://127.0.0.1:{self.settings.ingest.admin_port}/metrics"
+        async with aiohttp.ClientSession() as client, client.get(address) as response:
+            for family in text_string_to_metric_families(await response.text()):
+                for sample in family.samples:
+                    if sample.name == "dropstream_ingest_requests_total":
+                        counts[sample.labels["endpoint"], sample.labels["outcome"]] += int(sample.value)
+        return counts
+
     async def until(self, condition: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
         """Returns when the condition holds."""
         async with asyncio.timeout(within_s):
@@ -150,7 +163,7 @@ async def staged(name: str, folder: Path, *, cluster: BrokerCluster, wire: Wire,
     port = free_ports(2)
     config = folder / "dropstream.toml"
     endpoints = "".join(
-        f'[endpoints.e{number}]\nprovider = "dreamship"\nsecrets = ["env:SECRET"]\n' for number in range(SENDERS)
+        f'[endpoints.e{number}]\nprovider = "dreamship"\nsecrets = ["env:SECRET"]\n' for number in range(ENDPOINTS)
     )
     config.write_text(
         f'[kafka]\nbootstrap_servers = "127.0.0.1:{wire.port}"\ntopic_prefix = "{name.replace("_", "-")}."\n'
