@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import random
 import signal
+import sqlite3
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
 
 from schemas.kafka.partitions import partition_of
 from tests.chaos.obligations import ENDPOINTS, Load
 from tests.chaos.stage import Stage
-from tests.chaos.strange_ingress import DEATHS
+from tests.chaos.strange_ingress import DEATHS, DISK_HANGS, DISK_SLOW
 from tests.support.serving import limit_topic
 from tests.support.waiting import PATIENCE_S
 
@@ -116,6 +118,78 @@ async def disk_full(stage: Stage, load: Load, _chance: random.Random) -> None:
     stage.limit_files(2**40)
     accepted = load.count
     await stage.until(lambda: load.count > accepted + 200)
+
+
+async def on_bad_disk(stage: Stage) -> None:
+    """The ingress is started again, on a disk that hangs or is slow when it is told to."""
+    stage.troubles.append("bad_disk")
+    stage.kill_ingress()
+    await connected(stage)
+
+
+async def connected(stage: Stage) -> None:
+    """Returns when a running ingress takes deliveries into Kafka."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (await stage.facts()).get("kafka_connected"):  # noqa: ASYNC110 another process
+            await asyncio.sleep(0.1)
+
+
+async def disk_hangs(stage: Stage, load: Load, _chance: random.Random) -> None:
+    """The disk hangs: 200 from Kafka, 503 while Kafka is away, and 200 again as soon as it is back, the disk or not."""
+    await on_bad_disk(stage)
+    hangs = stage.config.with_name(DISK_HANGS)
+    hangs.touch()
+    await stage.node.kill()
+    refused = load.answers["503"]
+    await stage.until(lambda: load.answers["503"] > refused + 20)
+    await stage.cluster.restart(stage.node)
+    await connected(stage)
+    accepted = load.count
+    await stage.until(lambda: load.count > accepted + 200)
+    hangs.unlink()
+
+
+async def disk_slow(stage: Stage, load: Load, _chance: random.Random) -> None:
+    """Each write takes longer than a delivery waits, with Kafka there and away."""
+    await on_bad_disk(stage)
+    slow = stage.config.with_name(DISK_SLOW)
+    slow.touch()
+    await asyncio.sleep(_SHORT_S)
+    await stage.node.kill()
+    refused = load.answers["503"]
+    await stage.until(lambda: load.answers["503"] > refused + 20)
+    slow.unlink()
+    accepted = load.count
+    await stage.until(lambda: load.count > accepted + 200)
+
+
+async def page_damaged(stage: Stage, load: Load, _chance: random.Random) -> None:
+    """A page of a full spool is damaged, one without deliveries on it: none may be lost by it."""
+    await stage.node.kill()
+    await asyncio.sleep(2)
+    accepted = load.count
+    await stage.until(lambda: load.count > accepted + 1_000)
+    deaths = stage.deaths
+    stage.kill_ingress(signal.SIGTERM)
+    await stage.died(deaths + 1)
+    damage_index(Path(stage.settings.ingest.spool_dir) / "spool-0.sqlite")
+    await stage.until(lambda: load.count > accepted + 1_500)
+
+
+def damage_index(path: Path) -> None:
+    """Overwrites the index of refused records, as a failing disk does."""
+    with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'refused'").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4_096)
+        file.write(b"\xee" * 4_096)
+
+
+async def a_bad_disk(stage: Stage, load: Load, chance: random.Random) -> None:
+    """The disk hangs, and then a page is damaged."""
+    await disk_hangs(stage, load, chance)
+    await stage.drained(within_s=PATIENCE_S)
+    await page_damaged(stage, load, chance)
 
 
 async def ingress_killed(stage: Stage, _load: Load, chance: random.Random) -> None:
@@ -251,9 +325,9 @@ def limit_raw(stage: Stage, bytes_max: int) -> None:
 
 
 ALL: tuple[Fault, ...] = (
-    broker_stopped, broker_killed, broker_frozen, broker_long_away, wire_cut, wire_reset, disk_full, ingress_killed,
-    ingress_stopped, ingress_dies_at_each_step, clock_jumps, producer_poisoned, slow_connections, hostile_bodies,
-    everything, acks_slow, latency, kafka_stalls, one_leader_gone,
+    broker_stopped, broker_killed, broker_frozen, broker_long_away, wire_cut, wire_reset, disk_full, disk_hangs,
+    disk_slow, page_damaged, ingress_killed, ingress_stopped, ingress_dies_at_each_step, clock_jumps, producer_poisoned,
+    slow_connections, hostile_bodies, everything, acks_slow, latency, kafka_stalls, one_leader_gone,
 )  # fmt: skip
 # What Kafka only acknowledges late must not be sent again and again.
 LATE: tuple[Fault, ...] = (acks_slow, latency)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from ingest.spool.file import SpoolFile
@@ -25,6 +26,9 @@ DEATHS: dict[str, tuple[type, str, str, int]] = {
     "after_drained_are_removed": (SpoolFile, "remove", "after", 1),
     "drain_read": (Spool, "oldest", "before", 1),
 }
+# A disk whose writes hang while a file of this name stands beside the configuration, or take so long.
+DISK_HANGS, DISK_SLOW = "disk-hangs", "disk-slow"
+_SLOW_S = 4.0
 _JUMP_EVERY_S = 2.0
 _JUMPS_H = (0, 3, -3, 24 * 40, -24 * 40)
 
@@ -46,6 +50,19 @@ def deadly(method: Callable[..., Any], moment: str, turn: int) -> Callable[..., 
     return call
 
 
+def on_a_bad_disk(method: Callable[..., Any], controls: Path) -> Callable[..., Any]:
+    """`method`, as long as its disk allows."""
+
+    def call(*args: object, **kwargs: object) -> object:
+        if (controls / DISK_SLOW).exists():
+            time.sleep(_SLOW_S)
+        while (controls / DISK_HANGS).exists():
+            time.sleep(0.02)
+        return method(*args, **kwargs)
+
+    return call
+
+
 class JumpingClock(datetime):
     """A clock that jumps by hours and by weeks, ahead and back."""
 
@@ -59,6 +76,11 @@ def arm(trouble: str) -> None:
     """Makes the trouble."""
     if trouble == "jumping_clock":
         ingest_command.datetime = JumpingClock  # type: ignore[attr-defined]
+        return
+    if trouble == "bad_disk":
+        controls = Path(sys.argv[sys.argv.index("--config") + 1]).parent
+        for name in ("append", "remove", "has_room", "oldest_ms"):
+            setattr(SpoolFile, name, on_a_bad_disk(getattr(SpoolFile, name), controls))
         return
     owner, name, moment, turn = DEATHS[trouble]
     setattr(owner, name, deadly(getattr(owner, name), moment, turn))

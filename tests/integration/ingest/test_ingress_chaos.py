@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.chaos.faults import a_short_mix
+from tests.chaos.faults import a_bad_disk, a_short_mix
 from tests.chaos.ingress import SEED, play, wired
 from tests.chaos.stage import staged
 from tests.conftest import ClusterFactory
@@ -15,3 +15,13 @@ async def test_what_was_answered_200_is_in_raw_whatever_happened(cluster: Cluste
         played = await play(a_short_mix, stage, seed=SEED)
     assert played.good, (played.verdict, played.untidy, played.load.answers)
     assert played.load.answers["200"] > 500
+
+
+async def test_a_disk_that_hangs_and_damages_a_page_loses_nothing(cluster: ClusterFactory, tmp_path: Path) -> None:
+    """503 for as long as neither Kafka nor disk is there; a page without deliveries on it costs none."""
+    broker = await cluster()
+    async with wired(broker) as wire, staged("disk", tmp_path, cluster=broker, wire=wire, away_s=0) as stage:
+        played = await play(a_bad_disk, stage, seed=SEED)
+        said = stage.log.read_text()
+    assert played.good, (played.verdict, played.untidy, played.load.answers)
+    assert said.count("spool_damaged") == 1
