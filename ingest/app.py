@@ -13,7 +13,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from ingest.budgets import ByteBudget
-from ingest.endpoints import EndpointTable
+from ingest.endpoints import EndpointTable, PreparedEndpoints
 from ingest.failure_budget import FailureBudgets
 from ingest.http.limits import allowed_limits, connection_limits
 from ingest.http.server import ConnectionServer
@@ -46,7 +46,11 @@ class Ingress:
 
     def replace_endpoints(self, endpoints: Mapping[str, EndpointSettings]) -> None:
         """Serves these endpoints from now on."""
-        self.endpoints.replace(endpoints)
+        self.take_endpoints(self.endpoints.prepare(endpoints))
+
+    def take_endpoints(self, prepared: PreparedEndpoints) -> None:
+        """Serves the prepared endpoints from now on."""
+        self.endpoints.take(prepared)
         self.receiver.count_from_zero(self.endpoints.providers())
 
     def health(self) -> Health:

@@ -42,30 +42,46 @@ class Endpoint:
         return address is not None and any(address in network for network in self.allow_from)
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedEndpoints:
+    """All endpoints of a configuration: by name, their providers, and the digests compared where there is none."""
+
+    by_name: Mapping[bytes, Endpoint]
+    providers: Mapping[str, str]
+    none: tuple[bytes, ...] = field(repr=False)
+
+
 class EndpointTable:
     """Holds the enabled endpoints by name; `now` is monotonic, in seconds, for their rates."""
 
     def __init__(self, endpoints: Mapping[str, EndpointSettings], *, now: Callable[[], float]) -> None:
         self._now = now
         self._by_name: Mapping[bytes, Endpoint] = {}
-        self._providers: Mapping[str, str] = {}
-        self._none: tuple[bytes, ...] = ()
         # Paths with a right token are found again without comparing digests. A sender that hits one knows the token,
         # so the shorter time gives nothing away.
         self._opened: dict[str, Endpoint] = {}
-        self.replace(endpoints)
+        self.take(self.prepare(endpoints))
 
-    def replace(self, endpoints: Mapping[str, EndpointSettings]) -> None:
-        """Replaces all endpoints; a rate that stays the same does not begin anew."""
+    def prepare(self, endpoints: Mapping[str, EndpointSettings]) -> PreparedEndpoints:
+        """Returns what `take` replaces all endpoints with; a thread may do it while requests come.
+
+        A rate that stays the same does not begin anew.
+        """
         before = self._by_name
         comparisons = max((len(settings.token) for settings in endpoints.values() if settings.enabled), default=0) or 1
-        self._none = (_MATCHES_NOTHING,) * comparisons
-        self._by_name = {
-            name.encode(): _endpoint(name, settings, self._bucket(settings, before.get(name.encode())), comparisons)
-            for name, settings in endpoints.items()
-            if settings.enabled
-        }
-        self._providers = {name: settings.provider for name, settings in endpoints.items() if settings.enabled}
+        return PreparedEndpoints(
+            by_name={
+                name.encode(): _endpoint(name, settings, self._bucket(settings, before.get(name.encode())), comparisons)
+                for name, settings in endpoints.items()
+                if settings.enabled
+            },
+            providers={name: settings.provider for name, settings in endpoints.items() if settings.enabled},
+            none=(_MATCHES_NOTHING,) * comparisons,
+        )
+
+    def take(self, prepared: PreparedEndpoints) -> None:
+        """Replaces all endpoints at once."""
+        self._by_name, self._providers, self._none = prepared.by_name, prepared.providers, prepared.none
         self._opened = {}
 
     def providers(self) -> Mapping[str, str]:

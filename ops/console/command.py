@@ -1,6 +1,7 @@
 """`dropstream console`: serves the operations page until a signal stops it."""
 
 import os
+from functools import partial
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -31,7 +32,7 @@ def console(config: ConfigFile = None) -> None:
                 settings,
                 signals.reload,
                 registry=CollectorRegistry(),
-                apply=lambda loaded: running.apply(loaded.settings),
+                prepare=lambda loaded: partial(running.apply, loaded.settings),
             ),
         ):
             _log.info("console_ready", url=console_url(settings, running.port), token=token is not None)

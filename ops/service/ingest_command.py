@@ -1,6 +1,8 @@
 """`dropstream ingest`: runs the HTTP ingress until a signal stops it."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 import uuid_utils
 from prometheus_client import CollectorRegistry
@@ -70,8 +72,8 @@ async def _serve(source: SettingsSource, settings: Settings, worker: Worker | No
         retry_policies={name: provider.patience for name, provider in discover().items()},
     ) as running:
 
-        def apply(loaded: LoadedConfiguration) -> None:
-            running.replace_endpoints(loaded.settings.endpoints)
+        def prepare(loaded: LoadedConfiguration) -> Callable[[], None]:
+            return partial(running.take_endpoints, running.endpoints.prepare(loaded.settings.endpoints))
 
         async with (
             admin(
@@ -81,7 +83,7 @@ async def _serve(source: SettingsSource, settings: Settings, worker: Worker | No
                 health=running.health,
                 worker=worker,
             ),
-            reloading(source, settings, signals.reload, registry=registry, apply=apply),
+            reloading(source, settings, signals.reload, registry=registry, prepare=prepare),
         ):
             await signals.stopping.wait()
 

@@ -1,7 +1,8 @@
 """`dropstream process`: runs the consumer groups until a signal stops them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Protocol
 
 import structlog
@@ -20,7 +21,7 @@ from processors.metrics import ProcessMetrics
 from processors.providers import discover
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.health import Health
-from schemas.settings import Settings
+from schemas.settings import EndpointSettings, Settings
 
 GROUPS = ("deliver", "sequence")
 # What closing the partitions and leaving the group take, after the open transaction.
@@ -78,13 +79,17 @@ async def _run_groups(
     metrics = ProcessMetrics(registry)
     mine = settings if worker is None else worker_settings(settings, worker.number)
     groups: dict[str, Runner] = {}
-    known = settings.endpoints
+    known: Mapping[str, EndpointSettings] = settings.endpoints
 
-    def apply(loaded: LoadedConfiguration) -> None:
-        nonlocal known
-        known = loaded.settings.endpoints
+    def prepare(loaded: LoadedConfiguration) -> Callable[[], None]:
+        # A count of 0 more does no harm before the endpoint is used.
         for name in groups:
-            metrics.expect_endpoints(name, known)
+            metrics.expect_endpoints(name, loaded.settings.endpoints)
+        return partial(use, loaded.settings.endpoints)
+
+    def use(endpoints: Mapping[str, EndpointSettings]) -> None:
+        nonlocal known
+        known = endpoints
 
     if "deliver" in names:
         groups["deliver"] = deliver_group(mine, discover(), metrics, signals.stopping, endpoints=lambda: known)
@@ -99,7 +104,7 @@ async def _run_groups(
             health=lambda: joint_health(groups),
             worker=worker,
         ),
-        reloading(source, settings, signals.reload, registry=registry, apply=apply),
+        reloading(source, settings, signals.reload, registry=registry, prepare=prepare),
         audits_shown(mine, registry),
     ):
         await run_together(list(groups.values()), signals.stopping)

@@ -2,16 +2,23 @@
 
 Only endpoints, with their secrets and tokens, take effect while the service runs. A file with a fault changes nothing;
 a setting of another table waits for a restart, and is named in the log.
+
+Ten thousand endpoints take seconds to read. A thread reads them and prepares what follows from them; it takes turns
+with the event loop often, so that the service answers meanwhile, and only the change itself happens on the loop.
 """
 
 import asyncio
 import contextlib
+import gc
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -21,12 +28,16 @@ from ops.event_loop import running_beside
 from schemas.errors import ConfigurationError
 from schemas.settings import EndpointSettings, Settings
 
-# Secrets may lie on a file system that hangs.
-_READ_WITHIN_S = 10.0
+# Secrets may lie on a file system that hangs; ten thousand endpoints take seconds without that.
+_READ_WITHIN_S = 30.0
+# How long the reading thread may keep the interpreter to itself: by default 5 ms, of which an answer needs many.
+_SWITCH_S = 0.0002
 # The files that a parent writes for its workers.
 _STARTED, _CURRENT, _NEXT = "started.toml", "current.toml", "next.toml"
 
 _log = structlog.get_logger()
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +134,12 @@ async def reloading(
     asked: asyncio.Event,
     *,
     registry: CollectorRegistry,
-    apply: Callable[[LoadedConfiguration], None],
+    prepare: Callable[[LoadedConfiguration], Callable[[], None]],
 ) -> AsyncIterator[None]:
-    """Inside, each time that `asked` is set, reads `source` and gives `apply` the configuration if it has no fault."""
+    """Inside, each time that `asked` is set, reads `source` and gives `prepare` the configuration if it has no fault.
+
+    `prepare` is called in a thread, and changes nothing; what it returns is called on the event loop, and does.
+    """
     metrics = ReloadMetrics(registry)
 
     async def follow() -> None:
@@ -134,16 +148,17 @@ async def reloading(
             await asked.wait()
             asked.clear()
             try:
-                async with asyncio.timeout(_READ_WITHIN_S):
-                    loaded = await _in_thread(source.read)
-                apply(loaded)
+                with _taking_turns():
+                    async with asyncio.timeout(_READ_WITHIN_S):
+                        loaded, apply, changes = await _in_thread(partial(_read, source, known, prepare))
+                apply()
             except Exception as error:  # noqa: BLE001 a reload that fails, however, changes nothing
                 metrics.refused()
                 faults = _faults(error)
                 _log.error("configuration_refused", file=str(source.file), faults=faults, in_use="the one before")
                 continue
             metrics.taken()
-            _log_changes(source, known, first, loaded.settings)
+            _log_changes(source, changes, first, loaded.settings)
             known = loaded.settings
 
     async with running_beside(follow()):
@@ -173,12 +188,38 @@ def _faults(error: Exception) -> tuple[str, ...]:
     return (repr(error),)
 
 
-async def _in_thread(call: Callable[[], LoadedConfiguration]) -> LoadedConfiguration:
+def _read(
+    source: SettingsSource, known: Settings, prepare: Callable[[LoadedConfiguration], Callable[[], None]]
+) -> tuple[LoadedConfiguration, Callable[[], None], dict[str, list[str]]]:
+    """The configuration, what applies it, and which endpoints changed, by how."""
+    loaded = source.read()
+    return loaded, prepare(loaded), dict(_changes(known.endpoints, loaded.settings.endpoints))
+
+
+@contextlib.contextmanager
+def _taking_turns() -> Iterator[None]:
+    """Inside, a busy thread keeps the interpreter from the event loop only for moments.
+
+    No search for cyclic garbage runs meanwhile, for it would look through all that is read, at one go. What was read
+    stays, and is exempt from later searches, like the first configuration (`ops.service.run`).
+    """
+    switch_s = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+        sys.setswitchinterval(switch_s)
+
+
+async def _in_thread(call: Callable[[], Result]) -> Result:
     """The result of `call`, from a thread that a stop does not wait for (that of an executor is waited for)."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[LoadedConfiguration] = loop.create_future()
+    future: asyncio.Future[Result] = loop.create_future()
 
-    def settle(loaded: LoadedConfiguration | None, error: Exception | None) -> None:
+    def settle(loaded: Result | None, error: Exception | None) -> None:
         if future.done():
             return
         if loaded is not None:
@@ -199,9 +240,9 @@ async def _in_thread(call: Callable[[], LoadedConfiguration]) -> LoadedConfigura
     return await future
 
 
-def _log_changes(source: SettingsSource, before: Settings, first: Settings, after: Settings) -> None:
-    changes = {what: names for what, names in _changes(before.endpoints, after.endpoints) if names}
-    _log.info("configuration_reloaded", file=str(source.file), endpoints=len(after.endpoints), **changes)
+def _log_changes(source: SettingsSource, changes: Mapping[str, list[str]], first: Settings, after: Settings) -> None:
+    shown = {what: names for what, names in changes.items() if names}
+    _log.info("configuration_reloaded", file=str(source.file), endpoints=len(after.endpoints), **shown)
     if keys := restart_needed(first, after):
         _log.warning("restart_needed", file=str(source.file), keys=keys)
 

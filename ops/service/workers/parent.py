@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -82,6 +83,12 @@ async def _run(parent: ParentPlan, folder: Path, signals: Signals) -> None:
 
     async with (
         admin_port(parent.ports.admin_host, parent.ports.admin_port, joint_pages(members, registry)),
-        reloading(parent.source, parent.first.settings, signals.reload, registry=registry, apply=pass_on),
+        reloading(
+            parent.source,
+            parent.first.settings,
+            signals.reload,
+            registry=registry,
+            prepare=lambda loaded: partial(pass_on, loaded),
+        ),
     ):
         await workers.run(signals.stopping)

@@ -94,7 +94,7 @@ def test_a_wrong_path_opens_nothing(path: str) -> None:
 def test_a_table_is_replaced_whole() -> None:
     """After a replacement the old endpoints are gone and the new ones are there."""
     table = _table()
-    table.replace({"newer": _settings().endpoints["open"]})
+    table.take(table.prepare({"newer": _settings().endpoints["open"]}))
     assert table.endpoint_of("/webhooks/open") is None
     assert table.endpoint_of("/webhooks/newer") is not None
 
@@ -104,13 +104,13 @@ def test_a_rate_that_stays_the_same_does_not_begin_anew() -> None:
     table = _table()
     slowed = _settings().endpoints["slowed"]
     assert [_take(table, "slowed"), _take(table, "slowed")] == [0.0, 2.0]
-    table.replace({"slowed": slowed.model_copy(update={"lanes": 2}), "newer": slowed})
+    table.take(table.prepare({"slowed": slowed.model_copy(update={"lanes": 2}), "newer": slowed}))
     assert [_take(table, "slowed"), _take(table, "newer")] == [2.0, 0.0]
-    table.replace({"slowed": slowed.model_copy(update={"rate_per_second": 0.25})})
+    table.take(table.prepare({"slowed": slowed.model_copy(update={"rate_per_second": 0.25})}))
     assert [_take(table, "slowed"), _take(table, "slowed")] == [0.0, 4.0]
-    table.replace({"slowed": slowed.model_copy(update={"rate_per_second": 0.25, "burst": 2})})
+    table.take(table.prepare({"slowed": slowed.model_copy(update={"rate_per_second": 0.25, "burst": 2})}))
     assert [_take(table, "slowed"), _take(table, "slowed")] == [0.0, 0.0]
-    table.replace({"slowed": slowed.model_copy(update={"rate_per_second": None})})
+    table.take(table.prepare({"slowed": slowed.model_copy(update={"rate_per_second": None})}))
     assert _take(table, "slowed") is None
 
 
