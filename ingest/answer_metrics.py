@@ -3,15 +3,27 @@
 The counts are plain numbers, which become metrics in a scrape: there are several for each delivery, and the client
 library's own counters, each with its lock, cost it as much as its headers do. Each process counts its own answers;
 `deploy/prometheus/rules.yaml` puts several together for the failure budget and the alarm for silence.
+
+What never happened has no series, but for the counts that an alert compares with 0, or whose first event it tells: the
+deliveries that succeeded (`Receiver.count_from_zero`) and those that were answered late. A name of an endpoint needs no
+escaping (`ENDPOINT_NAME_PATTERN`).
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
+
+from schemas.metrics_text import pieces_of, sample_line, text_head
+
+_PREFIX = "dropstream_ingest_"
+_REQUESTS = "Requests by endpoint (empty for an unknown one) and by what became of them."
+_BODY_BYTES = "Bytes of the bodies that were answered 200."
+_LATE = "Deliveries answered 200 later than the provider waits; it takes them for failed and sends them again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ _MEANINGS = {
 
 
 class AnswerGauges(Collector):
-    """Collects the figures of every configured endpoint in each scrape."""
+    """Collects the figures of every endpoint that `figures` gives in each scrape."""
 
     def __init__(self, figures: Callable[[], Iterable[AnswerFigures]]) -> None:
         self._figures = figures
@@ -51,11 +63,29 @@ class AnswerGauges(Collector):
         """Yields a gauge for each figure, with a sample for each endpoint that has the figure."""
         now = list(self._figures())
         for name, meaning in _MEANINGS.items():
-            gauge = GaugeMetricFamily(f"dropstream_ingest_{name}", meaning, labels=["endpoint"])
+            gauge = GaugeMetricFamily(f"{_PREFIX}{name}", meaning, labels=["endpoint"])
             for one in now:
                 if (value := getattr(one, name)) is not None:
                     gauge.add_metric([one.endpoint], value)
             yield gauge
+
+    def text_pieces(self, labels: str) -> Iterator[str]:
+        """Yields the same as text, as `schemas.metrics_text.TextInPieces` says."""
+        now: list[AnswerFigures] = []
+        for figures in pieces_of(self._figures()):
+            now += figures
+            yield ""
+        for name, meaning in _MEANINGS.items():
+            yield text_head(f"{_PREFIX}{name}", meaning, "gauge")
+            read = attrgetter("endpoint", name)
+            for piece in pieces_of(map(read, now)):
+                yield "".join(
+                    [
+                        f'{_PREFIX}{name}{{endpoint="{endpoint}"{labels}}} {float(value)!r}\n'
+                        for endpoint, value in piece
+                        if value is not None
+                    ]
+                )
 
 
 class EndpointCounts:
@@ -92,30 +122,58 @@ class AnswerCounts(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Returns all counts as metrics."""
-        requests = CounterMetricFamily(
-            "dropstream_ingest_requests",
-            "Requests by endpoint (empty for an unknown one) and by what became of them.",
-            labels=("endpoint", "outcome"),
-        )
-        body_bytes = CounterMetricFamily(
-            "dropstream_ingest_body_bytes", "Bytes of the bodies that were answered 200.", labels=("endpoint",)
-        )
-        late = CounterMetricFamily(
-            "dropstream_ingest_answered_late",
-            "Deliveries answered 200 later than the provider waits; it takes them for failed and sends them again.",
-            labels=("endpoint",),
-        )
+        requests = CounterMetricFamily(f"{_PREFIX}requests", _REQUESTS, labels=("endpoint", "outcome"))
+        body_bytes = CounterMetricFamily(f"{_PREFIX}body_bytes", _BODY_BYTES, labels=("endpoint",))
+        late = CounterMetricFamily(f"{_PREFIX}answered_late", _LATE, labels=("endpoint",))
         for endpoint, counts in self._endpoints.items():
             for outcome, number in counts.outcomes.items():
                 requests.add_metric((endpoint, outcome), number)
-            if endpoint:
+            if counts.body_bytes:
                 body_bytes.add_metric((endpoint,), counts.body_bytes)
+            if endpoint:
                 late.add_metric((endpoint,), counts.late)
         return (requests, body_bytes, late, self._seconds())
 
+    def text_pieces(self, labels: str) -> Iterator[str]:
+        """Yields the same as text, as `schemas.metrics_text.TextInPieces` says."""
+        known = list(self._endpoints.items())
+        yield text_head(f"{_PREFIX}requests_total", _REQUESTS, "counter")
+        for piece in pieces_of(known):
+            yield "".join(
+                [
+                    f'{_PREFIX}requests_total{{endpoint="{endpoint}",outcome="{outcome}"{labels}}} {number}.0\n'
+                    for endpoint, counts in piece
+                    for outcome, number in counts.outcomes.items()
+                ]
+            )
+        yield text_head(f"{_PREFIX}body_bytes_total", _BODY_BYTES, "counter")
+        for piece in pieces_of(known):
+            yield "".join(
+                [
+                    f'{_PREFIX}body_bytes_total{{endpoint="{endpoint}"{labels}}} {counts.body_bytes}.0\n'
+                    for endpoint, counts in piece
+                    if counts.body_bytes
+                ]
+            )
+        yield text_head(f"{_PREFIX}answered_late_total", _LATE, "counter")
+        for piece in pieces_of(known):
+            yield "".join(
+                [
+                    f'{_PREFIX}answered_late_total{{endpoint="{endpoint}"{labels}}} {counts.late}.0\n'
+                    for endpoint, counts in piece
+                    if endpoint
+                ]
+            )
+        yield self._seconds_text(labels)
+
+    def _seconds_text(self, labels: str) -> str:
+        family = self._seconds()
+        lines = [sample_line(one.name, one.labels, one.value, labels) for one in family.samples]
+        return "".join((text_head(family.name, family.documentation, family.type), *lines))
+
     def _seconds(self) -> Metric:
         family = HistogramMetricFamily(
-            "dropstream_ingest_answer_seconds",
+            f"{_PREFIX}answer_seconds",
             "From a request's headers to its answer, requests of configured endpoints, whatever the answer.",
         )
         buckets, count = [], 0

@@ -5,7 +5,7 @@ those of several.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ingest.answer_metrics import AnswerFigures
@@ -64,16 +64,17 @@ class FailureBudgets:
         record.failed_at = now
         return late
 
-    def figures(self) -> list[AnswerFigures]:
-        """Returns the figures of every endpoint that is configured now, and forgets all other endpoints."""
+    def figures(self) -> Iterator[AnswerFigures]:
+        """Yields the figures of every endpoint that has had a delivery and is configured now; forgets all others."""
         providers = self._providers()
         self._records = {
             name: record for name, record in self._records.items() if providers.get(name) == record.provider
         }
-        return [self._figure(name, provider) for name, provider in providers.items()]
+        for name, record in list(self._records.items()):
+            yield self._figure(name, record)
 
-    def _figure(self, name: str, provider: str) -> AnswerFigures:
-        record, policy = self._records.get(name) or _AnswerHistory(provider), self._retry_policies.get(provider)
+    def _figure(self, name: str, record: _AnswerHistory) -> AnswerFigures:
+        policy = self._retry_policies.get(record.provider)
         # A clock that was set back must not make the time negative.
         failing_s = max(0.0, self._now() - record.failing_since) if record.in_a_row else 0.0
         used = policy.used_ratio(failures=record.in_a_row, failing_s=failing_s) if policy else 0.0

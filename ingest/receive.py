@@ -40,6 +40,7 @@ from schemas.trace import TRACEPARENT, begun_traceparent, read_traceparent
 _NOT_LOGGED = frozenset({Outcome.STORED, Outcome.SPOOLED, Outcome.CHECKED})
 # The outcomes of requests for which no endpoint was found.
 _OF_NO_ENDPOINT = frozenset({Outcome.NOT_FOUND, Outcome.MALFORMED, Outcome.CONNECTIONS_FULL, Outcome.FAILED})
+_SUCCESSES = (Outcome.STORED, Outcome.SPOOLED)
 _TRACEPARENT = TRACEPARENT.encode()
 
 OnAnswer = Callable[[Answer], None]
@@ -154,9 +155,12 @@ class Receiver:
             self._throttled_log.note(outcome, endpoint)
 
     def count_from_zero(self, endpoints: Iterable[str]) -> None:
-        """Gives every count of these endpoints a sample of 0; Prometheus sees no rate at a first sample."""
-        of_endpoint = set(Outcome) - (_OF_NO_ENDPOINT - {Outcome.MALFORMED})
-        for endpoint, outcomes in [("", _OF_NO_ENDPOINT), *[(endpoint, of_endpoint) for endpoint in endpoints]]:
+        """Gives the successes of each of these endpoints a sample of 0, and each outcome of no endpoint.
+
+        The alarm for silence compares the successes with 0, also after a restart. Any other outcome of an endpoint has
+        a sample once it happened: its alert looks at what goes on for minutes.
+        """
+        for endpoint, outcomes in [("", _OF_NO_ENDPOINT), *[(endpoint, _SUCCESSES) for endpoint in endpoints]]:
             counts = self._metrics.answers.of(endpoint)
             for outcome in outcomes:
                 counts.outcomes.setdefault(outcome, 0)

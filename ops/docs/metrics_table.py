@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from ingest.metrics import IngestMetrics, SpoolFigures
 from ops.audit.gauges import AuditGauges
 from ops.service.reload import ReloadMetrics
-from ops.service.workers.admin import merge_metrics
+from ops.service.workers.admin import join_pages
 from ops.service.workers.pool import Workers
 from processors.metrics import ProcessMetrics
 
@@ -23,6 +23,11 @@ _HEAD = """# Metrics
 
 At `/metrics` of the admin ports, in Prometheus's text form. With `--workers` every sample has the label `worker` too.
 Labels are bounded: `endpoint` is a configured name, or empty where none was found. `make metrics` makes this file.
+
+What never happened to an endpoint has no series, so that idle endpoints cost little. Two begin at 0 for alerts:
+`dropstream_ingest_requests_total` (outcomes `stored` and `spooled`) and `dropstream_ingest_answered_late_total`. The
+gauges of an endpoint's failures begin with its first delivery. A counter goes back only where its program, or its
+worker, began anew.
 """
 _UNITS = (("_timestamp_seconds", "s since 1970"), ("_seconds", "s"), ("_bytes", "bytes"), ("_ratio", "0 to 1"))
 
@@ -58,7 +63,7 @@ def metric_rows() -> dict[str, list[MetricRow]]:
     process.register(AuditGauges())
     ReloadMetrics(both)
     Workers((), (), grace_s=0, registry=parent)
-    merged = text_string_to_metric_families(merge_metrics(CollectorRegistry(), {0: b""}).decode())
+    merged = text_string_to_metric_families(join_pages(b"", {0: b""}).decode())
     up = [MetricRow(one.name, one.type, tuple(one.samples[0].labels), one.documentation) for one in merged]
     return {
         "dropstream ingest": sorted(_rows(ingest), key=_name),

@@ -12,8 +12,9 @@ from pathlib import Path
 import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from ops.service.metrics_page import SharedPage, page_of
 from ops.service.workers.worker import Worker
 from schemas.errors import DropstreamError
 from schemas.health import Health
@@ -50,10 +51,8 @@ def admin(
     async def own_health() -> Health:
         return health()
 
-    async def own_metrics() -> bytes:
-        return generate_latest(registry)
-
-    pages = AdminPages(own_health, own_metrics)
+    number = None if worker is None else str(worker.number)
+    pages = AdminPages(own_health, SharedPage(lambda: page_of(registry, worker=number)).text)
     return admin_port(host, port, pages) if worker is None else _admin_socket(worker.socket, pages)
 
 

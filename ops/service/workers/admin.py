@@ -1,44 +1,37 @@
 """The pages of the admin port of a parent: asks each worker on its socket, and shows all together."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import orjson
-from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.exposition import generate_latest
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
+from prometheus_client import CollectorRegistry
 
 from ops.http_page import fetch_page
 from ops.service.admin import AdminPages, WorkersHealth
+from ops.service.metrics_page import SharedPage, page_of
 from ops.service.workers.worker import Worker
+from schemas.metrics_text import sample_line, text_head
 
 _ANSWER_WITHIN_S = 1.0
+# A page of metrics may have many megabytes; a scraper waits for 10 s as a rule.
+_PAGE_WITHIN_S = 5.0
 # The label of the metrics that the parent counts itself.
 _OURSELVES = "parent"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Merged(Collector):
-    families: Sequence[Metric]
-
-    def collect(self) -> Iterable[Metric]:
-        return self.families
+# Each metric of a page begins so; in a value of a label the end of a line is escaped.
+_HEAD = b"# HELP "
 
 
 def joint_pages(workers: Sequence[Worker], registry: CollectorRegistry) -> AdminPages:
     """The pages of all workers together; `registry` is the parent's own."""
 
     async def joint_health() -> WorkersHealth:
-        return workers_health(dict(enumerate(await _ask_all(workers, "/readyz"))))
+        return workers_health(dict(enumerate(await _ask_all(workers, "/readyz", within_s=_ANSWER_WITHIN_S))))
 
     async def joint_metrics() -> bytes:
-        return merge_metrics(registry, dict(enumerate(await _ask_all(workers, "/metrics"))))
+        answers = dict(enumerate(await _ask_all(workers, "/metrics", within_s=_PAGE_WITHIN_S)))
+        return join_pages(await page_of(registry, worker=_OURSELVES), answers)
 
-    return AdminPages(joint_health, joint_metrics)
+    return AdminPages(joint_health, SharedPage(joint_metrics).text)
 
 
 def workers_health(answers: Mapping[int, bytes | None]) -> WorkersHealth:
@@ -51,38 +44,40 @@ def workers_health(answers: Mapping[int, bytes | None]) -> WorkersHealth:
     )
 
 
-def merge_metrics(own: CollectorRegistry, answers: Mapping[int, bytes | None]) -> bytes:
-    """The answers of all workers (None: no answer) as one Prometheus text, every sample with the label `worker`."""
-    up = GaugeMetricFamily("dropstream_worker_up", "1 where the worker answers its parent.", labels=["worker"])
-    merged: dict[str, Metric] = {up.name: up}
-    for number, answer in answers.items():
-        up.add_metric([str(number)], float(answer is not None))
-        _add(merged, str(number), answer or b"")
-    # As text too: a registry groups its samples otherwise than a text does.
-    _add(merged, _OURSELVES, generate_latest(own))
-    together = CollectorRegistry()
-    together.register(_Merged(tuple(merged.values())))
-    return generate_latest(together)
+def join_pages(own: bytes, answers: Mapping[int, bytes | None]) -> bytes:
+    """The pages of all workers (None: no answer) and the parent's own as one, each metric in one place with one head.
+
+    Workers and parent have put their label on each sample already, so no line is read: pages are cut where a metric
+    begins, which takes some milliseconds for ten thousand endpoints.
+    """
+    up = "dropstream_worker_up"
+    lines = [sample_line(up, {"worker": str(number)}, answer is not None) for number, answer in answers.items()]
+    is_up = "".join((text_head(up, "1 where the worker answers its parent.", "gauge"), *lines)).encode()
+    joined: dict[bytes, list[bytes]] = {}
+    for page in (is_up, *answers.values(), own):
+        for part in (page or b"").removeprefix(_HEAD).split(b"\n" + _HEAD):
+            name = part[: part.find(b" ")]
+            if name in joined:
+                joined[name].append(_samples(part))
+            elif part:
+                joined[name] = [_HEAD + part.removesuffix(b"\n")]
+    texts = [text for parts in joined.values() for text in parts if text]
+    return b"\n".join((*texts, b""))
 
 
-def _add(merged: dict[str, Metric], worker: str, text: bytes) -> None:
-    for family in text_string_to_metric_families(text.decode()):
-        known = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-        known.samples += [_labelled(sample, worker) for sample in family.samples]
+def _samples(part: bytes) -> bytes:
+    """The lines of a metric behind HELP and TYPE, without the last end of a line."""
+    end = part.find(b"\n", part.find(b"\n") + 1)
+    return part[end + 1 :].removesuffix(b"\n") if end >= 0 else b""
 
 
-def _labelled(sample: Sample, worker: str) -> Sample:
-    # A sample that names a worker keeps its label: the parent counts the restarts of each worker.
-    return sample._replace(labels={"worker": worker, **sample.labels})
+async def _ask_all(workers: Sequence[Worker], path: str, *, within_s: float) -> list[bytes | None]:
+    return await asyncio.gather(*(_ask(worker, path, within_s=within_s) for worker in workers))
 
 
-async def _ask_all(workers: Sequence[Worker], path: str) -> list[bytes | None]:
-    return await asyncio.gather(*(_ask(worker, path) for worker in workers))
-
-
-async def _ask(worker: Worker, path: str) -> bytes | None:
+async def _ask(worker: Worker, path: str, *, within_s: float) -> bytes | None:
     """The worker's page, whatever its status; None where it does not answer in time."""
-    page = await fetch_page(f"http://worker{path}", within_s=_ANSWER_WITHIN_S, socket=worker.socket)
+    page = await fetch_page(f"http://worker{path}", within_s=within_s, socket=worker.socket)
     return None if page is None else page.body
 
 

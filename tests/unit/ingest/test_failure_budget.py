@@ -83,7 +83,7 @@ def test_which_answers_a_provider_takes_for_failures(outcome: Outcome) -> None:
         Outcome.FAILED,
     }
     desk = Desk()
-    desk.answer("a", outcome)
+    desk.answer("a", Outcome.STORED, outcome)
     assert desk.of("a").failures_in_a_row == (outcome in failures)
 
 
@@ -109,7 +109,7 @@ def test_strangers_are_nobody_and_an_unknown_provider_has_no_budget() -> None:
     desk = Desk()
     desk.answer("", Outcome.NOT_FOUND, Outcome.MALFORMED, Outcome.CONNECTIONS_FULL)
     desk.answer("c", Outcome.UNAVAILABLE)
-    assert [one.endpoint for one in desk.failure_budgets.figures()] == ["a", "b", "c"]
+    assert [one.endpoint for one in desk.failure_budgets.figures()] == ["c"]
     assert (desk.of("c").failures_in_a_row, desk.of("c").failure_budget_used_ratio, desk.of("c").failures_allowed) == (
         1,
         0,
@@ -121,10 +121,25 @@ def test_an_endpoint_that_is_gone_is_forgotten() -> None:
     """One that comes back begins anew."""
     desk = Desk()
     desk.answer("a", Outcome.UNAVAILABLE)
+    desk.answer("b", Outcome.UNAVAILABLE)
     gone = desk.providers.pop("a")
-    assert [one.endpoint for one in desk.failure_budgets.figures()] == ["b", "c"]
+    assert [one.endpoint for one in desk.failure_budgets.figures()] == ["b"]
     desk.providers["a"] = gone
+    desk.answer("a", Outcome.STORED)
     assert desk.of("a").failures_in_a_row == 0
+
+
+def test_figures_may_be_read_bit_by_bit() -> None:
+    """Deliveries and a new configuration come meanwhile: the figures are those of the endpoints that were there."""
+    desk = Desk()
+    desk.answer("a", Outcome.UNAVAILABLE)
+    desk.answer("b", Outcome.UNAVAILABLE)
+    figures = desk.failure_budgets.figures()
+    assert next(figures).endpoint == "a"
+    desk.answer("c", Outcome.UNAVAILABLE)
+    desk.providers = {"c": "unheard-of"}
+    assert [one.endpoint for one in figures] == ["b"]
+    assert [one.endpoint for one in desk.failure_budgets.figures()] == ["c"]
 
 
 def test_what_each_provider_bears() -> None:

@@ -2,32 +2,34 @@
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from ops.service.admin import WorkersHealth
-from ops.service.workers.admin import merge_metrics, workers_health
+from ops.service.metrics_page import page_of
+from ops.service.workers.admin import join_pages, workers_health
 
 
-def figures(stored: int) -> bytes:
+async def figures(worker: str, stored: int) -> bytes:
     """What a worker shows that has stored so many."""
     registry = CollectorRegistry()
     requests = Counter("requests", 'A "quoted"\nhelp.', ["endpoint"], registry=registry)
-    requests.labels('ac"me\\').inc(stored)
+    requests.labels('ac"me\\\n# HELP requests').inc(stored)
     Histogram("seconds", "Time.", buckets=(1.0,), registry=registry).observe(0.5)
-    return generate_latest(registry)
+    Counter("silent", "Never.", ["why"], registry=registry)
+    return await page_of(registry, worker=worker)
 
 
-def test_figures_of_all_workers_are_one_text() -> None:
+async def test_figures_of_all_workers_are_one_text() -> None:
     """Each sample has its worker, what the parent counts too; HELP and TYPE stand once; a silent worker is down."""
     own = CollectorRegistry()
     restarts = Counter("restarts", "Died.", ["worker"], registry=own)
     restarts.labels("1").inc()
     Counter("requests", 'A "quoted"\nhelp.', ["endpoint"], registry=own).labels("").inc(2)
-    merged = merge_metrics(own, {0: figures(3), 1: figures(4), 2: None}).decode()
-    lines = [line for line in merged.splitlines() if "_created" not in line]
-    explained = [line for line in merged.splitlines() if line.startswith("#")]
-    assert len(explained) == len(set(explained))
-    assert lines == [
+    pages = {0: await figures("0", 3), 1: await figures("1", 4), 2: None}
+    joined = join_pages(await page_of(own, worker="parent"), pages).decode()
+    list(text_string_to_metric_families(joined))
+    assert joined.endswith("\n")
+    assert joined.splitlines() == [
         "# HELP dropstream_worker_up 1 where the worker answers its parent.",
         "# TYPE dropstream_worker_up gauge",
         'dropstream_worker_up{worker="0"} 1.0',
@@ -35,8 +37,8 @@ def test_figures_of_all_workers_are_one_text() -> None:
         'dropstream_worker_up{worker="2"} 0.0',
         '# HELP requests_total A "quoted"\\nhelp.',
         "# TYPE requests_total counter",
-        'requests_total{endpoint="ac\\"me\\\\",worker="0"} 3.0',
-        'requests_total{endpoint="ac\\"me\\\\",worker="1"} 4.0',
+        'requests_total{endpoint="ac\\"me\\\\\\n# HELP requests",worker="0"} 3.0',
+        'requests_total{endpoint="ac\\"me\\\\\\n# HELP requests",worker="1"} 4.0',
         'requests_total{endpoint="",worker="parent"} 2.0',
         "# HELP seconds Time.",
         "# TYPE seconds histogram",
@@ -48,6 +50,8 @@ def test_figures_of_all_workers_are_one_text() -> None:
         'seconds_bucket{le="+Inf",worker="1"} 1.0',
         'seconds_count{worker="1"} 1.0',
         'seconds_sum{worker="1"} 0.5',
+        "# HELP silent_total Never.",
+        "# TYPE silent_total counter",
         "# HELP restarts_total Died.",
         "# TYPE restarts_total counter",
         'restarts_total{worker="1"} 1.0',
