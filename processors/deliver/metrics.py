@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
-from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from processors.runtime.metrics import PREFIX
+from processors.runtime.plain_counts import PlainCounts
 from schemas.events import read_event
 from schemas.notes.rejections import Reason
 from schemas.records import Record
@@ -49,16 +49,20 @@ class DeliverMetrics:
     """The metrics of group `deliver`, made once on a registry of the caller's."""
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], datetime]) -> None:
-        self._rejected = Counter(
+        self._rejected = PlainCounts(
             f"{PREFIX}rejected",
             "Deliveries rejected; `endpoint` is empty where it is not configured.",
             ["group", "endpoint", "reason"],
-            registry=registry,
+            registry,
         )
-        counter = partial(Counter, labelnames=["group", "endpoint"], registry=registry)
-        self._duplicates = counter(f"{PREFIX}duplicates", "A provider's retries, dropped.")
-        self._differing = counter(
-            f"{PREFIX}bodies_differing", "Deliveries with a known key and another body, processed all the same."
+        self._duplicates = PlainCounts(
+            f"{PREFIX}duplicates", "A provider's retries, dropped.", ["group", "endpoint"], registry
+        )
+        self._differing = PlainCounts(
+            f"{PREFIX}bodies_differing",
+            "Deliveries with a known key and another body, processed all the same.",
+            ["group", "endpoint"],
+            registry,
         )
         self._provider_ahead = Gauge(
             f"{PREFIX}provider_ahead_seconds",
@@ -72,11 +76,11 @@ class DeliverMetrics:
     def expect_endpoints(self, endpoints: Iterable[str]) -> None:
         """Begins every count of these endpoints at 0."""
         for endpoint in endpoints:
-            self._duplicates.labels(_GROUP, endpoint)
-            self._differing.labels(_GROUP, endpoint)
+            self._duplicates.begin(_GROUP, endpoint)
+            self._differing.begin(_GROUP, endpoint)
             for reason in set(Reason) - {Reason.ENDPOINT_UNKNOWN}:
-                self._rejected.labels(_GROUP, endpoint, reason.value)
-        self._rejected.labels(_GROUP, "", Reason.ENDPOINT_UNKNOWN.value)
+                self._rejected.begin(_GROUP, endpoint, reason.value)
+        self._rejected.begin(_GROUP, "", Reason.ENDPOINT_UNKNOWN.value)
 
     def count_outputs(self, outputs: Collection[Record]) -> None:
         """Counts what one committed transaction wrote; an endpoint not configured, which has any name, as ""."""
@@ -85,18 +89,18 @@ class DeliverMetrics:
             if output.topic == "rejected":
                 self._count_rejected(dict(output.headers))
             elif output.topic == "duplicates":
-                self._duplicates.labels(_GROUP, output.key.decode()).inc()
+                self._duplicates.add(_GROUP, output.key.decode())
             elif endpoint := dict(output.headers).get("endpoint"):
                 latest[endpoint] = output
                 if ("bodydiffers", b"true") in output.headers:
-                    self._differing.labels(_GROUP, endpoint.decode()).inc()
+                    self._differing.add(_GROUP, endpoint.decode())
         for endpoint, event in latest.items():
             self._show_time(endpoint.decode(), event)
 
     def _count_rejected(self, headers: Mapping[str, bytes]) -> None:
         reason = headers["dropstream-reason"].decode()
         endpoint = b"" if reason == Reason.ENDPOINT_UNKNOWN else headers.get("dropstream-endpoint", b"")
-        self._rejected.labels(_GROUP, endpoint.decode(), reason).inc()
+        self._rejected.add(_GROUP, endpoint.decode(), reason)
 
     def _show_time(self, endpoint: str, record: Record) -> None:
         """Looks at one event of an endpoint and transaction, for one is enough to see a clock that is wrong."""

@@ -5,11 +5,12 @@ from datetime import datetime
 from itertools import product
 from weakref import WeakSet
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from processors.runtime.metrics import PREFIX
+from processors.runtime.plain_counts import PlainCounts
 from processors.sequence.store import SequenceStore
 from schemas.notes.gaps import GapState, read_gap
 from schemas.records import Record
@@ -53,11 +54,8 @@ class SequenceMetrics:
     """The metrics of group `sequence`, made once on a registry of the caller's."""
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], datetime]) -> None:
-        self._gaps = Counter(
-            f"{PREFIX}gaps",
-            "Records of gaps written, by the state they tell.",
-            ["endpoint", "state"],
-            registry=registry,
+        self._gaps = PlainCounts(
+            f"{PREFIX}gaps", "Records of gaps written, by the state they tell.", ["endpoint", "state"], registry
         )
         self.holes = HoleGauges(clock)
         registry.register(self.holes)
@@ -65,10 +63,10 @@ class SequenceMetrics:
     def expect_endpoints(self, endpoints: Iterable[str]) -> None:
         """Begins every count of these endpoints at 0."""
         for endpoint, state in product(endpoints, GapState):
-            self._gaps.labels(endpoint, state.value)
+            self._gaps.begin(endpoint, state.value)
 
     def count_outputs(self, outputs: Collection[Record]) -> None:
         """Counts the gaps that one committed transaction wrote."""
         for gap in [read_gap(output.value) for output in outputs]:
             if gap is not None:
-                self._gaps.labels(gap.endpoint, gap.state.value).inc()
+                self._gaps.add(gap.endpoint, gap.state.value)

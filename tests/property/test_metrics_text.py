@@ -10,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from ingest.answer_metrics import AnswerCounts, AnswerFigures, AnswerGauges
 from ingest.answers import Outcome
 from ops.service.metrics_page import text_pieces
+from processors.runtime.plain_counts import PlainCounts
+from schemas.notes.rejections import Reason
 
 _COUNTS = st.integers(0, 2**53)
 _MOMENTS = st.floats(0, 4e9)
@@ -71,6 +73,17 @@ def test_answers(
         one.outcomes, one.late, one.body_bytes = dict(outcomes), late, body_bytes
     for seconds in took:
         counts.answer_took(seconds)
+    assert_same(registry)
+
+
+@given(st.lists(st.tuples(_NAMES, st.sampled_from(list(Reason))), max_size=9), st.text())
+def test_counts_of_processors(events: list[tuple[str, Reason]], meaning: str) -> None:
+    """Labels that the text has in another order, events and none."""
+    registry = CollectorRegistry()
+    counts = PlainCounts("any_rejected", meaning, ["reason", "endpoint"], registry)
+    counts.begin("none_yet", "acme")
+    for endpoint, reason in events:
+        counts.add(reason.value, endpoint)
     assert_same(registry)
 
 
