@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from ingest.metrics import IngestMetrics, SpoolFigures
 from ops.audit.gauges import AuditGauges
+from ops.service.metrics_page import describe_process
 from ops.service.reload import ReloadMetrics
 from ops.service.workers.admin import join_pages
 from ops.service.workers.pool import Workers
@@ -62,6 +63,7 @@ def metric_rows() -> dict[str, list[MetricRow]]:
     ProcessMetrics(process)
     process.register(AuditGauges())
     ReloadMetrics(both)
+    describe_process(both)
     Workers((), (), grace_s=0, registry=parent)
     merged = text_string_to_metric_families(join_pages(b"", {0: b""}).decode())
     up = [MetricRow(one.name, one.type, tuple(one.samples[0].labels), one.documentation) for one in merged]

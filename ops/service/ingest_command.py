@@ -11,6 +11,7 @@ from ingest.app import ingress
 from ingest.receive import Stamps
 from ops.configuration import ConfigFile, configuration_file
 from ops.service.admin import admin
+from ops.service.metrics_page import describe_process
 from ops.service.reload import LoadedConfiguration, SettingsSource, reloading
 from ops.service.run import Signals, run_service
 from ops.service.shared_port import shared_port
@@ -62,6 +63,7 @@ def _share(source: SettingsSource, first: LoadedConfiguration, count: int) -> No
 
 async def _serve(source: SettingsSource, settings: Settings, worker: Worker | None, signals: Signals) -> None:
     registry = CollectorRegistry()
+    describe_process(registry)
     stamps = Stamps(new_id=uuid_utils.uuid7, now_us=lambda: time.time_ns() // 1_000)
     ports = settings.ingest
     async with ingress(

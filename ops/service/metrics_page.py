@@ -6,14 +6,25 @@ Between pieces the event loop turns: deliveries and probes are answered while a 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import CollectorRegistry, Gauge, GCCollector, Metric, ProcessCollector
 from prometheus_client.registry import Collector
 
 from schemas.metrics_text import TextInPieces, pieces_of, sample_line, text_head
 
 # The longest that the making of a page keeps the event loop, and how long it leaves the loop to others then.
 _TURN_S, _PAUSE_S = 0.002, 0.001
+
+
+def describe_process(registry: CollectorRegistry) -> None:
+    """Adds what every admin port shows: version, memory, CPU and open files of the process, its garbage collections."""
+    build = Gauge(
+        "dropstream_build_info", "Always 1; the label tells the version that runs.", ["version"], registry=registry
+    )
+    build.labels(version("dropstream")).set(1)
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
 
 
 class SharedPage:

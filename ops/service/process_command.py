@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from ops.audit.gauges import audits_shown
 from ops.configuration import ConfigFile, configuration_file
 from ops.service.admin import admin
+from ops.service.metrics_page import describe_process
 from ops.service.reload import LoadedConfiguration, SettingsSource, reloading
 from ops.service.run import Signals, run_service
 from ops.service.workers.parent import ParentPlan, supervise
@@ -76,6 +77,7 @@ async def _run_groups(
     source: SettingsSource, settings: Settings, names: Sequence[str], worker: Worker | None, signals: Signals
 ) -> None:
     registry = CollectorRegistry()
+    describe_process(registry)
     metrics = ProcessMetrics(registry)
     mine = settings if worker is None else worker_settings(settings, worker.number)
     groups: dict[str, Runner] = {}

@@ -16,6 +16,7 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from ops.service.admin import admin_port
+from ops.service.metrics_page import describe_process
 from ops.service.reload import LoadedConfiguration, SettingsSource, reloading, write_current_text, write_started_text
 from ops.service.run import Signals, run_service
 from ops.service.workers.admin import joint_pages
@@ -72,6 +73,7 @@ def _private_folder() -> Iterator[Path]:
 
 async def _run(parent: ParentPlan, folder: Path, signals: Signals) -> None:
     registry = CollectorRegistry()
+    describe_process(registry)
     write_started_text(folder, parent.first.text)
     members = [Worker(folder / str(number)) for number in range(parent.count)]
     arguments = (*parent.verb, "--config", str(parent.source.file))

@@ -85,6 +85,9 @@ async def test_a_scrape_is_in_nobodys_way(running: tuple[Program, Load]) -> None
         before = now
         late = [labels for name, labels in now if name == "dropstream_ingest_answered_late_total"]
         assert len(late) == 2 * _ENDPOINTS
+        known = {(one.name, one.labels.get("worker")) for family in families for one in family.samples}
+        for name in ("dropstream_build_info", "process_resident_memory_bytes", "python_gc_collections_total"):
+            assert known >= {(name, worker) for worker in ("0", "1", "parent")}
 
 
 async def test_a_reload_is_in_nobodys_way(running: tuple[Program, Load], tmp_path: Path) -> None:

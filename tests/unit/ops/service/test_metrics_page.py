@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from ingest.answer_metrics import AnswerCounts
-from ops.service.metrics_page import SharedPage, page_of
+from ops.service.metrics_page import SharedPage, describe_process, page_of
 from schemas.errors import DropstreamError
 
 
@@ -72,3 +72,15 @@ async def test_a_page_that_fails_fails_for_all_and_is_tried_again() -> None:
     assert [type(one) for one in failures] == [DropstreamError, DropstreamError]
     maker.fails = False
     assert await page.text() == b"page 2"
+
+
+async def test_every_admin_port_describes_its_process() -> None:
+    """Version, memory, CPU, open files and garbage collections, with the worker's label."""
+    registry = CollectorRegistry()
+    describe_process(registry)
+    text = (await page_of(registry, worker="0")).decode()
+    samples = {one.name: one.labels for family in text_string_to_metric_families(text) for one in family.samples}
+    assert samples["dropstream_build_info"].keys() == {"version", "worker"}
+    for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"):
+        assert samples[name] == {"worker": "0"}
+    assert samples["python_gc_collections_total"].keys() == {"generation", "worker"}
