@@ -1,13 +1,27 @@
 """What a configuration that is read again may change, and what not."""
 
+import asyncio
+import gc
+import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from ops.service.reload import SettingsSource, restart_needed, write_current_text, write_started_text
+from ops.service.reload import (
+    LoadedConfiguration,
+    SettingsSource,
+    reloading,
+    restart_needed,
+    write_current_text,
+    write_started_text,
+)
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
+from tests.support.waiting import until
 
 _CONTEXT = Context(environ={}, providers=["shipstream"], signing_secrets=False)
 _STARTED = """
@@ -83,3 +97,37 @@ def test_what_needs_a_restart_is_named(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("two")
     after = read(text.replace("port = 2", "port = 3") + "[sequence]\ngrace_seconds = 1")
     assert restart_needed(before, after) == ["kafka.password", "ingest.port", "sequence.grace_seconds"]
+
+
+async def test_what_is_read_is_prepared_beside_the_event_loop_and_applied_on_it(tmp_path: Path) -> None:
+    """A thread prepares; a file with a fault prepares nothing; afterwards the interpreter runs as it did."""
+    file = tmp_path / "dropstream.toml"
+    file.write_text(_CURRENT)
+    source = SettingsSource(file, signing_secrets=False)
+    registry, asked = CollectorRegistry(), asyncio.Event()
+    prepared_in: list[int] = []
+    applied_in: list[int] = []
+    during: list[bool] = []
+    interval_s = sys.getswitchinterval()
+
+    def prepare(loaded: LoadedConfiguration) -> Callable[[], None]:
+        assert list(loaded.settings.endpoints) == ["newer"]
+        prepared_in.append(threading.get_ident())
+        during.append(not gc.isenabled() and sys.getswitchinterval() < interval_s)
+        return lambda: applied_in.append(threading.get_ident())
+
+    def reloads(result: str) -> float | None:
+        return registry.get_sample_value("dropstream_config_reloads_total", {"result": result})
+
+    async with reloading(source, source.read().settings, asked, registry=registry, prepare=prepare):
+        asked.set()
+        await until(lambda: reloads("ok") == 1)
+        file.write_text("[endpoints")
+        asked.set()
+        await until(lambda: reloads("failed") == 1)
+    assert applied_in == [threading.get_ident()]
+    assert len(prepared_in) == 1
+    assert prepared_in != applied_in
+    assert during == [True]
+    assert gc.isenabled()
+    assert sys.getswitchinterval() == interval_s
