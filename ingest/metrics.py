@@ -97,6 +97,12 @@ class IngestMetrics:
         self.connections_open = Gauge(
             "dropstream_ingest_connections_open", "Connections that are open now.", registry=registry
         )
+        self.unread_bytes = Gauge(
+            "dropstream_ingest_unread_bytes",
+            "Bytes held for requests that are not accepted yet, by what they are.",
+            ("kind",),
+            registry=registry,
+        )
         self.connections_closed = Counter(
             "dropstream_ingest_connections_closed",
             "Connections that have ended, by why.",

@@ -140,6 +140,10 @@ class Receiver:
         )
         return True
 
+    def knows(self, path: str) -> bool:
+        """Returns whether the path, as written, is that of an endpoint, with its token."""
+        return self._endpoints.endpoint_of(path.partition("?")[0]) is not None
+
     def count(self, answer: Answer, *, took_s: float | None = None) -> None:
         """Puts an answer into metrics and log; `took_s` is None where the receiver did not see the request."""
         endpoint, outcome = answer.endpoint, answer.outcome

@@ -205,6 +205,9 @@ class IngestSettings(Section):
     60 s), so that the load balancer closes first."""
     in_flight_bytes_max: Annotated[int, Field(ge=1)] = 67_108_864
     """Bytes of headers and bodies that may be held in memory at one time; a request beyond it is answered 503."""
+    unread_bytes_max: Annotated[int, Field(ge=1_048_576)] = 16_777_216
+    """Bytes that clients may make the process hold before a delivery is accepted: unfinished heads, bodies for which
+    nobody has asked, requests behind the one that is handled. Beyond it the longest holder's connection is closed."""
     kafka_deadline_ms: Annotated[int, Field(ge=1)] = 1500
     """How long a delivery waits for Kafka's acknowledgement; then it goes to the spool."""
     producer_hung_ms: Annotated[int, Field(ge=1_000)] = 10_000

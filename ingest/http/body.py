@@ -1,6 +1,7 @@
 """Reads the body of a request, exactly as sent, or says why it cannot be had."""
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import HttpVersion11
 from aiohttp.web import BaseRequest, RequestKey, RequestPayloadError
@@ -10,6 +11,8 @@ from ingest.budgets import Reservation
 
 # Under this key a request has the deadline of its body, so that the watchdog can bring it forward.
 DEADLINE = RequestKey("body_deadline", asyncio.Timeout)
+# Under this key a request has what its connection wants to be told after each read of the body.
+ON_READ = RequestKey[Callable[[], None]]("on_read")
 
 
 async def read_body(
@@ -59,6 +62,7 @@ async def _collect(request: BaseRequest, reservation: Reservation, bytes_max: in
         size += len(chunk)
         if size > bytes_max:
             return Outcome.BODY_TOO_LARGE
+        request[ON_READ]()
         # Bytes are reserved as they arrive: 64 false lengths, reserved as announced, would fill the whole budget.
         if not reservation.grow(len(chunk)):
             return Outcome.IN_FLIGHT_FULL

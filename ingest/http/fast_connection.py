@@ -6,6 +6,7 @@ connection with its bytes untouched, and so does the rest of that connection.
 """
 
 import asyncio
+from typing import cast
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.helpers import rfc822_formatted_time
@@ -14,15 +15,29 @@ from ingest.answers import Answer, response_bytes
 from ingest.http.host import ConnectionHost
 from ingest.http.limits import Closed
 from ingest.http.request_parser import RequestParser
+from ingest.http.unread_bytes import UnreadKind
 
 # How much is read while a request is handled or the client does not read its answers; the rest waits in the socket.
 _DEFERRED_BYTES_MAX = 65_536
+# How many bytes of answers wait in the process for a client that does not read; then nothing more is read of it.
+_UNREAD_ANSWERS_BYTES = 8_192
 
 
 class FastConnection(BaseProtocol):
     """Serves one connection as long as its requests are simple."""
 
-    __slots__ = ("_busy", "_deferred", "_heard", "_host", "_parse", "_peer", "_receiver", "_since", "closed_for")
+    __slots__ = (
+        "_busy",
+        "_deferred",
+        "_heard",
+        "_host",
+        "_last",
+        "_parse",
+        "_peer",
+        "_receiver",
+        "_since",
+        "closed_for",
+    )
 
     def __init__(self, host: ConnectionHost, parser: RequestParser, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -34,11 +49,13 @@ class FastConnection(BaseProtocol):
         self._deferred = b""
         self._since = loop.time()
         self._heard = False
+        self._last = False
         self.closed_for = Closed.ENDED
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Registers the connection with the host, which watches it from now on."""
         super().connection_made(transport)
+        cast(asyncio.Transport, transport).set_write_buffer_limits(high=_UNREAD_ANSWERS_BYTES)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
         self._host.opened(self)
@@ -46,16 +63,15 @@ class FastConnection(BaseProtocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Reports the end of the connection; an accepted request is stored all the same."""
         super().connection_lost(exc)
+        if self._deferred:
+            self._host.unread_bytes.let_go(self)
         self._host.lost(self)
 
     def data_received(self, data: bytes) -> None:
         """Accepts a request, hands over to a full connection, or defers the bytes while the connection is busy."""
         self._heard = True
         if self._busy or self._paused:
-            self._deferred += data
-            # Bytes left unread at the close would reset the connection, and its last answer would be lost.
-            if len(self._deferred) > _DEFERRED_BYTES_MAX:
-                self._pause_transport_reading()
+            self._defer(data)
             return
         request = self._parse(data)
         self._busy = True
@@ -84,6 +100,16 @@ class FastConnection(BaseProtocol):
             self.closed_for = reason
             self.transport.abort()
 
+    def give_way(self) -> None:
+        """Drops the deferred bytes and closes the connection, after the answer where a request is handled."""
+        self._deferred = b""
+        self.closed_for = Closed.GAVE_WAY
+        self._last = True
+        if self._busy:
+            self._pause_transport_reading()
+        elif self.transport is not None:
+            self.transport.abort()
+
     def close_when_idle(self) -> None:
         """Closes the connection, after the answer where a request is handled."""
         if not self._busy and self.transport is not None:
@@ -98,11 +124,21 @@ class FastConnection(BaseProtocol):
         transport.write(response_bytes(answer, date=rfc822_formatted_time()))
         if self._deferred:
             self._read_deferred()
-        elif self._host.closing:
+        elif self._last or self._host.closing:
             transport.close()
+
+    def _defer(self, data: bytes) -> None:
+        if self._last:
+            return
+        self._deferred += data
+        # Bytes left unread at the close would reset the connection, and its last answer would be lost.
+        if len(self._deferred) > _DEFERRED_BYTES_MAX:
+            self._pause_transport_reading()
+        self._host.unread_bytes.hold(self, {UnreadKind.DEFERRED: len(self._deferred)}, known=True)
 
     def _read_deferred(self) -> None:
         data, self._deferred = self._deferred, b""
+        self._host.unread_bytes.let_go(self)
         self._resume_transport_reading()
         self.data_received(data)
 

@@ -8,24 +8,29 @@ import asyncio
 from typing import cast
 
 import structlog
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http import HttpProcessingError, RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import _ErrInfo, _RequestHandler
 
 from ingest.answers import Answer, Outcome, response
-from ingest.http.body import DEADLINE
+from ingest.http.body import DEADLINE, ON_READ
 from ingest.http.host import ConnectionHost
 from ingest.http.limits import Closed, Doing, Watchdog
+from ingest.http.read_ledger import ReadLedger, empty
 
 # aiohttp's own timer for idle connections is not counted in the metrics; the watchdog ends them earlier.
 _NEVER_S = 86_400.0
 # How long a refused client that still sends is read, so that it sees the answer instead of a reset connection.
 _LINGER_S = 2.0
+# Stands for a request that the parser refused, without a byte of it.
+_BROKEN = _ErrInfo(status=400, exc=HttpProcessingError(code=400), message="")
 
 
 class FullConnection(web.RequestHandler):
     """Serves one connection; counts every request that never reached the receiver, and reports its end to the host."""
 
-    __slots__ = ("_heard", "_host", "_line", "_watchdog", "closed_for")
+    __slots__ = ("_heard", "_host", "_ledger", "_line", "_watchdog", "closed_for")
 
     def __init__(self, server: web.Server, host: ConnectionHost, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -39,6 +44,7 @@ class FullConnection(web.RequestHandler):
         self._host = host
         self._watchdog = Watchdog(host.limits, loop.time())
         self._heard = False
+        self._ledger = ReadLedger()
         self._line: asyncio.Transport | None = None  # aiohttp forgets its transport too early, when it begins to close.
         self.closed_for = Closed.ENDED
 
@@ -54,6 +60,7 @@ class FullConnection(web.RequestHandler):
         super().connection_lost(exc)
         if lingering is not None:
             lingering.cancel()
+        self._host.unread_bytes.let_go(self)
         self._host.lost(self)
 
     def data_received(self, data: bytes) -> None:
@@ -62,8 +69,11 @@ class FullConnection(web.RequestHandler):
         Bytes that do not complete the head of the next request start the time limit of its headers.
         """
         self._heard = True
+        if self._parser is None:
+            return  # The connection has failed or gives way; nothing that it still sends matters.
         waiting, number = self._waiter is not None, self._request_count
         super().data_received(data)
+        self._note_read(len(data), number)
         if waiting and number and number == self._request_count:
             self._watchdog.enter(Doing.HEADERS, number, self._loop.time())
         request = self._current_request
@@ -77,6 +87,74 @@ class FullConnection(web.RequestHandler):
             return
         if not request.content.is_eof() and request.content.exception() is None:
             request.content.set_exception(web.RequestPayloadError("malformed body"))
+
+    def give_way(self) -> None:
+        """Frees what the connection holds at once, and ends it, after the answer to a request that is whole."""
+        self.closed_for = Closed.GAVE_WAY
+        request = self._current_request
+        self.close()
+        self._messages.clear()
+        self._message_tail, self._parser = b"", None
+        if self._request_in_progress and (request is None or request.content.is_eof()):
+            self._pause_transport_reading()
+            return
+        if self._ledger.body is not None:
+            empty(self._ledger.body)
+        if request is not None:
+            request.content.set_exception(ConnectionResetError("the connection gave way"))
+        elif self._task_handler is not None:
+            self._task_handler.cancel()
+        if self._line is not None:
+            self._line.abort()
+
+    async def _handle_request(
+        self, request: web.BaseRequest, start_time: float | None, request_handler: _RequestHandler
+    ) -> tuple[web.StreamResponse, bool]:
+        """Handles a request as aiohttp does, and notes what is still unread while it is handled and afterwards."""
+        request[ON_READ] = self._note_unread
+        try:
+            return await super()._handle_request(request, start_time, request_handler)
+        finally:
+            # aiohttp parses here what stands behind an upgrade.
+            if not self._forget_broken() and not self._messages:
+                self._ledger.queued_bytes = 0
+            self._note_unread()
+
+    def _note_read(self, count: int, number: int) -> None:
+        """Enters a read of `count` bytes into the ledger; `number` counts the requests before it."""
+        new = [*self._messages][len(self._messages) - (self._request_count - number) :]
+        if not self._forget_broken():
+            messages = cast("list[tuple[RawRequestMessage, StreamReader]]", new)
+            self._ledger.read(count, messages, parser_holds_bytes=self._reading_paused or self._buffer_paused)
+        self._note_unread()
+
+    def _forget_broken(self) -> bool:
+        """Returns whether the parser has refused a request; then nothing that it read is kept, nor anything more read.
+
+        The parser's error quotes the read, and holds it once more through its traceback: the frame there holds the
+        error, a circle that only the garbage collection ends, after hundreds of such reads.
+        """
+        last = self._messages[-1][0] if self._messages else None
+        if not isinstance(last, _ErrInfo):
+            return False
+        last.exc.__traceback__ = None
+        self._messages[-1] = (_BROKEN, EMPTY_PAYLOAD)
+        self._message_tail, self._parser = b"", None
+        self._ledger.broke()
+        return True
+
+    def _note_unread(self) -> None:
+        """Brings the account of unread bytes up to date."""
+        if self._parser is None and not self._messages:
+            self._host.unread_bytes.let_go(self)
+            return
+        request = self._current_request
+        bodies = [body for _, body in self._messages]
+        if request is not None:
+            bodies.append(request.content)
+        held = self._ledger.held(bodies)
+        known = self._ledger.path != "" and self._host.receiver.knows(self._ledger.path)
+        self._host.unread_bytes.hold(self, held, known=known)
 
     def end_if_overdue(self, now: float) -> None:
         """Ends the connection if it takes too long, or the wait for a slow body, which is answered 408."""

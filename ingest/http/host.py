@@ -9,6 +9,7 @@ from aiohttp import web
 from ingest.answers import Answer
 from ingest.http.limits import Closed, ConnectionLimits
 from ingest.http.request_parser import WholeRequest
+from ingest.http.unread_bytes import UnreadBytes
 
 
 class RequestReceiver(Protocol):
@@ -19,6 +20,9 @@ class RequestReceiver(Protocol):
 
     def accept(self, request: WholeRequest, *, peer: str, on_answer: Callable[[Answer], None]) -> bool:
         """Returns whether the request is accepted; then `on_answer` is called once, else nothing has changed."""
+
+    def knows(self, path: str) -> bool:
+        """Returns whether the path, as written, is that of an endpoint, with its token."""
 
     def count(self, answer: Answer) -> None:
         """Counts an answer that the receiver did not give."""
@@ -32,11 +36,15 @@ class HostedConnection(Protocol):
     def end_if_overdue(self, now: float) -> None:
         """Ends the connection, or its wait for a body, if that takes too long; the host calls this in every sweep."""
 
+    def give_way(self) -> None:
+        """Frees what the connection holds at once, and ends it, after the answer to a request that is whole."""
+
 
 class ConnectionHost(Protocol):
     """The server, as a connection sees it."""
 
     limits: ConnectionLimits
+    unread_bytes: UnreadBytes
     receiver: RequestReceiver
     closing: bool
 

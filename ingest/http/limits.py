@@ -30,6 +30,7 @@ class Closed(StrEnum):
     HEADERS_TOO_SLOW = "headers_too_slow"
     ANSWER_UNREAD = "answer_unread"
     IDLE = "idle"  # Its client sent nothing after its last request.
+    GAVE_WAY = "gave_way"  # Its place or its bytes were needed, and it had held them for the longest time.
     REFUSED = "refused"  # There were too many connections; it was answered 503.
 
 
@@ -52,6 +53,7 @@ class ConnectionLimits:
     """
 
     connections_max: int
+    unread_bytes_max: int
     headers_s: float
     answer_s: float
     idle_s: float
@@ -69,6 +71,7 @@ def connection_limits(settings: IngestSettings) -> ConnectionLimits:
     """Reads the limits from the settings; the window of a body is a quarter of its time, and a second at least."""
     return ConnectionLimits(
         connections_max=settings.connections_max,
+        unread_bytes_max=settings.unread_bytes_max,
         headers_s=settings.header_timeout_ms / 1000,
         answer_s=settings.answer_timeout_ms / 1000,
         idle_s=settings.keep_alive_ms / 1000,

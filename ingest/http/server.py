@@ -5,6 +5,7 @@ There is no Application and no router; they cost more than all the rest of a req
 """
 
 import asyncio
+from functools import partial
 from typing import cast
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from ingest.http.host import HostedConnection, RequestReceiver
 from ingest.http.limits import Closed, ConnectionLimits
 from ingest.http.refusal import Refusal
 from ingest.http.request_parser import RequestParser
+from ingest.http.unread_bytes import UnreadBytes, UnreadKind
 from ingest.metrics import IngestMetrics
 
 # So many connections beyond the limit are answered 503 at a time; further ones are closed unanswered.
@@ -33,6 +35,7 @@ class ConnectionServer(web.Server):
         self.limits = limits
         self.receiver = receiver
         self.closing = False
+        self.unread_bytes = UnreadBytes(limits.unread_bytes_max)
         self._parser = RequestParser()
         self._closed = metrics.connections_closed
         for reason in Closed:
@@ -40,6 +43,8 @@ class ConnectionServer(web.Server):
         self._open: set[HostedConnection] = set()
         self._refused: set[Refusal] = set()
         self._sweep_timer: asyncio.TimerHandle | None = None
+        for kind in UnreadKind:
+            metrics.unread_bytes.labels(kind.value).set_function(partial(self.unread_bytes.held_bytes, kind))
         metrics.connections_open.set_function(lambda: len(self._open))
 
     def __call__(self) -> web.RequestHandler:

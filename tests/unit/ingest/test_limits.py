@@ -6,7 +6,13 @@ from ingest.http.limits import Closed, ConnectionLimits, Doing, Watchdog, connec
 from schemas.settings import IngestSettings
 
 LIMITS = ConnectionLimits(
-    connections_max=10, headers_s=10.0, answer_s=10.0, idle_s=60.0, body_window_s=5.0, body_bytes_per_second_min=100
+    connections_max=10,
+    unread_bytes_max=1_000,
+    headers_s=10.0,
+    answer_s=10.0,
+    idle_s=60.0,
+    body_window_s=5.0,
+    body_bytes_per_second_min=100,
 )
 
 
@@ -75,6 +81,7 @@ def test_the_settings_are_the_limits() -> None:
     limits = connection_limits(IngestSettings())
     assert limits == ConnectionLimits(
         connections_max=2_000,
+        unread_bytes_max=16_777_216,
         headers_s=10.0,
         answer_s=10.0,
         idle_s=75.0,
