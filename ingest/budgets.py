@@ -29,8 +29,21 @@ class TokenBucket:
         return (1 - self._tokens) / self.rate_per_second
 
 
+# So many times what is free may one endpoint hold: alone it gets three quarters, and the others always find some room.
+_TIMES_FREE = 3
+
+
+class EndpointBytes:
+    """Counts the bytes of the budget that the deliveries of one endpoint hold."""
+
+    __slots__ = ("held_bytes",)
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+
+
 class ByteBudget:
-    """Bounds the bytes of all deliveries in memory by `bytes_max`."""
+    """Bounds the bytes of all deliveries in memory by `bytes_max`, and of one endpoint by three times what is free."""
 
     __slots__ = ("_bytes_max", "held_bytes")
 
@@ -38,31 +51,39 @@ class ByteBudget:
         self._bytes_max = bytes_max
         self.held_bytes = 0
 
-    def reserve(self, count: int) -> bool:
-        """Reserves `count` bytes, all of them or none; returns whether it did."""
-        if self.held_bytes + count > self._bytes_max:
+    def reserve(self, count: int, endpoint: EndpointBytes | None = None) -> bool:
+        """Reserves `count` bytes, all of them or none, for this endpoint or for none; returns whether it did."""
+        free = self._bytes_max - self.held_bytes - count
+        if free < 0:
             return False
+        if endpoint is not None:
+            if endpoint.held_bytes + count > _TIMES_FREE * free:
+                return False
+            endpoint.held_bytes += count
         self.held_bytes += count
         return True
 
-    def give_back(self, count: int) -> None:
-        """Frees `count` bytes that were reserved before."""
+    def give_back(self, count: int, endpoint: EndpointBytes | None = None) -> None:
+        """Frees `count` bytes that were reserved before for this endpoint."""
         self.held_bytes -= count
+        if endpoint is not None:
+            endpoint.held_bytes -= count
 
 
 class Reservation:
-    """The bytes of the budget that one delivery holds, until each of its users has released its share."""
+    """The bytes of the budget that a delivery of an endpoint holds, until each of its users has released its share."""
 
-    __slots__ = ("_budget", "_bytes", "_shares")
+    __slots__ = ("_budget", "_bytes", "_endpoint", "_shares")
 
-    def __init__(self, budget: ByteBudget) -> None:
+    def __init__(self, budget: ByteBudget, endpoint: EndpointBytes | None = None) -> None:
         self._budget = budget
+        self._endpoint = endpoint
         self._bytes = 0
         self._shares = 1
 
     def grow(self, count: int) -> bool:
         """Reserves `count` bytes more; returns whether the budget had them."""
-        if not self._budget.reserve(count):
+        if not self._budget.reserve(count, self._endpoint):
             return False
         self._bytes += count
         return True
@@ -76,5 +97,5 @@ class Reservation:
         """Releases one share; the last one frees the bytes."""
         self._shares -= 1
         if not self._shares:
-            self._budget.give_back(self._bytes)
+            self._budget.give_back(self._bytes, self._endpoint)
             self._bytes = 0

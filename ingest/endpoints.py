@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from ingest.budgets import TokenBucket
+from ingest.budgets import EndpointBytes, TokenBucket
 from ingest.client_address import read_address
 from schemas.delivery import Origin
 from schemas.settings import EndpointSettings, Network
@@ -32,6 +32,7 @@ class Endpoint:
     origin: Origin
     allow_from: tuple[Network, ...]
     bucket: TokenBucket | None
+    in_flight: EndpointBytes
     token_digests: tuple[bytes, ...] = field(repr=False)
 
     def allows(self, client_address: str) -> bool:
@@ -65,13 +66,13 @@ class EndpointTable:
     def prepare(self, endpoints: Mapping[str, EndpointSettings]) -> PreparedEndpoints:
         """Returns what `take` replaces all endpoints with; a thread may do it while requests come.
 
-        A rate that stays the same does not begin anew.
+        A rate that stays the same does not begin anew, nor does what an endpoint holds.
         """
         before = self._by_name
         comparisons = max((len(settings.token) for settings in endpoints.values() if settings.enabled), default=0) or 1
         return PreparedEndpoints(
             by_name={
-                name.encode(): _endpoint(name, settings, self._bucket(settings, before.get(name.encode())), comparisons)
+                name.encode(): self._endpoint(name, settings, before.get(name.encode()), comparisons)
                 for name, settings in endpoints.items()
                 if settings.enabled
             },
@@ -108,6 +109,17 @@ class EndpointTable:
             self._opened[path] = endpoint
         return endpoint
 
+    def _endpoint(self, name: str, settings: EndpointSettings, before: Endpoint | None, comparisons: int) -> Endpoint:
+        digests = [hashlib.sha256(token.value).digest() for token in settings.token] or [hashlib.sha256(b"").digest()]
+        return Endpoint(
+            name=name,
+            origin=Origin(provider=settings.provider, endpoint=name, lanes=settings.lanes),
+            allow_from=tuple(settings.allow_from),
+            bucket=self._bucket(settings, before),
+            in_flight=before.in_flight if before else EndpointBytes(),
+            token_digests=(*digests, *[_MATCHES_NOTHING] * (comparisons - len(digests))),
+        )
+
     def _bucket(self, settings: EndpointSettings, before: Endpoint | None) -> TokenBucket | None:
         rate = settings.rate_per_second
         if rate is None:
@@ -117,17 +129,6 @@ class EndpointTable:
         if kept and (kept.rate_per_second, kept.burst) == (rate, burst):
             return kept
         return TokenBucket(rate_per_second=rate, burst=burst, now=self._now)
-
-
-def _endpoint(name: str, settings: EndpointSettings, bucket: TokenBucket | None, comparisons: int) -> Endpoint:
-    digests = [hashlib.sha256(token.value).digest() for token in settings.token] or [hashlib.sha256(b"").digest()]
-    return Endpoint(
-        name=name,
-        origin=Origin(provider=settings.provider, endpoint=name, lanes=settings.lanes),
-        allow_from=tuple(settings.allow_from),
-        bucket=bucket,
-        token_digests=(*digests, *[_MATCHES_NOTHING] * (comparisons - len(digests))),
-    )
 
 
 def _split(path: str) -> tuple[bytes, bytes]:

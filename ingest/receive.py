@@ -116,15 +116,17 @@ class Receiver:
         """Returns whether the receiver accepts this whole POST on the fast path; then it calls `on_answer` once.
 
         A request that it does not accept has changed nothing: the full path reads and answers it, refusals included. So
-        size and budget are checked before `_admit`, for the full path would take a second token of the endpoint's rate.
+        size and budget are checked before `_refuse`; the full path would take a second token of the endpoint's rate.
         """
         began_at = time.perf_counter()
-        reservation = Reservation(self._budget)
-        if len(request.body) > self._settings.body_bytes_max or not reservation.grow(request.bytes_count):
+        endpoint = self._endpoints.endpoint_of(request.path)
+        if endpoint is None or len(request.body) > self._settings.body_bytes_max:
+            return False
+        reservation = Reservation(self._budget, endpoint.in_flight)
+        if not reservation.grow(request.bytes_count):
             return False
         client_address = self._client_addresses.address_of(peer, request.headers)
-        endpoint = self._admit("POST", request.path, client_address)
-        if isinstance(endpoint, Answer):
+        if self._refuse("POST", endpoint, client_address) is not None:
             reservation.release()
             return False
         traceparents = [request.by_name[_TRACEPARENT]] if _TRACEPARENT in request.by_name else ()
@@ -177,11 +179,8 @@ class Receiver:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), within_s)
 
-    def _admit(self, method: str, path: str, client_address: str) -> Endpoint | Answer:
-        """Judges a request of either path by all but its size: returns its endpoint, or the answer that refuses it."""
-        endpoint = self._endpoints.endpoint_of(path)
-        if endpoint is None:
-            return Answer(Outcome.NOT_FOUND)
+    def _refuse(self, method: str, endpoint: Endpoint, client_address: str) -> Answer | None:
+        """Judges a request of either path by all but its size: returns the answer that it gets unstored, or None."""
         if not endpoint.allows(client_address):
             return Answer(Outcome.ADDRESS_REFUSED, endpoint.name)
         if method != "POST":
@@ -191,15 +190,17 @@ class Receiver:
         wait_s = endpoint.bucket.take_token() if endpoint.bucket else 0.0
         if wait_s:
             return Answer(Outcome.RATE_EXCEEDED, endpoint.name, retry_after_s=math.ceil(wait_s))
-        return endpoint
+        return None
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
         """Answers a request on the full path, which reserves the bytes of the body as they arrive."""
         client_address = self._client_addresses.address_of(request.remote or "", request.raw_headers)
-        endpoint = self._admit(request.method, request.rel_url.raw_path, client_address)
-        if isinstance(endpoint, Answer):
-            return endpoint
-        reservation = Reservation(self._budget)
+        endpoint = self._endpoints.endpoint_of(request.rel_url.raw_path)
+        if endpoint is None:
+            return Answer(Outcome.NOT_FOUND)
+        if (refusal := self._refuse(request.method, endpoint, client_address)) is not None:
+            return refusal
+        reservation = Reservation(self._budget, endpoint.in_flight)
         try:
             if not reservation.grow(sum(len(name) + len(value) for name, value in request.raw_headers)):
                 return Answer(Outcome.IN_FLIGHT_FULL, endpoint.name)

@@ -204,7 +204,8 @@ class IngestSettings(Section):
     """How long a connection may be idle after an answer. Keep it longer than the idle time of your load balancer (often
     60 s), so that the load balancer closes first."""
     in_flight_bytes_max: Annotated[int, Field(ge=1)] = 67_108_864
-    """Bytes of headers and bodies that may be held in memory at one time; a request beyond it is answered 503."""
+    """Bytes of headers and bodies that may be held in memory at one time; a request beyond it is answered 503. One
+    endpoint may hold at most three times what is still free."""
     unread_bytes_max: Annotated[int, Field(ge=1_048_576)] = 16_777_216
     """Bytes that clients may make the process hold before a delivery is accepted: unfinished heads, bodies for which
     nobody has asked, requests behind the one that is handled. Beyond it the longest holder's connection is closed."""

@@ -122,3 +122,19 @@ async def test_a_refused_request_leaves_no_traceback(settings: SettingsFactory) 
         finally:
             gc.enable()
         assert kept == []
+
+
+@pytest.mark.kafka
+async def test_large_bodies_for_one_endpoint_leave_room_for_others(settings: SettingsFactory) -> None:
+    """65 that each hold back the last byte of 1 MiB cost their endpoint a 503, and the others nothing."""
+    large = post("/webhooks/acme", bytes(1_048_576))
+    async with ready(settings) as running, AsyncExitStack() as stack:
+        hogs = [await stack.enter_async_context(RawClient(running.port)) for _ in range(65)]
+        async with asyncio.TaskGroup() as sending:
+            for hog in hogs:
+                sending.create_task(hog.send(large[:-1]))
+        await until(lambda: running.requests("acme", "in_flight_full") >= 1)
+        await until(lambda: running.ingress.budget.held_bytes > 40 * 1_048_576)
+        for _ in range(20):
+            assert (await running.ask(post("/webhooks/laned", bytes(1_048_576)))).status == 200
+        assert running.requests("laned", "in_flight_full") == 0

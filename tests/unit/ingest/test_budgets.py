@@ -1,6 +1,6 @@
 """The bounds of the ingress: rate and bytes."""
 
-from ingest.budgets import ByteBudget, Reservation, TokenBucket
+from ingest.budgets import ByteBudget, EndpointBytes, Reservation, TokenBucket
 
 
 class Clock:
@@ -62,3 +62,24 @@ def test_a_reservation_is_free_when_its_last_share_is_released() -> None:
     assert budget.held_bytes == 10
     reservation.release()
     assert budget.held_bytes == 2
+
+
+def test_an_endpoint_alone_gets_three_quarters() -> None:
+    """It may hold three times what is then free, and finds that room again when it gives it back."""
+    budget, endpoint = ByteBudget(100), EndpointBytes()
+    assert [budget.reserve(70, endpoint), budget.reserve(5, endpoint), budget.reserve(1, endpoint)] == [
+        True,
+        True,
+        False,
+    ]
+    budget.give_back(75, endpoint)
+    assert (budget.held_bytes, endpoint.held_bytes) == (0, 0)
+    assert budget.reserve(75, endpoint)
+
+
+def test_an_endpoint_that_holds_all_it_may_leaves_room_for_others() -> None:
+    """Of what a busy endpoint has left, another gets three quarters again, and a third one of the rest."""
+    budget = ByteBudget(160)
+    busy, second, third = EndpointBytes(), EndpointBytes(), EndpointBytes()
+    assert [budget.reserve(120, busy), budget.reserve(30, second), budget.reserve(1, second)] == [True, True, False]
+    assert [budget.reserve(1, busy), budget.reserve(7, third), budget.reserve(1, third)] == [False, True, False]
