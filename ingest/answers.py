@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+DELIVERY_HEADER = "Dropstream-Delivery"
 ALLOWED_METHODS = "GET, HEAD, POST"
 # How long a provider should wait when nothing can be stored; short, for the trouble is on this side.
 UNAVAILABLE_RETRY_AFTER_S = 5
@@ -53,7 +54,7 @@ _STATUS = {
     Outcome.STOPPING: 503,
     Outcome.FAILED: 503,
 }
-_STORED = "HTTP/1.1 200 OK\r\nServer: dropstream\r\nDropstream-Delivery: "
+_STORED = "HTTP/1.1 200 OK\r\nServer: dropstream\r\n" + DELIVERY_HEADER + ": "
 # After these outcomes the connection must close, for it cannot or should not carry another request.
 _CLOSING = frozenset({Outcome.MALFORMED, Outcome.BODY_TOO_LARGE, Outcome.BODY_TOO_SLOW, Outcome.STOPPING})
 
@@ -93,7 +94,7 @@ def _headers(answer: Answer) -> dict[str, str]:
     status = _STATUS[answer.outcome]
     headers = {"Server": "dropstream"}
     if answer.delivery_id:
-        headers["Dropstream-Delivery"] = answer.delivery_id
+        headers[DELIVERY_HEADER] = answer.delivery_id
     if status == 405:
         headers["Allow"] = ALLOWED_METHODS
     if status in {429, 503}:

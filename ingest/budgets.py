@@ -54,11 +54,12 @@ class ByteBudget:
     def reserve(self, count: int, endpoint: EndpointBytes | None = None) -> bool:
         """Reserves `count` bytes, all of them or none, for this endpoint or for none; returns whether it did."""
         free = self._bytes_max - self.held_bytes - count
-        if free < 0:
-            return False
-        if endpoint is not None:
-            if endpoint.held_bytes + count > _TIMES_FREE * free:
+        if endpoint is None:
+            if free < 0:
                 return False
+        elif endpoint.held_bytes + count > _TIMES_FREE * free:
+            return False
+        else:
             endpoint.held_bytes += count
         self.held_bytes += count
         return True

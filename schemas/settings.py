@@ -188,7 +188,8 @@ class IngestSettings(Section):
     """Networks (CIDR) of your own proxies. `X-Forwarded-For` counts only from them, read from the right as far as they
     vouch; from anybody else the header is not read."""
     connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
-    """Open connections of one process; one more is answered 503 and closed."""
+    """Open connections of one process; one more takes the place of the one that is idle for the longest time, or is
+    answered 503 and closed where none is idle."""
     header_timeout_ms: Annotated[int, Field(ge=100)] = 10_000
     """How long a new connection may stay silent, and how long the headers of a request may take."""
     body_bytes_max: Annotated[int, Field(ge=1, le=67_108_864)] = 1_048_576

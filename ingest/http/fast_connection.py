@@ -37,6 +37,7 @@ class FastConnection(BaseProtocol):
         "_receiver",
         "_since",
         "closed_for",
+        "delivered",
     )
 
     def __init__(self, host: ConnectionHost, parser: RequestParser, *, loop: asyncio.AbstractEventLoop) -> None:
@@ -51,6 +52,7 @@ class FastConnection(BaseProtocol):
         self._heard = False
         self._last = False
         self.closed_for = Closed.ENDED
+        self.delivered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Registers the connection with the host, which watches it from now on."""
@@ -100,6 +102,10 @@ class FastConnection(BaseProtocol):
             self.closed_for = reason
             self.transport.abort()
 
+    def idle_since(self) -> float | None:
+        """Returns since when no request is handled, None while one is."""
+        return None if self._busy else self._since
+
     def give_way(self) -> None:
         """Drops the deferred bytes and closes the connection, after the answer where a request is handled."""
         self._deferred = b""
@@ -117,6 +123,7 @@ class FastConnection(BaseProtocol):
 
     def _write_answer(self, answer: Answer) -> None:
         self._busy = False
+        self.delivered = True
         self._since = self._loop.time()
         transport = self.transport
         if transport is None or transport.is_closing():

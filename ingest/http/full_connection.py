@@ -13,7 +13,7 @@ from aiohttp.http import HttpProcessingError, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo, _RequestHandler
 
-from ingest.answers import Answer, Outcome, response
+from ingest.answers import DELIVERY_HEADER, Answer, Outcome, response
 from ingest.http.body import DEADLINE, ON_READ
 from ingest.http.host import ConnectionHost
 from ingest.http.limits import Closed, Doing, Watchdog
@@ -30,7 +30,7 @@ _BROKEN = _ErrInfo(status=400, exc=HttpProcessingError(code=400), message="")
 class FullConnection(web.RequestHandler):
     """Serves one connection; counts every request that never reached the receiver, and reports its end to the host."""
 
-    __slots__ = ("_heard", "_host", "_ledger", "_line", "_watchdog", "closed_for")
+    __slots__ = ("_heard", "_host", "_ledger", "_line", "_watchdog", "closed_for", "delivered")
 
     def __init__(self, server: web.Server, host: ConnectionHost, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -47,6 +47,7 @@ class FullConnection(web.RequestHandler):
         self._ledger = ReadLedger()
         self._line: asyncio.Transport | None = None  # aiohttp forgets its transport too early, when it begins to close.
         self.closed_for = Closed.ENDED
+        self.delivered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Registers the connection with the host, which watches it from now on."""
@@ -88,6 +89,13 @@ class FullConnection(web.RequestHandler):
         if not request.content.is_eof() and request.content.exception() is None:
             request.content.set_exception(web.RequestPayloadError("malformed body"))
 
+    def idle_since(self) -> float | None:
+        """Returns since when no request is handled, None while one is; what lingers after a refusal is idle."""
+        if self._request_in_progress or self._messages:
+            return None
+        self._observe(self._loop.time())
+        return self._watchdog.since
+
     def give_way(self) -> None:
         """Frees what the connection holds at once, and ends it, after the answer to a request that is whole."""
         self.closed_for = Closed.GAVE_WAY
@@ -113,7 +121,9 @@ class FullConnection(web.RequestHandler):
         """Handles a request as aiohttp does, and notes what is still unread while it is handled and afterwards."""
         request[ON_READ] = self._note_unread
         try:
-            return await super()._handle_request(request, start_time, request_handler)
+            made, reset = await super()._handle_request(request, start_time, request_handler)
+            self.delivered = self.delivered or DELIVERY_HEADER in made.headers
+            return made, reset
         finally:
             # aiohttp parses here what stands behind an upgrade.
             if not self._forget_broken() and not self._messages:

@@ -29,9 +29,13 @@ class RequestReceiver(Protocol):
 
 
 class HostedConnection(Protocol):
-    """A connection, as its host sees it; `closed_for` says why it ended."""
+    """A connection, as its host sees it; `closed_for` says why it ended, `delivered` whether it brought a delivery."""
 
     closed_for: Closed
+    delivered: bool
+
+    def idle_since(self) -> float | None:
+        """Returns since when the connection handles no request, in seconds of the loop; None while it handles one."""
 
     def end_if_overdue(self, now: float) -> None:
         """Ends the connection, or its wait for a body, if that takes too long; the host calls this in every sweep."""

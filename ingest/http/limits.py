@@ -98,6 +98,11 @@ class Watchdog:
             self._doing, self._number, self._since = doing, number, now
             self._body_bytes = 0
 
+    @property
+    def since(self) -> float:
+        """The time since when the connection does what it does."""
+        return self._since
+
     def in_headers(self, number: int) -> bool:
         """Returns whether the request after `number` has begun."""
         return self._doing is Doing.HEADERS and self._number == number

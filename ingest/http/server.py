@@ -6,6 +6,7 @@ There is no Application and no router; they cost more than all the rest of a req
 
 import asyncio
 from functools import partial
+from operator import itemgetter
 from typing import cast
 
 from aiohttp import web
@@ -20,12 +21,15 @@ from ingest.http.request_parser import RequestParser
 from ingest.http.unread_bytes import UnreadBytes, UnreadKind
 from ingest.metrics import IngestMetrics
 
+# A look at all connections costs their number. So one that finds less than an eighth of them idle is not soon repeated.
+_FEW = 8
+_LOOK_S = 0.05
 # So many connections beyond the limit are answered 503 at a time; further ones are closed unanswered.
 _REFUSALS_MAX = 128
 
 
 class ConnectionServer(web.Server):
-    """Makes a connection for each client, up to `connections_max`, and ends the connections that are overdue.
+    """Makes a connection for each client, up to `connections_max`, and ends those that are overdue or give way.
 
     `receiver` answers the requests, and counts the connections that are refused.
     """
@@ -41,6 +45,9 @@ class ConnectionServer(web.Server):
         for reason in Closed:
             self._closed.labels(reason.value)
         self._open: set[HostedConnection] = set()
+        # Connections that were idle at the last look, each with since when; the one that gives way next is the last.
+        self._idle: list[tuple[float, HostedConnection]] = []
+        self._look_at = 0.0
         self._refused: set[Refusal] = set()
         self._sweep_timer: asyncio.TimerHandle | None = None
         for kind in UnreadKind:
@@ -49,7 +56,7 @@ class ConnectionServer(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         # The event loop takes any protocol; only aiohttp's types ask for its own.
-        if len(self._open) < self.limits.connections_max:
+        if len(self._open) < self.limits.connections_max or self._make_place():
             return cast(web.RequestHandler, FastConnection(self, self._parser, loop=self._loop))
         self.receiver.count(Answer(Outcome.CONNECTIONS_FULL))
         self._closed.labels(Closed.REFUSED.value).inc()
@@ -69,13 +76,39 @@ class ConnectionServer(web.Server):
     def full_connection(self, instead_of: HostedConnection) -> FullConnection:
         """Makes a full connection, and forgets the fast one whose transport it takes over; nothing has ended."""
         self._open.discard(instead_of)
-        return FullConnection(self, self, loop=self._loop)
+        full = FullConnection(self, self, loop=self._loop)
+        full.delivered = instead_of.delivered
+        return full
 
     def lost(self, connection: HostedConnection) -> None:
         """Counts the end of the connection by its reason; once."""
         if connection in self._open:
             self._open.remove(connection)
             self._closed.labels(connection.closed_for.value).inc()
+
+    def _make_place(self) -> bool:
+        """Ends the connection that has been idle for the longest time; returns whether one was idle.
+
+        Those that never brought a delivery go first, so that strangers do not take the places of providers.
+        """
+        if not self._idle:
+            self._find_idle(self._loop.time())
+        while self._idle:
+            since, connection = self._idle.pop()
+            if connection in self._open and connection.idle_since() == since:
+                connection.give_way()
+                self.lost(connection)
+                return True
+        return False
+
+    def _find_idle(self, now: float) -> None:
+        """Finds idle connections that never brought a delivery, or else those that did; rarely, where few are idle."""
+        if now < self._look_at:
+            return
+        idle = [(since, one) for one in self._open if (since := one.idle_since()) is not None]
+        idle.sort(key=itemgetter(0), reverse=True)
+        self._idle = [found for found in idle if not found[1].delivered] or idle
+        self._look_at = now + (_LOOK_S if len(self._idle) * _FEW < len(self._open) else 0.0)
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 aiohttp's own signature
         """Closes all connections within `timeout` seconds, and stops the sweeps."""

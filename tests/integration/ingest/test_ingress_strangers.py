@@ -138,3 +138,26 @@ async def test_large_bodies_for_one_endpoint_leave_room_for_others(settings: Set
         for _ in range(20):
             assert (await running.ask(post("/webhooks/laned", bytes(1_048_576)))).status == 200
         assert running.requests("laned", "in_flight_full") == 0
+
+
+_LOOK = b"GET /webhooks/nobody HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("first", [b"", _LOOK, _NOBODY], ids=["silent", "idle", "half a head"])
+async def test_idle_strangers_give_way(settings: SettingsFactory, first: bytes) -> None:
+    """They hold all places: the next one takes that of the longest idle, and who has delivered keeps his own."""
+    async with ready(settings, "connections_max = 10") as running, AsyncExitStack() as clients:
+        provider = await clients.enter_async_context(RawClient(running.port))
+        await provider.send(_GOOD)
+        assert (await provider.answer()).status == 200
+        for _ in range(30):
+            stranger = await clients.enter_async_context(RawClient(running.port))
+            await stranger.send(first)
+            if first == _LOOK:
+                assert (await stranger.answer()).status == 404
+        await until(lambda: running.closed("gave_way") == 21)
+        assert (await running.ask(_GOOD)).status == 200
+        await provider.send(_GOOD)
+        assert (await provider.answer()).status == 200
+        assert running.requests("", "connections_full") == 0
