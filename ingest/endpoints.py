@@ -132,11 +132,14 @@ class EndpointTable:
 
 
 def _split(path: str) -> tuple[bytes, bytes]:
-    """Splits a path into name and token ("" without one), percent-decoded; the name is empty for any other path."""
+    """Splits a path into name and token ("" without one), percent-decoded; the name is empty for any other path.
+
+    One slash behind the path is no part of it, for people and platforms add it.
+    """
     match path.encode("utf-8", "surrogateescape").split(b"/"):
-        case [b"", b"webhooks", name]:
+        case [b"", b"webhooks", name] | [b"", b"webhooks", name, b""]:
             return unquote_to_bytes(name), b""
-        case [b"", b"webhooks", name, token] if token:
+        case [b"", b"webhooks", name, token] | [b"", b"webhooks", name, token, b""] if token:
             return unquote_to_bytes(name), unquote_to_bytes(token)
         case _:
             return b"", b""

@@ -39,8 +39,12 @@ from schemas.trace import TRACEPARENT, begun_traceparent, read_traceparent
 
 _NOT_LOGGED = frozenset({Outcome.STORED, Outcome.SPOOLED, Outcome.CHECKED})
 # The outcomes of requests for which no endpoint was found.
-_OF_NO_ENDPOINT = frozenset({Outcome.NOT_FOUND, Outcome.MALFORMED, Outcome.CONNECTIONS_FULL, Outcome.FAILED})
+_OF_NO_ENDPOINT = frozenset(
+    {Outcome.NOT_FOUND, Outcome.CHECKED, Outcome.MALFORMED, Outcome.CONNECTIONS_FULL, Outcome.FAILED}
+)
 _SUCCESSES = (Outcome.STORED, Outcome.SPOOLED)
+# Where a load balancer looks whether the port answers; the answer names nothing.
+_PROBED = frozenset({"/", "/healthz"})
 _TRACEPARENT = TRACEPARENT.encode()
 
 OnAnswer = Callable[[Answer], None]
@@ -197,7 +201,8 @@ class Receiver:
         client_address = self._client_addresses.address_of(request.remote or "", request.raw_headers)
         endpoint = self._endpoints.endpoint_of(request.rel_url.raw_path)
         if endpoint is None:
-            return Answer(Outcome.NOT_FOUND)
+            is_probe = request.method in {"GET", "HEAD"} and request.rel_url.raw_path in _PROBED
+            return Answer(Outcome.CHECKED if is_probe else Outcome.NOT_FOUND)
         if (refusal := self._refuse(request.method, endpoint, client_address)) is not None:
             return refusal
         reservation = Reservation(self._budget, endpoint.in_flight)

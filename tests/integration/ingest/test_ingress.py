@@ -107,7 +107,7 @@ async def test_an_empty_body_is_a_delivery(running: Serving) -> None:
         ("DELETE /webhooks/acme", 405, "GET, HEAD, POST"),
         ("OPTIONS /webhooks/acme", 405, "GET, HEAD, POST"),
         ("PUT /webhooks/unknown", 404, None),
-        ("GET /", 404, None),
+        ("GET /", 200, None),
     ],
 )
 async def test_what_is_no_post_writes_nothing(running: Serving, line: str, status: int, allow: str | None) -> None:
@@ -115,6 +115,24 @@ async def test_what_is_no_post_writes_nothing(running: Serving, line: str, statu
     answer = await running.ask(f"{line} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert (answer.status, answer.headers.get("allow")) == (status, allow)
     assert await running.bodies() == [b"the last"]
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize("path", [b"/", b"/healthz"])
+async def test_a_load_balancer_is_answered(running: Serving, method: bytes, path: bytes) -> None:
+    """The answer to its question names no endpoint, and is no URL that was not found."""
+    answer = await running.ask(method + b" " + path + b" HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert (answer.status, answer.body, "acme" in answer.head.decode()) == (200, b"", False)
+    assert (running.requests("", "checked"), running.requests("", "not_found")) == (1, 0)
+    assert (await running.ask(post(path.decode()))).status == 404
+
+
+async def test_a_slash_behind_the_url_makes_no_difference(running: Serving) -> None:
+    """With a token and without one, on the fast path and for a GET."""
+    assert (await running.ask(post("/webhooks/acme/", b"{}"))).status == 200
+    assert (await running.ask(post("/webhooks/guarded/a-token/", b"{}"))).status == 200
+    assert (await running.ask(b"GET /webhooks/acme/ HTTP/1.1\r\nHost: h\r\n\r\n")).status == 200
+    assert (await running.ask(post("/webhooks/acme//", b"{}"))).status == 404
 
 
 async def test_all_that_is_not_found_looks_the_same(running: Serving) -> None:
@@ -129,7 +147,7 @@ async def test_all_that_is_not_found_looks_the_same(running: Serving) -> None:
         "guarded/a-tokem",
         "acme/token",
         "",
-        "acme/",
+        "acme//",
     ]
     answers = [await running.ask(post(f"/webhooks/{path}", b"body")) for path in paths]
     heads = {answer.head.replace(answer.headers["date"].encode(), b"<date>") + answer.body for answer in answers}

@@ -56,10 +56,12 @@ def _find(path: str) -> Endpoint:
         ("/webhooks/open", "open"),
         ("/webhooks/%6Fpen", "open"),
         ("/webhooks/guarded/t%C3%B6k%2Fen", "guarded"),
+        ("/webhooks/open/", "open"),
+        ("/webhooks/guarded/t%C3%B6k%2Fen/", "guarded"),
     ],
 )
 def test_a_right_path_opens_its_endpoint(path: str, name: str) -> None:
-    """Name and token are compared percent-decoded."""
+    """Name and token are compared percent-decoded; one slash behind them makes no difference."""
     assert _find(path).name == name
 
 
@@ -71,7 +73,8 @@ def test_a_right_path_opens_its_endpoint(path: str, name: str) -> None:
         "/",
         "/webhooks",
         "/webhooks/",
-        "/webhooks/open/",
+        "/webhooks/open//",
+        "/webhooks/guarded/t%C3%B6k%2Fen//",
         "/webhooks/open/surplus",
         "/webhooks/open/surplus/more",
         "/Webhooks/open",
