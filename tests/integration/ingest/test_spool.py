@@ -23,8 +23,8 @@ from tests.support.serving import (
     take_raw_away,
 )
 from tests.support.waiting import PATIENCE_S, UNHURRIED_MS, until
-from tests.unit.ingest.test_spool_damage import PAGE, overwrite, page_of, spooled
-from tests.unit.ingest.test_spool_file import ROOM, VERSION_1, pending
+from tests.unit.ingest.spool.test_damage import PAGE, overwrite, page_of, spooled
+from tests.unit.ingest.spool.test_file import ROOM, VERSION_1, pending
 
 pytestmark = pytest.mark.kafka
 

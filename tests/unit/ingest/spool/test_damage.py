@@ -13,8 +13,8 @@ from ingest.spool.folder import claim, left_behind
 from ingest.spool.queue import Spool
 from schemas.delivery import PendingRecord
 from tests.support.waiting import until
-from tests.unit.ingest.test_spool_file import ROOM, VERSION_1, everything, pending
-from tests.unit.ingest.test_spool_queue import put
+from tests.unit.ingest.spool.test_file import ROOM, VERSION_1, everything, pending
+from tests.unit.ingest.spool.test_queue import put
 
 PAGE = 4_096
 WIDE = 100 * ROOM

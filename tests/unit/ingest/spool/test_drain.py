@@ -22,7 +22,7 @@ from schemas.delivery import PendingRecord
 from schemas.kafka.batches import Builder
 from tests.conftest import SettingsFactory
 from tests.support.waiting import until
-from tests.unit.ingest.test_spool_file import ROOM
+from tests.unit.ingest.spool.test_file import ROOM
 
 
 class _Cluster:

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from ingest.spool.file import SpoolFile
 from ingest.spool.folder import claim
-from tests.unit.ingest.test_spool_file import ROOM, everything, pending
+from tests.unit.ingest.spool.test_file import ROOM, everything, pending
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o177])

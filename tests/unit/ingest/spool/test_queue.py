@@ -12,7 +12,7 @@ from ingest.spool.file import SpoolFile
 from ingest.spool.queue import Spool
 from schemas.delivery import PendingRecord
 from tests.support.waiting import UNHURRIED_MS
-from tests.unit.ingest.test_spool_file import ROOM, pending
+from tests.unit.ingest.spool.test_file import ROOM, pending
 
 
 class CountingFile(SpoolFile):

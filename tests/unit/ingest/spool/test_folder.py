@@ -8,7 +8,7 @@ import pytest
 
 from ingest.spool.file import SpoolFile, SpoolInUseError
 from ingest.spool.folder import LeftBehind, claim, left_behind
-from tests.unit.ingest.test_spool_file import ROOM, everything, pending
+from tests.unit.ingest.spool.test_file import ROOM, everything, pending
 
 
 def test_a_file_belongs_to_one_process(tmp_path: Path) -> None:
