@@ -81,6 +81,11 @@ class FastConnection(BaseProtocol):
             self._busy = False
             self._hand_over(data)
 
+    def eof_received(self) -> bool:
+        """Returns whether the connection stays open: a client that has sent all may still read its answers."""
+        self._last = True
+        return self._busy or bool(self._deferred)
+
     def resume_writing(self) -> None:
         """Reads the deferred bytes once the client reads its answers again."""
         super().resume_writing()
@@ -159,3 +164,5 @@ class FastConnection(BaseProtocol):
         transport.set_protocol(full)
         full.connection_made(transport)
         full.data_received(data)
+        if self._last and not full.eof_received():
+            transport.close()

@@ -30,7 +30,7 @@ _BROKEN = _ErrInfo(status=400, exc=HttpProcessingError(code=400), message="")
 class FullConnection(web.RequestHandler):
     """Serves one connection; counts every request that never reached the receiver, and reports its end to the host."""
 
-    __slots__ = ("_heard", "_host", "_ledger", "_line", "_watchdog", "closed_for", "delivered")
+    __slots__ = ("_ended", "_heard", "_host", "_ledger", "_line", "_watchdog", "closed_for", "delivered")
 
     def __init__(self, server: web.Server, host: ConnectionHost, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -48,6 +48,7 @@ class FullConnection(web.RequestHandler):
         self._line: asyncio.Transport | None = None  # aiohttp forgets its transport too early, when it begins to close.
         self.closed_for = Closed.ENDED
         self.delivered = False
+        self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Registers the connection with the host, which watches it from now on."""
@@ -166,6 +167,22 @@ class FullConnection(web.RequestHandler):
         known = self._ledger.path != "" and self._host.receiver.knows(self._ledger.path)
         self._host.unread_bytes.hold(self, held, known=known)
 
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio asks for a bool; aiohttp never keeps it open
+        """Returns whether the connection stays open: requests that came whole are answered first, nothing else is."""
+        request = self._current_request
+        self._ended = self._request_in_progress or bool(self._messages)
+        if request is not None and not request.content.is_eof():
+            self._ended = False
+        return self._ended
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Answers as aiohttp does; the last answer to a client that sends no more closes the connection."""
+        if self._ended and not self._messages and not self._buffer_paused:
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
+
     def end_if_overdue(self, now: float) -> None:
         """Ends the connection if it takes too long, or the wait for a slow body, which is answered 408."""
         self._observe(now)
@@ -175,6 +192,8 @@ class FullConnection(web.RequestHandler):
                 # An exception on the stream would stop the reading, and the client would never see its 408.
                 request[DEADLINE].reschedule(now)
             return
+        if self._ended and self._waiter is not None and not self._messages and self._line is not None:
+            self._line.close()  # The client ended its side while its last answer was on the way.
         closed_for = self._watchdog.overdue(now, heard=self._heard)
         if closed_for is not None and self._line is not None:
             self.closed_for = closed_for

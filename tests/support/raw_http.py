@@ -43,6 +43,10 @@ class RawClient:
         except ConnectionError:
             return  # The server may close while we still send; its answer is what counts.
 
+    def end(self) -> None:
+        """Ends the sending side; answers can still come."""
+        self._writer.write_eof()
+
     @property
     def unsent_bytes(self) -> int:
         """How much of what was sent the connection has not taken yet."""

@@ -153,3 +153,32 @@ async def test_an_unread_body_is_never_a_request(running: Serving) -> None:
         assert (await client.answer()).status == 404
         assert await client.closed()
     assert running.requests("acme", "stored") == 0
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "answers"),
+    [
+        (post("/webhooks/acme", b"whole"), 1),
+        (_CHUNKED + b"5\r\nwhole\r\n0\r\n\r\n", 1),
+        (post("/webhooks/acme", b"whole") * 3, 3),
+    ],
+    ids=["fast path", "full path", "pipeline"],
+)
+async def test_who_ends_its_side_is_answered(running: Serving, request_bytes: bytes, answers: int) -> None:
+    """A client that shuts down its sending side behind its last request gets every answer, then the connection ends."""
+    async with RawClient(running.port) as client:
+        await client.send(request_bytes)
+        client.end()
+        assert (await client.rest()).count(b"HTTP/1.1 200 OK\r\n") == answers
+    assert await running.bodies() == [b"whole"] * answers + [b"the last"]
+    await until(lambda: running.open == 0)
+
+
+async def test_who_ends_its_side_too_early_is_no_delivery(running: Serving) -> None:
+    """Half a body behind which nothing comes is not waited for."""
+    async with RawClient(running.port) as client:
+        await client.send(post("/webhooks/acme", b"unfinished")[:-4])
+        client.end()
+        assert await client.closed()
+    await until(lambda: running.open == 0)
+    assert await running.bodies() == [b"the last"]
