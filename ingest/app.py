@@ -123,7 +123,7 @@ async def ingress(
         port = await _listen(runner, settings.ingest, reuse_port=reuse_port)
         yield Ingress(port, endpoints, receiver, publisher, storage, budget)
     finally:
-        await _stop(runner, receiver, storage, within_s=settings.ingest.stop_grace_ms / 1000)
+        await _stop(runner, receiver, publisher, storage, settings.ingest)
 
 
 def _observe(
@@ -157,13 +157,23 @@ async def _listen(runner: web.ServerRunner, settings: IngestSettings, *, reuse_p
     return site.port
 
 
-async def _stop(runner: web.ServerRunner, receiver: Receiver, storage: Storage, *, within_s: float) -> None:
-    """Stops serving, then the storage, which has what is left of the time."""
-    stop_at = time.monotonic() + within_s
+async def _stop(
+    runner: web.ServerRunner, receiver: Receiver, publisher: Publisher, storage: Storage, settings: IngestSettings
+) -> None:
+    """Stops serving, then the storage, which has what is left of the time, and no more than it needs.
+
+    Once all requests are answered, every delivery is durable or was refused. Then a producer only has copies of what
+    the spool has: it may end in order within Kafka's deadline, and one that is late already gets no time.
+    """
+    grace_s = settings.stop_grace_ms / 1000
+    stop_at = time.monotonic() + grace_s
     try:
-        await _stop_serving(runner, receiver, within_s=within_s)
+        await _stop_serving(runner, receiver, within_s=grace_s)
     finally:
-        await storage.stop(within_s=max(0.0, stop_at - time.monotonic()))
+        left_s = max(0.0, stop_at - time.monotonic())
+        if not receiver.in_progress:
+            left_s = min(left_s, settings.kafka_deadline_ms / 1000 if publisher.connected else 0.0)
+        await storage.stop(within_s=left_s)
 
 
 async def _stop_serving(runner: web.ServerRunner, receiver: Receiver, *, within_s: float) -> None:

@@ -215,7 +215,8 @@ class IngestSettings(Section):
     producer_hung_ms: Annotated[int, Field(ge=1_000)] = 10_000
     """A producer of which every used partition is overdue, and that had no acknowledgement for so long, is replaced."""
     stop_grace_ms: Annotated[int, Field(ge=0)] = 10_000
-    """After SIGTERM: how long requests that came may still be answered and flushed."""
+    """After SIGTERM: how long requests that came may still be answered and flushed; the process ends sooner once all
+    are durable."""
     spool_dir: str = "./spool"
     """Folder of the spool, on a local disk that outlives the process; a relative one is below the working directory."""
     spool_bytes_max: Annotated[int, Field(ge=0)] = 10_737_418_240

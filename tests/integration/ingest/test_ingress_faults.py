@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from tests.conftest import ClusterFactory, SettingsFactory
 from tests.support.raw_http import RawClient, post
@@ -55,4 +56,26 @@ async def test_a_frozen_broker_does_not_hold_the_ingress(settings: SettingsFacto
             async with asyncio.timeout(PATIENCE_S):
                 await stack.pop_all().aclose()
     assert running.requests("acme", "stored") == 0
+    assert running.ingress.budget.held_bytes == 0
+
+
+async def test_a_stop_waits_for_nothing_that_is_on_disk(
+    settings: SettingsFactory, cluster: ClusterFactory, tmp_path: Path
+) -> None:
+    """With Kafka frozen and every delivery in the spool, stopping ends long before stop_grace_ms."""
+    broker = await cluster()
+    mine = serving_settings(
+        settings,
+        f"kafka_deadline_ms = 300\nproducer_hung_ms = {UNHURRIED_MS}\nstop_grace_ms = {UNHURRIED_MS}",
+        bootstrap_servers=broker.bootstrap_servers,
+        spool=tmp_path / "spool",
+    )
+    await create_raw(mine)
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(serving(mine))
+        broker.nodes[0].freeze()
+        assert (await running.ask(post("/webhooks/acme", b"waiting"))).status == 200
+        assert running.requests("acme", "spooled") == 1
+        async with asyncio.timeout(PATIENCE_S):
+            await stack.pop_all().aclose()
     assert running.ingress.budget.held_bytes == 0
