@@ -111,6 +111,10 @@ class FastConnection(BaseProtocol):
         """Returns since when no request is handled, None while one is."""
         return None if self._busy else self._since
 
+    def is_known(self) -> bool:
+        """Returns True: what is deferred stands behind a request for an endpoint."""
+        return True
+
     def give_way(self) -> None:
         """Drops the deferred bytes and closes the connection, after the answer where a request is handled."""
         self._deferred = b""
@@ -146,7 +150,7 @@ class FastConnection(BaseProtocol):
         # Bytes left unread at the close would reset the connection, and its last answer would be lost.
         if len(self._deferred) > _DEFERRED_BYTES_MAX:
             self._pause_transport_reading()
-        self._host.unread_bytes.hold(self, {UnreadKind.DEFERRED: len(self._deferred)}, known=True)
+        self._host.unread_bytes.hold(self, {UnreadKind.DEFERRED: len(self._deferred)})
 
     def _read_deferred(self) -> None:
         data, self._deferred = self._deferred, b""

@@ -97,6 +97,10 @@ class FullConnection(web.RequestHandler):
         self._observe(self._loop.time())
         return self._watchdog.since
 
+    def is_known(self) -> bool:
+        """Returns whether the last request whose head is whole is for an endpoint."""
+        return self._ledger.path != "" and self._host.receiver.knows(self._ledger.path)
+
     def give_way(self) -> None:
         """Frees what the connection holds at once, and ends it, after the answer to a request that is whole."""
         self.closed_for = Closed.GAVE_WAY
@@ -163,9 +167,7 @@ class FullConnection(web.RequestHandler):
         bodies = [body for _, body in self._messages]
         if request is not None:
             bodies.append(request.content)
-        held = self._ledger.held(bodies)
-        known = self._ledger.path != "" and self._host.receiver.knows(self._ledger.path)
-        self._host.unread_bytes.hold(self, held, known=known)
+        self._host.unread_bytes.hold(self, self._ledger.held(bodies))
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio asks for a bool; aiohttp never keeps it open
         """Returns whether the connection stays open: requests that came whole are answered first, nothing else is."""

@@ -40,6 +40,9 @@ class HostedConnection(Protocol):
     def end_if_overdue(self, now: float) -> None:
         """Ends the connection, or its wait for a body, if that takes too long; the host calls this in every sweep."""
 
+    def is_known(self) -> bool:
+        """Returns whether the connection's request is for an endpoint, as far as its head is there."""
+
     def give_way(self) -> None:
         """Frees what the connection holds at once, and ends it, after the answer to a request that is whole."""
 

@@ -20,6 +20,9 @@ class UnreadKind(StrEnum):
 class UnreadHolder(Protocol):
     """A connection that holds bytes."""
 
+    def is_known(self) -> bool:
+        """Returns whether the URL of its request is one of ours; asked only where somebody must give way."""
+
     def give_way(self) -> None:
         """Frees the bytes at once, and ends the connection, after the answer to a request that is whole."""
 
@@ -31,36 +34,45 @@ class UnreadBytes:
         self._bytes_max = bytes_max
         self._held_bytes = 0
         self._by_kind = dict.fromkeys(UnreadKind, 0)
-        # The longest holder first: a holder keeps its place as long as it holds anything.
-        self._strangers: dict[UnreadHolder, Mapping[UnreadKind, int]] = {}
+        # The longest holder first: a holder keeps its place as long as it holds anything. Those that were found to be
+        # known are apart.
+        self._holders: dict[UnreadHolder, Mapping[UnreadKind, int]] = {}
         self._known: dict[UnreadHolder, Mapping[UnreadKind, int]] = {}
 
     def held_bytes(self, kind: UnreadKind) -> int:
         """Returns how many bytes of this kind all connections hold."""
         return self._by_kind[kind]
 
-    def hold(self, holder: UnreadHolder, held: Mapping[UnreadKind, int], *, known: bool) -> None:
-        """Notes all that the holder holds now; `known` says that the URL of its request is one of ours.
+    def hold(self, holder: UnreadHolder, held: Mapping[UnreadKind, int]) -> None:
+        """Notes all that the holder holds now.
 
         Whoever has held bytes for the longest time gives way until the bound is kept; this may be `holder` itself.
         """
-        holders, others = (self._known, self._strangers) if known else (self._strangers, self._known)
-        self._add(others.pop(holder, {}), -1)
+        if not any(held.values()):
+            self.let_go(holder)
+            return
+        holders = self._known if holder in self._known else self._holders
         self._add(holders.get(holder, {}), -1)
-        if any(held.values()):
-            holders[holder] = held
-            self._add(held, 1)
-        else:
-            holders.pop(holder, None)
+        holders[holder] = held
+        self._add(held, 1)
         while self._held_bytes > self._bytes_max:
-            oldest = next(iter(self._strangers or self._known))
+            oldest = self._next_to_go()
             self.let_go(oldest)
             oldest.give_way()
 
     def let_go(self, holder: UnreadHolder) -> None:
         """Notes that the holder holds nothing any more."""
-        self._add(self._strangers.pop(holder, {}), -1)
+        self._add(self._holders.pop(holder, {}), -1)
         self._add(self._known.pop(holder, {}), -1)
+
+    def _next_to_go(self) -> UnreadHolder:
+        """Returns the stranger that has held bytes for the longest time, or else who has of the known ones."""
+        while self._holders:
+            holder = next(iter(self._holders))
+            if not holder.is_known():
+                return holder
+            self._known[holder] = self._holders.pop(holder)
+        return next(iter(self._known))
 
     def _add(self, held: Mapping[UnreadKind, int], sign: int) -> None:
         for kind, count in held.items():

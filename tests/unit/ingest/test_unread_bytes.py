@@ -6,15 +6,19 @@ _BYTES_MAX = 100
 
 
 class _Holder:
-    def __init__(self, account: UnreadBytes) -> None:
+    def __init__(self, account: UnreadBytes, *, known: bool = False) -> None:
         self._account = account
+        self._known = known
         self.gave_way = 0
+
+    def is_known(self) -> bool:
+        return self._known
 
     def give_way(self) -> None:
         self.gave_way += 1
 
-    def hold(self, count: int, *, known: bool = False) -> None:
-        self._account.hold(self, {UnreadKind.HEADS: count}, known=known)
+    def hold(self, count: int) -> None:
+        self._account.hold(self, {UnreadKind.HEADS: count})
 
 
 def test_the_longest_holder_gives_way_first() -> None:
@@ -32,12 +36,12 @@ def test_the_longest_holder_gives_way_first() -> None:
 def test_strangers_give_way_before_an_endpoint() -> None:
     """Who sends to one of our URLs is the last, although it came first."""
     account = UnreadBytes(_BYTES_MAX)
-    known, stranger, late = (_Holder(account) for _ in range(3))
-    known.hold(60, known=True)
+    known, stranger, late = _Holder(account, known=True), _Holder(account), _Holder(account, known=True)
+    known.hold(60)
     stranger.hold(40)
-    late.hold(10, known=True)
+    late.hold(10)
     assert (known.gave_way, stranger.gave_way, late.gave_way) == (0, 1, 0)
-    late.hold(50, known=True)
+    late.hold(50)
     assert (known.gave_way, late.gave_way) == (1, 0)
     assert account.held_bytes(UnreadKind.HEADS) == 50
 
