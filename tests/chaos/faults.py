@@ -14,6 +14,7 @@ from schemas.kafka.partitions import partition_of
 from tests.chaos.obligations import ENDPOINTS, Load
 from tests.chaos.stage import Stage
 from tests.chaos.strange_ingress import DEATHS, DISK_HANGS, DISK_SLOW
+from tests.chaos.stranger_faults import big_bodies_one_endpoint, idle_flood, strangers_flood
 from tests.support.serving import limit_topic
 from tests.support.waiting import PATIENCE_S
 
@@ -327,7 +328,8 @@ def limit_raw(stage: Stage, bytes_max: int) -> None:
 ALL: tuple[Fault, ...] = (
     broker_stopped, broker_killed, broker_frozen, broker_long_away, wire_cut, wire_reset, disk_full, disk_hangs,
     disk_slow, page_damaged, ingress_killed, ingress_stopped, ingress_dies_at_each_step, clock_jumps, producer_poisoned,
-    slow_connections, hostile_bodies, everything, acks_slow, latency, kafka_stalls, one_leader_gone,
+    slow_connections, hostile_bodies, strangers_flood, idle_flood, big_bodies_one_endpoint, everything, acks_slow,
+    latency, kafka_stalls, one_leader_gone,
 )  # fmt: skip
 # What Kafka only acknowledges late must not be sent again and again.
 LATE: tuple[Fault, ...] = (acks_slow, latency)

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from tests.chaos.faults import a_bad_disk, a_short_mix
+import pytest
+
+from tests.chaos.faults import Fault, a_bad_disk, a_short_mix
 from tests.chaos.ingress import SEED, play, wired
 from tests.chaos.stage import staged
+from tests.chaos.stranger_faults import big_bodies_one_endpoint, idle_flood
 from tests.conftest import ClusterFactory
 
 
@@ -25,3 +28,13 @@ async def test_a_disk_that_hangs_and_damages_a_page_loses_nothing(cluster: Clust
         said = stage.log.read_text()
     assert played.good, (played.verdict, played.untidy, played.load.answers)
     assert said.count("spool_damaged") == 1
+
+
+@pytest.mark.parametrize("fault", [idle_flood, big_bodies_one_endpoint])
+async def test_strangers_harm_no_provider(cluster: ClusterFactory, tmp_path: Path, fault: Fault) -> None:
+    """Connections that hold all places, and large bodies for one endpoint: the senders beside them are answered 200."""
+    broker = await cluster()
+    async with wired(broker) as wire, staged(fault.__name__, tmp_path, cluster=broker, wire=wire, away_s=0) as stage:
+        played = await play(fault, stage, seed=SEED)
+    assert played.good, (played.verdict, played.untidy, played.load.answers)
+    assert played.load.answers["none"] == 0
