@@ -125,7 +125,8 @@ async def on_bad_disk(stage: Stage) -> None:
     """The ingress is started again, on a disk that hangs or is slow when it is told to."""
     stage.troubles.append("bad_disk")
     stage.kill_ingress()
-    await connected(stage)
+    # What was answered 200 from the spool holds its endpoint, for the sake of order: so the spool is empty before.
+    await stage.drained(within_s=PATIENCE_S)
 
 
 async def connected(stage: Stage) -> None:

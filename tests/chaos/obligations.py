@@ -55,6 +55,7 @@ class Load:
     chance: random.Random
     answers: Counter[str] = field(default_factory=Counter)
     acknowledged: dict[str, list[str]] = field(default_factory=dict)
+    acknowledged_ids: set[bytes] = field(default_factory=set)
     longest_s: float = 0.0
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     pause_s: float = _PAUSE_S
@@ -90,7 +91,7 @@ class Load:
         began_at = time.perf_counter()
         try:
             async with client.post(f"{self.url}/webhooks/{endpoint}", data=body) as response:
-                status = response.status
+                status, id_ = response.status, response.headers.get("Dropstream-Delivery", "")
         except (aiohttp.ClientError, TimeoutError) as error:
             self.answers["none" if isinstance(error, aiohttp.ClientError) else "too late"] += 1
             return False
@@ -99,6 +100,7 @@ class Load:
             return False
         self.longest_s = max(self.longest_s, time.perf_counter() - began_at)
         acknowledged.append(hashlib.sha256(body).hexdigest())
+        self.acknowledged_ids.add(id_.encode())
         return True
 
 
@@ -115,7 +117,9 @@ async def judge(settings: Settings, load: Load) -> Verdict:
         endpoint = (record.key or b"").decode()
         digest = hashlib.sha256(record.value or b"").hexdigest()
         first_seen.setdefault(endpoint, {}).setdefault(digest, place)
-        received.setdefault(endpoint, {}).setdefault(id_, headers["dropstream-received-at"] or b"")
+        # One that was answered 503 may be written late, and has no place in the order.
+        if id_ in load.acknowledged_ids:
+            received.setdefault(endpoint, {}).setdefault(id_, headers["dropstream-received-at"] or b"")
     obligations = found = disordered = 0
     for sender, digests in load.acknowledged.items():
         seen = first_seen.get(sender.partition("/")[0], {})
