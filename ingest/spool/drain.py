@@ -68,7 +68,10 @@ class Drain:
                 self._read_to[spool] = spooled[-1].id
                 await self._take_step(spool, spooled)
                 return
-        # What is left was passed over, or is still on its way to the disk.
+        # What is left was passed over, or is still on its way to the disk; or it is damaged, and only counted. So where
+        # nothing was passed over, the next read begins at the oldest record: finding none corrects the spool's count.
+        if not self._passed:
+            self._read_to.clear()
         await asyncio.sleep(_PAUSE_S / 10)
 
     async def _take_step(self, spool: Spool, spooled: Sequence[SpooledRecord]) -> None:

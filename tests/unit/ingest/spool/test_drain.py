@@ -1,6 +1,8 @@
 """The drain waits for the real fate of what the Kafka client has, whoever gave it to the client."""
 
 import asyncio
+import contextlib
+import sqlite3
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -182,3 +184,29 @@ async def test_a_producer_is_replaced_when_all_of_it_hangs(stand: Stand) -> None
     assert not stand.publisher.connected
     await until(lambda: stand.supervisor.reasons == ["hung"])
     await until(lambda: stand.publisher.takes(b"acme"))
+
+
+async def test_a_damaged_record_behind_the_others_holds_no_endpoint(settings: SettingsFactory, tmp_path: Path) -> None:
+    """When all that can be read is drained, nothing waits any more, though the file counted the damaged record."""
+    path = tmp_path / "spool-0.sqlite"
+    file = SpoolFile(path, bytes_max=ROOM)
+    # Behind what is looked through at the opening, where its damage would be found, and not counted.
+    file.append([numbered(number) for number in range(600)])
+    file.close()
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE records SET checksum = checksum + 1 WHERE id = 600")
+    stand = Stand(settings, tmp_path)
+    assert stand.spool.waiting == 600
+    draining = asyncio.create_task(stand.draining())
+
+    def is_drained() -> bool:
+        for _, written in stand.sent:
+            if not written.done():
+                written.set_result(None)
+        return not stand.spool.waiting
+
+    await until(is_drained)
+    assert (stand.spool.damaged, stand.spool.holds("acme")) == (1, False)
+    draining.cancel()
+    await stand.publisher.stop(within_s=0)
+    await stand.spool.close()
