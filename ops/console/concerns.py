@@ -72,6 +72,7 @@ def concerns(facts: ConcernFacts, *, now_ms: int) -> list[Concern]:
         *_away(facts.sources),
         *_groups(facts.groups, now_ms),
         *_spool(facts.metrics, now_ms),
+        *_overdue(facts.metrics),
         *_gaps(facts.runs, now_ms),
         *_rejections(facts.rejections, now_ms),
         *_slow(facts.latency),
@@ -110,7 +111,10 @@ def _spool(metrics: ScrapedMetrics, now_ms: int) -> list[Concern]:
     if spool is None:
         return []
     since_ms = now_ms - int(spool.oldest_seconds * 1000)
-    if spool.bytes_max and not spool.usable:
+    if spool.hung:
+        todo = "Kafka takes the deliveries meanwhile; endpoints with deliveries on that disk get 503. Look at the disk."
+        found.append(Concern("bad", "The ingress's disk does not answer", None, todo, "spool"))
+    elif spool.bytes_max and not spool.usable:
         todo = (
             "While Kafka is there nothing is lost; without it the answer is 503. Look at ingest.spool_dir and its disk."
         )
@@ -123,7 +127,23 @@ def _spool(metrics: ScrapedMetrics, now_ms: int) -> list[Concern]:
         what = f"Kafka refuses {_count(spool.refused, 'spooled delivery', 'spooled deliveries')}"
         todo = "A person must look: dropstream doctor, and the ingress's log for the reason."
         found.append(Concern("bad", what, None, todo, "spool"))
+    if spool.damaged:
+        what = f"The ingress's disk damaged {_count(spool.damaged, 'spooled delivery', 'spooled deliveries')}"
+        todo = "They are not sent, and their files are kept. The runbook says what can be saved; then replace the disk."
+        found.append(Concern("bad", what, None, todo, "spool"))
+    if spool.unread_files:
+        what = f"The ingress cannot read {_count(spool.unread_files, 'file', 'files')} of its spool"
+        todo = "Deliveries may lie in them: keep the files, and see the ingress's log for the reason."
+        found.append(Concern("bad", what, None, todo, "spool"))
     return found
+
+
+def _overdue(metrics: ScrapedMetrics) -> list[Concern]:
+    if not metrics.partitions_overdue:
+        return []
+    what = f"Kafka does not take deliveries in time on {_count(metrics.partitions_overdue, 'partition', 'partitions')}"
+    todo = "Nothing is lost: the spool takes them. Do the partitions of raw have a leader, and enough in-sync replicas?"
+    return [Concern("warn", what, None, todo, "spool")]
 
 
 def _gaps(runs: Sequence[MissingRun], now_ms: int) -> list[Concern]:

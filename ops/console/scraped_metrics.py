@@ -14,7 +14,11 @@ _SPOOL = "dropstream_ingest_spool_"
 
 @dataclass(frozen=True, slots=True)
 class ScrapedSpool:
-    """Deliveries on the ingress's disk; `usable` says that the disk takes more, `bytes_max` 0 that none is wanted."""
+    """Deliveries on the ingress's disk; `usable` says that the disk takes more, `bytes_max` 0 that none is wanted.
+
+    `refused` and `damaged` are deliveries that are not sent, `unread_files` files of the spool that cannot be read;
+    `hung` says that the disk does not answer in time.
+    """
 
     deliveries: int
     refused: int
@@ -23,6 +27,9 @@ class ScrapedSpool:
     oldest_seconds: float
     free_bytes: int
     usable: bool
+    damaged: int = 0
+    unread_files: int = 0
+    hung: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +42,13 @@ class EndpointBudget:
 
 @dataclass(frozen=True, slots=True)
 class ScrapedMetrics:
-    """The metrics of one scrape of every admin port."""
+    """The metrics of one scrape of every admin port.
+
+    `partitions_overdue` is how many partitions of `raw` have not taken what the ingress sent them in time.
+    """
 
     spool: ScrapedSpool | None = None
+    partitions_overdue: int = 0
     budgets: tuple[EndpointBudget, ...] = ()
     connected: bool | None = None
     answers: Mapping[str, int] = field(default_factory=dict)
@@ -61,6 +72,7 @@ def read_metrics(texts: Iterable[str]) -> ScrapedMetrics:
         answers[outcome] = answers.get(outcome, 0) + int(one.value)
     return ScrapedMetrics(
         spool=_spool(samples),
+        partitions_overdue=int(max(_values(samples, "dropstream_ingest_partitions_overdue"), default=0)),
         budgets=_budgets(samples),
         connected=all(connected) if connected else None,
         answers=answers,
@@ -79,6 +91,9 @@ def _spool(samples: Mapping[str, list[Sample]]) -> ScrapedSpool | None:
         oldest_seconds=max(_values(samples, f"{_SPOOL}oldest_seconds"), default=0.0),
         free_bytes=int(min(_values(samples, f"{_SPOOL}free_bytes"), default=0)),
         usable=all(usable),
+        damaged=int(sum(_values(samples, f"{_SPOOL}damaged"))),
+        unread_files=int(sum(_values(samples, f"{_SPOOL}unread_files"))),
+        hung=any(_values(samples, f"{_SPOOL}hung")),
     )
 
 

@@ -22,8 +22,10 @@ function spoolFacts(spool) {
   const fact = (level, name, value, note) => h("li", {}, h("span", { class: `dot ${level}` }), h("span", { class: "name" }, name),
     h("span", { class: "value" }, value), h("span", { class: "note" }, note));
   if (!spool.bytes_max) return fact("", "switched off", "", "ingest.spool_bytes_max is 0: while Kafka is away, the answer is 503");
-  const level = spool.refused || !spool.usable ? "bad" : spool.deliveries ? "warn" : "well";
+  const harmed = spool.refused || spool.damaged || spool.unread_files;
+  const level = harmed || spool.hung || !spool.usable ? "bad" : spool.deliveries ? "warn" : "well";
   const name = spool.deliveries ? plural(spool.deliveries, "delivery waits", "deliveries wait") : "empty";
   return fact(level, name, bytes(spool.bytes_used), [spool.deliveries ? `oldest ${took(spool.oldest_seconds * 1000)}, ` : "", spool.refused ? `${spool.refused} refused by Kafka, ` : "",
-    spool.usable ? `${bytes(spool.free_bytes)} free on its disk` : "its disk takes nothing: see ingest.spool_dir"]);
+    spool.damaged ? `${spool.damaged} damaged, ` : "", spool.unread_files ? `${plural(spool.unread_files, "file", "files")} unread, ` : "",
+    spool.hung ? "its disk does not answer" : spool.usable ? `${bytes(spool.free_bytes)} free on its disk` : "its disk takes nothing: see ingest.spool_dir"]);
 }

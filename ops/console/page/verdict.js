@@ -66,7 +66,7 @@ const perMinute = (series) => sum(series.slice(-5, -1));
 
 function spoolSays(spool) {
   if (!spool) return "no ingress tells";
-  return spool.bytes_max ? `${bytes(spool.bytes_used)} · disk ${spool.usable ? "usable" : "not usable"}` : "switched off";
+  return spool.bytes_max ? `${bytes(spool.bytes_used)} · disk ${spool.hung ? "hung" : spool.usable ? "usable" : "not usable"}` : "switched off";
 }
 
 export function showTiles(picture) {
@@ -81,7 +81,7 @@ export function showTiles(picture) {
     ["Rejected", count(rejected), "in 30 min", rejected ? "see the reasons below" : "nothing refused", rejected ? "warn" : ""],
     ["Latency", latency ? took(latency.median_ms) : "–", latency ? "median" : "", latency ? `p99 ${took(latency.p99_ms)} · max ${took(latency.slowest_ms)}` : "no event in 5 min", latency && latency.p99_ms > 10000 ? "warn" : ""],
     ["Lag", groups.length ? count(waiting) : "–", waiting === 1 ? "record" : "records", waiting && Number.isFinite(oldest) ? `oldest waits ${ago(oldest)}` : groups.length ? "groups keep up" : "not known", waiting > 10000 || page.now - oldest > 60000 ? "warn" : ""],
-    ["Spool", spool ? count(spool.deliveries) : "–", "waiting", spoolSays(spool), spool && (spool.deliveries || spool.refused || (spool.bytes_max && !spool.usable)) ? "warn" : ""],
+    ["Spool", spool ? count(spool.deliveries) : "–", "waiting", spoolSays(spool), spool && (spool.deliveries || spool.refused || spool.damaged || spool.unread_files || spool.hung || (spool.bytes_max && !spool.usable)) ? "warn" : ""],
     ["Missing ids", count(missing), missing === 1 ? "id open" : "ids open", `${count(gaps.lost.ids)} lost for good`, missing ? "warn" : ""],
   ];
   if (!picture.caught_up) {

@@ -110,6 +110,47 @@ def test_a_disk_that_takes_nothing_is_said_where_one_is_wanted() -> None:
     assert told(replace(WELL, metrics=ScrapedMetrics(spool=replace(broken, bytes_max=0)))) == []
 
 
+def test_each_harm_to_the_spool_is_said() -> None:
+    """A disk that hangs, damaged deliveries, files that cannot be read, partitions that are late: each has its line."""
+    harmed = replace(EMPTY_SPOOL, usable=False, hung=True, damaged=2, unread_files=1)
+    assert told(replace(WELL, metrics=ScrapedMetrics(spool=harmed, partitions_overdue=3))) == [
+        ("bad", "The ingress's disk does not answer", None),
+        ("bad", "The ingress's disk damaged 2 spooled deliveries", None),
+        ("bad", "The ingress cannot read 1 file of its spool", None),
+        ("warn", "Kafka does not take deliveries in time on 3 partitions", None),
+    ]
+    text = """# TYPE dropstream_ingest_spool_usable gauge
+dropstream_ingest_spool_usable{worker="0"} 1.0
+dropstream_ingest_spool_usable{worker="1"} 1.0
+# TYPE dropstream_ingest_spool_damaged gauge
+dropstream_ingest_spool_damaged{worker="0"} 1.0
+dropstream_ingest_spool_damaged{worker="1"} 1.0
+# TYPE dropstream_ingest_spool_unread_files gauge
+dropstream_ingest_spool_unread_files{worker="0"} 0.0
+dropstream_ingest_spool_unread_files{worker="1"} 1.0
+# TYPE dropstream_ingest_spool_hung gauge
+dropstream_ingest_spool_hung{worker="0"} 0.0
+dropstream_ingest_spool_hung{worker="1"} 1.0
+# TYPE dropstream_ingest_partitions_overdue gauge
+dropstream_ingest_partitions_overdue{worker="0"} 3.0
+dropstream_ingest_partitions_overdue{worker="1"} 2.0
+"""
+    found = read_metrics([text])
+    assert found.partitions_overdue == 3
+    assert found.spool == ScrapedSpool(
+        deliveries=0,
+        refused=0,
+        bytes_used=0,
+        bytes_max=0,
+        oldest_seconds=0.0,
+        free_bytes=0,
+        usable=True,
+        damaged=2,
+        unread_files=1,
+        hung=True,
+    )
+
+
 def test_figures_of_several_workers_are_added_up() -> None:
     """Counts are sums, ages the greatest, free space the least, and the disk is usable where all say so."""
     text = """# TYPE dropstream_ingest_spool_deliveries gauge
