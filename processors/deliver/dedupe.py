@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Protocol
 
 from processors.runtime.state_store import Change, StateStore
@@ -28,6 +28,9 @@ _SECONDS_MAX = 2**32 - 1
 # Stream time is the smallest of so many receipts in a row, so that no wrong clock moves it. The price: a bucket is
 # removed so many receipts late.
 _WITNESSES = 64
+# A transaction removes at most so many buckets, or as many keys as it adds: after a pause a million buckets can be
+# outdated at once, and the event loop must not wait for all of them.
+_OUTDATED_MAX = 1_000
 
 
 class DedupeResult(StrEnum):
@@ -190,7 +193,7 @@ class DedupeStore(StateStore):
     def commit(self) -> None:
         """Moves the overlay into memory and removes the outdated buckets."""
         for _ in range(self._outdated_count()):
-            self.evicted += 0 if self._is_past(0) else self._sizes[0]
+            self.evicted += 0 if self._oldest_is_past() else self._sizes[0]
             self._remove_oldest()
         if self._overlay:
             self._add_bucket(self._overlay_name(), self._overlay)
@@ -208,24 +211,26 @@ class DedupeStore(StateStore):
         return _offset_of(next(iter(self._overlay.values())))
 
     def _outdated_count(self) -> int:
-        """How many of the oldest buckets are past the window, or too many."""
-        count = len(self._memory) + len(self._overlay)
-        outdated = 0
-        for size in self._sizes:
-            if count <= self.keys_max and not self._is_past(outdated):
-                break
-            count -= size
-            outdated += 1
-        return outdated
+        """How many of the oldest buckets this transaction removes: those past the window, or too many."""
+        count, keys = len(self._memory) + len(self._overlay), 0
+        newest_s = self._times_s[-1] if self._times_s else 0
+        # Read in one go, as `_oldest_is_past` reads one: to index the middle of a deque costs as much as the way there.
+        witnessed = chain(islice(self._times_s, _WITNESSES, None), repeat(newest_s))
+        for outdated, (size, witnessed_s) in enumerate(zip(self._sizes, witnessed, strict=False)):
+            if outdated >= _OUTDATED_MAX and keys >= len(self._overlay):
+                return outdated
+            if count - keys <= self.keys_max and newest_s - witnessed_s <= self.window_s:
+                return outdated
+            keys += size
+        return len(self._sizes)
 
-    def _is_past(self, number: int) -> bool:
-        """Whether no receipt that may still come is within the window of this bucket.
+    def _oldest_is_past(self) -> bool:
+        """Whether no receipt that may still come is within the window of the oldest bucket.
 
         The clock of its receipts may have been wrong. So its time is what stream time was when enough receipts had come
         behind it, which is never too early.
         """
-        witnessed = number + _WITNESSES
-        return witnessed < len(self._times_s) and self._times_s[-1] - self._times_s[witnessed] > self.window_s
+        return len(self._times_s) > _WITNESSES and self._times_s[-1] - self._times_s[_WITNESSES] > self.window_s
 
     def _add_bucket(self, name: int, sightings: dict[bytes, bytes]) -> None:
         self._memory.update(sightings)

@@ -1,5 +1,7 @@
 """A retry inside the window is dropped and nothing else is, whatever the order, the crashes and the restarts."""
 
+import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -139,6 +141,29 @@ def test_what_is_past_the_window_is_forgotten() -> None:
     assert tombstones[0] == bytes(8)
     assert store.entries == _MANY - len(tombstones) < _MANY * 0.7
     assert store.evicted == 0
+
+
+def test_any_history_is_forgotten_in_steps_that_the_event_loop_bears() -> None:
+    """A load test and then a pause: 300,000 buckets are outdated at once, and no transaction takes 20 ms for them."""
+    store = fresh(keys_max=1_000_000)
+    for offset in range(300_000):
+        entry = struct.pack(">16s8sqI", struct.pack(">16xq", offset)[-16:], bytes(8), offset, 1_000)
+        store.restore(struct.pack(">q", offset), entry)
+    # Deliveries that come after the pause, enough of them that no clock is doubted.
+    for offset in range(300_000, 300_064):
+        see(store, f"key {offset}", b"one", offset=offset, at_s=1_000_000)
+        store.commit()
+    assert store.entries > 200_000
+    worst_s = 0.0
+    while tombstones := store.changes():
+        assert len(tombstones) <= 1_000
+        began = time.thread_time()
+        store.changes()
+        store.commit()
+        worst_s = max(worst_s, time.thread_time() - began)
+    assert store.entries < 200
+    assert store.evicted == 0
+    assert worst_s < 0.02
 
 
 def test_without_room_the_oldest_go_first_and_are_counted() -> None:
