@@ -1,4 +1,4 @@
-"""`dropstream`: assembles every verb into one program; what a verb does stands in its own file.
+"""`dropstream`: one program of all verbs; `ops.verbs` says where each stands, what it does stands in its own file.
 
 Exit codes: 0 done, 1 the operation failed, 2 usage or configuration, 130 Ctrl-C.
 """
@@ -10,51 +10,21 @@ from typing import Annotated
 
 import typer
 
-from ops import doctor, drain, screen
-from ops.audit import command as audit_command
-from ops.configuration import verb_group
-from ops.console import command as console_command
-from ops.docs import command as schemas_command
-from ops.endpoints import add as endpoints_add
-from ops.endpoints import command as endpoints_command
-from ops.inspect import gaps, tail_command, trace_command
-from ops.kafka import offsets_command, topics_command
-from ops.local import kafka_command, up
-from ops.replay import command as replay_command
-from ops.send import command as send_command
-from ops.service import ingest_command, process_command
-from ops.shipstream import command as shipstream_command
+from ops import screen
+from ops.verbs import Program, verb_group
 from schemas.errors import ConfigurationError, DropstreamError, UsageError
 
-app = verb_group("Dropship webhooks in, kept, and turned exactly once into events other services can trust.")
-app.command("up")(up.up)
-app.add_typer(kafka_command.kafka, name="kafka")
-app.add_typer(schemas_command.app, name="schemas")
-app.add_typer(topics_command.app, name="topics")
-app.command("ingest")(ingest_command.ingest)
-app.command("drain")(drain.drain)
-app.command("process")(process_command.process)
-app.command("send", no_args_is_help=True)(send_command.send)
-app.command("gaps")(gaps.gaps)
-app.command("audit")(audit_command.audit_topics)
-app.command("replay", no_args_is_help=True)(replay_command.replay)
-app.command("redrive")(replay_command.redrive)
-app.command("trace", no_args_is_help=True)(trace_command.trace_entity)
-app.command("tail", no_args_is_help=True)(tail_command.tail)
-app.add_typer(offsets_command.app, name="offsets")
-app.command("console")(console_command.console)
-app.add_typer(endpoints_command.app, name="endpoints")
-endpoints_command.app.command("add", no_args_is_help=True)(endpoints_add.add_endpoint)
-app.add_typer(shipstream_command.app, name="shipstream")
-app.command("doctor")(doctor.doctor)
+_SENTENCE = "Dropship webhooks in, kept, and turned exactly once into events other services can trust."
+
+app = verb_group(_SENTENCE, cls=Program, completion=True)
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, help=_SENTENCE)
 def show_version(
     *,
     version_only: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
 ) -> None:
-    """Dropship webhooks in, kept, and turned exactly once into events other services can trust."""
+    """Shows the version where it is asked for; a verb follows otherwise."""
     if version_only:
         screen.write_line(version("dropstream"))
         raise typer.Exit

@@ -1,6 +1,6 @@
 """Reads the configuration of a verb from its file and the environment.
 
-It decides where the file is and how a group of verbs looks. `schemas.configuration` decides what the keys mean.
+It decides where the file is; `schemas.configuration` decides what the keys mean.
 """
 
 import os
@@ -93,14 +93,3 @@ def read_settings(
     settings = read_configuration(text, source=source, context=context, started=started)
     checked_client_arguments(settings.kafka, source=source)
     return settings
-
-
-def verb_group(sentence: str) -> typer.Typer:
-    """An empty group of verbs whose help is plain text, on a terminal and in a pipe alike."""
-    return typer.Typer(
-        help=sentence,
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-    )

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ops.configuration import verb_group
 from ops.docs.export import PAGE, exported
 from ops.screen import say
+from ops.verbs import verb_group
 from schemas.errors import DropstreamError
 
 app = verb_group("The JSON Schemas and the AsyncAPI document of everything that is written.")

@@ -4,8 +4,10 @@ import secrets
 from datetime import UTC, datetime
 
 from ops import screen
-from ops.configuration import ConfigFile, load_settings, verb_group
+from ops.configuration import ConfigFile, load_settings
+from ops.endpoints.add import add_endpoint
 from ops.endpoints.check import find_problems
+from ops.verbs import verb_group
 from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.settings import EndpointSettings
@@ -13,6 +15,7 @@ from schemas.settings import EndpointSettings
 _TOKEN_BYTES = 32
 
 app = verb_group("Shows and checks the configured endpoints; makes new ones.")
+app.command("add", no_args_is_help=True)(add_endpoint)
 
 
 @app.command("list")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ops import screen
-from ops.configuration import ConfigFile, load_settings, verb_group
+from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.kafka.offsets import (
     OffsetMove,
@@ -24,6 +24,7 @@ from ops.kafka.offsets import (
 from ops.kafka.reader import full_name
 from ops.screen import confirm
 from ops.suggest import nearest_or_all
+from ops.verbs import verb_group
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 

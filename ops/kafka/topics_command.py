@@ -1,9 +1,10 @@
 """`dropstream topics`: the table of topics in code, against the cluster."""
 
 from ops import screen
-from ops.configuration import ConfigFile, load_settings, verb_group
+from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.kafka.topics import Comparison, apply, read_comparisons
+from ops.verbs import verb_group
 from schemas.errors import DropstreamError
 
 app = verb_group("Creates and checks every topic from one table in code.")

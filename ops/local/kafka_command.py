@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.status import Status
 
 from ops import screen
-from ops.configuration import verb_group
 from ops.local.broker import daemon as broker_daemon
 from ops.local.broker.daemon import NodeState, NodeStatus, Started
 from ops.local.broker.install import Progress
 from ops.local.broker.local import DATA_FOLDER, PORT, prepare_kafka, require_kafka
+from ops.verbs import verb_group
 
 kafka = verb_group("The local broker: real Apache Kafka.")
 

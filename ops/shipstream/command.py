@@ -8,7 +8,7 @@ import orjson
 import typer
 
 from ops import screen
-from ops.configuration import ConfigFile, configuration_file, load_settings, verb_group
+from ops.configuration import ConfigFile, configuration_file, load_settings
 from ops.endpoints.add import (
     AccountName,
     BaseUrl,
@@ -25,6 +25,7 @@ from ops.shipstream.operations import delete, find, listed, switch
 from ops.shipstream.session import choose_account, perform, register
 from ops.shipstream.topics import chosen_topics
 from ops.shipstream.webhooks import Webhook
+from ops.verbs import verb_group
 from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
