@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic
 
@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from processors.runtime.assignment import Assignment, Batches
+from processors.runtime.connection import Connection
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.state_store import StoreT
 from schemas.errors import DropstreamError
@@ -55,6 +56,11 @@ class Group(Generic[StoreT]):
     _turned_at: float | None = None
     _has_paused: bool = False
     _waiter: "asyncio.Task[bool] | None" = None
+    _connection: Connection = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._connection = Connection(self.spec.name)
+        self.spec.metrics.show_connection(self.spec.name, self._connection)
 
     async def run(self) -> None:
         """Processes until `stopping` is set.
@@ -68,6 +74,7 @@ class Group(Generic[StoreT]):
             return
         assignment: Assignment[StoreT] = Assignment(self.spec, consumer)
         self._assignment = assignment
+        self._connection.begin(consumer)
         try:
             consumer.subscribe([self.spec.source_topic], listener=assignment)
             while not self.stopping.is_set():
@@ -75,19 +82,25 @@ class Group(Generic[StoreT]):
         finally:
             if self._waiter is not None:
                 self._waiter.cancel()
+            self._connection.end()
             await assignment.close(_STOP_TIMEOUT_S)
             await stopped_within(_STOP_TIMEOUT_S, consumer.stop())
 
     def health(self) -> Health:
-        """Live while rounds turn, be Kafka there or not; ready when partitions are assigned and every one is open."""
+        """Live while rounds turn, be Kafka there or not; ready when it answers and every assigned partition is open."""
         if self._assignment is None or self._turned_at is None:
             return Health(live=True, ready=False, facts={"connected": False})
         live = asyncio.get_running_loop().time() - self._turned_at < _SILENT_AFTER_S
-        opening = self._assignment.pending_count
+        connected, complete = self._connection.is_up, self._assignment.is_complete
         return Health(
             live=live,
-            ready=live and self._assignment.is_complete and not self._failures and not self.stopping.is_set(),
-            facts={"connected": True, "partitions_open": self._assignment.open_count, "partitions_opening": opening},
+            ready=live and connected and complete and not self._failures and not self.stopping.is_set(),
+            facts={
+                "connected": connected,
+                "kafka_silent_seconds": round(self._connection.silent_s or 0.0, 1),
+                "partitions_open": self._assignment.open_count,
+                "partitions_opening": self._assignment.pending_count,
+            },
         )
 
     async def _connected(self) -> AIOKafkaConsumer | None:
@@ -144,6 +157,7 @@ class Group(Generic[StoreT]):
         fetch = asyncio.ensure_future(self._fetched(consumer))
         while not fetch.done() and not self.stopping.is_set():
             self._turned_at = asyncio.get_running_loop().time()
+            self._connection.observe()
             await asyncio.wait({fetch, self._stop_waiter()}, timeout=_TURN_S, return_when=asyncio.FIRST_COMPLETED)
         if not fetch.done():
             fetch.add_done_callback(retrieve_exception)

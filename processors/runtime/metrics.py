@@ -7,6 +7,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from processors.runtime.connection import Connection
 from processors.runtime.state_store import StateStore
 from schemas.records import Record
 
@@ -36,6 +37,7 @@ class GroupMetrics:
         )
         self.partitions_open = gauge(f"{PREFIX}partitions_open", "Partitions in work here.")
         self.partitions_opening = gauge(f"{PREFIX}partitions_opening", "Partitions that are ours, and not in work yet.")
+        self._connected = gauge(f"{PREFIX}connected", "1 while Kafka answers the group, busy or idle.")
         self._lag = of_partition(f"{PREFIX}lag_records", "Records that were there and not processed.")
         self._remembered = of_partition(f"{PREFIX}remembered", "Entries of the partition's memory.")
         self._evicted = of_partition(f"{PREFIX}evicted", "Entries forgotten early, for want of room.")
@@ -46,8 +48,13 @@ class GroupMetrics:
         self.transactions_failed.labels(group)
         self.partitions_open.labels(group)
         self.partitions_opening.labels(group)
+        self._connected.labels(group)
         for reason in ROUND_FAILURES:
             self.rounds_failed.labels(group, reason)
+
+    def show_connection(self, group: str, connection: Connection) -> None:
+        """Shows at each scrape whether the cluster answers the group then."""
+        self._connected.labels(group).set_function(lambda: float(connection.is_up))
 
     def count_input(self, group: str, records: int) -> None:
         """Counts the input of one committed transaction."""

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
+from ops.local.broker.cluster import BrokerCluster
 from schemas.kafka.arguments import group_consumer_arguments
 from schemas.settings import Settings
 from tests.conftest import ClusterFactory, SettingsFactory
@@ -32,6 +33,7 @@ NAMES = {
     "transaction_seconds": "histogram",
     "opening_seconds": "histogram",
     "partitions_open": "gauge",
+    "connected": "gauge",
     "lag_records": "gauge",
     "remembered": "gauge",
     "evicted": "gauge",
@@ -138,6 +140,7 @@ async def test_a_processor_says_how_it_is(settings: SettingsFactory, cluster: Cl
         assert (await answer(client, "/livez"))[0] == 200
         assert [(await answer(client, path))[0] for path in ("/", "/readyz/", "/metrics/raw")] == [404, 404, 404]
         log = program.log.read_text(encoding="utf-8")
+        await check_silence(broker, client, program)
     check_figures(figures)
     for said in (alive, waiting, ready, figures, log):
         assert SECRET.decode() not in said
@@ -156,6 +159,22 @@ async def test_connected_is_not_ready(settings: SettingsFactory, tmp_path: Path)
         assert (await answer(client, "/livez"))[0] == 200
         member.released.set()
         await answered(client, "/readyz", 200)
+
+
+async def check_silence(broker: BrokerCluster, client: aiohttp.ClientSession, program: Processor) -> None:
+    """An idle processor whose Kafka falls silent is not ready, says so in health, log and metric, and recovers."""
+    broker.nodes[0].freeze()
+    try:
+        unready = await answered(client, "/readyz", 503, '"deliver_connected":false')
+        figures = await answered(client, "/metrics", 200, 'dropstream_process_connected{group="deliver"} 0.0')
+        assert "dropstream_process_lag_records" in figures
+        await program.says("kafka_silent")
+        assert (await answer(client, "/livez"))[0] == 200
+    finally:
+        broker.nodes[0].thaw()
+    assert '"deliver_partitions_open":3' in unready
+    await answered(client, "/readyz", 200, '"deliver_connected":true')
+    await program.says("kafka_answers")
 
 
 def check_figures(figures: str) -> None:
