@@ -88,13 +88,20 @@ class Task:
     def wants(self, raw: RawRecord, reason: str | None = None) -> bool:
         """Whether the plan's choice takes the delivery."""
         choice = self.plan.choice
+        return self.takes_endpoint(raw) and choice.reason in {None, reason} and self._names(raw.position)
+
+    def takes_endpoint(self, raw: RawRecord) -> bool:
+        """Whether the plan's choice takes deliveries of this one's endpoint; a retry and its first try share it."""
+        choice = self.plan.choice
         endpoint = endpoint_of(raw)
         configured = self.rules.endpoints.get(endpoint)
-        return (
-            choice.endpoint in {None, endpoint}
-            and (choice.provider is None or (configured is not None and configured.provider == choice.provider))
-            and choice.reason in {None, reason}
+        return choice.endpoint in {None, endpoint} and (
+            choice.provider is None or (configured is not None and configured.provider == choice.provider)
         )
+
+    def _names(self, place: Position) -> bool:
+        named = self.plan.choice.deliveries
+        return not named or f"{place.partition}:{place.offset}" in named
 
     def has_in_range(self, raw: RawRecord) -> bool:
         """Whether the delivery lies in one of the plan's ranges, chosen or not."""
@@ -111,6 +118,7 @@ def replay_step(raw: RawRecord, store: Replaying, task: Task) -> Sequence[Record
     """The records that a replay writes of one record of `raw`; `store` counts it."""
     behind = next_offset(raw.position)
     if not task.wants(raw):
+        warm_up(raw, store, task)
         store.count(ReplayProgress(next=behind, left_out=1))
         return ()
     outputs = deliver(raw, task.rules, store.deliveries)
@@ -130,14 +138,14 @@ def replay_step(raw: RawRecord, store: Replaying, task: Task) -> Sequence[Record
 
 
 def warm_up(raw: RawRecord, store: Replaying, task: Task) -> None:
-    """Puts a delivery before the begin of a run into the dedupe store, as the group or the run that judged it did.
+    """Puts a delivery that this run does not judge into the dedupe store, as the group or the run that judged it did.
 
-    Before the plan's range that was the live group, which stored nothing that it rejected, whatever today's rules say.
-    In the range it was an earlier run of this plan, by today's rules.
+    One that the plan takes and that lies in its range was judged by an earlier run of this plan, by today's rules. Any
+    other was judged by the live group, which stored nothing that it rejected, whatever today's rules say.
     """
-    if not task.wants(raw):
+    if not task.takes_endpoint(raw):
         return
-    if task.has_in_range(raw):
+    if task.wants(raw) and task.has_in_range(raw):
         deliver(raw, task.rules, store.deliveries)
     elif raw.position not in task.known.rejected:
         recall(raw, task.rules, store.deliveries)

@@ -14,7 +14,7 @@ from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, read_written
 from ops.replay.history import ReplayBasis, open_state, read_basis
 from processors.deliver.step import Rules, deliver
-from processors.replay import Task, redrive_step
+from processors.replay import Task, redrive_step, warm_up
 from schemas.events import read_event
 from schemas.notes.rejections import named_position
 from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
@@ -147,7 +147,10 @@ async def compare(settings: Settings, plan: ReplayPlan, rules: Rules) -> Differe
     for one in plan.ranges:
         state = await open_state(settings, task, basis, one, ReplayProgress(next=0))
         async for records in read_ranges(settings, present.raw_topic, [one]):
-            for raw in filter(task.wants, records):
+            for raw in records:
+                if not task.wants(raw):
+                    warm_up(raw, state, task)
+                    continue
                 then = outcome_of(deliver(raw, rules, state.deliveries), topics)
                 now = present.outcome(raw.position)
                 # A delivery whose events are all of other topics is left out.

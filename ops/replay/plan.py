@@ -1,11 +1,11 @@
 """Plans a replay or a redrive: the records that it chooses, by endpoint, and the topics of its own."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ops.kafka.ranges import Span, read_ranges, resolve
-from ops.kafka.reader import full_name, open_reader
+from ops.kafka.reader import AtOffset, full_name, open_reader
 from ops.kafka.topics import create, existing
 from ops.replay.store import ReplayStore, check_unused_suffix
 from processors.deliver.step import Rules
@@ -39,7 +39,28 @@ async def make_plan(settings: Settings, replay: str, source: str, choice: Choice
     Raises:
         DropstreamError: a part of the span is deleted already.
     """
-    ranges = await resolve(settings, full_name(source, settings), span)
+    return _plan(settings, replay, source, choice, await resolve(settings, full_name(source, settings), span))
+
+
+async def make_plan_of_places(
+    settings: Settings, replay: str, source: str, choice: Choice, places: Sequence[tuple[int, int]]
+) -> ReplayPlan:
+    """The plan for the records at these places (partition, offset) of `source`; `choice` names the deliveries.
+
+    Raises:
+        DropstreamError: a record is deleted already, or was never there.
+    """
+    by_partition: defaultdict[int, list[int]] = defaultdict(list)
+    for partition, offset in places:
+        by_partition[partition].append(offset)
+    ranges: list[Range] = []
+    for partition, offsets in sorted(by_partition.items()):
+        span = Span(AtOffset(partition, min(offsets)), AtOffset(partition, max(offsets) + 1))
+        ranges += await resolve(settings, full_name(source, settings), span)
+    return _plan(settings, replay, source, choice, tuple(ranges))
+
+
+def _plan(settings: Settings, replay: str, source: str, choice: Choice, ranges: tuple[Range, ...]) -> ReplayPlan:
     return ReplayPlan(
         id=replay,
         source="raw" if source == "raw" else "rejected",

@@ -31,7 +31,10 @@ class Range:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which deliveries, and where their events go; None is no restriction. `begin` and `until` are a person's words."""
+    """Which deliveries, and where their events go; None is no restriction. `begin` and `until` are a person's words.
+
+    `deliveries` are places in `raw`, each `partition:offset`; empty is no restriction.
+    """
 
     begin: str | None = None
     until: str | None = None
@@ -40,6 +43,7 @@ class Choice:
     reason: str | None = None
     topics: tuple[str, ...] = ()
     into: str | None = None
+    deliveries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

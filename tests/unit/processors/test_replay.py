@@ -115,6 +115,20 @@ def test_what_is_not_chosen_is_left_out() -> None:
     assert topics(replay_step(raw(), state(), task(topics=("orders",)))) == ["orders"]
 
 
+def test_of_named_deliveries_only_those_are_written_and_a_retry_stays_one() -> None:
+    """A delivery that is not named is left out; it still makes a named retry of it none, where it was accepted."""
+    one, named = state(), task(deliveries=("0:41", "0:43"))
+    assert list(replay_step(raw(40), one, named)) == []
+    assert list(replay_step(raw(41), one, named)) == []
+    assert counted(one) == ReplayProgress(next=42, left_out=1, retries=1)
+    other = task(Known(rejected={PLACE}), deliveries=("0:41",))
+    two = state()
+    assert list(replay_step(raw(40), two, other)) == []
+    assert set(topics(replay_step(raw(41), two, other))) == {"orders", "inventory"}
+    assert redrive_step(rejected(40), state(), named) == ()
+    assert set(topics(redrive_step(rejected(41), state(), named))) == {"orders", "inventory", "sequence"}
+
+
 def test_before_the_range_what_was_rejected_is_not_remembered() -> None:
     """A first try that was an event makes its retry none, whatever secret is right today; a rejected one does not."""
     one, late = state(), Task(task().plan, rules(b"of today"), Known())
