@@ -4,7 +4,9 @@ Exit codes: 0 done, 1 the operation failed, 2 usage or configuration, 130 Ctrl-C
 """
 
 import logging
+import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated
 
@@ -30,12 +32,28 @@ def show_version(
         raise typer.Exit
 
 
+def _readable(arguments: Sequence[str]) -> list[str]:
+    """The arguments as text, whatever character set the terminal has.
+
+    Raises:
+        UsageError: one of them is not UTF-8.
+    """
+    given = [os.fsencode(one) for one in arguments]
+    for one in given:
+        try:
+            one.decode()
+        except UnicodeDecodeError:
+            raise UsageError(f"the argument {one.decode('utf-8', 'backslashreplace')!r} is not UTF-8 text") from None
+    return [one.decode() for one in given]
+
+
 def main() -> None:
     """Runs the verb that the command line names and ends the process with its exit code."""
     # Log lines of aiokafka would stand before our one sentence; a verb that logs sets handlers at the root.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    screen.accept_any_text()
     try:
-        app(prog_name="dropstream")
+        app(_readable(sys.argv[1:]), prog_name="dropstream")
     except screen.ReaderGoneError:
         sys.exit(0)
     except (ConfigurationError, UsageError) as error:

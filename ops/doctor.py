@@ -214,7 +214,7 @@ async def _examine_service(subject: str, verb: str, host: str, port: int) -> Che
     return CheckResult("ok", subject, f"ready, says {url}")
 
 
-def doctor(config: ConfigFile = None) -> None:
+def doctor(*, as_json: screen.AsJson = False, header: screen.Header = False, config: ConfigFile = None) -> None:
     """Checks configuration, secrets, Kafka, topics, clock and disk; exit code 1 if a check failed.
 
     Example: dropstream doctor
@@ -223,15 +223,20 @@ def doctor(config: ConfigFile = None) -> None:
         settings = load_settings(config)
     except ConfigurationError:
         # The fault is shown as every verb shows it; the check that needs no configuration runs all the same.
-        _show((examine_time_zones(),))
+        _show((examine_time_zones(),), as_json=as_json, header=header)
         raise
     read = CheckResult("ok", "configuration", f"{configuration_file(config)} can be used")
     results = (read, *run(examine(settings, datetime.now(UTC))))
-    _show(results)
+    _show(results, as_json=as_json, header=header)
     failed = sum(one.level == "failed" for one in results)
     if failed:
         raise DropstreamError(f"{failed} of {len(results)} checks failed")
 
 
-def _show(results: Sequence[CheckResult]) -> None:
-    screen.show_table(("check", "state", "what"), ((one.subject, one.level, one.sentence) for one in results))
+def _show(results: Sequence[CheckResult], *, as_json: bool, header: bool) -> None:
+    screen.show_table(
+        ("check", "state", "what"),
+        ((one.subject, one.level, one.sentence) for one in results),
+        as_json=as_json,
+        header=header,
+    )

@@ -3,18 +3,21 @@
 It decides the form only. Text of strangers is made harmless here, and nothing is read as markup.
 """
 
+import io
+import json
 import os
+import re
 import select
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from ops.table_layout import BELOW, BETWEEN, TableLayout, fit, wrap
 from schemas.errors import DropstreamError, UsageError
 
 # A cell that is one of these words says how things are; the colour says it again.
@@ -33,8 +36,18 @@ _STYLE_OF = {
     "failed": "bold red",
 }
 
-# The padding between two columns of a table, and the blank where a box would have its line.
-_BETWEEN_COLUMNS = 3
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+
+# A cell of a table; None is shown as `-`.
+Cell = str | int | bool | None
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+Header = Annotated[bool, typer.Option("--header", help="In a pipe: first a line with the names of the columns.")]
+
+
+def accept_any_text() -> None:
+    """Lets the output replace what the terminal's character set does not have; without it such a text is an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def console() -> Console:
@@ -83,40 +96,82 @@ def write_line(line: str) -> None:
         raise DropstreamError(f"cannot write to standard output: {error.strerror or error}") from error
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, spare: Sequence[str] = ()) -> None:
-    """Writes a table that fits the terminal; in a pipe a line for each row, tabs between its cells, without a heading.
+def write_json(text: str) -> None:
+    """Writes one line of JSON; in an output that has no UTF-8, with escapes in place of what is not ASCII."""
+    if sys.stdout.encoding.lower().replace("-", "") != "utf8":
+        text = _NOT_ASCII.sub(_escaped, text)
+    write_line(text)
 
-    Cells are wrapped between words only, so that names, ids and URLs stay whole; where that is too wide, the columns
-    in `spare` are left out, the first of them first.
+
+def show_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    fold: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    as_json: bool = False,
+    header: bool = False,
+) -> None:
+    """Writes a table that fits the terminal; in a pipe a line for each row, tabs between its cells.
+
+    On a terminal no cell is cut: cells wrap between words, those of `whole` do not; where that is too wide, columns go
+    below their row, those in `fold` first (`ops.table_layout`). In a pipe `header` begins with the names of the
+    columns. `as_json` writes one JSON object for each row, with numbers as numbers.
     """
-    cells = [[printable(cell) for cell in row] for row in rows]
-    if not is_terminal():
-        for row in cells:
-            write_line("\t".join(row))
+    if as_json:
+        names = [name.replace(" ", "_") for name in columns]
+        for row in rows:
+            named = dict(zip(names, row, strict=True))
+            # Not orjson: an id that another producer made up may be longer than 64 bits.
+            write_json(json.dumps(named, separators=(",", ":"), ensure_ascii=False))
         return
-    least = {name: max(map(_longest_word, texts)) for name, *texts in zip(columns, columns, *cells, strict=True)}
-    left_out: list[str] = []
-    for name in spare:
-        if sum(least.values()) + _BETWEEN_COLUMNS * len(least) > console().width:
-            del least[name]
-            left_out.append(name)
-    _draw(columns, cells, least)
-    if left_out:
-        say(f"left out, for the terminal is narrow: {', '.join(left_out)}", style="dim")
+    cells = [[printable(_cell_text(cell)) for cell in row] for row in rows]
+    if is_terminal():
+        _draw(columns, cells, fit(columns, cells, width=console().width, fold=fold, whole=whole))
+        return
+    for line in [columns, *cells] if header else cells:
+        write_line("\t".join(line))
 
 
-def _draw(columns: Sequence[str], cells: Iterable[Sequence[str]], least: Mapping[str, int]) -> None:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name, width in least.items():
-        table.add_column(name, min_width=width)
-    for row in cells:
-        shown = [cell for name, cell in zip(columns, row, strict=True) if name in least]
-        table.add_row(*(Text(cell, style=_STYLE_OF.get(cell, "")) for cell in shown))
-    console().print(table, crop=False)
+def _draw(columns: Sequence[str], rows: Iterable[Sequence[str]], layout: TableLayout) -> None:
+    terminal = console()
+    _draw_row(terminal, [(name, "bold") for name in layout.widths], layout)
+    line = "-" if terminal.options.ascii_only else "\u2500"
+    _print(terminal, Text(line * (sum(layout.widths.values()) + len(BETWEEN) * (len(layout.widths) - 1)), style="dim"))
+    for row in rows:
+        cells = dict(zip(columns, row, strict=True))
+        _draw_row(terminal, [(cells[name], _STYLE_OF.get(cells[name], "")) for name in layout.widths], layout)
+        below = BETWEEN.join(f"{name}: {cells[name]}" for name in layout.below if cells[name])
+        for text in wrap(below, terminal.width - len(BELOW)) if below else ():
+            _print(terminal, Text(BELOW + text, style="dim"))
 
 
-def _longest_word(text: str) -> int:
-    return max(map(cell_len, text.split()), default=0)
+def _draw_row(terminal: Console, cells: Sequence[tuple[str, str]], layout: TableLayout) -> None:
+    """Draws the cells of one row, each a text and its style, on as many lines as the highest of them needs."""
+    widths = list(layout.widths.values())
+    wrapped = [wrap(text, width) for (text, _), width in zip(cells, widths, strict=True)]
+    for number in range(max(map(len, wrapped))):
+        line = Text()
+        for (_, style), lines, width in zip(cells, wrapped, widths, strict=True):
+            text = lines[number] if number < len(lines) else ""
+            line.append(text, style=style).append(" " * (width - cell_len(text)) + BETWEEN)
+        line.rstrip()
+        _print(terminal, line)
+
+
+def _print(terminal: Console, line: Text) -> None:
+    terminal.print(line, crop=False, no_wrap=True, overflow="ignore")
+
+
+def _cell_text(cell: Cell) -> str:
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    return "-" if cell is None else str(cell)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A character as JSON writes it in ASCII: RFC 8259, section 7."""
+    return json.dumps(found[0])[1:-1]
 
 
 def complain(sentence: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from ops.console.masking import clipped, masked_body
-from ops.console.memory import ENTITY_CHARACTERS_MAX, Memory, glance
+from ops.console.memory import ENTITY_CHARACTERS_MAX, Memory, summary_of
 from ops.inspect.trace import Moment, trace
 from ops.kafka.reader import AtOffset, full_name, open_reader
 from processors.groups import deliver_rules
@@ -77,7 +77,7 @@ def _moment(one: Moment) -> dict[str, Any]:
         "kind": one.kind,
         "endpoint": clipped(one.endpoint),
         "what": clipped(one.what),
-        "status": glance(event.attributes) if event else "",
+        "status": summary_of(event.attributes) if event else "",
         "delivery": clipped(one.delivery),
         "raw": clipped(one.raw),
         "replay": clipped(one.replay or ""),

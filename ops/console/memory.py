@@ -217,7 +217,7 @@ def _shown(topic: str, event: Mapping[str, Any], record: RawRecord) -> ShownEven
         type=clipped(event["type"]),
         subject=clipped(event["subject"]),
         endpoint=clipped(event["endpoint"]),
-        status=glance(event),
+        status=summary_of(event),
         signature=clipped(event["signature"]),
         replay=clipped(event.get("replay", "")),
     )
@@ -228,7 +228,7 @@ def _entity(key: bytes) -> str:
     return entity if len(entity) <= ENTITY_CHARACTERS_MAX else ""
 
 
-def glance(event: Mapping[str, Any]) -> str:
+def summary_of(event: Mapping[str, Any]) -> str:
     """The fact of an event that a person wants first: a status, or how many there are."""
     data = event.get("data")
     if not isinstance(data, dict):

@@ -19,7 +19,7 @@ app.command("add", no_args_is_help=True)(add_endpoint)
 
 
 @app.command("list")
-def show_endpoints(config: ConfigFile = None) -> None:
+def show_endpoints(*, as_json: screen.AsJson = False, header: screen.Header = False, config: ConfigFile = None) -> None:
     """Shows every endpoint, its token masked and its secrets as references.
 
     Example: dropstream endpoints list
@@ -35,16 +35,20 @@ def show_endpoints(config: ConfigFile = None) -> None:
                 _masked_path(name, endpoint),
                 ", ".join(str(one.value) for one in endpoint.secrets) or "-",
                 endpoint.signature or providers[endpoint.provider].signature_policy,
-                "yes" if endpoint.enabled else "no",
+                endpoint.enabled,
             )
             for name, endpoint in settings.endpoints.items()
         ),
-        spare=("secrets", "signature", "provider"),
+        fold=("secrets", "signature", "provider"),
+        as_json=as_json,
+        header=header,
     )
 
 
 @app.command("check")
-def check_endpoints(config: ConfigFile = None) -> None:
+def check_endpoints(
+    *, as_json: screen.AsJson = False, header: screen.Header = False, config: ConfigFile = None
+) -> None:
     """Names every problem, each with what to do; exit code 1 if one is an error.
 
     Example: dropstream endpoints check
@@ -56,10 +60,12 @@ def check_endpoints(config: ConfigFile = None) -> None:
     screen.show_table(
         ("endpoint", "state", "what to do"),
         (*((one.endpoint, one.level, one.sentence) for one in problems), *fine),
+        as_json=as_json,
+        header=header,
     )
     errors = sum(problem.level == "error" for problem in problems)
     if errors:
-        raise DropstreamError(f"{errors} of the endpoints' problems must be mended before deliveries can be processed")
+        raise DropstreamError(f"{errors} of the problems above are errors; solve them before you process deliveries")
 
 
 @app.command("token")

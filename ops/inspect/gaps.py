@@ -3,7 +3,6 @@
 `MissingIds` is pure and follows the rule in `schemas.notes.gaps`; the functions that read the topic are below it.
 """
 
-import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -94,7 +93,8 @@ async def read_runs(settings: Settings, endpoint: str | None = None) -> list[Mis
 def gaps(
     endpoint: Annotated[str | None, typer.Option(metavar="E", help="Only this endpoint's.", show_default=False)] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: screen.AsJson = False,
+    header: screen.Header = False,
     config: ConfigFile = None,
 ) -> None:
     """Lists the gaps that are open, and those that are lost. Example: dropstream gaps --endpoint shipstream-acme"""
@@ -104,19 +104,15 @@ def gaps(
         raise typer.BadParameter(
             f"no endpoint is called {endpoint!r}; dropstream endpoints list shows them", param_hint="--endpoint"
         )
-    show(runs, as_json=as_json)
+    show(runs, as_json=as_json, header=header)
 
 
-def show(runs: Sequence[MissingRun], *, as_json: bool) -> None:
+def show(runs: Sequence[MissingRun], *, as_json: bool, header: bool = False) -> None:
     """Writes the runs to standard output: a table, plain lines in a pipe, or JSON lines."""
-    if as_json:
-        for one in runs:
-            # Not orjson: an id that another producer made up may be longer than 64 bits.
-            screen.write_line(json.dumps(dict(zip(_COLUMNS, _values(one), strict=True)), separators=(",", ":")))
-    elif not runs and screen.is_terminal():
+    if not runs and screen.is_terminal() and not as_json:
         screen.say("No id is missing.", style="green")
     else:
-        screen.show_table(_COLUMNS, [[str(value) for value in _values(one)] for one in runs])
+        screen.show_table(_COLUMNS, map(_values, runs), fold=("since", "count"), as_json=as_json, header=header)
 
 
 def _values(one: MissingRun) -> tuple[str | int, ...]:

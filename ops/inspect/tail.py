@@ -40,13 +40,14 @@ def parse_condition(text: str) -> Condition:
 
 @dataclass(frozen=True, slots=True)
 class TailLine:
-    """A record for a person, as the cells of a line."""
+    """A record for a person, as the cells of a line; `position` is its PARTITION:OFFSET, as `--from` takes it."""
 
     time: str
+    position: str
     what: str
     subject: str
     origin: str
-    glance: str
+    summary: str
 
 
 class RecordView:
@@ -88,22 +89,24 @@ class RecordView:
             return _delivery_line(record, zone)
         return TailLine(
             time=_clock(_record_time(record), zone),
+            position=_position(record),
             what=self._topic,
             subject=_text(record.key or b""),
-            origin=f"{record.position.partition}:{record.position.offset}",
-            glance=_text(record.value or b""),
+            origin="",
+            summary=_text(record.value or b""),
         )
 
 
 def _event_line(event: dict[str, Any], record: RawRecord, zone: tzinfo | None) -> TailLine:
     data = event.get("data")
-    glance = _glance(data if isinstance(data, dict) else {}) or str(event.get("providerevent", ""))
+    summary = _summary(data if isinstance(data, dict) else {}) or str(event.get("providerevent", ""))
     return TailLine(
         time=_clock(_event_time(event) or _record_time(record), zone),
+        position=_position(record),
         what=str(event.get("type", "")).removeprefix("dropstream."),
         subject=str(event.get("subject", "")),
         origin=f"{event.get('provider', '')}/{event.get('endpoint', '')}",
-        glance=f"replayed: {glance}" if event.get("replay") else glance,
+        summary=f"replayed: {summary}" if event.get("replay") else summary,
     )
 
 
@@ -113,14 +116,15 @@ def _delivery_line(record: RawRecord, zone: tzinfo | None) -> TailLine:
     detail = own.get("dropstream-detail")
     return TailLine(
         time=_clock(_record_time(record), zone),
+        position=_position(record),
         what=own.get("dropstream-reason", "delivery"),
         subject=own.get("dropstream-delivery", ""),
         origin=f"{own.get('dropstream-provider', '')}/{own.get('dropstream-endpoint', '')}",
-        glance=f"{size}, {detail}" if detail else size,
+        summary=f"{size}, {detail}" if detail else size,
     )
 
 
-def _glance(data: dict[str, Any]) -> str:
+def _summary(data: dict[str, Any]) -> str:
     """The few facts of an event that a person looks for first."""
     facts = []
     if status := data.get("status") or data.get("provider_status"):
@@ -179,6 +183,10 @@ def _headers(record: RawRecord) -> dict[str, Any]:
     for name, content in record.headers:
         found.setdefault(name, []).append(_text(content))
     return {name: texts[0] if len(texts) == 1 else texts for name, texts in found.items()}
+
+
+def _position(record: RawRecord) -> str:
+    return f"{record.position.partition}:{record.position.offset}"
 
 
 def _text(content: bytes | None) -> str:

@@ -5,20 +5,24 @@ from dataclasses import astuple
 from typing import Annotated, TypeVar
 
 import typer
+from rich.cells import cell_len
 from rich.text import Text
 
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.inspect.tail import RecordView, parse_condition
+from ops.inspect.tail import RecordView, TailLine, parse_condition
 from ops.kafka.reader import Start, base_name, full_name, open_reader, parse_start
+from ops.table_layout import BETWEEN, wrap
 from schemas.records import RawRecord
 from schemas.settings import Settings
 
-_STYLES = ("dim", "bold", "cyan", "dim", "")
-_TIME_CHARACTERS = 19
-# Below this width the origin (provider and endpoint) is left out.
-_WIDE_CHARACTERS = 110
+# Time, position, what, subject, origin and summary: the characters that each is padded to, and its style.
+_CELLS: tuple[tuple[int | None, str], ...] = (
+    *((19, "dim"), (9, "dim"), (20, "bold"), (12, "cyan"), (24, "dim")),
+    (None, ""),
+)
+_INDENT = " " * 21
 
 Parsed = TypeVar("Parsed")
 
@@ -82,31 +86,35 @@ async def _read(
 
 
 def _json_printer(view: RecordView) -> Callable[[RawRecord], None]:
-    return lambda record: screen.write_line(view.json_line(record).decode())
+    return lambda record: screen.write_json(view.json_line(record).decode())
 
 
 def _line_printer(view: RecordView) -> Callable[[RawRecord], None]:
     console = screen.console()
 
     def show(record: RawRecord) -> None:
-        line = Text(no_wrap=True)
-        for cell, width, style in zip(astuple(view.line(record, None)), _widths(console.width), _STYLES, strict=True):
-            if width:
-                text = Text(screen.printable(cell), style=style)
-                text.truncate(width, overflow="ellipsis", pad=True)
-                line.append_text(text).append(" ")
-        line.rstrip()
-        console.print(line, no_wrap=True, crop=True)
+        for line in lines_of(view.line(record, None), console.width):
+            console.print(line, no_wrap=True, crop=False, overflow="ignore")
 
     return show
 
 
-def _widths(terminal: int) -> tuple[int, int, int, int, int]:
-    """Characters for time, what, subject, origin and glance, each with a blank after it, on one line of a terminal."""
-    left = max(terminal - _TIME_CHARACTERS - 5, 30)
-    origin = left // 5 if terminal >= _WIDE_CHARACTERS else 0
-    what, subject = 3 * (left - origin) // 10, (left - origin) // 4
-    return _TIME_CHARACTERS, what, subject, origin, left - origin - what - subject
+def lines_of(shown: TailLine, width: int) -> list[Text]:
+    """The cells on as few lines of `width` characters as they need, none of them cut; only the summary wraps."""
+    lines = [Text()]
+    for cell, (least, style) in zip(map(screen.printable, astuple(shown)), _CELLS, strict=True):
+        for text in wrap(cell, max(width - len(_INDENT), 1)) if least is None else filter(None, [cell]):
+            taken = cell_len(lines[-1].plain.rstrip())
+            if taken and taken + len(BETWEEN) + cell_len(text) > width:
+                lines.append(Text(_INDENT))
+            elif cell_len(lines[-1].plain) + cell_len(text) > width:
+                # The cell fits where the one before it is not padded.
+                lines[-1].rstrip()
+                lines[-1].append(BETWEEN)
+            lines[-1].append(text, style=style).append(" " * ((least or 0) - cell_len(text)) + BETWEEN)
+    for line in lines:
+        line.rstrip()
+    return [line for line in lines if line.plain]
 
 
 def _parsed(parse: Callable[[str], Parsed], text: str, option: str) -> Parsed:

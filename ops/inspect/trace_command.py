@@ -37,10 +37,13 @@ def trace_entity(
         )
     if as_json or not screen.is_terminal():
         for moment in moments:
-            screen.write_line(orjson.dumps(moment.as_json()).decode())
+            screen.write_json(orjson.dumps(moment.as_json()).decode())
     else:
         screen.show_table(
-            ("time", "kind", "endpoint", "what", "glance", "raw"), map(_row, moments), spare=("raw", "endpoint")
+            ("time", "kind", "endpoint", "what", "summary", "raw"),
+            map(_row, moments),
+            fold=("raw", "endpoint"),
+            whole=("time",),
         )
 
 
@@ -49,6 +52,6 @@ def _row(moment: Moment) -> tuple[str, ...]:
     at = f"{moment.at.astimezone():%Y-%m-%d %H:%M:%S}"
     if moment.event is None:
         return at, moment.kind, moment.endpoint, moment.what, moment.delivery, position
-    glance = RecordView("orders", [], with_bodies=False).line(moment.event, None).glance.removeprefix("replayed: ")
+    summary = RecordView("orders", [], with_bodies=False).line(moment.event, None).summary.removeprefix("replayed: ")
     what = moment.what.removeprefix("dropstream.")
-    return at, moment.kind, moment.endpoint, what, f"{glance} {moment.replay or ''}".rstrip(), position
+    return at, moment.kind, moment.endpoint, what, f"{summary} {moment.replay or ''}".rstrip(), position

@@ -43,6 +43,8 @@ def show_offsets(
         str | None, typer.Option("--group", metavar="G", help="Its id, with or without our prefix; default: all.")
     ] = None,
     topic: Annotated[str | None, typer.Option("--topic", metavar="T", help="Only in this topic.")] = None,
+    as_json: screen.AsJson = False,
+    header: screen.Header = False,
     config: ConfigFile = None,
 ) -> None:
     """Shows where groups stand and how far they are behind. Example: dropstream offsets show --group deliver"""
@@ -62,12 +64,14 @@ def show_offsets(
         ("group", "topic", "partition", "committed", "end", "lag", "members"),
         (
             (
-                *(one.group, one.partition.topic, str(one.partition.partition), _text(one.committed)),
-                *(str(one.end), _text(one.lag), str(count)),
+                *(one.group, one.partition.topic, one.partition.partition, one.committed),
+                *(one.end, one.lag, count),
             )
             for one, count in run(read())
         ),
-        spare=("members",),
+        fold=("members", "end"),
+        as_json=as_json,
+        header=header,
     )
 
 
@@ -123,10 +127,6 @@ def _known(group: str, known: Sequence[str], settings: Settings) -> str:
     return name
 
 
-def _row(one: OffsetMove) -> tuple[str, ...]:
+def _row(one: OffsetMove) -> tuple[screen.Cell, ...]:
     partition = one.now.partition
-    return partition.topic, str(partition.partition), _text(one.now.committed), str(one.to)
-
-
-def _text(number: int | None) -> str:
-    return "-" if number is None else str(number)
+    return partition.topic, partition.partition, one.now.committed, one.to

@@ -11,44 +11,46 @@ app = verb_group("Creates and checks every topic from one table in code.")
 
 
 @app.command("plan")
-def show_plan(config: ConfigFile = None) -> None:
+def show_plan(*, as_json: screen.AsJson = False, header: screen.Header = False, config: ConfigFile = None) -> None:
     """Shows what agrees with the plan, what is missing, what differs.
 
     Example: dropstream topics plan
     """
     comparisons = run(read_comparisons(load_settings(config, signing_secrets=False)))
-    _show(comparisons, {})
-    if screen.is_terminal() and any(one.verdict != "agrees" for one in comparisons):
+    _show(comparisons, {}, as_json=as_json, header=header)
+    if screen.is_terminal() and not as_json and any(one.verdict != "agrees" for one in comparisons):
         screen.say("dropstream topics apply creates what is missing and alters settings that differ.")
 
 
 @app.command("apply")
-def apply_plan(config: ConfigFile = None) -> None:
+def apply_plan(*, as_json: screen.AsJson = False, header: screen.Header = False, config: ConfigFile = None) -> None:
     """Creates what is missing, alters settings that differ; safe to run again.
 
     Example: dropstream topics apply --config dropstream.toml
     """
     applied = run(apply(load_settings(config, signing_secrets=False)))
     done = {**dict.fromkeys(applied.altered, "altered"), **dict.fromkeys(applied.created, "created")}
-    _show(applied.now, done)
+    _show(applied.now, done, as_json=as_json, header=header)
     left = [one for one in applied.now if one.verdict != "agrees"]
     if left:
         raise DropstreamError(_what_to_do(left))
 
 
-def _show(comparisons: tuple[Comparison, ...], done: dict[str, str]) -> None:
+def _show(comparisons: tuple[Comparison, ...], done: dict[str, str], *, as_json: bool, header: bool) -> None:
     screen.show_table(
         ("topic", "partitions", "replicas", "state", "differences"),
         (
             (
                 one.plan.name,
-                str(one.plan.partitions),
-                str(one.plan.replication_factor),
+                one.plan.partitions,
+                one.plan.replication_factor,
                 one.verdict if one.verdict == "differs" else done.get(one.plan.name, one.verdict),
                 one.sentence,
             )
             for one in comparisons
         ),
+        as_json=as_json,
+        header=header,
     )
 
 

@@ -70,7 +70,14 @@ def stop(nodes: AnyNodes = None, data: DataFolder = DATA_FOLDER, port: AnyPort =
 
 
 @kafka.command()
-def status(nodes: AnyNodes = None, data: DataFolder = DATA_FOLDER, port: AnyPort = None) -> None:  # noqa: ARG001 the data say it
+def status(
+    nodes: AnyNodes = None,  # noqa: ARG001 the data say it
+    data: DataFolder = DATA_FOLDER,
+    port: AnyPort = None,  # noqa: ARG001 the data say it
+    *,
+    as_json: screen.AsJson = False,
+    header: screen.Header = False,
+) -> None:
     """Shows each node; the exit code is 0 when all of them serve.
 
     Example: dropstream kafka status
@@ -80,12 +87,10 @@ def status(nodes: AnyNodes = None, data: DataFolder = DATA_FOLDER, port: AnyPort
         screen.say(f"no broker on {data}")
         raise typer.Exit(1)
     columns = ("node", "pid", "port", "state", "data folder")
-    screen.show_table(columns, map(_cells, found), spare=("data folder",))
+    screen.show_table(columns, map(_cells, found), fold=("data folder",), as_json=as_json, header=header)
     if any(node.state is not NodeState.READY for node in found):
         raise typer.Exit(1)
 
 
-def _cells(node: NodeStatus) -> tuple[str, ...]:
-    pid = "-" if node.pid is None else str(node.pid)
-    port = "-" if node.port is None else str(node.port)
-    return (str(node.id), pid, port, node.state, str(node.folder))
+def _cells(node: NodeStatus) -> tuple[screen.Cell, ...]:
+    return node.id, node.pid, node.port, str(node.state), str(node.folder)

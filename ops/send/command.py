@@ -60,6 +60,8 @@ def send(
     url: Annotated[str | None, typer.Option(metavar="BASE", help="Default: the ingress on this machine.")] = None,
     sign_as: Annotated[str | None, typer.Option("--as", metavar="SAMPLE", help="Whose signature a file gets.")] = None,
     show_samples: Annotated[bool, typer.Option("--list", help="Show the samples and stop.")] = False,
+    as_json: screen.AsJson = False,
+    header: screen.Header = False,
     config: ConfigFile = None,
 ) -> None:
     """Sends signed deliveries over HTTP and shows the answers.
@@ -68,7 +70,7 @@ def send(
     """
     providers = discover()
     if show_samples:
-        _show_samples(providers)
+        _show_samples(providers, as_json=as_json, header=header)
         return
     if what is None:
         raise typer.BadParameter("name a sample (dropstream send --list) or a file", param_hint="WHAT")
@@ -157,7 +159,7 @@ def _only_endpoint(settings: Settings) -> str:
     return next(iter(settings.endpoints))
 
 
-def _show_samples(providers: Mapping[str, Provider]) -> None:
+def _show_samples(providers: Mapping[str, Provider], *, as_json: bool, header: bool) -> None:
     screen.show_table(
         ("sample", "contract", "provider", "becomes"),
         (
@@ -165,7 +167,9 @@ def _show_samples(providers: Mapping[str, Provider]) -> None:
             for provider in providers.values()
             for sample in provider.samples
         ),
-        spare=("provider", "contract"),
+        fold=("provider", "contract"),
+        as_json=as_json,
+        header=header,
     )
 
 

@@ -50,14 +50,14 @@ def list_webhooks(
     found = perform(_account(config, account), listed, verbose=verbose)
     if as_json or not screen.is_terminal():
         for one in found:
-            screen.write_line(_json(one))
+            screen.write_json(_json(one))
     elif not found:
         screen.say("There is no webhook.")
     else:
         screen.show_table(
             ("id", "active", "url", "secret", "last", "headers", "topics"),
             (_cells(one) for one in found),
-            spare=("headers", "last", "secret"),
+            fold=("headers", "last", "secret"),
         )
 
 
@@ -188,7 +188,7 @@ def _show_changed(webhook: Webhook, sentence: str) -> None:
     if screen.is_terminal():
         screen.say(sentence, style="green")
     else:
-        screen.write_line(_json(webhook))
+        screen.write_json(_json(webhook))
 
 
 def _json(webhook: Webhook) -> str:

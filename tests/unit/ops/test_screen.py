@@ -1,5 +1,6 @@
 """Where output goes wrong, and where a terminal is narrow: no traceback, and nothing that is copied is broken."""
 
+import json
 import os
 import pty
 import re
@@ -60,14 +61,14 @@ def test_ctrl_c_while_loading_is_no_traceback() -> None:
 
 @pytest.mark.parametrize("columns", [80, 72])
 def test_a_narrow_terminal_breaks_no_name(tmp_path: Path, columns: int) -> None:
-    """Where columns do not fit, the less important ones go; every name and path stays in one piece."""
+    """Where columns do not fit, some stand below their row; every name and path stays in one piece."""
     (tmp_path / "dropstream.toml").write_text(CONFIGURATION.replace("endpoints.guarded", "endpoints.guarded-by-a-path"))
     samples = on_a_terminal(tmp_path, "send", "--list", COLUMNS=str(columns), NO_COLOR="1")
     for name in ("dreamship-basic", "shipstream-inventory-adjusted", "dropstream.inventory.adjusted"):
         assert name in samples
     endpoints = on_a_terminal(tmp_path, "endpoints", "list", COLUMNS=str(columns), NO_COLOR="1")
     assert "/webhooks/guarded-by-a-path/***" in endpoints
-    assert "left out, for the terminal is narrow: secrets" in endpoints
+    assert "secrets: env:ACME" in endpoints
     shown = re.sub("\x1b\\[[0-9;]*m", "", samples + endpoints)
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= columns
 
@@ -87,3 +88,42 @@ def test_a_question_is_for_a_person_who_sees_the_plan(elsewhere: str) -> None:
     os.close(theirs)
     os.close(ours)
     assert (asked.returncode == 0) is not bool(elsewhere)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_unicode_gets_replaced_characters(encoding: str) -> None:
+    """A character that the terminal does not have becomes another one, never a traceback."""
+    shown = (
+        "import sys; from ops import screen; from ops.cli import main; from ops.inspect import gaps;"
+        "gaps.read_runs = lambda *_: None; gaps.load_settings = lambda *_, **__: None;"
+        "gaps.run = lambda _: screen.say('señor 🚚 done') or [];"
+        "sys.argv = ['dropstream', 'gaps']; main()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", shown],
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=False,
+    )
+    assert ran.stdout == "señor 🚚 done\n".encode(encoding, "replace")
+    assert ran.stderr == b""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_says_the_same_in_every_character_set(encoding: str) -> None:
+    """JSON loses no character: what an output cannot hold is escaped."""
+    written = 'from ops.screen import write_json; write_json(\'{"a":"señor 🚚"}\')'
+    ran = subprocess.run(
+        [sys.executable, "-c", written],
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(ran.stdout) == {"a": "señor 🚚"}
+
+
+def test_an_argument_that_is_no_text_is_one_sentence() -> None:
+    """Bytes that are no UTF-8 in an argument are a wrong call, never a traceback."""
+    ran = subprocess.run([*DROPSTREAM, "trace", b"\xff"], capture_output=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr == b"error: the argument '\\\\xff' is not UTF-8 text\n"

@@ -68,18 +68,19 @@ def test_bodies_are_shown_only_when_asked(topic: str) -> None:
     assert "somebody" not in str(RecordView(topic, [], with_bodies=True).line(record(body), UTC))
 
 
-def test_an_event_at_a_glance() -> None:
+def test_an_event_in_a_few_words() -> None:
     """A person sees when it happened in the own zone, what, of which entity, and the status."""
     assert RecordView("orders", [], with_bodies=False).line(record(EVENT), ZoneInfo("Europe/Madrid")) == TailLine(
         time="2026-05-21 16:32:11",
+        position="2:40",
         what="order.status_changed",
         subject="SO-7",
         origin="shipstream/acme",
-        glance="pending -> shipped, 1Z9",
+        summary="pending -> shipped, 1Z9",
     )
 
 
-def test_a_rejection_at_a_glance() -> None:
+def test_a_rejection_in_a_few_words() -> None:
     """A person sees the reason, the sentence and the size."""
     headers = (
         ("dropstream-delivery", b"0198"),
@@ -90,10 +91,11 @@ def test_a_rejection_at_a_glance() -> None:
     )
     assert RecordView("rejected", [], with_bodies=False).line(record(b"{}", headers), UTC) == TailLine(
         time="2026-05-21 14:32:11",
+        position="2:40",
         what="signature_invalid",
         subject="0198",
         origin="shipstream/acme",
-        glance="2 bytes, no signature is by a secret of this endpoint (1 known)",
+        summary="2 bytes, no signature is by a secret of this endpoint (1 known)",
     )
 
 
@@ -171,9 +173,9 @@ def test_a_replay_s_own_topic_is_named_and_shown_like_its_original() -> None:
     assert base_name("rejected.fixed") == "rejected"
 
 
-def test_a_replayed_event_says_so_at_a_glance() -> None:
+def test_a_replayed_event_says_so_in_a_few_words() -> None:
     """Nobody takes what was replayed for news."""
     replayed = EVENT.replace(b'"data":', b'"replay":"replay-1","data":')
-    assert RecordView("orders", [], with_bodies=False).line(record(replayed), UTC).glance == (
+    assert RecordView("orders", [], with_bodies=False).line(record(replayed), UTC).summary == (
         "replayed: pending -> shipped, 1Z9"
     )
