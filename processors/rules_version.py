@@ -55,7 +55,7 @@ def gap_rules_version(settings: Settings) -> RulesVersion:
 
 def _functions_of(provider: Provider) -> str:
     """The names of the functions that read the provider's deliveries: other functions are other rules."""
-    functions = (provider.claim, provider.interpret)
+    functions = [one for one in (provider.claim, provider.interpret, provider.interpret_fetched) if one is not None]
     return " ".join([provider.name, *(f"{one.__module__}.{one.__qualname__}" for one in functions)])
 
 

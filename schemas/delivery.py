@@ -5,13 +5,14 @@ Writing and reading the record's headers stand side by side, so they cannot drif
 
 import zlib
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
 from schemas.fast_frozen import fast_frozen
+from schemas.fetched import FetchOrigin, origin_headers, read_origin
 from schemas.records import Headers, RawRecord
-from schemas.times import EPOCH, timestamp_us
+from schemas.times import EPOCH, read_utc, timestamp_us
 from schemas.trace import TRACEPARENT, read_traceparent
 
 OWN_PREFIX = "dropstream-"
@@ -42,7 +43,8 @@ class Delivery:
 
     `id` is a UUIDv7 as text, `received_at` aware UTC with microseconds, `remote` the address it came from ("" where a
     trusted proxy named none), `body` the exact bytes. `traceparent` is the W3C trace that it belongs to ("" for none);
-    nothing is decided by it, and `headers` do not repeat it.
+    nothing is decided by it, and `headers` do not repeat it. `fetched` is None for what a provider sent; else nobody
+    sent it, and it is what the provider's API answered when it was asked at `received_at`.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Delivery:
     headers: Headers
     body: bytes
     traceparent: str = ""
+    fetched: FetchOrigin | None = None
 
     def values_of(self, name: str) -> tuple[bytes, ...]:
         """Every value of the HTTP header `name` (lower case), in order."""
@@ -139,7 +142,7 @@ def record_headers(delivery: Delivery) -> Headers:
         remote=delivery.remote,
         traceparent=delivery.traceparent,
     )
-    return (*delivery.headers, *own)
+    return (*delivery.headers, *own, *(origin_headers(delivery.fetched) if delivery.fetched else ()))
 
 
 def _own_headers(
@@ -173,7 +176,7 @@ def read_record(raw: RawRecord) -> Delivery:
         id=(last.get("dropstream-delivery") or b"").decode("utf-8", "replace"),
         provider=(last.get("dropstream-provider") or b"").decode("utf-8", "replace"),
         endpoint=(last.get("dropstream-endpoint") or b"").decode("utf-8", "replace"),
-        received_at=_read_time(last.get("dropstream-received-at") or b"") or _record_time(raw.timestamp_ms),
+        received_at=read_utc(last.get("dropstream-received-at") or b"") or _record_time(raw.timestamp_ms),
         remote=(last.get("dropstream-remote") or b"").decode("utf-8", "replace"),
         headers=tuple(
             [
@@ -184,15 +187,8 @@ def read_record(raw: RawRecord) -> Delivery:
         ),
         body=raw.value or b"",
         traceparent=read_traceparent(traces),
+        fetched=read_origin(last),
     )
-
-
-def _read_time(text: bytes) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text.decode("utf-8", "replace"))
-        return moment.astimezone(UTC) if moment.tzinfo else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _record_time(milliseconds: int) -> datetime:

@@ -79,7 +79,8 @@ class Event:
     signature: Annotated[
         SignatureStatus,
         Field(
-            description="Whether the sender is proven: `verified`, or `unsigned` where the endpoint allows that.",
+            description="Whether the sender is proven: `verified`, or `unsigned` where the endpoint allows that; "
+            "`fetched` where nobody sent it, and dropstream asked the provider's API. More words may come.",
             examples=["verified"],
         ),
     ]
@@ -109,6 +110,20 @@ class Event:
         Field(
             description="The replay's id; absent on first processing.",
             examples=["019e4b02-a578-7000-8000-00000000000f"],
+        ),
+    ] = None
+    reconciled: Annotated[
+        str | None,
+        Field(
+            description="The run of dropstream reconcile that fetched it from the provider's API; absent elsewhere.",
+            examples=["reconcile-20260521T143211Z-3fa9c1"],
+        ),
+    ] = None
+    overtaken: Annotated[
+        bool | None,
+        Field(
+            description="True where a webhook that may be newer than this fetched state was known; absent elsewhere.",
+            examples=[True],
         ),
     ] = None
     traceparent: Annotated[

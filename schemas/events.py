@@ -57,10 +57,13 @@ def event_context(
     body_differs: bool,
     traceparent: str,
     replay: str | None = None,
+    reconciled: str | None = None,
+    is_overtaken: bool = False,
 ) -> EventContext:
     """The context of a delivery's events; `time` and `received_at` are aware, `traceparent` is valid or "".
 
-    `replay` is the id of the replay that judges the delivery, if one does.
+    `replay` is the id of the replay that judges the delivery, if one does. `reconciled` is the id of the run that
+    fetched it, if one did; `is_overtaken` says whether something that may be newer was known by then.
     """
     attributes: dict[str, object] = {
         "time": rfc3339(time),
@@ -76,14 +79,17 @@ def event_context(
         "rawoffset": str(raw.offset),
         "delivery": delivery,
     }
-    marks: list[tuple[str, bytes]] = []
-    for name, value in (("bodydiffers", body_differs), ("replay", replay), (TRACEPARENT, traceparent)):
-        if value:
-            attributes[name] = value
-            marks.append((name, b"true" if value is True else str(value).encode()))
-    attributes["datacontenttype"] = "application/json"
+    fetched = {"reconciled": reconciled, "overtaken": is_overtaken}
+    marks = {"bodydiffers": body_differs, "replay": replay, **fetched, TRACEPARENT: traceparent}
+    said = {name: value for name, value in marks.items() if value}
+    attributes |= {**said, "datacontenttype": "application/json"}
     headers = (("provider", provider.encode()), ("endpoint", endpoint.encode()))
-    return EventContext(provider, endpoint, natural_key, attributes, headers, tuple(marks))
+    return EventContext(provider, endpoint, natural_key, attributes, headers, tuple(map(_header, said.items())))
+
+
+def _header(mark: tuple[str, object]) -> tuple[str, bytes]:
+    name, value = mark
+    return name, b"true" if value is True else str(value).encode()
 
 
 def event_record(context: EventContext, *, domain: Domain, what: str, entity_id: str, data: Data) -> Record:

@@ -23,3 +23,12 @@ def timestamp_ms(moment: datetime) -> int:
 def timestamp_us(moment: datetime) -> int:
     """`moment` (aware) as microseconds since 1970."""
     return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def read_utc(text: bytes) -> datetime | None:
+    """The instant that `text` (RFC 3339 with an offset) names, in UTC; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(text.decode("utf-8", "replace"))
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

@@ -75,7 +75,8 @@ class TimeQuality(StrEnum):
 
 
 class SignatureStatus(StrEnum):
-    """What is known of the sender."""
+    """What is known of the sender; more words may come."""
 
     VERIFIED = "verified"
     UNSIGNED = "unsigned"
+    FETCHED = "fetched"  # Nobody sent it: `dropstream reconcile` asked the provider's API.

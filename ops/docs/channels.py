@@ -33,6 +33,7 @@ class Channel:
     content_type: str = "application/json"
 
 
+_RUN = "reconcile-20260521T143211Z-3fa9c1"
 _ORIGIN = HeaderField("dropstream-raw", "topic/partition/offset of the raw record.", "dropstream.raw/3/1041")
 _OF_EVENTS = (
     HeaderField("content-type", "Says that the value is a CloudEvent.", "application/cloudevents+json; charset=UTF-8"),
@@ -40,13 +41,25 @@ _OF_EVENTS = (
     HeaderField("provider", "The event's `provider`.", "shipstream"),
     HeaderField("endpoint", "The event's `endpoint`.", "shipstream-acme"),
     HeaderField("bodydiffers", "`true` where the event says so; absent elsewhere.", "true", always=False),
+    HeaderField("reconciled", "The event's `reconciled`; absent elsewhere.", _RUN, always=False),
+    HeaderField("overtaken", "`true` where the event says so; absent elsewhere.", "true", always=False),
 )
 _OF_RAW = (
     HeaderField("dropstream-delivery", "Id of the delivery, a UUIDv7.", "019e4b02-a578-7000-8000-000000000001"),
     HeaderField("dropstream-provider", "Name of the platform, as configured.", "shipstream"),
     HeaderField("dropstream-endpoint", "Name of the endpoint, as configured.", "shipstream-acme"),
     HeaderField("dropstream-received-at", "When it was received, UTC, microseconds.", "2026-05-21T14:32:11.000000Z"),
-    HeaderField("dropstream-remote", "Address of the peer.", "192.0.2.1"),
+    HeaderField("dropstream-remote", "Address of the peer; of what was fetched, the host of the API.", "192.0.2.1"),
+    HeaderField(
+        "dropstream-origin", "`reconcile` where it was fetched from the provider's API.", "reconcile", always=False
+    ),
+    HeaderField("dropstream-run", "The run that fetched it; absent elsewhere.", _RUN, always=False),
+    HeaderField(
+        "dropstream-newest-known",
+        "When the newest webhook of the entity happened that was there by then, if after the fetched state.",
+        "2026-05-21T14:32:11.000000Z",
+        always=False,
+    ),
 )
 _OF_REJECTED = (
     *_OF_RAW,

@@ -10,10 +10,13 @@ Within version 1, whoever reads by an older schema and passes over what it does 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 MAY_GROW = "x-may-grow"
+
+# By release: sets of words that were closed in it and may grow since. The changelog tells the readers of each.
+OPENED_SINCE: Mapping[str, Collection[str]] = {"0.1.0": ("signature",)}
 
 Schema = Mapping[str, Any]
 
@@ -25,25 +28,27 @@ _LOWER_BOUNDS = ("minimum", "minLength")
 _UPPER_BOUNDS = ("maximum", "maxLength")
 
 
-def breaking_changes(old: Schema, new: Schema) -> list[str]:
+def breaking_changes(old: Schema, new: Schema, *, opened: Collection[str] = ()) -> list[str]:
     """Sentences, each with the path, about what in `new` breaks readers of `old`; empty where nothing does.
 
-    Takes the JSON Schemas that `ops.docs.json_schema` makes. A keyword that it does not know must stay as it is.
+    Takes the JSON Schemas that `ops.docs.json_schema` makes. A keyword that it does not know must stay as it is. The
+    words at the paths `opened` may have become more, where the new schema says that they may grow.
     """
-    return list(_compare(old, new, _SchemaPath(old.get("$defs", {}), new.get("$defs", {}), "")))
+    return list(_compare(old, new, _SchemaPath(old.get("$defs", {}), new.get("$defs", {}), "", opened)))
 
 
 class _SchemaPath:
     """A path in both schemas, and the definitions that references there lead to."""
 
-    def __init__(self, old_definitions: Schema, new_definitions: Schema, path: str) -> None:
+    def __init__(self, old_definitions: Schema, new_definitions: Schema, path: str, opened: Collection[str]) -> None:
         self.old_definitions = old_definitions
         self.new_definitions = new_definitions
         self.path = path
+        self.opened = opened
 
     def at(self, name: str) -> "_SchemaPath":
         path = f"{self.path}.{name}" if self.path else name
-        return _SchemaPath(self.old_definitions, self.new_definitions, path)
+        return _SchemaPath(self.old_definitions, self.new_definitions, path, self.opened)
 
     def says(self, sentence: str) -> str:
         return f"{self.path or 'the value'}: {sentence}"
@@ -90,6 +95,8 @@ def _compare_words(old: Schema, new: Schema, path: _SchemaPath) -> Iterator[str]
         return
     if lost := old_words - new_words:
         yield path.says(f"no longer has the words {', '.join(sorted(lost))}")
+    if path.path in path.opened and new.get(MAY_GROW):
+        return
     if (more := new_words - old_words) and not old.get(MAY_GROW):
         yield path.says(f"is closed, and has new words: {', '.join(sorted(more))}")
     if old.get(MAY_GROW, False) != new.get(MAY_GROW, False):

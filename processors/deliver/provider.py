@@ -101,7 +101,8 @@ class Provider:
     """One platform.
 
     `claim` reads the signature of a delivery: None when it carries none, a rejection when it is malformed. `interpret`
-    is total: any JSON object gives an interpretation or a rejection, never an error. `patience` is what the platform
+    is total: any JSON object gives an interpretation or a rejection, never an error. `interpret_fetched` is the same
+    for a state that was fetched from the platform's API; None where nothing is fetched. `patience` is what the platform
     does to an endpoint that fails, `personal` names the fields that redaction would not know by their names alone.
     """
 
@@ -113,3 +114,4 @@ class Provider:
     samples: tuple[Sample, ...]
     personal: PersonalFields = field(default_factory=PersonalFields)
     setup: Setup = Setup()
+    interpret_fetched: Callable[[Message], Interpretation | Rejection] | None = None

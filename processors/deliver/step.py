@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from processors.deliver.dedupe import DedupeResult, Sighting, Sightings, key_of_another_body
+from processors.deliver.fetched import interpret, is_overtaken
 from processors.deliver.parse import parse
 from processors.deliver.personal import PersonalFields
 from processors.deliver.provider import Fact, Interpretation, Message, Provider
@@ -96,6 +97,12 @@ def possible_ids(raw: RawRecord, rules: Rules) -> frozenset[str]:
     )
 
 
+def believed(raw: RawRecord, rules: Rules) -> Interpretation | None:
+    """What the delivery means, retry or not; None where it is rejected."""
+    known = _understand(read_record(raw), raw.position, rules)
+    return None if isinstance(known, Rejection) else known.meaning
+
+
 def recall(raw: RawRecord, rules: Rules, store: Sightings) -> bool:
     """`store` remembers a delivery that was accepted once, whatever today's secrets say; False if it is unreadable."""
     delivery = read_record(raw)
@@ -131,7 +138,7 @@ def _claimed(delivery: Delivery, rules: Rules) -> Interpretation | None:
     message = parse(delivery)
     if provider is None or isinstance(message, Rejection):
         return None
-    meaning = provider.interpret(message)
+    meaning = interpret(provider, message, delivery.fetched)
     return None if isinstance(meaning, Rejection) else meaning
 
 
@@ -143,19 +150,13 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> _Unders
     if delivery.provider != provider.name:
         # The configured provider counts, not the one that the record names.
         delivery = replace(delivery, provider=provider.name)
-    signature = judge(
-        provider.claim(delivery, endpoint),
-        secrets=endpoint.secrets,
-        policy=endpoint.signature or provider.signature_policy,
-        tolerance_s=endpoint.timestamp_tolerance_seconds,
-        received_at=delivery.received_at,
-    )
+    signature = _sender(delivery, endpoint, provider)
     if isinstance(signature, Rejection):
         return signature
     message = parse(delivery)
     if isinstance(message, Rejection):
         return message
-    meaning = provider.interpret(message)
+    meaning = interpret(provider, message, delivery.fetched)
     if isinstance(meaning, Rejection):
         return meaning
     if len(meaning.facts) > _FACTS_MAX:
@@ -163,6 +164,19 @@ def _understand(delivery: Delivery, position: Position, rules: Rules) -> _Unders
     redacts = endpoint.redact_personal_data
     redacts = rules.redact_personal_data if redacts is None else redacts
     return _Understood(delivery, position, message, meaning, signature, provider.personal if redacts else None)
+
+
+def _sender(delivery: Delivery, endpoint: EndpointSettings, provider: Provider) -> SignatureStatus | Rejection:
+    """What is known of the sender. What was fetched from an API has none: who may write to `raw` may say so."""
+    if delivery.fetched is not None:
+        return SignatureStatus.FETCHED
+    return judge(
+        provider.claim(delivery, endpoint),
+        secrets=endpoint.secrets,
+        policy=endpoint.signature or provider.signature_policy,
+        tolerance_s=endpoint.timestamp_tolerance_seconds,
+        received_at=delivery.received_at,
+    )
 
 
 def _event_records(known: _Understood, sighting: Sighting, replay: str | None) -> tuple[Record, ...]:
@@ -181,6 +195,8 @@ def _event_records(known: _Understood, sighting: Sighting, replay: str | None) -
         delivery=delivery.id,
         body_differs=sighting.kind is DedupeResult.BODY_DIFFERS,
         replay=replay,
+        reconciled=delivery.fetched.run if delivery.fetched else None,
+        is_overtaken=is_overtaken(delivery),
         traceparent=delivery.traceparent,
     )
     return tuple(

@@ -15,14 +15,14 @@ from processors.deliver.fields import decimal_text, first_id, mapping, objects, 
 from processors.deliver.personal import PersonalFields
 from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
 from processors.deliver.signatures import Claim, base64_text, mac, single_header
-from processors.deliver.times import occurred_at
+from processors.deliver.times import Occurred, occurred_at, read_instant
 from schemas.delivery import Delivery
 from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
 from schemas.notes.rejections import Reason, Rejection
 from schemas.retry_policy import Loss, RetryPolicy
 from schemas.settings import EndpointSettings
 from schemas.times import rfc3339, timestamp_ms
-from schemas.vocabulary import Domain, OrderStatus
+from schemas.vocabulary import Domain, OrderStatus, TimeQuality
 
 _SIGNATURE_HEADER = "X-Plugin-Hmac-Sha256"
 
@@ -286,6 +286,75 @@ _READERS: Mapping[Domain, Callable[[_ShipstreamTopic, Mapping[str, Any], Message
 }
 
 
+def _interpret_fetched(message: Message) -> Interpretation | Rejection:
+    """What `{"fetched": "order" or "inventory", "row": {...}}` means, a state that `ops.reconcile` fetched."""
+    read = {"order": _fetched_order, "inventory": _fetched_stock}.get(text(message.body.get("fetched")) or "")
+    if read is None:
+        return Rejection(Reason.BODY_UNRECOGNISED, "it is no state that is fetched from ShipStream")
+    return read(mapping(message.body.get("row")), message)
+
+
+def _fetched_order(row: Mapping[str, Any], message: Message) -> Interpretation | Rejection:
+    """The state of an order; a shipment that changed last makes it as new as the shipment."""
+    order_id = text_id(row.get("unique_id"))
+    updates = [read_instant(one.get("updated_at")) for one in (row, *objects(message.body.get("shipments")))]
+    changed_at = max([one for one in updates if one is not None], default=None)
+    if order_id is None or changed_at is None:
+        return Rejection(Reason.BODY_UNRECOGNISED, "the fetched order has no unique_id or no updated_at")
+    word = text(row.get("status"))
+    # The order's status ends with `complete`: https://docs.shipstream.io/ref/order.html
+    is_delivered = word == "complete" and row.get("delivered_at") is not None
+    data = OrderData(
+        order_id=order_id,
+        reference=text_id(row.get("order_ref")),
+        status=OrderStatus.DELIVERED if is_delivered else _status(word, row.get("state")),
+        provider_status=word,
+        items=_items(row.get("items")),
+        shipments=tuple([one for package in objects(row.get("packages")) for one in _fetched_parcels(package)]),
+        payload=message.payload,
+    )
+    return Interpretation(
+        provider_event="order.search",
+        natural_key=f"fetched:order:{order_id}:{rfc3339(changed_at)}",
+        occurred=Occurred(changed_at, TimeQuality.EXACT),
+        facts=(Fact(_ORDER, "observed", order_id, data),),
+    )
+
+
+def _fetched_parcels(package: Mapping[str, Any]) -> Iterator[Shipment]:
+    """One for each tracking number of a package, at least one unless the package says nothing."""
+    carrier, trackings = text(package.get("carrier")), objects(package.get("tracking"))
+    items = _items(package.get("order_items")) if len(trackings) < 2 else ()
+    for tracking in trackings or [{}]:
+        parcel = Shipment(
+            carrier=carrier,
+            tracking_number=text_id(tracking.get("number")),
+            tracking_url=text(tracking.get("track_url")),
+            items=items,
+        )
+        if parcel != _NO_SHIPMENT:
+            yield parcel
+
+
+def _fetched_stock(row: Mapping[str, Any], message: Message) -> Interpretation | Rejection:
+    """The stock of a SKU when it was asked for: the API says no time."""
+    sku = text_id(row.get("sku"))
+    if sku is None:
+        return Rejection(Reason.BODY_UNRECOGNISED, "the fetched stock has no sku")
+    data = InventoryData(
+        sku=sku,
+        available=decimal_text(row.get("qty_available")),
+        advertised=decimal_text(row.get("qty_advertised")),
+        payload=message.payload,
+    )
+    return Interpretation(
+        provider_event="inventory.list",
+        natural_key=f"fetched:inventory:{sku}:{rfc3339(message.received_at)}",
+        occurred=Occurred(message.received_at, TimeQuality.EXACT),
+        facts=(Fact(_INVENTORY, "observed", sku, data),),
+    )
+
+
 def _sign(body: bytes, secret: bytes, _at: datetime) -> Mapping[str, str]:
     return {_SIGNATURE_HEADER: base64_text(mac(secret, body)).decode()}
 
@@ -343,6 +412,7 @@ PROVIDER = Provider(
     signature_policy="require",
     claim=_claim,
     interpret=_interpret,
+    interpret_fetched=_interpret_fetched,
     # 14 retries, the last 104 hours after the first try; then that delivery is "failed" for good. Nothing is said of
     # switching a webhook off. An answer within 5 s: https://docs.shipstream.io/merchant-api/webhook
     patience=RetryPolicy(

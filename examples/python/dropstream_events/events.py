@@ -111,7 +111,7 @@ Data = OrderData | InventoryData | CatalogData | IncidentData | OtherData
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event; times are aware, in UTC. What may be absent is None, and `bodydiffers` False."""
+    """One event; times are aware, in UTC. What may be absent is None, `bodydiffers` and `overtaken` False."""
 
     id: str
     source: str
@@ -131,6 +131,8 @@ class Event:
     delivery: str
     bodydiffers: bool
     replay: str | None
+    reconciled: str | None
+    overtaken: bool
     traceparent: str | None
     dataschema: str
     data: Data
@@ -178,6 +180,8 @@ def _event(fields: Fields, data: Data) -> Event:
         delivery=fields["delivery"],
         bodydiffers=fields.get("bodydiffers", False),
         replay=fields.get("replay"),
+        reconciled=fields.get("reconciled"),
+        overtaken=fields.get("overtaken", False),
         traceparent=fields.get("traceparent"),
         dataschema=fields["dataschema"],
         data=data,
