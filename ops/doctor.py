@@ -27,6 +27,7 @@ from ops.kafka.clients import admin
 from ops.kafka.topics import Comparison, read_comparisons
 from processors.providers import discover
 from schemas.errors import ConfigurationError, DropstreamError
+from schemas.kafka.codecs import AS_PRODUCED
 from schemas.settings import Settings
 
 _HTTP_TIMEOUT_S = 3.0
@@ -159,7 +160,7 @@ async def _examine_cluster(settings: Settings, now: datetime) -> Sequence[CheckR
         kafka = CheckResult("failed", "kafka", sentence)
     else:
         kafka = CheckResult("ok", "kafka", f"{brokers} broker(s) at {servers}")
-    return kafka, examine_topics(comparisons), examine_audit(state, now)
+    return kafka, examine_topics(comparisons), examine_compression(comparisons), examine_audit(state, now)
 
 
 async def _audit_state(settings: Settings) -> AuditState | None:
@@ -202,6 +203,21 @@ def examine_topics(comparisons: Sequence[Comparison]) -> CheckResult:
         return CheckResult("ok", "topics", f"all {len(comparisons)} agree with the plan")
     level: Literal["failed", "warning"] = "failed" if missing else "warning"
     return CheckResult(level, "topics", f"{missing} missing, {differing} differ; run dropstream topics apply")
+
+
+def examine_compression(comparisons: Sequence[Comparison]) -> CheckResult:
+    """Whether the records of every topic can be read here, and which topics their broker compresses."""
+    kinds: dict[str, list[str]] = {}
+    for one in comparisons:
+        if one.compression not in {"", AS_PRODUCED}:
+            kinds.setdefault(one.compression, []).append(one.plan.name)
+    told = "; ".join(f"{kind} on {', '.join(names)}" for kind, names in sorted(kinds.items()))
+    if not all(one.is_readable for one in comparisons):
+        sentence = f"compression.type is {told}; not all of it can be read here: install cramjam, or set it to producer"
+        return CheckResult("failed", "compression", sentence)
+    if told:
+        return CheckResult("ok", "compression", f"compression.type is {told}; all of it can be read here")
+    return CheckResult("ok", "compression", "every topic keeps batches as their producers compress them")
 
 
 async def _examine_service(subject: str, verb: str, host: str, port: int) -> CheckResult:

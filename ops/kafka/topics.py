@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from ops.kafka.clients import admin
 from schemas.errors import DropstreamError
+from schemas.kafka.codecs import AS_PRODUCED, COMPRESSION_SETTING, can_read
 from schemas.settings import Settings
 from schemas.topics import TopicPlan, plan
 
@@ -70,6 +71,16 @@ class Comparison:
             for name, planned in self.plan.config.items()
             if self.found.config.get(name) != planned
         }
+
+    @property
+    def compression(self) -> str:
+        """The topic's `compression.type`, in Kafka's words; empty where the topic is missing."""
+        return "" if self.found is None else self.found.config.get(COMPRESSION_SETTING, AS_PRODUCED)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether this installation can read what the topic's compression makes of its records."""
+        return self.found is None or can_read(self.compression)
 
     @property
     def sentence(self) -> str:

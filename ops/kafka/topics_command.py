@@ -38,12 +38,13 @@ def apply_plan(*, as_json: screen.AsJson = False, header: screen.Header = False,
 
 def _show(comparisons: tuple[Comparison, ...], done: dict[str, str], *, as_json: bool, header: bool) -> None:
     screen.show_table(
-        ("topic", "partitions", "replicas", "state", "differences"),
+        ("topic", "partitions", "replicas", "compression", "state", "differences"),
         (
             (
                 one.plan.name,
                 one.plan.partitions,
                 one.plan.replication_factor,
+                one.compression if one.is_readable else f"{one.compression}, unreadable here",
                 one.verdict if one.verdict == "differs" else done.get(one.plan.name, one.verdict),
                 one.sentence,
             )

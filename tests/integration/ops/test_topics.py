@@ -65,6 +65,15 @@ async def test_partitions_are_never_added(settings: SettingsFactory, prefix: str
     assert left.sentence == "partitions 1, planned 3"
 
 
+async def test_the_compression_of_a_topic_is_shown_and_left(settings: SettingsFactory, prefix: str) -> None:
+    """A topic whose broker compresses is no difference; its codec is told, and whether it can be read here."""
+    mine = settings()
+    await create(mine, f"{prefix}raw", 3, {"compression.type": "zstd"})
+    found = {one.plan.name: (one.verdict, one.compression, one.is_readable) for one in (await apply(mine)).now}
+    assert found[f"{prefix}raw"] == ("agrees", "zstd", True)
+    assert found[f"{prefix}orders"] == ("agrees", "producer", True)
+
+
 async def test_two_who_apply_at_once_both_succeed(settings: SettingsFactory) -> None:
     """Somebody else's topic, made a moment ago, is no error."""
     mine = settings()

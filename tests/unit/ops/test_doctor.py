@@ -6,8 +6,16 @@ from pathlib import Path
 import pytest
 
 from ops.audit.state import AuditState
-from ops.doctor import CheckResult, examine_audit, examine_disk, examine_file_system, examine_time_zones, examine_topics
-from ops.kafka.topics import Comparison
+from ops.doctor import (
+    CheckResult,
+    examine_audit,
+    examine_compression,
+    examine_disk,
+    examine_file_system,
+    examine_time_zones,
+    examine_topics,
+)
+from ops.kafka.topics import Comparison, TopicState
 from schemas.notes.audits import AuditResult, Status
 from schemas.topics import TopicPlan
 
@@ -49,6 +57,25 @@ def test_a_missing_topic_fails() -> None:
     finding = examine_topics([Comparison(PLAN, None)])
     assert finding.level == "failed"
     assert finding.sentence == "1 missing, 0 differ; run dropstream topics apply"
+
+
+def compressed(name: str, codec: str) -> Comparison:
+    plan = TopicPlan(name, partitions=1, replication_factor=1, config={})
+    return Comparison(plan, TopicState(1, 1, config={"compression.type": codec}, own={}))
+
+
+def test_the_compression_of_each_topic_is_told() -> None:
+    """A topic whose broker compresses is named with its codec; one in a codec that is unknown here fails the check."""
+    as_produced, raw = compressed("d.orders", "producer"), compressed("d.raw", "lz4")
+    assert examine_compression([as_produced]).sentence == "every topic keeps batches as their producers compress them"
+    found = examine_compression([as_produced, raw])
+    assert (found.level, found.sentence) == ("ok", "compression.type is lz4 on d.raw; all of it can be read here")
+    found = examine_compression([raw, compressed("d.gaps", "brotli")])
+    assert found.level == "failed"
+    assert found.sentence == (
+        "compression.type is brotli on d.gaps; lz4 on d.raw; not all of it can be read here: "
+        "install cramjam, or set it to producer"
+    )
 
 
 def audited(at: str, status: Status, **exceptions: int) -> AuditState:
