@@ -142,7 +142,9 @@ def _parts(answer: bytes, address: str) -> Sequence[dict[str, Any]]:
             return parts
     except (orjson.JSONDecodeError, TypeError, AttributeError):
         pass
-    raise DropstreamError(f"what answers at {address} is no admin port of dropstream; name the right one with --admin")
+    raise DropstreamError(
+        f"what answers at {address} is not an admin port of dropstream; name the right one with --admin"
+    )
 
 
 def drain(
@@ -159,7 +161,7 @@ def drain(
     """Waits until every spooled delivery is in Kafka; exit code 1 if some are left. Example: dropstream drain"""
     match = _ADDRESS.fullmatch(admin) if admin is not None else None
     if admin is not None and (match is None or int(match["port"]) > 65_535):
-        raise typer.BadParameter(f"{admin!r} is no address such as 127.0.0.1:8081", param_hint="--admin")
+        raise typer.BadParameter(f"{admin!r} is not an address such as 127.0.0.1:8081", param_hint="--admin")
     if admin is None:
         ports = load_settings(config, signing_secrets=False).ingest
         admin = reached_at(ports.admin_host, ports.admin_port)

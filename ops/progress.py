@@ -33,9 +33,34 @@ class ProgressBar:
 HIDDEN_BAR = ProgressBar(lambda _total: None, lambda _count: None)
 
 
+@dataclass(slots=True)
+class Meter:
+    """Adds what several readers read, one after another, to one bar: of each is known how much it has left."""
+
+    bar: ProgressBar = HIDDEN_BAR
+    _total: int = 0
+    _left: int = 0
+
+    def begin(self, left: int) -> None:
+        """The next reader has so much to read."""
+        self._left = left
+        self._total += left
+        self.bar.set_total(self._total)
+
+    def at(self, left: int) -> None:
+        """The reader has so much left now."""
+        self.bar.advance(self._left - left)
+        self._left = left
+
+
 @contextmanager
-def progress_shown(name: str, total: int, done: int, *, line_every_s: float = _LINE_EVERY_S) -> Iterator[ProgressBar]:
-    """Shows a bar called `name` for `total` records, of which `done` are done already."""
+def progress_shown(
+    name: str, total: int, done: int, *, line_every_s: float = _LINE_EVERY_S, in_pipes: bool = True
+) -> Iterator[ProgressBar]:
+    """Shows a bar called `name` for `total` records, of which `done` are done already.
+
+    A pipe gets a line every `line_every_s`; nothing without `in_pipes`, as where its reader wants JSON alone.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
@@ -49,7 +74,8 @@ def progress_shown(name: str, total: int, done: int, *, line_every_s: float = _L
 
         def advance(count: int) -> None:
             bar.advance(task, count)
-            lines.advance(count)
+            if in_pipes:
+                lines.advance(count)
 
         def set_total(count: int) -> None:
             bar.update(task, total=count)

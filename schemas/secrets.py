@@ -62,5 +62,5 @@ def _read_file(path: Path) -> bytes:
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
     if len(content) > _FILE_BYTES_MAX:
-        raise ValueError(f"{path} is larger than {_FILE_BYTES_MAX} bytes; that is no secret")
+        raise ValueError(f"{path} is larger than {_FILE_BYTES_MAX} bytes, too large for a secret")
     return content.strip()

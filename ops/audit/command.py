@@ -7,14 +7,16 @@ from typing import Annotated
 import typer
 
 from ops import screen
+from ops.arguments import parsed
 from ops.audit.reading.snapshot import AuditScope
 from ops.audit.run import MEMORY_BYTES_MAX, AuditRequest, audit_within
 from ops.audit.state import read_state, write_state
 from ops.audit.verdict import ADVICE, AuditVerdict, FindingKind
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
-from ops.kafka.reader import parse_start, parse_time
+from ops.kafka.reader import parse_start
 from ops.progress import ProgressBar, progress_shown
+from ops.times import parse_time
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
 
@@ -25,7 +27,7 @@ _STYLES = {"clean": "green", "exceptions": "bold red", "unknown": "yellow"}
 def audit_topics(
     *,
     start: Annotated[
-        str, typer.Option("--from", metavar="PLACE", help="beginning, a time, or PARTITION:OFFSET.")
+        str, typer.Option("--from", metavar="PLACE", help="beginning, a time, 2h, yesterday, or PARTITION:OFFSET.")
     ] = "beginning",
     end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Only what was received before.")] = None,
     since_last: Annotated[
@@ -49,10 +51,8 @@ def audit_topics(
         raise typer.BadParameter("says where to begin itself; leave out --from and --to", param_hint="--since-last")
     if accept and (start != "beginning" or end is not None):
         raise typer.BadParameter("is for an audit of everything; leave out --from and --to", param_hint="--accept")
-    try:
-        begin, end_ms = parse_start(start), timestamp_ms(parse_time(end)) if end else None
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--from / --to") from error
+    begin = parsed(parse_start, start, "--from")
+    end_ms = timestamp_ms(parsed(parse_time, end, "--to")) if end else None
     settings = load_settings(config)
     with progress_shown("audit", 0, 0) as bar:
         request = AuditRequest(AuditScope(begin, end_ms), workers, memory * 1_000_000)

@@ -119,7 +119,7 @@ class Acts:
         check_name("endpoint", endpoint_name, self.settings.endpoints)
         provider, sample = samples[sample_name]
         if self.settings.endpoints[endpoint_name].provider != provider.name:
-            raise UsageError(f"{endpoint_name} is no endpoint of {provider.name}")
+            raise UsageError(f"{endpoint_name} is not an endpoint of {provider.name}")
         title = f"Send {sample.name} to {endpoint_name}"
         facts = {"sample": sample.name, "endpoint": endpoint_name}
         job = self.jobs.start("send", title, who=who, at_ms=now_ms(), **facts)

@@ -41,7 +41,7 @@ _KINDS = (
     (bool, "`true` or `false`"),
     (int, "whole number"),
     (float, "number"),
-    (str, "text"),
+    (str, "string"),
     (Secret, "reference"),
     (datetime, "time"),
     (IPv4Network, "network"),
@@ -54,7 +54,7 @@ _PLURALS = {
     "reference": "references",
     "reference or table": "references or tables",
     "network": "networks",
-    "text": "texts",
+    "string": "strings",
 }
 
 

@@ -23,7 +23,7 @@ from schemas.topics import TopicPlan, plan
 _STYLE = Path(__file__).with_name("topics_page.css")
 _DAY_MS = 86_400_000
 _FORM_OF_TYPE = {
-    "string": "text",
+    "string": "string",
     "integer": "whole number",
     "boolean": "true or false",
     "array": "list",
@@ -39,7 +39,7 @@ writes the topics.</p>
 <li>Read with <code>isolation.level=read_committed</code>: what was aborted is then never shown.</li>
 <li>All records of one key are in one partition (murmur2, as Kafka's Java client has it), in order.</li>
 <li>The same <code>id</code> is the same event, on replay and on another machine: drop one that you have had.</li>
-<li>Pass over fields and event types that you do not know. Within version 1 fields are added, never removed or retyped;
+<li>Ignore fields and event types that you do not know. Within version 1 fields are added, never removed or retyped;
 a set of words is closed unless it says that more may come.</li>
 <li>Names of topics begin with <code>kafka.topic_prefix</code>; names and figures here are the defaults.</li>
 </ul>"""
@@ -127,7 +127,7 @@ def _headers(anchor: str, fields: Sequence[HeaderField]) -> str:
         _row(
             f"{anchor}.header.{one.name}",
             one.name,
-            form="text" if one.always else "text, may be absent",
+            form="string" if one.always else "string, may be absent",
             meaning=_prose(one.meaning),
             example=one.example,
         )

@@ -99,7 +99,9 @@ def checked_base_url(text: str) -> str:
     parts = urlsplit(text)
     wrong = parts.query or parts.fragment or "@" in parts.netloc or not text.isprintable() or " " in text
     if parts.scheme != "https" or not parts.hostname or wrong:
-        raise ValueError("is no base such as https://hooks.example; providers send personal data, so it is https")
+        raise ValueError(
+            "is not a base URL such as https://hooks.example; providers send personal data, so it is https"
+        )
     _ = parts.port  # a ValueError where it is no number
     return text.rstrip("/")
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import astuple
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from rich.cells import cell_len
 from rich.text import Text
 
 from ops import screen
+from ops.arguments import parsed
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.inspect.tail import RecordView, TailLine, parse_condition
@@ -24,8 +25,6 @@ _CELLS: tuple[tuple[int | None, str], ...] = (
 )
 _INDENT = " " * 21
 
-Parsed = TypeVar("Parsed")
-
 
 def tail(
     topic: Annotated[
@@ -33,7 +32,8 @@ def tail(
     ],
     *,
     begin: Annotated[
-        str, typer.Option("--from", metavar="PLACE", help="beginning, latest, a time, or PARTITION:OFFSET.")
+        str,
+        typer.Option("--from", metavar="PLACE", help="beginning, latest, a time, 2h, or PARTITION:OFFSET."),
     ] = "latest",
     records_max: Annotated[
         int | None, typer.Option("--max", metavar="N", min=1, help="Stop after so many records.")
@@ -50,8 +50,8 @@ def tail(
 
     Example: dropstream tail orders --from beginning --where data.status=shipped --json
     """
-    start = _parsed(parse_start, begin, "--from")
-    conditions = [_parsed(parse_condition, text, "--where") for text in where or []]
+    start = parsed(parse_start, begin, "--from")
+    conditions = [parsed(parse_condition, text, "--where") for text in where or []]
     settings = load_settings(config)
     view = RecordView(base_name(topic.removeprefix(settings.kafka.topic_prefix)), conditions, with_bodies=bodies)
     show = _json_printer(view) if as_json or not screen.is_terminal() else _line_printer(view)
@@ -115,10 +115,3 @@ def lines_of(shown: TailLine, width: int) -> list[Text]:
     for line in lines:
         line.rstrip()
     return [line for line in lines if line.plain]
-
-
-def _parsed(parse: Callable[[str], Parsed], text: str, option: str) -> Parsed:
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} {error}", param_hint=option) from error

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from ops.kafka.reader import AtOffsets, full_name, open_reader, partitions_of
+from ops.progress import HIDDEN_BAR, Meter, ProgressBar
 from processors.deliver.step import Rules, claimed_entities
 from schemas.delivery import read_record
 from schemas.events import read_event
@@ -122,35 +123,41 @@ class EntityLife:
         return sorted(everything, key=_order)
 
 
-async def trace(settings: Settings, rules: Rules, entity: str, endpoint: str | None) -> list[Moment]:
-    """The entity's life at one endpoint, or at all that are configured.
+async def trace(
+    settings: Settings, rules: Rules, entity: str, endpoint: str | None, bar: ProgressBar = HIDDEN_BAR
+) -> list[Moment]:
+    """The entity's life at one endpoint, or at all that are configured; `bar` shows how much is read.
 
     Raises:
         DropstreamError: the cluster or a topic cannot be read.
     """
     endpoints = {name: one.provider for name, one in settings.endpoints.items() if endpoint in {None, name}}
     keys = {f"{provider}:{name}:{entity}".encode() for name, provider in endpoints.items()}
-    life = EntityLife()
+    life, meter = EntityLife(), Meter(bar)
     for topic in EVENT_TOPICS:
-        async for record in _records_of(settings, topic, keys):
+        async for record in _records_of(settings, topic, keys, meter):
             life.add_event(record)
-    async for record in _records_of(settings, "duplicates", {name.encode() for name in endpoints}):
+    async for record in _records_of(settings, "duplicates", {name.encode() for name in endpoints}, meter):
         life.add_duplicate(record)
-    async for record in _records_of(settings, "rejected", _raw_keys(settings, endpoints)):
+    async for record in _records_of(settings, "rejected", _raw_keys(settings, endpoints), meter):
         life.add_rejected(record, entity, rules)
     return life.moments()
 
 
-async def _records_of(settings: Settings, topic: str, keys: Collection[bytes]) -> AsyncIterator[RawRecord]:
+async def _records_of(
+    settings: Settings, topic: str, keys: Collection[bytes], meter: Meter
+) -> AsyncIterator[RawRecord]:
     """The records of these keys; only the partitions that they can be in are read."""
     name = full_name(topic, settings)
     count = len(await partitions_of(settings, [name]))
     start = AtOffsets(dict.fromkeys((partition_of(key, count) for key in keys), 0))
     async with open_reader(settings, [name], start, settled=True) as reader:
+        meter.begin(await reader.offsets_left())
         while keys and not await reader.is_at_end():
             for record in await reader.fetch():
                 if record.key in keys:
                     yield record
+            meter.at(await reader.offsets_left())
 
 
 def _raw_keys(settings: Settings, endpoints: Mapping[str, str]) -> set[bytes]:

@@ -10,6 +10,7 @@ from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.inspect.tail import RecordView
 from ops.inspect.trace import Moment, trace
+from ops.progress import progress_shown
 from ops.suggest import check_name
 from processors.groups import deliver_rules
 from processors.providers import discover
@@ -29,7 +30,9 @@ def trace_entity(
     """
     settings = load_settings(config, signing_secrets=False)
     check_name("endpoint", endpoint, settings.endpoints)
-    moments = run(trace(settings, deliver_rules(settings.endpoints, settings, discover()), entity, endpoint))
+    rules = deliver_rules(settings.endpoints, settings, discover())
+    with progress_shown("read", 0, 0, in_pipes=False) as bar:
+        moments = run(trace(settings, rules, entity, endpoint, bar))
     if not moments:
         where = f"at endpoint {endpoint}" if endpoint else "at any configured endpoint"
         raise DropstreamError(

@@ -15,7 +15,8 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, kafka_failures_explained
-from ops.kafka.reader import parse_time, partitions_of
+from ops.kafka.reader import partitions_of
+from ops.times import EXAMPLES, parse_time
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.cancellation import cancellation_kept
 from schemas.kafka.committed_offsets import ask_patiently, committed_offsets
@@ -64,9 +65,7 @@ def parse_offset_target(text: str) -> OffsetTarget:
     try:
         return parse_time(text)
     except ValueError as error:
-        raise UsageError(
-            f"--to {text!r} is none of: earliest, latest, an offset, a time such as 2026-05-21T14:00:00Z"
-        ) from error
+        raise UsageError(f"--to {text!r} is none of: earliest, latest, an offset, {EXAMPLES}") from error
 
 
 def full_group(group: str, known: Sequence[str], prefix: str) -> str:

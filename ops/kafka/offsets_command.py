@@ -80,7 +80,7 @@ def set_offsets(
     *,
     group: GroupName,
     topic: Annotated[str, typer.Option("--topic", metavar="T", help="The topic, short or full name.")],
-    to: Annotated[str, typer.Option("--to", metavar="PLACE", help="A time, an offset, earliest or latest.")],
+    to: Annotated[str, typer.Option("--to", metavar="PLACE", help="A time, 2h, an offset, earliest or latest.")],
     partition: Annotated[int | None, typer.Option(metavar="P", min=0, help="Only this partition.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show from -> to, and stop.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

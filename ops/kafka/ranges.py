@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from ops.kafka.clients import consumer
 from ops.kafka.reader import AtOffset, AtOffsets, Start, open_reader, parse_start, partitions_of
+from ops.times import EXAMPLES
 from schemas.errors import DropstreamError, UsageError
 from schemas.notes.replays import Range
 from schemas.records import RawRecord
@@ -121,7 +122,7 @@ def _bound(text: str | None, option: str) -> Bound | None:
         return start
     if start == ("beginning" if option == "--from" else "latest"):
         return None
-    raise UsageError(f"{option} {text!r} leaves nothing; give a time such as 2026-05-21T14:00:00Z, or P:OFFSET")
+    raise UsageError(f"{option} {text!r} leaves nothing; give {EXAMPLES}, or P:OFFSET")
 
 
 async def _logs(client: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, _Log]:

@@ -8,14 +8,16 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, consumer
+from ops.progress import Meter
 from ops.suggest import nearest
+from ops.times import EXAMPLES, parse_time
 from schemas.errors import DropstreamError
 from schemas.records import RawRecord, raw_record
 from schemas.settings import Settings
@@ -54,7 +56,7 @@ Start = Literal["beginning", "latest"] | datetime | AtOffset | AtOffsets | Newes
 
 
 def parse_start(text: str) -> Start:
-    """The start that `beginning`, `latest`, a time (RFC 3339; without a zone it is this machine's) or `P:OFFSET` names.
+    """The start that `beginning`, `latest`, a time (`ops.times.parse_time`) or `P:OFFSET` names.
 
     Raises:
         ValueError: with what is allowed.
@@ -68,19 +70,7 @@ def parse_start(text: str) -> Start:
     try:
         return parse_time(text)
     except ValueError as error:
-        raise ValueError("is none of: beginning, latest, a time such as 2026-05-21T14:00:00Z, P:OFFSET") from error
-
-
-def parse_time(text: str) -> datetime:
-    """The instant that `text` (RFC 3339; without a zone it is this machine's) names.
-
-    Raises:
-        ValueError: with what is allowed.
-    """
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError("is no time such as 2026-05-21T14:00:00Z") from error
+        raise ValueError(f"is none of: beginning, latest, P:OFFSET, {EXAMPLES}") from error
 
 
 def full_name(topic: str, settings: Settings) -> str:
@@ -118,6 +108,10 @@ class TopicReader:
                 return False
         return True
 
+    async def offsets_left(self) -> int:
+        """How many offsets lie before the end; not each of them need be a record."""
+        return sum([max(0, end - await self._consumer.position(one)) for one, end in self._ends.items()])
+
     def end_at(self, ends: Mapping[TopicPartition, int]) -> None:
         """Sets the offsets at which the reader ends."""
         self._ends = ends
@@ -152,12 +146,17 @@ async def open_reader(
         yield TopicReader(client, await written_ends(settings, partitions) if settled else ends)
 
 
-async def read_written(settings: Settings, topic: str, start: Start = "beginning") -> AsyncIterator[RawRecord]:
+async def read_written(
+    settings: Settings, topic: str, start: Start = "beginning", meter: Meter | None = None
+) -> AsyncIterator[RawRecord]:
     """Every record of `topic` (short name) that is committed now, those behind another's open transaction included."""
+    meter = meter or Meter()
     async with open_reader(settings, [full_name(topic, settings)], start, settled=True) as reader:
+        meter.begin(await reader.offsets_left())
         while not await reader.is_at_end():
             for record in await reader.fetch():
                 yield record
+            meter.at(await reader.offsets_left())
 
 
 async def read_topic(settings: Settings, topic: str, start: Start = "beginning") -> list[RawRecord]:

@@ -17,6 +17,7 @@ from ops.replay.run import DeletedError, Pace, ReplayRun
 from ops.replay.screen import show_counts, show_differences, show_plan
 from ops.replay.store import ReplayStore, check_same_choice, keep_plan, new_id, read_store
 from ops.screen import confirm
+from ops.times import fixed
 from processors.deliver.step import Rules
 from processors.groups import deliver_rules
 from processors.providers import discover
@@ -62,6 +63,8 @@ class ReplayCall:
 
     def _start(self, choice: Choice, *, dry_run: bool) -> None:
         """Makes a plan and shows it; then compares it with the topics, or asks the person and runs it."""
+        # The plan is kept: its times must be the same ones tomorrow.
+        choice = replace(choice, begin=fixed(choice.begin), until=fixed(choice.until))
         span = parse_span(choice.begin, choice.until)
         source = "raw" if self.kind == "replay" else "rejected"
 
@@ -84,7 +87,7 @@ class ReplayCall:
     def _resume(self, plan_id: str, asked: Choice) -> None:
         """Goes on with the plan of this id, where it was started with the choice `asked` or that is empty."""
         if not plan_id.startswith(f"{self.kind}-"):
-            raise UsageError(f"{plan_id} is no id of a {self.kind}; one begins with {self.kind}-")
+            raise UsageError(f"{plan_id} is not the id of a {self.kind}; one begins with {self.kind}-")
         store = run(read_store(self.settings))
         plan = store.find(plan_id)
         check_same_choice(plan, asked)
@@ -96,10 +99,15 @@ class ReplayCall:
 
     def _dry_run(self, plan: ReplayPlan) -> None:
         """Shows what the plan would change; writes nothing."""
+        with progress_shown("dry run", 0, 0) as bar:
+            if plan.source == "rejected":
+                counts = run(rehearse(self.settings, plan, self._rules, bar))
+            else:
+                differences = run(compare(self.settings, plan, self._rules, bar))
         if plan.source == "rejected":
-            show_counts(plan, run(rehearse(self.settings, plan, self._rules)))
-            return
-        show_differences(run(compare(self.settings, plan, self._rules)))
+            show_counts(plan, counts)
+        else:
+            show_differences(differences)
 
     def _run(self, plan: ReplayPlan, store: ReplayStore) -> None:
         screen.say(f"{self.kind} {plan.id}; should it end early, go on with: {self._resume_line(plan)}")

@@ -17,7 +17,7 @@ from schemas.vocabulary import EVENT_TOPICS
 # Kafka's characters for a topic's name, less the dot: it stands before the suffix.
 _SUFFIX = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
-FROM = typer.Option("--from", metavar="PLACE", help="A time, or PARTITION:OFFSET; default: the beginning.")
+FROM = typer.Option("--from", metavar="PLACE", help="A time, 2h, or PARTITION:OFFSET; default: the beginning.")
 TO = typer.Option("--to", metavar="PLACE", help="Up to and without it; default: the present end.")
 ENDPOINT = typer.Option("--endpoint", metavar="E", help="Only this endpoint's.")
 PROVIDER = typer.Option("--provider", metavar="P", help="Only this provider's.")
@@ -57,7 +57,7 @@ def replay(
     for name in chosen:
         check_name("topic of events", name, EVENT_TOPICS)
     if into is not None and not _SUFFIX.fullmatch(into):
-        raise UsageError(f"--into {into!r} is no suffix: letters, digits, - and _, at most 60")
+        raise UsageError(f"--into {into!r} is not a suffix: letters, digits, - and _, at most 60")
     if into is not None and in_place:
         raise UsageError("--into and --in-place exclude each other")
     if into is None and not (in_place or dry_run or resume):

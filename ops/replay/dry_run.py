@@ -12,6 +12,7 @@ from typing import Literal
 
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, read_written
+from ops.progress import HIDDEN_BAR, Meter, ProgressBar
 from ops.replay.history import ReplayBasis, open_state, read_basis
 from processors.deliver.step import Rules, deliver
 from processors.replay import Task, redrive_step, warm_up
@@ -130,22 +131,24 @@ def digest_of(value: bytes, replay_id: str) -> bytes:
     return hashlib.blake2b(plain, digest_size=_DIGEST_BYTES).digest()
 
 
-async def compare(settings: Settings, plan: ReplayPlan, rules: Rules) -> Differences:
-    """The differences that the plan would make; writes nothing."""
+async def compare(settings: Settings, plan: ReplayPlan, rules: Rules, bar: ProgressBar = HIDDEN_BAR) -> Differences:
+    """The differences that the plan would make; writes nothing. `bar` shows how much is read."""
+    meter = Meter(bar)
     topics = plan.choice.topics or EVENT_TOPICS
     basis: ReplayBasis = await read_basis(settings, plan, rules, plan.ranges)
     present = PresentOutcomes(full_name("raw", settings), plan.ranges, topics)
     for topic in topics:
-        async for record in read_written(settings, topic, basis.since):
+        async for record in read_written(settings, topic, basis.since, meter):
             present.add_event(topic, record)
     others: Iterable[tuple[str, Literal["rejected", "retry"]]] = (("rejected", "rejected"), ("duplicates", "retry"))
     for topic, kind in others:
-        async for record in read_written(settings, topic, basis.since):
+        async for record in read_written(settings, topic, basis.since, meter):
             present.add_other(kind, record)
     differences = Differences()
     task = Task(plan, rules, basis.known)
     for one in plan.ranges:
         state = await open_state(settings, task, basis, one, ReplayProgress(next=0))
+        meter.begin(one.count)
         async for records in read_ranges(settings, present.raw_topic, [one]):
             for raw in records:
                 if not task.wants(raw):
@@ -157,20 +160,31 @@ async def compare(settings: Settings, plan: ReplayPlan, rules: Rules) -> Differe
                 if then.kind != "events" or then.events or now is not None:
                     differences.add(raw.position, now, then)
             state.deliveries.commit()
+            meter.at(_left(one, records))
+        meter.at(0)
     return differences
 
 
-async def rehearse(settings: Settings, plan: ReplayPlan, rules: Rules) -> ReplayProgress:
-    """The counts that the redrive would end with; writes nothing."""
+async def rehearse(settings: Settings, plan: ReplayPlan, rules: Rules, bar: ProgressBar = HIDDEN_BAR) -> ReplayProgress:
+    """The counts that the redrive would end with; writes nothing. `bar` shows how much is read."""
+    meter = Meter(bar)
     ranges: Sequence[Range] = plan.ranges
     basis = await read_basis(settings, plan, rules, ranges)
     task = Task(plan, rules, basis.known)
     total = ReplayProgress(next=0)
     for one in ranges:
         state = await open_state(settings, task, basis, one, ReplayProgress(next=0))
+        meter.begin(one.count)
         async for records in read_ranges(settings, full_name(plan.source, settings), [one]):
             for record in records:
                 redrive_step(record, state, task)
             state.commit()
+            meter.at(_left(one, records))
+        meter.at(0)
         total = total.plus(state.progress)
     return total
+
+
+def _left(one: Range, records: Sequence[RawRecord]) -> int:
+    """The offsets of the range behind the last of `records`, all of them where there is no record."""
+    return one.end - records[-1].position.offset - 1 if records else one.count

@@ -75,7 +75,7 @@ def send(
     if what is None:
         raise typer.BadParameter("name a sample (dropstream send --list) or a file", param_hint="WHAT")
     if url is not None and not _is_base_url(url):
-        raise typer.BadParameter(f"{url!r} is no base such as https://hooks.example", param_hint="--url")
+        raise typer.BadParameter(f"{url!r} is not a base URL such as https://hooks.example", param_hint="--url")
     settings = load_settings(config)
     target = choose(what, settings, providers, endpoint_name=endpoint, sign_as=sign_as)
     _deliver(target, url or own_base_url(settings.ingest), first=first, count=count, rate_per_second=rate)

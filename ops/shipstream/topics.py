@@ -27,7 +27,7 @@ def chosen_topics(given: Sequence[str], known: Collection[str]) -> tuple[str, ..
             sentence = f"{name!r}: ShipStream took wildcards away; name each topic, or write all"
             raise typer.BadParameter(sentence, param_hint="--topics")
         if not TOPIC_PATTERN.fullmatch(name):
-            raise typer.BadParameter(f"{name!r} is no topic such as order:created", param_hint="--topics")
+            raise typer.BadParameter(f"{name!r} is not a topic such as order:created", param_hint="--topics")
         if name not in known:
             screen.note(f"warning: topic {name} is not known here{nearest(name, known)}")
     return tuple(dict.fromkeys(names))

@@ -37,7 +37,7 @@ async def committed_offsets(
     """The committed offsets of `sources`, in one request; `sources` None is every partition with a committed offset.
 
     Raises:
-        KafkaError: one of the offsets is not to be had, as in `committed_offset`.
+        KafkaError: one of the offsets cannot be read now, as in `committed_offset`.
     """
     if client.get_random_node() is None:
         # aiokafka's `coordinator_lookup` ends with an AssertionError here.
@@ -51,7 +51,7 @@ async def committed_offsets(
         for partition, offset, _metadata, error in partitions
     }
     if answer.error_code:
-        raise for_code(answer.error_code)(f"the committed offsets of {group} are not to be had")
+        raise for_code(answer.error_code)(f"the committed offsets of {group} cannot be read now")
     return {source: _read_offset(source, found) for source in (found if sources is None else sources)}
 
 
@@ -60,7 +60,7 @@ def _read_offset(source: TopicPartition, found: Mapping[TopicPartition, tuple[in
         raise CoordinatorNotAvailableError(f"the coordinator says nothing about {source}")
     offset, error = found[source]
     if error:
-        raise for_code(error)(f"the committed offset of {source} is not to be had")
+        raise for_code(error)(f"the committed offset of {source} cannot be read now")
     return None if offset == _NONE_COMMITTED else offset
 
 

@@ -139,7 +139,7 @@ class GapsOfPartition:
         gap = read_gap(record.value)
         position = str(record.position)
         if gap is None:
-            self.findings.append(AuditFinding(FindingKind.UNEXPLAINED, "", position, "it is no record of a gap"))
+            self.findings.append(AuditFinding(FindingKind.UNEXPLAINED, "", position, "it is not a record of a gap"))
             return
         if record.key != gap.endpoint.encode() or not is_in_place:
             detail = f"the gap {_named(gap)} belongs to the key and the partition of its endpoint"

@@ -192,9 +192,9 @@ def test_a_refusal_is_told_without_what_it_repeats(dropstream: Dropstream, ships
     [
         ((*CREATE[:-2],), "names none; write order:created,inventory:adjusted or all"),
         ((*CREATE[:-1], "order:*"), "ShipStream took wildcards away"),
-        ((*CREATE[:-1], "orders"), "'orders' is no topic such as order:created"),
-        ((*CREATE[:5], "http://hooks.example", *CREATE[6:]), "is no base such as https://hooks.example"),
-        ((*CREATE[:5], "https://u:p@hooks.example", *CREATE[6:]), "is no base such as https://hooks.example"),
+        ((*CREATE[:-1], "orders"), "'orders' is not a topic such as order:created"),
+        ((*CREATE[:5], "http://hooks.example", *CREATE[6:]), "is not a base URL such as https://hooks.example"),
+        ((*CREATE[:5], "https://u:p@hooks.example", *CREATE[6:]), "is not a base URL such as https://hooks.example"),
         ((*CREATE[:3], "Acme", *CREATE[4:]), "an endpoint's name must match"),
         ((*CREATE, "--account", "acne"), "shipstream.acne: no such account; nearest: acme"),
         (("shipstream", "webhooks", "delete", "three"), "Input should be a valid integer"),

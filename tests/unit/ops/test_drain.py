@@ -105,7 +105,7 @@ def test_a_place_that_is_none_is_a_wrong_call(place: str) -> None:
     """Exit 2, and an example of a right one."""
     code, _, errors = drain(place)
     assert code == 2
-    assert "is no address such as 127.0.0.1:8081" in errors
+    assert "is not an address such as 127.0.0.1:8081" in errors
 
 
 def test_workers_are_taken_together() -> None:
@@ -133,5 +133,5 @@ def test_an_ingress_without_the_fact_is_an_error(answer: object) -> None:
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b"3", b"null", b'{"workers": 3}', b'{"workers": {"0": 1}}'])
 def test_another_server_is_told_apart(answer: bytes) -> None:
     """An answer that no admin port gives is told as such."""
-    with pytest.raises(DropstreamError, match="what answers at here:1 is no admin port of dropstream"):
+    with pytest.raises(DropstreamError, match="what answers at here:1 is not an admin port of dropstream"):
         read_spooled(answer, "here:1")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ops.progress import progress_shown
+from ops.progress import Meter, ProgressBar, progress_shown
 
 
 def test_a_line_in_a_pipe_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,5 +21,25 @@ def test_a_line_in_a_pipe_says_how_far_it_is(capsys: pytest.CaptureFixture[str])
 def test_a_short_one_says_nothing_on_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     """A pipe is told every few seconds, so one that ends sooner has its result alone."""
     with progress_shown("audit", 10, 0, line_every_s=3_600) as bar:
+        bar.advance(10)
+    assert capsys.readouterr().out == ""
+
+
+def test_readers_one_after_another_fill_one_bar() -> None:
+    """The total grows with each reader, and the bar ends where the last one has nothing left."""
+    totals: list[int] = []
+    done: list[int] = []
+    meter = Meter(ProgressBar(totals.append, done.append))
+    for left in (100, 40):
+        meter.begin(left)
+        meter.at(left // 2)
+        meter.at(0)
+    assert totals == [100, 140]
+    assert sum(done) == 140
+
+
+def test_a_pipe_that_wants_json_alone_gets_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Progress never stands between the lines of JSON."""
+    with progress_shown("read", 10, 0, line_every_s=0, in_pipes=False) as bar:
         bar.advance(10)
     assert capsys.readouterr().out == ""

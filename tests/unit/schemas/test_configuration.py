@@ -278,5 +278,5 @@ def test_a_large_file_is_no_secret(tmp_path: Path) -> None:
     """A wrong path to something large costs no memory."""
     file = tmp_path / "disk.img"
     file.write_bytes(b"x" * 65_537)
-    with pytest.raises(ValueError, match="larger than 65536 bytes; that is no secret"):
+    with pytest.raises(ValueError, match="larger than 65536 bytes, too large for a secret"):
         resolve(f"file:{file}", {})

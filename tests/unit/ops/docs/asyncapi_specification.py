@@ -21,7 +21,7 @@ _MEMBER = "package/schemas/3.0.0.json"
 
 
 def asyncapi_specification() -> dict[str, Any]:
-    """The schema; the test that asks is skipped by name where npm, or the package, is not to be had."""
+    """The schema; the test that asks is skipped by name where npm, or the package, cannot be had."""
     folder = STATE_FOLDER / "npm"
     archive = folder / _ARCHIVE
     if not archive.exists():

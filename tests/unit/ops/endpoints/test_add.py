@@ -85,7 +85,7 @@ def test_our_secret_is_shown_on_demand_alone(place: Path) -> None:
         (("new", "--provider", "dropea", *BASE, "--secret", "env:NOWHERE"), "the environment has no NOWHERE"),
         (("a/b", "--provider", "shipstream", *BASE), "an endpoint's name must match"),
         (("a\n", "--provider", "shipstream", *BASE), "an endpoint's name must match"),
-        (("new", "--provider", "shipstream", "--url", "https://h.example/?q=1"), "is no base such as"),
+        (("new", "--provider", "shipstream", "--url", "https://h.example/?q=1"), "is not a base URL such as"),
         (("new", "--provider", "shipstream", "--url", "https://h.example:99999"), "Port out of range"),
         (("old", "--provider", "shipstream", *BASE), "old.secret exists already; take another name, or remove it"),
     ],

@@ -160,7 +160,7 @@ def test_a_place_to_begin_is_read(text: str, start: object) -> None:
 @pytest.mark.parametrize("text", ["", "now", "1:", ":1", "-1:0", "1:2:3", "9999999999:1"])
 def test_what_is_no_place_is_refused(text: str) -> None:
     """Anything else is told with what is allowed."""
-    with pytest.raises(ValueError, match="is none of: beginning, latest, a time such as"):
+    with pytest.raises(ValueError, match="is none of: beginning, latest, P:OFFSET, a time such as"):
         parse_start(text)
 
 

@@ -20,13 +20,13 @@ FAULTS = {
     "replay --provider dropia --dry-run": "no such provider: dropia; nearest: dropea",
     "replay --topics order --dry-run": "no such topic of events: order; nearest: orders",
     "replay --in-place --into x": "--into and --in-place exclude each other",
-    "replay --into a.b": "--into 'a.b' is no suffix: letters, digits, - and _, at most 60",
+    "replay --into a.b": "--into 'a.b' is not a suffix: letters, digits, - and _, at most 60",
     "replay --endpoint acme": ("say where the events go: --into SUFFIX, or --in-place; or look first with --dry-run"),
-    "replay --from yesterday --dry-run": (
-        "--from 'yesterday' is none of: beginning, latest, a time such as 2026-05-21T14:00:00Z, P:OFFSET"
+    "replay --from tomorrow --dry-run": (
+        "--from 'tomorrow' is none of: beginning, latest, P:OFFSET, a time such as 2026-05-21T14:00:00Z, 2h, yesterday"
     ),
     "replay --from latest --dry-run": (
-        "--from 'latest' leaves nothing; give a time such as 2026-05-21T14:00:00Z, or P:OFFSET"
+        "--from 'latest' leaves nothing; give a time such as 2026-05-21T14:00:00Z, 2h, yesterday, or P:OFFSET"
     ),
     "replay --from 2026-05-02T00:00:00Z --to 2026-05-01T00:00:00Z --dry-run": (
         "--from 2026-05-02T00:00:00Z is not before --to 2026-05-01T00:00:00Z; nothing lies between them"
@@ -38,11 +38,11 @@ FAULTS = {
     "replay --resume x --dry-run": "--dry-run and --resume exclude each other",
     "redrive --reason signature_wrong --dry-run": "no such reason: signature_wrong; nearest: signature_missing",
     "redrive --resume replay-20260521T140000Z-3fa9c1": (
-        "replay-20260521T140000Z-3fa9c1 is no id of a redrive; one begins with redrive-"
+        "replay-20260521T140000Z-3fa9c1 is not the id of a redrive; one begins with redrive-"
     ),
     "trace 7 --endpoint acne": "no such endpoint: acne; nearest: acme",
     "offsets set --group g --topic raw --to soon": (
-        "--to 'soon' is none of: earliest, latest, an offset, a time such as 2026-05-21T14:00:00Z"
+        "--to 'soon' is none of: earliest, latest, an offset, a time such as 2026-05-21T14:00:00Z, 2h, yesterday"
     ),
 }
 

@@ -71,7 +71,7 @@ async def test_of_every_partition_each_error_is_an_error() -> None:
 
 
 async def test_a_cluster_that_names_no_node_is_asked_again() -> None:
-    """Where no node serves, as when the only one is fenced, the offset is not to be had for now."""
+    """Where no node serves, as when the only one is fenced, the offset cannot be read for now."""
     client = AIOKafkaClient()
     with pytest.raises(CoordinatorNotAvailableError) as caught:
         await committed_offset(client, "group", SOURCE)
