@@ -143,7 +143,7 @@ def _parts(answer: bytes, address: str) -> Sequence[dict[str, Any]]:
     except (orjson.JSONDecodeError, TypeError, AttributeError):
         pass
     raise DropstreamError(
-        f"what answers at {address} is not an admin port of dropstream; name the right one with --admin"
+        f"what answers at {address} is not an admin port of dropstream; name the right port with --admin"
     )
 
 

@@ -99,9 +99,7 @@ def checked_base_url(text: str) -> str:
     parts = urlsplit(text)
     wrong = parts.query or parts.fragment or "@" in parts.netloc or not text.isprintable() or " " in text
     if parts.scheme != "https" or not parts.hostname or wrong:
-        raise ValueError(
-            "is not a base URL such as https://hooks.example; providers send personal data, so it is https"
-        )
+        raise ValueError("is not a base URL such as https://hooks.example; it is https, for the data are personal")
     _ = parts.port  # a ValueError where it is no number
     return text.rstrip("/")
 
