@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import orjson
+
 from ingest.spool.network_disk import network_file_system_of
 from ops import screen
 from ops.addresses import reached_at
@@ -24,14 +26,20 @@ from ops.endpoints.check import find_problems
 from ops.event_loop import run
 from ops.http_page import fetch_page
 from ops.kafka.clients import admin
+from ops.kafka.offsets import GROUP_SOURCES, PartitionOffsets, members_if_known, read_group_offsets
+from ops.kafka.reader import full_name
 from ops.kafka.topics import Comparison, read_comparisons
+from ops.service.unready import unready_reasons
 from processors.providers import discover
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.kafka.codecs import AS_PRODUCED
+from schemas.kafka.log_bounds import NotKnown
 from schemas.settings import Settings
 
 _HTTP_TIMEOUT_S = 3.0
 _AUDIT_STATE_WITHIN_S = 15.0
+# As the alert DropstreamProcessorsLag.
+_BEHIND_MAX = 10_000
 _FREE_BYTES_MIN = 1_073_741_824
 _MEBIBYTE = 1_048_576
 # adjtimex(2): the answer of a clock that nothing keeps right. https://man7.org/linux/man-pages/man2/adjtimex.2.html
@@ -152,6 +160,7 @@ async def _examine_cluster(settings: Settings, now: datetime) -> Sequence[CheckR
             brokers = len((await client.describe_cluster())["brokers"])
         comparisons = await read_comparisons(settings)
         state = await _audit_state(settings)
+        groups = [await _examine_group(settings, name) for name in GROUP_SOURCES]
     except DropstreamError as error:
         return (CheckResult("failed", "kafka", str(error)),)
     replicas = settings.kafka.replication_factor
@@ -160,7 +169,34 @@ async def _examine_cluster(settings: Settings, now: datetime) -> Sequence[CheckR
         kafka = CheckResult("failed", "kafka", sentence)
     else:
         kafka = CheckResult("ok", "kafka", f"{brokers} broker(s) at {servers}")
-    return kafka, examine_topics(comparisons), examine_compression(comparisons), examine_audit(state, now)
+    return kafka, examine_topics(comparisons), examine_compression(comparisons), *groups, examine_audit(state, now)
+
+
+async def _examine_group(settings: Settings, name: str) -> CheckResult:
+    group, source = settings.kafka.topic_prefix + name, full_name(GROUP_SOURCES[name], settings)
+    try:
+        found = await read_group_offsets(settings, group, [source])
+    except DropstreamError as error:
+        return CheckResult("warning", f"group {name}", f"how far it is, is not known: {str(error).splitlines()[0]}")
+    return examine_group(name, await members_if_known(settings, group), found)
+
+
+def examine_group(name: str, members: int | None, found: Sequence[PartitionOffsets]) -> CheckResult:
+    """Whether the group has members and keeps up; `members` is None where that is not known."""
+    subject = f"group {name}"
+    known = [one.lag for one in found if not isinstance(one.lag, NotKnown)]
+    behind = f"{sum(known)} offsets behind"
+    if doubts := [one for one in found if one.unknown_why]:
+        count = f"{len(doubts)} of {len(found)} partitions"
+        sentence = f"how far it is in {count} is not known: {doubts[0].unknown_why}; dropstream offsets show names them"
+        return CheckResult("failed", subject, sentence)
+    if members is None:
+        return CheckResult("warning", subject, f"{behind}; how many members it has is not known, ask again")
+    if members == 0:
+        return CheckResult("warning", subject, f"{behind}, and it has no member; start dropstream process {name}")
+    if sum(known) > _BEHIND_MAX:
+        return CheckResult("warning", subject, f"{behind}; watch whether it falls with dropstream offsets show")
+    return CheckResult("ok", subject, f"{behind}, {members} member{'s' if members > 1 else ''}")
 
 
 async def _audit_state(settings: Settings) -> AuditState | None:
@@ -226,8 +262,19 @@ async def _examine_service(subject: str, verb: str, host: str, port: int) -> Che
     if page is None:
         return CheckResult("warning", subject, f"not answering at {url}; start it with dropstream {verb}")
     if page.status != 200:
-        return CheckResult("failed", subject, f"{url} answers {page.status}, not ready; its log says why")
+        return CheckResult(
+            "failed", subject, f"{url} answers {page.status}, not ready: {_reasons(page.body) or 'its log says why'}"
+        )
+    if reasons := _reasons(page.body):
+        return CheckResult("warning", subject, f"ready, says {url}, but {reasons}")
     return CheckResult("ok", subject, f"ready, says {url}")
+
+
+def _reasons(body: bytes) -> str:
+    try:
+        return "; ".join(unready_reasons(orjson.loads(body)))
+    except orjson.JSONDecodeError:
+        return ""
 
 
 def doctor(*, as_json: screen.AsJson = False, header: screen.Header = False, config: ConfigFile = None) -> None:

@@ -20,6 +20,8 @@ from schemas.notes.rejections import Reason
 
 ConcernLevel = Literal["bad", "warn"]
 
+# The groups are asked every few seconds; what was asked longer ago says nothing of now.
+STALE_MS = 15_000
 _BEHIND_MS = 60_000
 _BEHIND_RECORDS = 10_000
 _SLOW_MS = 10_000
@@ -94,6 +96,15 @@ def _away(sources: Collection[SourceState]) -> list[Concern]:
 def _groups(groups: Collection[GroupState], now_ms: int) -> list[Concern]:
     found = []
     for one in groups:
+        if now_ms - one.asked_at_ms > STALE_MS:
+            todo = "Its figures are as old as that. Does Kafka answer? Run: dropstream doctor"
+            found.append(Concern("bad", f"What group {one.name} does is not known", one.asked_at_ms, todo, "groups"))
+            continue
+        if one.unknown:
+            where = _count(one.unknown, "partition", "partitions")
+            what = f"How far group {one.name} is in {where} is not known: {one.why}"
+            todo = "Look at the brokers; dropstream offsets show names the partitions."
+            found.append(Concern("bad", what, None, todo, "groups"))
         # A group that is behind only by records of the last moments is at work.
         if one.members == 0:
             todo = f"Nothing is lost. Start: dropstream process {one.name}"

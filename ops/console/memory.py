@@ -112,6 +112,8 @@ class Memory:
     events: RecentRecords[ShownEvent] = field(default_factory=lambda: RecentRecords(_EVENTS_KEPT))
     rejections: RecentRecords[ShownRejection] = field(default_factory=lambda: RecentRecords(_REJECTED_KEPT))
     newest_sequence: dict[str, int] = field(default_factory=dict)
+    # The receipt of the newest delivery in `raw`.
+    delivered_at_ms: int | None = None
     # Records that are older than this time were not all read, so they are not counted in full.
     whole_since_ms: int = 0
     _tails: dict[tuple[str, int], deque[tuple[int, int]]] = field(default_factory=dict)
@@ -120,6 +122,7 @@ class Memory:
         """Adds one record of `topic` (short name)."""
         self._note_offset(topic, record, now_ms)
         if topic == "raw":
+            self.delivered_at_ms = max(self.delivered_at_ms or 0, min(record.timestamp_ms, now_ms))
             self._count(_header(record, "dropstream-endpoint"), FlowKind.DELIVERIES, record, now_ms)
         elif topic == "rejected":
             self._add_rejection(record, now_ms)

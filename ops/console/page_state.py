@@ -40,6 +40,7 @@ def page_state(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> 
             "bucket_ms": BUCKET_MS,
             "caught_up": watch.caught_up,
             "whole_since": memory.whole_since_ms,
+            "delivered_at": newest(memory.delivered_at_ms, watch.metrics.delivered_at_ms),
             "concerns": [asdict(one) for one in found],
             "sources": sources,
             "endpoints": _endpoints(settings, watch, now_ms),
@@ -52,6 +53,11 @@ def page_state(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> 
             "jobs": jobs.all(),
         }
     )
+
+
+def newest(*times_ms: int | None) -> int | None:
+    """The latest of the times that are known: a delivery counts whether Kafka has it or the ingress's disk."""
+    return max((one for one in times_ms if one is not None), default=None)
 
 
 def _endpoints(settings: Settings, watch: Watch, now_ms: int) -> list[dict[str, Any]]:

@@ -52,6 +52,8 @@ class ScrapedMetrics:
     budgets: tuple[EndpointBudget, ...] = ()
     connected: bool | None = None
     answers: Mapping[str, int] = field(default_factory=dict)
+    # When any ingress last answered a delivery 200, be it in Kafka or on its disk; in ms since 1970.
+    delivered_at_ms: int | None = None
 
 
 def read_metrics(texts: Iterable[str]) -> ScrapedMetrics:
@@ -76,7 +78,13 @@ def read_metrics(texts: Iterable[str]) -> ScrapedMetrics:
         budgets=_budgets(samples),
         connected=all(connected) if connected else None,
         answers=answers,
+        delivered_at_ms=_delivered_at_ms(samples),
     )
+
+
+def _delivered_at_ms(samples: Mapping[str, list[Sample]]) -> int | None:
+    times = _values(samples, "dropstream_ingest_last_success_timestamp_seconds")
+    return int(1_000 * max(times)) if times else None
 
 
 def _spool(samples: Mapping[str, list[Sample]]) -> ScrapedSpool | None:

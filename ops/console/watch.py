@@ -12,11 +12,13 @@ import aiohttp
 import orjson
 
 from ops.addresses import reached_at
-from ops.console.groups import SOURCES, GroupState, read_group_state
+from ops.console.groups import GroupState, read_group_state
 from ops.console.memory import FOLLOWED, Memory
 from ops.console.scraped_metrics import ScrapedMetrics, read_metrics
 from ops.console.sources import Sources
+from ops.kafka.offsets import GROUP_SOURCES
 from ops.kafka.reader import Newest, full_name, open_reader
+from ops.service.unready import unready_reasons
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
 
@@ -25,6 +27,9 @@ _GROUPS_EVERY_S = 3.0
 _PORTS_EVERY_S = 2.0
 _PORT_TIMEOUT_S = 2.0
 _PAGE_BYTES_MAX = 8_388_608
+_TOPICS = "Kafka topics"
+# As of the processors (`processors.runtime.connection`), so that both tell of an absence at once.
+_SILENT_S_MAX = 7.0
 # So many records are added before the page gets its turn.
 _TURN = 200
 
@@ -46,6 +51,7 @@ class Watch:
     # Set before `run` is cancelled, for a Kafka client can swallow a cancellation while it connects.
     stopping: bool = False
     _topics_read: bool = False
+    _topics_answered_ms: int | None = None
     _gaps_read: bool = False
 
     @property
@@ -56,8 +62,8 @@ class Watch:
     async def run(self) -> None:
         """Watches until cancelled."""
         async with asyncio.TaskGroup() as together:
-            together.create_task(self._repeat("Kafka topics", self._follow_topics))
-            together.create_task(self._repeat("Kafka topics", self._follow_gaps))
+            together.create_task(self._repeat(_TOPICS, self._follow_topics))
+            together.create_task(self._repeat(_TOPICS, self._follow_gaps))
             together.create_task(self._repeat("Kafka", self._ask_groups))
             together.create_task(self._ask_ports())
 
@@ -66,22 +72,28 @@ class Watch:
             try:
                 await watch()
             except DropstreamError as error:
-                self.sources.set(source, "away", now_ms=now_ms(), detail=str(error).splitlines()[0])
+                self.sources.set(source, "away", now_ms=self._answered_ms(source), detail=str(error).splitlines()[0])
             await asyncio.sleep(_AGAIN_S)
+
+    def _answered_ms(self, source: str) -> int:
+        """When the source last answered, as far as that is known; else now."""
+        known = self._topics_answered_ms if source == _TOPICS else None
+        return now_ms() if known is None else known
 
     async def _follow_topics(self) -> None:
         names = {full_name(topic, self.settings): topic for topic in FOLLOWED}
         start = Newest(self.settings.console.records_per_partition)
         async with open_reader(self.settings, list(names), start) as reader:
-            self.sources.set("Kafka topics", "well", now_ms=now_ms())
+            self.sources.set(_TOPICS, "well", now_ms=now_ms())
             # The records that were counted before are read again.
             self.memory.forget()
             self._topics_read = False
             while not self.stopping:
-                for number, record in enumerate(await reader.fetch()):
+                for number, record in enumerate(await reader.fetch(silent_s_max=_SILENT_S_MAX)):
                     self.memory.add(names[record.position.topic], record, now_ms=now_ms())
                     if number % _TURN == 0:
                         await asyncio.sleep(0)
+                self._topics_answered_ms = now_ms() - int(1_000 * reader.silent_s)
                 self._topics_read = self._topics_read or await reader.is_at_end()
 
     async def _follow_gaps(self) -> None:
@@ -89,14 +101,15 @@ class Watch:
             self.memory.forget_gaps()
             self._gaps_read = False
             while not self.stopping:
-                for record in await reader.fetch():
+                for record in await reader.fetch(silent_s_max=_SILENT_S_MAX):
                     self.memory.add_gap(record)
                 self._gaps_read = self._gaps_read or await reader.is_at_end()
 
     async def _ask_groups(self) -> None:
         while not self.stopping:
-            for name in SOURCES:
-                if (state := await read_group_state(self.settings, name, self.memory)) is not None:
+            for name in GROUP_SOURCES:
+                state = await read_group_state(self.settings, name, self.memory, now_ms=now_ms())
+                if state is not None:
                     self.groups[name] = state
             self.sources.set("Kafka", "well", now_ms=now_ms(), detail=self.settings.kafka.bootstrap_servers)
             await asyncio.sleep(_GROUPS_EVERY_S)
@@ -125,7 +138,7 @@ class Watch:
         if isinstance(facts, dict) and facts.get("ready") is True:
             self.sources.set(name, "well", now_ms=now_ms())
         else:
-            self.sources.set(name, "away", now_ms=now_ms(), detail="not ready")
+            self.sources.set(name, "away", now_ms=now_ms(), detail="; ".join(["not ready", *unready_reasons(facts)]))
         return text
 
 

@@ -20,8 +20,13 @@ from ops.times import EXAMPLES, parse_time
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.cancellation import cancellation_kept
 from schemas.kafka.committed_offsets import ask_patiently, committed_offsets
+from schemas.kafka.descriptions import count_members, describe_topics
+from schemas.kafka.log_bounds import LogBounds, NotKnown, log_bounds
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
+
+# The groups of `dropstream process`, and the topic that each reads; by short names.
+GROUP_SOURCES = {"deliver": "raw", "sequence": "sequence"}
 
 OffsetTarget = Literal["earliest", "latest"] | datetime | int
 
@@ -32,14 +37,22 @@ class PartitionOffsets:
 
     group: str
     partition: TopicPartition
-    committed: int | None
-    first: int
-    end: int
+    committed: int | NotKnown | None
+    log: LogBounds | NotKnown
 
     @property
-    def lag(self) -> int | None:
-        """How many offsets are still to read; None where nobody can say."""
-        return None if self.committed is None else max(0, self.end - max(self.committed, self.first))
+    def lag(self) -> int | NotKnown:
+        """How many offsets lie behind the committed one; all of the log where the group has committed nothing."""
+        if isinstance(self.log, NotKnown):
+            return self.log
+        if isinstance(self.committed, NotKnown):
+            return self.committed
+        return max(0, self.log.end - max(self.committed or 0, self.log.first))
+
+    @property
+    def unknown_why(self) -> str:
+        """Why a figure is not known; empty where all are."""
+        return "; ".join(one.why for one in (self.committed, self.log) if isinstance(one, NotKnown))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +89,14 @@ def full_group(group: str, known: Sequence[str], prefix: str) -> str:
 async def groups(settings: Settings) -> list[str]:
     """Every group that the cluster knows."""
     async with admin(settings) as client:
-        return sorted(name for name, _ in await client.list_consumer_groups())
+        # A node that has just died is asked too, until the cluster has noticed.
+        return sorted(name for name, _ in await ask_patiently(client.list_consumer_groups))
 
 
 async def members(settings: Settings, group: str) -> int:
     """How many members the group has now."""
     async with admin(settings) as client:
-        answers = await ask_patiently(lambda: client.describe_consumer_groups([group]))
-    return sum(len(one["members"]) for answer in answers for one in answer.to_object()["groups"])
+        return await ask_patiently(lambda: count_members(client, group))
 
 
 async def members_if_known(settings: Settings, group: str) -> int | None:
@@ -106,18 +119,42 @@ async def refuse_members(settings: Settings, group: str) -> None:
 
 
 async def read_group_offsets(settings: Settings, group: str, topics: Sequence[str] | None) -> list[PartitionOffsets]:
-    """The group's offsets in these topics (full names); None means every topic in which it has committed.
+    """The group's offsets in every partition of these topics (full names); what nobody can say now is `NotKnown`.
+
+    `topics` None means every topic in which the group has committed, and, of a group of dropstream, the topic that it
+    reads.
 
     Raises:
-        DropstreamError: a topic does not exist, or the cluster is away.
+        DropstreamError: a topic does not exist, the cluster is away, or the coordinator does not say which topics.
     """
-    partitions_asked = None if topics is None else await partitions_of(settings, topics)
-    async with consumer(settings) as reader, open_client(settings) as client:
-        committed = await ask_patiently(lambda: committed_offsets(client, group, partitions_asked))
-        partitions = sorted(committed)
-        firsts = await reader.beginning_offsets(partitions) if partitions else {}
-        ends = await reader.end_offsets(partitions) if partitions else {}
-    return [PartitionOffsets(group, one, committed[one], firsts[one], ends[one]) for one in partitions]
+    async with open_client(settings) as client:
+        if topics is None:
+            found = await ask_patiently(lambda: committed_offsets(client, group, None))
+            topics = sorted({one.topic for one in found} | _source_of(settings, group))
+        partitions = await partitions_of(settings, topics)
+        committed = await _committed(client, group, partitions)
+    async with admin(settings) as asked:
+        described = await describe_topics(asked)
+    led = {TopicPartition(name, one.number) for name in topics for one in described[name].partitions if one.has_leader}
+    async with consumer(settings) as reader:
+        logs = await log_bounds(reader, partitions, leaderless=set(partitions) - led)
+    return [PartitionOffsets(group, one, committed[one], logs[one]) for one in sorted(partitions)]
+
+
+async def _committed(
+    client: AIOKafkaClient, group: str, partitions: Sequence[TopicPartition]
+) -> Mapping[TopicPartition, int | NotKnown | None]:
+    try:
+        return await ask_patiently(lambda: committed_offsets(client, group, partitions))
+    except (KafkaError, TimeoutError) as error:
+        why = NotKnown(f"the group's coordinator moves, loads or is away ({type(error).__name__})")
+        return dict.fromkeys(partitions, why)
+
+
+def _source_of(settings: Settings, group: str) -> set[str]:
+    prefix = settings.kafka.topic_prefix
+    source = GROUP_SOURCES.get(group.removeprefix(prefix)) if group.startswith(prefix) else None
+    return set() if source is None else {prefix + source}
 
 
 async def plan_moves(settings: Settings, found: Sequence[PartitionOffsets], target: OffsetTarget) -> list[OffsetMove]:
@@ -149,18 +186,18 @@ async def move(settings: Settings, group: str, moves: Sequence[OffsetMove]) -> N
 
 
 def _target(one: PartitionOffsets, target: OffsetTarget, by_time: Mapping[TopicPartition, int]) -> int:
+    place, log = f"partition {one.partition.partition} of {one.partition.topic}", one.log
+    if isinstance(log, NotKnown):
+        raise DropstreamError(f"which offsets {place} has is not known: {log.why}; set it when it is back")
     if target == "earliest":
-        return one.first
+        return log.first
     if target == "latest":
-        return one.end
+        return log.end
     if isinstance(target, int):
-        if not one.first <= target <= one.end:
-            raise DropstreamError(
-                f"offset {target} is not there: partition {one.partition.partition} of {one.partition.topic} "
-                f"has {one.first} to {one.end}"
-            )
+        if not log.first <= target <= log.end:
+            raise DropstreamError(f"offset {target} is not there: {place} has {log.first} to {log.end}")
         return target
-    return by_time.get(one.partition, one.end)
+    return by_time.get(one.partition, log.end)
 
 
 @asynccontextmanager

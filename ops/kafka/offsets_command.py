@@ -14,7 +14,7 @@ from ops.kafka.offsets import (
     PartitionOffsets,
     full_group,
     groups,
-    members,
+    members_if_known,
     move,
     parse_offset_target,
     plan_moves,
@@ -26,8 +26,11 @@ from ops.screen import confirm
 from ops.suggest import nearest_or_all
 from ops.verbs import verb_group
 from schemas.errors import DropstreamError
+from schemas.kafka.log_bounds import NotKnown
 from schemas.settings import Settings
 
+# So many of them are told in one message.
+_DOUBTS_MAX = 3
 # The state of these groups lies beside their offsets, and is not set with them.
 _STATEFUL = ("deliver", "sequence")
 
@@ -47,32 +50,53 @@ def show_offsets(
     header: screen.Header = False,
     config: ConfigFile = None,
 ) -> None:
-    """Shows where groups stand and how far they are behind. Example: dropstream offsets show --group deliver"""
+    """Shows where groups stand in every partition, and how far they are behind; exit code 1 if some is not known.
+
+    Example: dropstream offsets show --group deliver
+    """
     settings = load_settings(config, signing_secrets=False)
 
-    async def read() -> list[tuple[PartitionOffsets, int]]:
-        known = await groups(settings)
-        named = known if group is None else [_known(group, known, settings)]
-        topics = None if topic is None else [full_name(topic, settings)]
-        return [
-            (one, await members(settings, name))
-            for name in named
-            for one in await read_group_offsets(settings, name, topics)
-        ]
+    rows, doubts = run(_shown(settings, group, topic))
+    columns = ("group", "topic", "partition", "committed", "end", "lag", "members")
+    screen.show_table(columns, rows, fold=("members", "end"), as_json=as_json, header=header)
+    if doubts:
+        raise DropstreamError(
+            f"what is shown as unknown, nobody can say now: {'; '.join(doubts[:_DOUBTS_MAX])}\n"
+            "Ask again in a moment; if it stays, look at the brokers."
+        )
 
-    screen.show_table(
-        ("group", "topic", "partition", "committed", "end", "lag", "members"),
-        (
-            (
-                *(one.group, one.partition.topic, one.partition.partition, one.committed),
-                *(one.end, one.lag, count),
-            )
-            for one, count in run(read())
-        ),
-        fold=("members", "end"),
-        as_json=as_json,
-        header=header,
-    )
+
+async def _shown(
+    settings: Settings, group: str | None, topic: str | None
+) -> tuple[list[tuple[screen.Cell, ...]], list[str]]:
+    """The rows of the table, and a sentence for everything that is not known."""
+    known = await groups(settings)
+    topics = None if topic is None else [full_name(topic, settings)]
+    rows: list[tuple[screen.Cell, ...]] = []
+    doubts: list[str] = []
+    for name in known if group is None else [_known(group, known, settings)]:
+        count = await members_if_known(settings, name)
+        doubts += [f"how many members {name} has"] if count is None else []
+        members = "unknown" if count is None else count
+        try:
+            found = await read_group_offsets(settings, name, topics)
+        except DropstreamError as error:
+            doubts.append(f"in which topics {name} has committed: {str(error).splitlines()[0]}")
+            rows.append((name, *("unknown",) * 5, members))
+            continue
+        rows += [_row_of(one, members) for one in found]
+        doubts += [
+            f"partition {one.partition.partition} of {one.partition.topic}: {one.unknown_why}"
+            for one in found
+            if one.unknown_why
+        ]
+    return rows, doubts
+
+
+def _row_of(one: PartitionOffsets, members: int | str) -> tuple[screen.Cell, ...]:
+    end = one.log if isinstance(one.log, NotKnown) else one.log.end
+    place = (one.group, one.partition.topic, one.partition.partition)
+    return *place, _cell(one.committed), _cell(end), _cell(one.lag), members
 
 
 @app.command("set")
@@ -129,4 +153,9 @@ def _known(group: str, known: Sequence[str], settings: Settings) -> str:
 
 def _row(one: OffsetMove) -> tuple[screen.Cell, ...]:
     partition = one.now.partition
-    return partition.topic, partition.partition, one.now.committed, one.to
+    return partition.topic, partition.partition, _cell(one.now.committed), one.to
+
+
+def _cell(number: int | NotKnown | None) -> int | str | None:
+    """The number, `unknown`, or None where nothing is committed."""
+    return str(number) if isinstance(number, NotKnown) else number

@@ -5,6 +5,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from ops.progress import Meter
 from ops.suggest import nearest
 from ops.times import EXAMPLES, parse_time
 from schemas.errors import DropstreamError
+from schemas.kafka.answers import last_answer_at
+from schemas.kafka.descriptions import describe_topics
 from schemas.records import RawRecord, raw_record
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
@@ -26,6 +29,8 @@ from schemas.topics import TOPICS
 
 _FETCH_TIMEOUT_MS = 500
 _RECORDS_PER_FETCH_MAX = 1_000
+# Longer than a broker takes to start again. A consumer says nothing by itself while the cluster is away.
+_SILENT_S_MAX = 60.0
 _OFFSET_PATTERN = re.compile(r"(\d{1,9}):(\d{1,18})", re.ASCII)
 
 
@@ -91,9 +96,22 @@ class TopicReader:
     def __init__(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
         self._consumer = consumer
         self._ends = ends
+        self._answered_at = time.monotonic()
 
-    async def fetch(self) -> list[RawRecord]:
-        """The next records, in order within a partition; empty when none came for half a second."""
+    @property
+    def silent_s(self) -> float:
+        """Seconds since any node of the cluster last answered."""
+        self._answered_at = max(self._answered_at, last_answer_at(self._consumer) or 0.0)
+        return time.monotonic() - self._answered_at
+
+    async def fetch(self, *, silent_s_max: float = _SILENT_S_MAX) -> list[RawRecord]:
+        """The next records, in order within a partition; empty when none came for half a second.
+
+        Raises:
+            DropstreamError: nothing comes because the cluster has not answered for `silent_s_max`.
+        """
+        if (silent_s := self.silent_s) > silent_s_max:
+            raise DropstreamError(f"Kafka has not answered for {silent_s:.0f} s; look at the broker's health")
         try:
             batches = await self._consumer.getmany(timeout_ms=_FETCH_TIMEOUT_MS, max_records=_RECORDS_PER_FETCH_MAX)
         except OffsetOutOfRangeError as error:
@@ -184,14 +202,19 @@ async def partitions_of(settings: Settings, topics: Sequence[str]) -> list[Topic
         DropstreamError: a topic does not exist; names the nearest.
     """
     async with admin(settings) as client:
-        described = {one["topic"]: one["partitions"] for one in await client.describe_topics()}
-    missing = [topic for topic in topics if not described.get(topic)]
+        described = await describe_topics(client)
+        found = [
+            TopicPartition(topic, one.number)
+            for topic in topics
+            for one in (described[topic].partitions if topic in described else ())
+        ]
+    missing = [topic for topic in topics if topic not in described]
     if missing:
         prefix = settings.kafka.topic_prefix
         own = [one.removeprefix(prefix) for one in described if not one.startswith("__")]
         hint = nearest(missing[0].removeprefix(prefix), own)
         raise DropstreamError(f"no such topic: {', '.join(missing)}{hint}; dropstream topics plan shows what there is")
-    return [TopicPartition(topic, one["partition"]) for topic in topics for one in described[topic]]
+    return found
 
 
 async def _partitions(settings: Settings, topics: Sequence[str], start: Start) -> list[TopicPartition]:

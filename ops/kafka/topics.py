@@ -6,15 +6,16 @@ Partitions are never added: a key would move to another partition, and its order
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError, for_code
 
 from ops.kafka.clients import admin
 from schemas.errors import DropstreamError
 from schemas.kafka.codecs import AS_PRODUCED, COMPRESSION_SETTING, can_read
+from schemas.kafka.descriptions import DescribedPartition, describe_configs, describe_topics
 from schemas.settings import Settings
 from schemas.topics import TopicPlan, plan
 
@@ -132,7 +133,8 @@ async def apply(settings: Settings) -> Applied:
 async def existing(settings: Settings, names: Collection[str]) -> list[str]:
     """Those of these topics (full names) that are on the cluster."""
     async with admin(settings) as client:
-        return [one["topic"] for one in await client.describe_topics() if one["topic"] in names and one["partitions"]]
+        described = await describe_topics(client)
+        return [name for name in described if name in names and described[name].partitions]
 
 
 async def create(settings: Settings, plans: Sequence[TopicPlan]) -> None:
@@ -153,28 +155,17 @@ async def _comparisons(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) 
 
 
 async def _read_states(client: AIOKafkaAdminClient, names: set[str]) -> dict[str, TopicState]:
-    # All topics are asked for: asking by name would create them where the cluster creates topics by itself.
-    described = {
-        one["topic"]: one["partitions"]
-        for one in await client.describe_topics()
-        if one["topic"] in names and not one["error_code"] and one["partitions"]
-    }
+    described = {name: one.partitions for name, one in (await describe_topics(client)).items() if name in names}
     if not described:
         return {}
-    answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in described])
-    return {
-        one["resource_name"]: _state(described[one["resource_name"]], one["config_entries"])
-        for answer in answers
-        for one in answer.to_object()["resources"]
-        if not one["error_code"]
-    }
+    configs = await describe_configs(client, described)
+    return {name: _state(partitions, configs[name]) for name, partitions in described.items()}
 
 
-def _state(partitions: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[str, Any]]) -> TopicState:
-    values = [(one["config_names"], one["config_value"] or "", one["config_source"]) for one in entries]
+def _state(partitions: Sequence[DescribedPartition], values: Sequence[tuple[str, str, int]]) -> TopicState:
     return TopicState(
         partitions=len(partitions),
-        replication_factor=min(len(one["replicas"]) for one in partitions),
+        replication_factor=min(one.replicas for one in partitions),
         config={name: value for name, value, _ in values},
         own={name: value for name, value, source in values if source == _SET_ON_TOPIC},
     )
@@ -183,6 +174,7 @@ def _state(partitions: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[st
 async def _create(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> None:
     wanted = [NewTopic(one.name, one.partitions, one.replication_factor, topic_configs=one.config) for one in plans]
     answer = await client.create_topics(wanted)
+    _refuse_replicas(plans, [code for _, code, _ in answer.topic_errors], await _brokers(client))
     _refuse(
         (topic, code, message)
         for topic, code, message in answer.topic_errors
@@ -199,6 +191,22 @@ async def _alter(client: AIOKafkaAdminClient, comparisons: Sequence[Comparison])
     ]
     for answer in await client.alter_configs(resources):
         _refuse((name, code, message) for code, message, _, name in answer.resources)
+
+
+async def _brokers(client: AIOKafkaAdminClient) -> int:
+    return len((await client.describe_cluster())["brokers"])
+
+
+def _refuse_replicas(plans: Sequence[TopicPlan], codes: Iterable[int], brokers: int) -> None:
+    """Raises where the cluster has fewer brokers than a topic is to have replicas; names the setting."""
+    if InvalidReplicationFactorError.errno not in codes:
+        return
+    replicas = max(one.replication_factor for one in plans)
+    raise DropstreamError(
+        f"{len(plans)} topics are to have {replicas} replicas, and Kafka has {brokers} "
+        f"broker{'' if brokers == 1 else 's'} now; set kafka.replication_factor = {brokers}\n"
+        f"Or for this call: DROPSTREAM_KAFKA__REPLICATION_FACTOR={brokers} dropstream topics apply"
+    )
 
 
 def _refuse(answers: Iterable[tuple[str, int, str | None]]) -> None:

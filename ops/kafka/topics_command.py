@@ -12,14 +12,17 @@ app = verb_group("Creates and checks every topic from one table in code.")
 
 @app.command("plan")
 def show_plan(*, as_json: screen.AsJson = False, header: screen.Header = False, config: ConfigFile = None) -> None:
-    """Shows what agrees with the plan, what is missing, what differs.
+    """Shows what agrees with the plan, what is missing, what differs; exit code 1 if a topic is missing.
 
     Example: dropstream topics plan
     """
     comparisons = run(read_comparisons(load_settings(config, signing_secrets=False)))
     _show(comparisons, {}, as_json=as_json, header=header)
+    if missing := sum(one.verdict == "missing" for one in comparisons):
+        what = "1 topic is" if missing == 1 else f"{missing} topics are"
+        raise DropstreamError(f"{what} missing; create with: dropstream topics apply")
     if screen.is_terminal() and not as_json and any(one.verdict != "agrees" for one in comparisons):
-        screen.say("dropstream topics apply creates what is missing and alters settings that differ.")
+        screen.say("dropstream topics apply alters settings that differ.")
 
 
 @app.command("apply")

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 
 from schemas.kafka.committed_offsets import committed_offsets
+from schemas.kafka.descriptions import partitions_of_topic
 
 _TIMEOUT_S = 5.0
 
@@ -47,10 +48,7 @@ class Upstream:
         return known
 
     async def _find_ends(self, consumer: AIOKafkaConsumer, client: AIOKafkaClient) -> Mapping[TopicPartition, int]:
-        known = (await client.fetch_all_metadata()).partitions_for_topic(self.topic) or ()
-        ends: Mapping[TopicPartition, int] = await consumer.end_offsets(
-            [TopicPartition(self.topic, one) for one in known]
-        )
+        ends: Mapping[TopicPartition, int] = await consumer.end_offsets(await partitions_of_topic(client, self.topic))
         return ends
 
     async def _has_read(

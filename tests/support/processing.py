@@ -23,6 +23,7 @@ from processors.deliver.provider import Sample
 from processors.providers import discover
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers
 from schemas.kafka.arguments import producer_arguments
+from schemas.kafka.log_bounds import LogBounds
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
 from tests.support.waiting import PATIENCE_S
@@ -211,8 +212,8 @@ async def is_processed(settings: Settings, count: int) -> bool:
     """Whether group `deliver` has committed all that is in `raw`, and that is `count` deliveries."""
     prefix = settings.kafka.topic_prefix
     found = await read_group_offsets(settings, f"{prefix}deliver", [f"{prefix}raw"])
-    behind = [one.end - max(one.first, one.committed or 0) for one in found]
-    return sum(one.end - one.first for one in found) == count and not any(behind)
+    logs = [one.log for one in found if isinstance(one.log, LogBounds)]
+    return sum(log.end - log.first for log in logs) == count and all(one.lag == 0 for one in found)
 
 
 async def progress(settings: Settings, *, beyond: int) -> int:

@@ -58,6 +58,8 @@ async def take_gap_snapshot(
         gap_starts = await starts_since(client, written, await client.beginning_offsets(written), ends, since_ms)
         observed_ends = await client.end_offsets(observed)
     known = {one: committed[one] or 0 for one in observed if one in committed}
+    members = await members_if_known(settings, f"{settings.kafka.topic_prefix}sequence")
+    doubts = [] if members is not None else ["how many members group sequence has is not known; audit again"]
     return GapSnapshot(
         observations={one.partition: Range(one.partition, starts[one], at) for one, at in known.items()},
         gaps={one.partition: Range(one.partition, gap_starts[one], ends[one]) for one in written},
@@ -67,9 +69,9 @@ async def take_gap_snapshot(
             if (moment := await _since(settings, since, one, begin, eras.get(one.partition))) is not None
         },
         caught_up=frozenset(one.partition for one, at in known.items() if at >= observed_ends[one]),
-        is_running=bool(await members_if_known(settings, f"{settings.kafka.topic_prefix}sequence")),
+        is_running=bool(members),
         now=datetime.now(UTC),
-    ), sorted(unknown.values())
+    ), sorted([*unknown.values(), *doubts])
 
 
 def _judged_since(settings: Settings, scope: AuditScope) -> datetime | None:

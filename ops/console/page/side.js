@@ -2,14 +2,16 @@
 
 import { h, part, theirs } from "./elements.js";
 import { page } from "./state.js";
-import { ago, bytes, count, plural, sinceWords, took } from "./words.js";
+import { STALE_MS, ago, bytes, count, plural, sinceWords, took } from "./words.js";
 
 export function showSide({ groups, spool, sources }) {
   part("group-list", [groups, Math.floor(page.now / 5000)], () => groups.length ? groups.map((one) => {
-    const level = one.members === 0 ? "bad" : one.waiting > 10000 || page.now - (one.oldest_ms ?? page.now) > 60000 ? "warn" : "well";
+    const stale = page.now - one.asked_at_ms > STALE_MS;
+    const level = stale || one.unknown ? "bad" : one.members === 0 ? "bad" : one.waiting > 10000 || page.now - (one.oldest_ms ?? page.now) > 60000 ? "warn" : "well";
     const who = one.members === null ? "members not known" : plural(one.members, "member", "members");
+    const rest = stale ? ", nothing newer is known" : one.unknown ? `, ${plural(one.unknown, "partition", "partitions")} not known` : one.oldest_ms && one.waiting ? `, oldest waits ${ago(one.oldest_ms)}` : one.waiting ? "" : ", all is processed";
     return h("li", {}, h("span", { class: `dot ${level}` }), h("span", { class: "name" }, one.name), h("span", { class: "value" }, `${count(one.waiting)} behind`),
-      h("span", { class: "note" }, who, one.oldest_ms && one.waiting ? `, oldest waits ${ago(one.oldest_ms)}` : one.waiting ? "" : ", all is processed"));
+      h("span", { class: "note" }, stale ? `${ago(one.asked_at_ms)}: ` : "", who, rest));
   }) : h("li", {}, h("span", { class: "note" }, "Kafka has told nothing of them yet; the in-memory broker never does.")));
   part("spool-facts", [spool, Math.floor(page.now / 5000)], () => spool ? h("ul", { class: "facts" }, spoolFacts(spool))
     : h("p", { class: "empty" }, "No ingress tells of a spool. Start dropstream ingest, or set console.ingest_admin."));

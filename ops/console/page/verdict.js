@@ -2,7 +2,7 @@
 
 import { $, h, keyed, part, s, theirs, visible } from "./elements.js";
 import { page } from "./state.js";
-import { ago, bytes, count, duration, plural, sinceWords, sum, took, total } from "./words.js";
+import { STALE_MS, ago, bytes, count, plural, sinceWords, sum, took, total } from "./words.js";
 
 const CONCERNS_MAX = 6;
 
@@ -26,9 +26,8 @@ export function showVerdict(picture) {
   const away = sources.filter((one) => one.state === "away").length;
   const title = !picture.caught_up && !away ? "Reading the topics …"
     : concerns.length ? `${plural(concerns.length, "thing needs", "things need")} attention` : "All is well";
-  const last = lastDelivery(picture);
   const said = [away ? `${plural(away, "source is", "sources are")} away; the rest is shown` : "Every source answers",
-    !picture.caught_up ? "the topics are not read yet" : last === null ? "no delivery in the last 30 minutes" : `last delivery ${last} ago`];
+    !picture.caught_up ? "the topics are not read yet" : picture.delivered_at === null ? "no delivery is known" : `last delivery ${ago(picture.delivered_at)}`];
   const box = $("verdict");
   box.classList.remove("well", "warn", "bad");
   box.classList.add(level);
@@ -53,14 +52,6 @@ export function showVerdict(picture) {
   });
 }
 
-function lastDelivery(picture) {
-  const all = total(picture, "deliveries");
-  const index = all.findLastIndex((one) => one > 0);
-  if (index < 0) return null;
-  const after = (all.length - 1 - index) * picture.bucket_ms;
-  return after === 0 ? "less than 15 s" : duration(after);
-}
-
 // Of the last whole minute, so that a bucket that is not over does not look like a fall.
 const perMinute = (series) => sum(series.slice(-5, -1));
 
@@ -75,15 +66,23 @@ export function showTiles(picture) {
   const rejected = sum(total(picture, "rejected"));
   const waiting = sum(groups.map((one) => one.waiting));
   const oldest = Math.min(...groups.map((one) => one.oldest_ms ?? Infinity));
+  const asked = groups.length ? Math.min(...groups.map((one) => one.asked_at_ms)) : null;
+  const unknown = sum(groups.map((one) => one.unknown));
   const missing = gaps.open.ids;
   const tiles = [
-    ["Deliveries", count(perMinute(deliveries)), "a minute", `${count(sum(deliveries))} in 30 min`, ""],
+    ["Deliveries", count(perMinute(deliveries)), "a minute", `${count(sum(deliveries))} in 30 min${spool?.deliveries ? `, ${count(spool.deliveries)} more on disk` : ""}`, ""],
     ["Rejected", count(rejected), "in 30 min", rejected ? "see the reasons below" : "nothing refused", rejected ? "warn" : ""],
     ["Latency", latency ? took(latency.median_ms) : "–", latency ? "median" : "", latency ? `p99 ${took(latency.p99_ms)} · max ${took(latency.slowest_ms)}` : "no event in 5 min", latency && latency.p99_ms > 10000 ? "warn" : ""],
-    ["Lag", groups.length ? count(waiting) : "–", waiting === 1 ? "record" : "records", waiting && Number.isFinite(oldest) ? `oldest waits ${ago(oldest)}` : groups.length ? "groups keep up" : "not known", waiting > 10000 || page.now - oldest > 60000 ? "warn" : ""],
+    ["Lag", groups.length ? count(waiting) : "–", waiting === 1 ? "record" : "records", unknown ? `${plural(unknown, "partition", "partitions")} not known` : waiting && Number.isFinite(oldest) ? `oldest waits ${ago(oldest)}` : groups.length ? "groups keep up" : "not known", waiting > 10000 || page.now - oldest > 60000 ? "warn" : ""],
     ["Spool", spool ? count(spool.deliveries) : "–", "waiting", spoolSays(spool), spool && (spool.deliveries || spool.refused || spool.damaged || spool.unread_files || spool.hung || (spool.bytes_max && !spool.usable)) ? "warn" : ""],
     ["Missing ids", count(missing), missing === 1 ? "id open" : "ids open", `${count(gaps.lost.ids)} lost for good`, missing ? "warn" : ""],
   ];
+  // Figures that nobody brings up to date say of which moment they are.
+  const topics = picture.sources.find((one) => one.name === "Kafka topics");
+  if (topics?.state === "away") {
+    for (const index of [0, 1, 2, 5]) tiles[index] = [...tiles[index].slice(0, 3), `not known since ${ago(topics.since_ms)}`, "warn"];
+  }
+  if (asked !== null && picture.now - asked > STALE_MS) tiles[3] = [...tiles[3].slice(0, 3), `as it was ${ago(asked)}`, "warn"];
   if (!picture.caught_up) {
     for (const index of [0, 1, 5]) tiles[index] = [tiles[index][0], "–", "", "not known yet", ""];
   }

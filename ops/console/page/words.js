@@ -3,13 +3,16 @@
 import { h, theirs } from "./elements.js";
 import { page } from "./state.js";
 
+// What was asked longer ago says nothing of now; as in concerns.py.
+export const STALE_MS = 15000;
+
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
 export const count = (number) => (number >= 100000 ? short.format(number) : whole.format(number));
 export const plural = (number, one, more) => `${count(number)} ${number === 1 ? one : more}`;
 export const sum = (numbers) => numbers.reduce((total, one) => total + one, 0);
 
-export function duration(ms) {
+function duration(ms) {
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;

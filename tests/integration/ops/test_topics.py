@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 
+import pytest
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from ops.kafka.clients import admin
 from ops.kafka.topics import Comparison, apply, read_comparisons
+from schemas.errors import DropstreamError
 from schemas.settings import Settings
 from schemas.topics import TOPICS
 from tests.conftest import SettingsFactory
+from tests.support.processing import ENDPOINTS, ENVIRON
+from tests.support.replaying import program
 
 
 async def create(settings: Settings, name: str, partitions: int, config: Mapping[str, str]) -> None:
@@ -40,6 +45,29 @@ async def test_apply_makes_every_topic_and_then_nothing(settings: SettingsFactor
     second = await apply(mine)
     assert (second.created, second.altered) == ((), ())
     assert verdicts(await read_comparisons(mine)) == {"agrees"}
+
+
+async def test_too_few_brokers_are_told_with_the_setting(settings: SettingsFactory) -> None:
+    """On a broker of one node, with the default of three replicas, the fault names the setting and its value."""
+    with pytest.raises(DropstreamError) as refused:
+        await apply(settings(replication_factor=3))
+    assert str(refused.value) == (
+        f"{len(TOPICS)} topics are to have 3 replicas, and Kafka has 1 broker now; set kafka.replication_factor = 1\n"
+        "Or for this call: DROPSTREAM_KAFKA__REPLICATION_FACTOR=1 dropstream topics apply"
+    )
+
+
+async def test_a_plan_with_missing_topics_fails(settings: SettingsFactory, tmp_path: Path) -> None:
+    """A script that asks whether the topics are there is told by the exit code."""
+    mine = settings(ENDPOINTS, environ=ENVIRON)
+    run = program(mine, tmp_path).run
+    planned = await run("topics", "plan")
+    assert (planned.code, planned.err) == (
+        1,
+        f"error: {len(TOPICS)} topics are missing; create with: dropstream topics apply\n",
+    )
+    await apply(mine)
+    assert (await run("topics", "plan")).code == 0
 
 
 async def test_a_setting_that_differs_is_altered_and_others_stay(settings: SettingsFactory, prefix: str) -> None:

@@ -1,13 +1,16 @@
 """`dropstream offsets` on real Kafka: where a group stands, and moving it only while nobody consumes."""
 
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from ops.kafka.reader import read_topic
 from schemas.kafka.arguments import group_consumer_arguments
-from tests.conftest import SettingsFactory
+from tests.conftest import ClusterFactory, SettingsFactory
+from tests.integration.ingest.test_partition_without_leader import leader_of
 from tests.support.processing import ENDPOINTS, ENVIRON, PROCESS, STARTED_AT, deliveries, prepared, put
 from tests.support.replaying import Ended, program
 
@@ -53,3 +56,35 @@ async def test_a_group_with_members_is_not_moved(settings: SettingsFactory, pref
         assert await consumer.committed(TopicPartition(raw, 0)) == 3
     finally:
         await consumer.stop()
+
+
+async def test_every_partition_stands_there_and_unknown_is_unknown(
+    settings: SettingsFactory, cluster: ClusterFactory, prefix: str, tmp_path: Path
+) -> None:
+    """A partition without leader is unknown, with the reason; one that never committed is behind by all that it has."""
+    broker = await cluster(nodes=3)
+    mine = settings(ENDPOINTS + PROCESS, environ=ENVIRON, bootstrap_servers=broker.bootstrap_servers, partitions=3)
+    raw, group = f"{prefix}raw", f"{prefix}deliver"
+    await prepared(mine)
+    await put(mine, deliveries(40))
+    held = Counter(record.position.partition for record in await read_topic(mine, "raw"))
+    assert held[1] > 0
+    async with AIOKafkaConsumer(**group_consumer_arguments(mine, group=group)) as member:
+        member.assign([TopicPartition(raw, 0)])
+        await member.commit({TopicPartition(raw, 0): held[0]})
+    run = program(mine, tmp_path).run
+    whole = await run("offsets", "show", "--group", "deliver")
+    assert (whole.code, whole.out.splitlines()) == (
+        0,
+        [
+            f"{group}\t{raw}\t0\t{held[0]}\t{held[0]}\t0\t0",
+            f"{group}\t{raw}\t1\t-\t{held[1]}\t{held[1]}\t0",
+            f"{group}\t{raw}\t2\t-\t{held[2]}\t{held[2]}\t0",
+        ],
+    )
+    await (await leader_of(mine, broker, 1)).kill()
+    partly = await run("offsets", "show", "--group", "deliver")
+    assert f"{group}\t{raw}\t1\t-\tunknown\tunknown\t" in partly.out
+    assert f"{group}\t{raw}\t0\t{held[0]}\t{held[0]}\t0\t" in partly.out
+    assert partly.code == 1
+    assert f"partition 1 of {raw}: the partition has no leader" in partly.err

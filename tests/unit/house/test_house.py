@@ -112,6 +112,27 @@ def test_every_private_name_of_aiokafka_is_explained() -> None:
             assert f"{name.partition(' ')[2]}`" in page or f"{name.partition(' ')[2]}." in page, name
 
 
+def test_answers_with_errors_are_read_in_one_place() -> None:
+    """Calls of aiokafka that give an answer's error as data, or as nothing, stand in `schemas/kafka` alone."""
+    swallowing = {
+        "committed",
+        "describe_configs",
+        "describe_consumer_groups",
+        "describe_topics",
+        "list_consumer_group_offsets",
+        "list_topics",
+    }
+    outside = [path for package in ("ingest", "processors", "ops") for path in modules(package)]
+    calls = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.func.attr}"
+        for path in outside
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in swallowing
+    }
+    # librdkafka's, whose list is whole or an error.
+    assert {one for one in calls if not one.startswith("ops/local/broker/memory.py")} == set()
+
+
 def test_providers_do_not_know_each_other() -> None:
     """A provider is one file that stands alone, so that a fifth is one file more."""
     for path in modules("processors/providers"):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
 
 from ops.audit.state import AuditState
 from ops.doctor import (
@@ -12,10 +13,13 @@ from ops.doctor import (
     examine_compression,
     examine_disk,
     examine_file_system,
+    examine_group,
     examine_time_zones,
     examine_topics,
 )
+from ops.kafka.offsets import PartitionOffsets
 from ops.kafka.topics import Comparison, TopicState
+from schemas.kafka.log_bounds import LogBounds, NotKnown
 from schemas.notes.audits import AuditResult, Status
 from schemas.topics import TopicPlan
 
@@ -76,6 +80,39 @@ def test_the_compression_of_each_topic_is_told() -> None:
         "compression.type is brotli on d.gaps; lz4 on d.raw; not all of it can be read here: "
         "install cramjam, or set it to producer"
     )
+
+
+RAW = TopicPartition("d.raw", 0)
+ENDED = PartitionOffsets("d.deliver", RAW, 40, LogBounds(0, 40))
+
+
+@pytest.mark.parametrize(
+    ("members", "found", "level", "sentence"),
+    [
+        (2, [ENDED], "ok", "0 offsets behind, 2 members"),
+        (0, [ENDED], "warning", "0 offsets behind, and it has no member; start dropstream process deliver"),
+        (None, [ENDED], "warning", "0 offsets behind; how many members it has is not known, ask again"),
+        (
+            1,
+            [PartitionOffsets("d.deliver", RAW, None, LogBounds(0, 10_001))],
+            "warning",
+            "10001 offsets behind; watch whether it falls with dropstream offsets show",
+        ),
+        (
+            1,
+            [ENDED, PartitionOffsets("d.deliver", RAW, 40, NotKnown("the partition has no leader"))],
+            "failed",
+            "how far it is in 1 of 2 partitions is not known: the partition has no leader; "
+            "dropstream offsets show names them",
+        ),
+    ],
+)
+def test_a_group_that_keeps_up_is_well(
+    members: int | None, found: list[PartitionOffsets], level: str, sentence: str
+) -> None:
+    """What nobody can say of a group is never told as well."""
+    result = examine_group("deliver", members, found)
+    assert (result.subject, result.level, result.sentence) == ("group deliver", level, sentence)
 
 
 def audited(at: str, status: Status, **exceptions: int) -> AuditState:

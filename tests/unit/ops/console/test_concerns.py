@@ -6,6 +6,7 @@ from ops.console.concerns import ConcernFacts, concerns
 from ops.console.flow import Latency
 from ops.console.groups import GroupState
 from ops.console.memory import ShownRejection
+from ops.console.page_state import newest
 from ops.console.scraped_metrics import EndpointBudget, ScrapedMetrics, ScrapedSpool, read_metrics
 from ops.console.sources import Sources
 from ops.inspect.gaps import MissingRun
@@ -32,7 +33,10 @@ def test_nothing_is_said_where_all_is_well() -> None:
     sources.set("Kafka", "well", now_ms=1)
     facts = ConcernFacts(
         sources.all(),
-        (GroupState("deliver", 2, 9_000, NOW_MS - 59_000), GroupState("sequence", None, 0, None)),
+        (
+            GroupState("deliver", 2, 9_000, NOW_MS - 59_000, NOW_MS),
+            GroupState("sequence", None, 0, None, NOW_MS - 15_000),
+        ),
         ScrapedMetrics(spool=EMPTY_SPOOL, budgets=(EndpointBudget("acme", 0.9),)),
         Latency(10, 50, 9_999, 20_000),
         (MissingRun("acme", 1, 4, 6, GapState.LOST, "2026-11-20T09:59:59.000000Z"),),
@@ -58,15 +62,39 @@ def test_a_source_that_is_away_is_named_since_it_went() -> None:
 def test_groups_that_do_not_work() -> None:
     """A group without members is worse than one that is behind by a minute or 10,000 records."""
     groups = (
-        GroupState("sequence", 1, 10_001, None),
-        GroupState("deliver", 0, 1, NOW_MS - 9_000),
+        GroupState("sequence", 1, 10_001, None, NOW_MS),
+        GroupState("deliver", 0, 1, NOW_MS - 9_000, NOW_MS),
     )
     assert told(replace(WELL, groups=groups)) == [
         ("bad", "Group deliver has no member; 1 record wait", NOW_MS - 9_000),
         ("warn", "Group sequence is behind by 10,001 records", None),
     ]
-    late = (GroupState("deliver", 1, 2, NOW_MS - 61_000),)
+    late = (GroupState("deliver", 1, 2, NOW_MS - 61_000, NOW_MS),)
     assert told(replace(WELL, groups=late)) == [("warn", "Group deliver is behind by 2 records", NOW_MS - 61_000)]
+
+
+def test_what_is_not_known_of_a_group_is_no_good_news() -> None:
+    """An answer that is old, and a partition of which nobody can say how far the group is, are told as not known."""
+    groups = (
+        GroupState("deliver", 1, 0, None, NOW_MS - 15_001),
+        GroupState("sequence", 1, 0, None, NOW_MS, unknown=2, why="the partition has no leader"),
+    )
+    assert told(replace(WELL, groups=groups)) == [
+        ("bad", "What group deliver does is not known", NOW_MS - 15_001),
+        ("bad", "How far group sequence is in 2 partitions is not known: the partition has no leader", None),
+    ]
+
+
+def test_a_delivery_counts_whether_kafka_or_the_disk_has_it() -> None:
+    """The last delivery is the newest that was answered 200, be it in `raw` or still in a spool."""
+    text = "\n".join(
+        f'dropstream_ingest_last_success_timestamp_seconds{{endpoint="{name}"}} {at}'
+        for name, at in (("acme", 1_795_255_183.25), ("beta", 1_795_254_900.0))
+    )
+    scraped = read_metrics([text + "\n"])
+    assert scraped.delivered_at_ms == 1_795_255_183_250
+    assert newest(NOW_MS - 300_000, scraped.delivered_at_ms) == NOW_MS - 16_750
+    assert newest(None, None) is None
 
 
 def test_spool_gaps_rejections_latency_and_budgets() -> None:

@@ -1,0 +1,113 @@
+"""What the cluster says of topics and groups, and the error that an answer has instead.
+
+aiokafka's admin client gives such errors as numbers beside empty lists. Who looks at the list alone takes a topic for
+missing and a group for empty; so nobody asks for a description but here.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
+
+_NO_LEADER = -1
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedPartition:
+    """A partition as the metadata have it; it can be neither read nor written while it has no leader."""
+
+    number: int
+    has_leader: bool
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedTopic:
+    """A topic as the metadata have it; of one whose answer has an `error` nothing else is known."""
+
+    name: str
+    error: type[KafkaError] | None
+    known_partitions: tuple[DescribedPartition, ...]
+
+    @property
+    def partitions(self) -> tuple[DescribedPartition, ...]:
+        """Its partitions, at least one, by number.
+
+        Raises:
+            KafkaError: the cluster answered with an error.
+        """
+        if self.error is not None:
+            raise self.error(f"the cluster does not describe topic {self.name}")
+        return self.known_partitions
+
+
+async def describe_topics(client: AIOKafkaAdminClient) -> dict[str, DescribedTopic]:
+    """Every topic of the cluster by its name; one that is being deleted is left out.
+
+    All are asked for: asking by name would create a topic where the cluster creates topics by itself.
+    """
+    found = (_topic(one) for one in await client.describe_topics())
+    return {one.name: one for one in found if one.error or one.known_partitions}
+
+
+def _topic(answer: Mapping[str, Any]) -> DescribedTopic:
+    error: type[KafkaError] | None = for_code(answer["error_code"]) if answer["error_code"] else None
+    if error is UnknownTopicOrPartitionError:
+        return DescribedTopic(answer["topic"], None, ())
+    partitions = (
+        DescribedPartition(one["partition"], one["leader"] != _NO_LEADER, len(one["replicas"]))
+        for one in answer["partitions"]
+    )
+    return DescribedTopic(answer["topic"], error, tuple(sorted(partitions, key=lambda one: one.number)))
+
+
+async def describe_configs(
+    client: AIOKafkaAdminClient, topics: Collection[str]
+) -> dict[str, list[tuple[str, str, int]]]:
+    """The settings of each topic: name, value, and Kafka's number for where the value comes from.
+
+    Raises:
+        KafkaError: the cluster does not say; of which topic, the message tells.
+    """
+    answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in topics])
+    found = {}
+    for one in (resource for answer in answers for resource in answer.to_object()["resources"]):
+        if one["error_code"]:
+            raise for_code(one["error_code"])(f"the cluster does not show the settings of topic {one['resource_name']}")
+        entries = one["config_entries"]
+        found[one["resource_name"]] = [
+            (entry["config_names"], entry["config_value"] or "", entry["config_source"]) for entry in entries
+        ]
+    return found
+
+
+async def count_members(client: AIOKafkaAdminClient, group: str) -> int:
+    """How many members the group has; 0 for a group that the cluster does not know.
+
+    Raises:
+        KafkaError: the coordinator moves, loads or is away, or refuses; ask again.
+    """
+    described = [
+        one for answer in await client.describe_consumer_groups([group]) for one in answer.to_object()["groups"]
+    ]
+    for one in described:
+        if one["error_code"]:
+            raise for_code(one["error_code"])(f"the members of group {group} are not known")
+    return sum(len(one["members"]) for one in described)
+
+
+async def partitions_of_topic(client: AIOKafkaClient, topic: str) -> list[TopicPartition]:
+    """Every partition of the topic, at least one.
+
+    Raises:
+        KafkaError: the cluster cannot be asked, or does not name the topic now.
+    """
+    known = (await client.fetch_all_metadata()).partitions_for_topic(topic)
+    if not known:
+        raise UnknownTopicOrPartitionError(f"the metadata do not name topic {topic}")
+    return [TopicPartition(topic, one) for one in sorted(known)]
