@@ -4,8 +4,9 @@ Variables such as DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS override the file. Nothing
 """
 
 import difflib
+import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -19,6 +20,7 @@ from schemas.settings import ENDPOINT_NAME_PATTERN, EndpointSettings, Settings, 
 _VARIABLE_PREFIX = "DROPSTREAM_"
 # Named like settings, but not settings: where the file is.
 _NOT_SETTINGS = frozenset({"DROPSTREAM_CONFIG"})
+_SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 # What an annotation may be written inside of; pydantic takes the outermost `Annotated` away itself.
 _ALTERNATIVES = frozenset({Annotated, Union, UnionType})
 # Tables of tables, each with a name of the user's own.
@@ -77,7 +79,9 @@ def _parse(text: str, source: str) -> dict[str, Any]:
 def _apply_variables(tree: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
     faults: list[str] = []
     for variable in sorted(environ):
-        if not variable.startswith(_VARIABLE_PREFIX) or "__" not in variable or variable in _NOT_SETTINGS:
+        if not variable.startswith(_VARIABLE_PREFIX) or variable in _NOT_SETTINGS:
+            continue
+        if "__" not in variable:
             continue
         section, _, key = variable.removeprefix(_VARIABLE_PREFIX).lower().partition("__")
         field = Settings.model_fields.get(section)
@@ -88,7 +92,32 @@ def _apply_variables(tree: dict[str, Any], environ: Mapping[str, str]) -> list[s
         table = tree.setdefault(section, {})
         if isinstance(table, dict):
             table[key] = _typed(environ[variable], model.model_fields[key].annotation)
-    return faults
+    return [*faults, *_mistaken_variables(tree, environ)]
+
+
+def _mistaken_variables(tree: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
+    """The faults of variables that name a setting but for its underscores; a variable that holds a secret is none.
+
+    Kubernetes sets DROPSTREAM_INGEST_PORT for a service of that name, to a URL: no setting has such a value.
+    https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables
+    """
+    settings = {f"{_VARIABLE_PREFIX}{name.replace('.', '_').upper()}": name for name in _setting_names()}
+    secrets = {text.removeprefix("env:") for text in _texts_in(tree)}
+    for variable in sorted(environ):
+        if not variable.startswith(_VARIABLE_PREFIX) or "__" in variable or variable in secrets | _NOT_SETTINGS:
+            continue
+        near = difflib.get_close_matches(variable, settings, n=1, cutoff=0.9)
+        if near and not _SERVICE_LINK.match(environ[variable]):
+            right = f"{_VARIABLE_PREFIX}{settings[near[0]].replace('.', '__').upper()}"
+            yield f"environment {variable}: no such setting; nearest valid name: {right}, with two underscores"
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    """Every text in a tree of tables and lists."""
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts_in(inner)
 
 
 def _typed(text: str, annotation: Any) -> object:
@@ -108,13 +137,17 @@ def _is_text(annotation: Any) -> bool:
 
 
 def _nearest_setting(section: str, key: str) -> str:
-    names = [
+    return _nearest(f"{section}.{key}", _setting_names())
+
+
+def _setting_names() -> list[str]:
+    """Every setting that a variable can override, as `table.key`."""
+    return [
         f"{name}.{inner}"
         for name, field in Settings.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
         for inner in field.annotation.model_fields
     ]
-    return _nearest(f"{section}.{key}", names)
 
 
 def _nearest(name: str, valid: Collection[str]) -> str:

@@ -44,8 +44,8 @@ def _resolve_secret(reference: object, info: ValidationInfo) -> Secret:
 
 
 def _resolve_signing_secret(reference: object, info: ValidationInfo) -> Secret:
-    if isinstance(reference, str) and not (info.context or {}).get("signing_secrets", True):
-        return Secret(reference, b"")
+    if not (info.context or {}).get("signing_secrets", True):
+        return _unresolved_secret(reference)
     return _resolve_secret(reference, info)
 
 
@@ -328,7 +328,7 @@ class SigningSecret(Section):
 
 
 def _signing_secret(given: object) -> object:
-    return {"value": given} if isinstance(given, str) else given
+    return given if isinstance(given, dict | SigningSecret) else {"value": given}
 
 
 class EndpointSettings(Section):

@@ -8,12 +8,11 @@ from typing import Literal
 
 import orjson
 
+from ops.endpoints.secret_strength import other_weaknesses, weaknesses
 from processors.deliver.provider import Interpretation, Message, Provider
 from schemas.settings import EndpointSettings, IngestSettings, Settings
 
 _EXPIRY_WARNING = timedelta(days=14)
-# 16 random bytes as base64 have 22 characters; below that a token can be guessed in earnest.
-_TOKEN_CHARACTERS_MIN = 22
 # Unreserved in a URL's path, so no client and no proxy writes them otherwise: RFC 3986, section 2.3.
 _TOKEN_PATTERN = re.compile(rb"[A-Za-z0-9._~-]+")
 # Its signature scheme is not published (https://developers.moderndropship.com/docs/webhooks names none), so the path
@@ -39,11 +38,13 @@ def find_problems(settings: Settings, providers: Mapping[str, Provider], now: da
         return (Problem("error", "endpoints", "none is enabled, so every delivery is answered 404; add or enable one"),)
     return (
         *_port_problems(settings.ingest),
+        *(Problem("warning", key, sentence) for key, sentence in other_weaknesses(settings)),
         *(
             Problem(level, name, sentence)
             for name, endpoint in enabled.items()
             for level, sentence in (
                 *_secret_problems(endpoint, now),
+                *(("warning", sentence) for sentence in weaknesses(endpoint)),
                 *_access_problems(endpoint, providers[endpoint.provider]),
                 *_sequence_problems(name, enabled, providers, now),
             )
@@ -86,8 +87,6 @@ def _access_problems(endpoint: EndpointSettings, provider: Provider) -> Iterator
         if not _TOKEN_PATTERN.fullmatch(token.value):
             sentence = f"token {token} has characters that a URL holds encoded only"
             yield "error", f"{sentence}; make one with dropstream endpoints token"
-        elif len(token.value) < _TOKEN_CHARACTERS_MIN:
-            yield "warning", f"token {token} is short enough to guess; make one with dropstream endpoints token"
     if len({token.value for token in endpoint.token}) < len(endpoint.token):
         yield "warning", "lists one token twice, so the old one stays; make a new one with dropstream endpoints token"
 

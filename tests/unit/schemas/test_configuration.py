@@ -253,11 +253,60 @@ def test_the_ingress_needs_no_signing_secret() -> None:
     assert settings.endpoints["acme"].token == (Secret("env:TOKEN", b"path-token-secret"),)
 
 
-def test_a_secret_file_is_read_without_the_white_space_at_its_ends(tmp_path: Path) -> None:
-    """An editor's last line break is no part of a secret."""
+@pytest.mark.parametrize("written", ["  a secret\r\n", "a secret\n", "\ufeffa secret\n", "\ufeffa secret"])
+def test_what_an_editor_leaves_is_no_part_of_a_secret(tmp_path: Path, written: str) -> None:
+    """White space at the ends and a byte order mark do not count, in a file and in a variable."""
     file = tmp_path / "secret"
-    file.write_bytes(b"  in a file\r\n")
-    assert resolve(f"file:{file}", {}) == Secret(f"file:{file}", b"in a file")
+    file.write_text(written, encoding="utf-8", newline="")
+    assert resolve(f"file:{file}", {}) == Secret(f"file:{file}", b"a secret")
+    assert resolve("env:S", {"S": written}) == Secret("env:S", b"a secret")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_secret_in_utf_16_is_refused(tmp_path: Path, encoding: str) -> None:
+    """Windows writes such files; a signature with its bytes would never be right."""
+    file = tmp_path / "secret"
+    file.write_text("\ufeffa secret" if encoding == "utf-16-be" else "a secret", encoding=encoding)
+    with pytest.raises(ValueError, match="is UTF-16 text; write it as UTF-8, without a byte order mark"):
+        resolve(f"file:{file}", {})
+
+
+@pytest.mark.parametrize("secrets", ['"tiger-lily-secret"', '{ value = "tiger-lily-secret" }', '"env:"', "7"])
+def test_a_clear_text_secret_is_refused_by_every_process(secrets: str) -> None:
+    """The ingress, which resolves no signing secret, refuses what is no reference too, and does not repeat it."""
+    for signing_secrets in (True, False):
+        with pytest.raises(ConfigurationError) as caught:
+            read(SMALLEST.replace('"env:ACME"', secrets), signing_secrets=signing_secrets)
+        assert "secret is a reference: env:NAME or file:PATH" in str(caught.value)
+        assert "tiger-lily" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "right"),
+    [
+        ("DROPSTREAM_INGEST_PORT", "DROPSTREAM_INGEST__PORT"),
+        ("DROPSTREAM_INGEST_PROT", "DROPSTREAM_INGEST__PORT"),
+        ("DROPSTREAM_KAFKA_BOOTSTRAP_SERVER", "DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS"),
+        ("DROPSTREAM_KAFKA_PASSWORD", "DROPSTREAM_KAFKA__PASSWORD"),
+    ],
+)
+def test_one_underscore_too_few_is_told(variable: str, right: str) -> None:
+    """A variable that names a setting but for its underscores is never ignored in silence."""
+    told = f"environment {variable}: no such setting; nearest valid name: {right}, with two underscores"
+    assert faults_of(SMALLEST, {**ENVIRON, variable: "1"}) == (told,)
+
+
+def test_a_variable_of_the_person_s_own_is_no_setting() -> None:
+    """A secret may have any name, and Kubernetes names the ports of services; neither is a fault."""
+    environ = {
+        **ENVIRON,
+        "DROPSTREAM_KAFKA_PASSWORD": "hunter-of-tigers",
+        "DROPSTREAM_INGEST_PORT": "tcp://10.0.0.7:8080",
+        "DROPSTREAM_ACME_SECRET": "x",
+        "DROPSTREAM_CONFIG": "x",
+    }
+    settings = read('[kafka]\npassword = "env:DROPSTREAM_KAFKA_PASSWORD"\n' + SMALLEST, environ)
+    assert settings.ingest.port == 8080
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The problems that `dropstream endpoints check` finds, and those it does not."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,12 @@ from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-ENVIRON = {"ONE": "secret-one", "TWO": "secret-two", "SHORT": "short", "LONG": "a-token-of-more-than-22-characters"}
+ENVIRON = {
+    "ONE": "the-first-of-two-secrets",
+    "TWO": "the-other-of-two-secrets",
+    "SHORT": "short",
+    "LONG": "a-token-of-more-than-22-characters",
+}
 ENVIRON["ALIKE"] = ENVIRON["LONG"]
 ENVIRON["ODD"] = "a token/with ? and more than 22 characters"
 
@@ -50,6 +56,7 @@ def test_a_sound_endpoint_has_no_problem() -> None:
             "warning",
             "secret env:ONE expires on 2026-06-14; others stay valid",
         ),
+        ('secrets = ["env:SHORT"]', "warning", "secret env:SHORT has 5 characters and can be guessed; use at least 16"),
         ('secrets = ["env:ONE"]\nlanes = 2', "error", "lanes = 2 spreads its sequence over partitions; set lanes = 1"),
         ('secrets = ["env:ONE"]\nsignature = "verify-if-present"', "warning", "takes deliveries without a signature"),
         ('secrets = ["env:ONE"]\ntoken = "env:SHORT"', "warning", "token env:SHORT is short enough to guess"),
@@ -112,3 +119,34 @@ def test_a_disabled_endpoint_has_no_problem_but_none_enabled_is_one() -> None:
     assert problems_of(off + '[endpoints.on]\nprovider = "dreamship"\nsecrets = ["env:TWO"]\n') == ()
     (problem,) = problems_of(off)
     assert problem.level == "error"
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o644, True), (0o640, False), (0o600, False)])
+def test_a_file_that_everybody_can_read_is_told(tmp_path: Path, mode: int, told: bool) -> None:
+    """A secret and a token in a file that others may read are warned of, with the command that closes it."""
+    for name in ("secret", "token", "password"):
+        (tmp_path / name).write_text("a-text-of-more-than-22-characters")
+        (tmp_path / name).chmod(mode)
+    found = problems_of(
+        f"""
+        [kafka]
+        password = "file:{tmp_path}/password"
+        [endpoints.a]
+        provider = "shipstream"
+        secrets = ["file:{tmp_path}/secret"]
+        token = "file:{tmp_path}/token"
+        """
+    )
+    words = "can be read by every user of this machine; run chmod o-r"
+    wanted = [
+        Problem("warning", key, f"{name} file:{tmp_path}/{name} {words} {tmp_path}/{name}")
+        for key, name in (("kafka.password", "password"), ("a", "secret"), ("a", "token"))
+    ]
+    assert list(found) == (wanted if told else [])
+
+
+def test_what_a_process_may_not_know_is_not_called_weak() -> None:
+    """The ingress does not know the signing secrets, and so does not judge them."""
+    context = Context(environ={}, providers=discover(), signing_secrets=False)
+    text = '[endpoints.a]\nprovider = "shipstream"\nsecrets = ["env:SHORT"]\n'
+    assert find_problems(read_configuration(text, source="here.toml", context=context), discover(), NOW) == ()
