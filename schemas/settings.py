@@ -25,6 +25,7 @@ from schemas.secrets import Secret, resolve, unresolved
 from schemas.shipstream_api import api_url
 
 SignaturePolicy = Literal["require", "verify-if-present"]
+Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 Network = IPv4Network | IPv6Network
 
 # Kafka's own limit for a topic name is 249 characters; the prefix leaves room for ours and for a replay's suffix.
@@ -210,6 +211,9 @@ class IngestSettings(Section):
     unread_bytes_max: Annotated[int, Field(ge=1_048_576)] = 16_777_216
     """Bytes that clients may make the process hold before a delivery is accepted: unfinished heads, bodies for which
     nobody has asked, requests behind the one that is handled. Beyond it the longest holder's connection is closed."""
+    compression: Compression = "none"
+    """How the ingress compresses what it writes to `raw`, batch by batch; whoever reads `raw` needs more memory then,
+    for a small batch may hold much."""
     kafka_deadline_ms: Annotated[int, Field(ge=1)] = 1500
     """How long a delivery waits for Kafka's acknowledgement; then it goes to the spool."""
     producer_hung_ms: Annotated[int, Field(ge=1_000)] = 10_000
@@ -240,6 +244,8 @@ class ProcessSettings(Section):
     instance_id: Annotated[str, Field(pattern=_INSTANCE_PATTERN)] | None = None
     """Static membership: a member of this name that comes back within its session finds its partitions, without a
     rebalance. Each process needs a name of its own; `--workers` appends the worker's number."""
+    compression: Compression = "zstd"
+    """How the processors compress what they write, batch by batch. Whatever the topics hold can be read."""
     records_per_round_max: Annotated[int, Field(ge=1)] = 2_000
     """The most records that a group fetches for one round of transactions."""
     dedupe_window_hours: Annotated[int, Field(ge=1)] = 120

@@ -22,8 +22,6 @@ from schemas.kafka.batches import Builder
 
 # Kafka refuses the record, or another one of its batch, from every producer.
 _REFUSALS = (InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError)
-# Kafka's code in a batch: https://kafka.apache.org/documentation/#recordbatch
-_NO_COMPRESSION = 0
 
 
 class DeliveryReport(Enum):
@@ -103,7 +101,7 @@ class ProducerBatch:
 
 
 class PartitionBatches:
-    """Publishes the records of one partition through one producer, in their order.
+    """Publishes the records of one partition through one producer, in their order, compressed by Kafka's code for it.
 
     The partition is `overdue` from the deadline of a record that waits, until the client is done with all that it had
     then; meanwhile nothing may be appended. `on_overdue` is called at the beginning; `on_settled` with every batch that
@@ -118,6 +116,7 @@ class PartitionBatches:
         partition: int,
         *,
         deadline_s: float,
+        compression: int,
         on_overdue: Callable[["PartitionBatches"], None],
         on_settled: Callable[["PartitionBatches", ProducerBatch, BaseException | None], None],
     ) -> None:
@@ -125,6 +124,7 @@ class PartitionBatches:
         self._topic = topic
         self._partition = partition
         self._deadline_s = deadline_s
+        self._compression = compression
         self._on_overdue = on_overdue
         self._on_settled = on_settled
         self._loop = asyncio.get_running_loop()
@@ -149,7 +149,7 @@ class PartitionBatches:
         batch.on_reports.append(on_report)
 
     def _open_batch(self) -> ProducerBatch:
-        batch = ProducerBatch(Builder(BATCH_BYTES, _NO_COMPRESSION), self._loop.time())
+        batch = ProducerBatch(Builder(BATCH_BYTES, self._compression), self._loop.time())
         batch.deadline = self._loop.call_at(batch.began_at + self._deadline_s, self.stall)
         self._ready.append(batch)
         self._open = batch

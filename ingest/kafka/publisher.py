@@ -145,6 +145,7 @@ class Publisher:
             self._supervisor.topic,
             partition,
             deadline_s=self._deadline_s,
+            compression=self._supervisor.compression,
             on_overdue=partial(self._partition_overdue, producer),
             on_settled=partial(self._batch_settled, producer),
         )

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from ingest.metrics import IngestMetrics
 from schemas.kafka.arguments import producer_arguments
+from schemas.kafka.codecs import batch_code
 from schemas.kafka.producers import close_producer, open_producer
 from schemas.settings import Settings
 
@@ -36,6 +37,7 @@ class ProducerSupervisor:
         self._log = structlog.get_logger("ingest")
         self._connecting: asyncio.Task[None] | None = None
         self.topic = settings.kafka.topic_prefix + "raw"
+        self.compression = batch_code(settings.ingest.compression)
         self.producer: AIOKafkaProducer | None = None
 
     @property

@@ -4,6 +4,7 @@ from typing import Any
 
 from aiokafka.helpers import create_ssl_context
 
+from schemas.kafka.codecs import compression_type
 from schemas.settings import KafkaSettings, ProcessSettings, Settings
 from schemas.topics import record_bytes_max
 
@@ -45,6 +46,7 @@ def producer_arguments(settings: Settings) -> dict[str, Any]:
         **client_arguments(settings.kafka),
         "acks": "all",
         "enable_idempotence": True,
+        "compression_type": compression_type(settings.ingest.compression),
         "max_batch_size": BATCH_BYTES,
         "max_request_size": record_bytes_max(settings),
     }
@@ -55,6 +57,7 @@ def transactional_producer_arguments(settings: Settings, *, transactional_id: st
     return {
         **producer_arguments(settings),
         "transactional_id": transactional_id,
+        "compression_type": compression_type(settings.process.compression),
         # The topics' limits decide, and `processors.deliver.step` keeps within them; this one must not be smaller.
         "max_request_size": 2 * record_bytes_max(settings),
         "transaction_timeout_ms": settings.process.transaction_timeout_ms,

@@ -1,8 +1,10 @@
-"""The compression of a topic, as Kafka's setting `compression.type` names it, and whether this process can read it."""
+"""The compression of records: how Kafka's setting `compression.type` names it, what can be read here, and its codes."""
 
 from collections.abc import Callable, Mapping
 
 from aiokafka import codec
+
+from schemas.settings import Compression
 
 # What a topic says that keeps each batch as its producer compressed it, and what one says whose broker compresses.
 # https://kafka.apache.org/documentation/#topicconfigs_compression.type
@@ -16,6 +18,18 @@ _READABLE: Mapping[str, Callable[[], bool]] = {
     "lz4": codec.has_lz4,
     "zstd": codec.has_zstd,
 }
+# The code in the attributes of a batch: https://kafka.apache.org/documentation/#recordbatch
+_CODES = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+
+
+def batch_code(compression: Compression) -> int:
+    """The code of the setting's value in a batch."""
+    return _CODES[compression]
+
+
+def compression_type(compression: Compression) -> str | None:
+    """The setting's value as aiokafka's producer takes it."""
+    return None if compression == "none" else compression
 
 
 def can_read(compression: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from schemas.errors import DropstreamError
-from tests.bench import costs, ingress, intervals, latency, processors, replay, restore, spool
+from tests.bench import compression, costs, ingress, intervals, latency, processors, replay, restore, spool
 from tests.bench.machine import Disturbance, describe
 from tests.bench.place import Place, place
 from tests.bench.report.chart import chart
@@ -43,6 +43,10 @@ async def _latency(place: Place, progress: Progress, *, quick: bool) -> Part:
 
 async def _intervals(place: Place, progress: Progress, *, quick: bool) -> Part:
     return await intervals.measure(place, intervals.QUICK if quick else intervals.FULL, progress)
+
+
+async def _compression(place: Place, progress: Progress, *, quick: bool) -> Part:
+    return await compression.measure(place, compression.QUICK if quick else compression.FULL, progress)
 
 
 async def _spool(place: Place, progress: Progress, *, quick: bool) -> Part:
@@ -78,6 +82,7 @@ PARTS: Mapping[str, Callable[..., Awaitable[Part]]] = {
     "processors": _processors,
     "latency": _latency,
     "intervals": _intervals,
+    "compression": _compression,
     "spool": _spool,
     "bodies": _bodies,
     "connections": _connections,

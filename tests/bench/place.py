@@ -48,12 +48,21 @@ class Cores:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One run's Kafka and folder; its topics begin with `prefix`, which no other run has."""
+    """One run's Kafka and folder; its topics begin with `prefix`, which no other run has.
+
+    `broker` is the process of a Kafka that was started here, with its data in `data`; None where KAFKA names one.
+    """
 
     prefix: str
     folder: Path
     bootstrap_servers: str
     cores: Cores
+    broker: int | None = None
+
+    @property
+    def data(self) -> Path:
+        """Where a Kafka that was started here keeps its records."""
+        return self.folder / "kafka"
 
     def config(
         self,
@@ -63,6 +72,7 @@ class Place:
         bootstrap_servers: str | None = None,
         spool: Path | None = None,
         commit_interval_ms: int = 100,
+        compression: str | None = None,
     ) -> Path:
         """The configuration of a program: topics of its own by its name, ports that are free."""
         ports = [free_ports(1) for _ in range(3)]
@@ -70,13 +80,14 @@ class Place:
             f'[endpoints.{one}]\nprovider = "{provider}"\nsecrets = ["env:SECRET"]\n'
             for one, provider in endpoint_names(endpoints)
         )
+        codec = f'compression = "{compression}"\n' if compression else ""
         path = self.folder / f"{name}.toml"
         path.write_text(
             f'[kafka]\nbootstrap_servers = "{bootstrap_servers or self.bootstrap_servers}"\n'
             f'topic_prefix = "{self.prefix}{name}."\nreplication_factor = 1\npartitions = {PARTITIONS}\n'
             f'[ingest]\nhost = "127.0.0.1"\nport = {ports[0]}\nadmin_port = {ports[1]}\n'
-            f'spool_dir = "{spool or self.folder / f"spool-{name}"}"\n'
-            f"[process]\nadmin_port = {ports[2]}\ncommit_interval_ms = {commit_interval_ms}\n{tables}"
+            f'spool_dir = "{spool or self.folder / f"spool-{name}"}"\n{codec}'
+            f"[process]\nadmin_port = {ports[2]}\ncommit_interval_ms = {commit_interval_ms}\n{codec}{tables}"
         )
         return path
 
@@ -161,23 +172,23 @@ async def place() -> AsyncIterator[Place]:
     os.sched_setaffinity(0, cores.rest)
     try:
         with TemporaryDirectory() as name:
-            async with _broker(Path(name), prefix := f"bench-{time.time_ns():x}-") as servers:
-                yield Place(prefix, Path(name), servers, cores)
+            async with _broker(Path(name), prefix := f"bench-{time.time_ns():x}-") as (servers, broker):
+                yield Place(prefix, Path(name), servers, cores, broker)
     finally:
         os.sched_setaffinity(0, every)
 
 
 @asynccontextmanager
-async def _broker(folder: Path, prefix: str) -> AsyncIterator[str]:
-    """Where Kafka is; of one that is given, the topics with this prefix are deleted in the end."""
+async def _broker(folder: Path, prefix: str) -> AsyncIterator[tuple[str, int | None]]:
+    """Where Kafka is, and its process; of one that is given, the topics with this prefix are deleted in the end."""
     given = os.environ.get("KAFKA")
     if not given:
         port = free_ports(2)
         async with local_broker(folder / "kafka", environ={}, progress=_silent, port=port) as broker:
-            yield broker.bootstrap_servers
+            yield broker.bootstrap_servers, broker.nodes[0].pid
         return
     try:
-        yield given
+        yield given, None
     finally:
         text = f'[kafka]\nbootstrap_servers = "{given}"\n[endpoints]\n'
         settings = read_configuration(text, source="KAFKA", context=Context({}, ()))

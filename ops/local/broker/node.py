@@ -87,6 +87,11 @@ class BrokerNode:
         """Whether it was launched and neither stopped nor killed since; it may have ended by itself."""
         return self._process is not None
 
+    @property
+    def pid(self) -> int | None:
+        """Its process; None where it is not launched. Where Docker runs it, that is the client of Docker."""
+        return self._process.pid if self._process else None
+
     async def nodes_seen(self) -> frozenset[int]:
         """The ids of the nodes that this one knows to serve.
 

@@ -64,6 +64,7 @@ class _Partition:
             client,
             "raw",
             0,
+            compression=0,
             deadline_s=0.02,
             on_overdue=self.overdue.append,
             on_settled=lambda _, __, error: self.errors.append(type(error).__name__),

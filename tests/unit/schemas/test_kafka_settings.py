@@ -6,6 +6,8 @@ import pytest
 
 from ops.configuration import read_settings
 from schemas.errors import ConfigurationError
+from schemas.kafka.arguments import producer_arguments, transactional_producer_arguments
+from schemas.kafka.codecs import batch_code
 from schemas.settings import Settings
 
 
@@ -63,3 +65,14 @@ def test_a_file_that_holds_no_certificate_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(ConfigurationError, match="holds no certificate or key"):
         read(f'[kafka]\nsecurity_protocol = "SSL"\nca_file = "{tmp_path}/ca.pem"\n[endpoints]\n')
+
+
+def test_each_producer_compresses_as_its_own_program_is_set() -> None:
+    """`raw` is written as it is and everything else in zstd, unless the ingress or the processors are set otherwise."""
+    plain = read("[endpoints]\n")
+    set_otherwise = read('[ingest]\ncompression = "lz4"\n[process]\ncompression = "none"\n[endpoints]\n')
+    assert producer_arguments(plain)["compression_type"] is None
+    assert transactional_producer_arguments(plain, transactional_id="one")["compression_type"] == "zstd"
+    assert producer_arguments(set_otherwise)["compression_type"] == "lz4"
+    assert transactional_producer_arguments(set_otherwise, transactional_id="one")["compression_type"] is None
+    assert (batch_code("none"), batch_code("lz4"), batch_code("zstd")) == (0, 3, 4)
