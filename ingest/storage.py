@@ -21,6 +21,7 @@ from ingest.kafka.publisher import Publisher
 from ingest.metrics import IngestMetrics, SpoolFigures
 from ingest.spool.doubts import Doubts
 from ingest.spool.drain import Drain
+from ingest.spool.episode import SpoolingEpisode
 from ingest.spool.folder import claim, left_behind
 from ingest.spool.network_disk import network_file_system_of
 from ingest.spool.queue import Spool
@@ -50,6 +51,7 @@ class Storage:
         self._open_error = ""
         self._spool: Spool | None = None
         self._filled = asyncio.Event()
+        self._episode = SpoolingEpisode(self._folder, now=time.monotonic)
         self._background: asyncio.Task[None] | None = None
         self._enqueued: set[asyncio.Task[None]] = set()
 
@@ -150,6 +152,7 @@ class Storage:
         is_written = await spool.written(enqueued)
         if is_written:
             self._filled.set()
+            self._episode.note_spooled(kafka_connected=self._publisher.connected)
         on_outcome(Outcome.SPOOLED if is_written else Outcome.UNAVAILABLE)
 
     @property
@@ -206,6 +209,7 @@ class Storage:
                     await spool.close()
             if any(spool.waiting for spool in self._drainable):
                 self._filled.set()
+            self._episode.look(sum(spool.waiting for spool in self._spools))
             if loop.time() - looked_at > _ADOPT_S:
                 looked_at = loop.time()
                 await self._adopt_left_behind()

@@ -82,6 +82,9 @@ def _apply_variables(tree: dict[str, Any], environ: Mapping[str, str]) -> list[s
         if not variable.startswith(_VARIABLE_PREFIX) or variable in _NOT_SETTINGS:
             continue
         if "__" not in variable:
+            key = variable.removeprefix(_VARIABLE_PREFIX).lower()
+            if key in _plain_keys():
+                tree[key] = environ[variable]
             continue
         section, _, key = variable.removeprefix(_VARIABLE_PREFIX).lower().partition("__")
         field = Settings.model_fields.get(section)
@@ -102,14 +105,18 @@ def _mistaken_variables(tree: Mapping[str, Any], environ: Mapping[str, str]) -> 
     https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables
     """
     settings = {f"{_VARIABLE_PREFIX}{name.replace('.', '_').upper()}": name for name in _setting_names()}
+    plain = {f"{_VARIABLE_PREFIX}{key.upper()}" for key in _plain_keys()}
     secrets = {text.removeprefix("env:") for text in _texts_in(tree)}
     for variable in sorted(environ):
         if not variable.startswith(_VARIABLE_PREFIX) or "__" in variable or variable in secrets | _NOT_SETTINGS:
             continue
-        near = difflib.get_close_matches(variable, settings, n=1, cutoff=0.9)
-        if near and not _SERVICE_LINK.match(environ[variable]):
-            right = f"{_VARIABLE_PREFIX}{settings[near[0]].replace('.', '__').upper()}"
-            yield f"environment {variable}: no such setting; nearest valid name: {right}, with two underscores"
+        near = difflib.get_close_matches(variable, [*settings, *plain], n=1, cutoff=0.9)
+        if not near or variable in plain or _SERVICE_LINK.match(environ[variable]):
+            continue
+        right = near[0]
+        if right in settings:
+            right = f"{_VARIABLE_PREFIX}{settings[right].replace('.', '__').upper()}, with two underscores"
+        yield f"environment {variable}: no such setting; nearest valid name: {right}"
 
 
 def _texts_in(value: object) -> Iterator[str]:
@@ -140,8 +147,17 @@ def _nearest_setting(section: str, key: str) -> str:
     return _nearest(f"{section}.{key}", _setting_names())
 
 
+def _plain_keys() -> list[str]:
+    """The settings that stand in no table."""
+    return [name for name, field in Settings.model_fields.items() if not _is_table(field.annotation)]
+
+
+def _is_table(annotation: Any) -> bool:
+    return get_origin(annotation) is dict or (isinstance(annotation, type) and issubclass(annotation, BaseModel))
+
+
 def _setting_names() -> list[str]:
-    """Every setting that a variable can override, as `table.key`."""
+    """Every setting of a table that a variable can override, as `table.key`."""
     return [
         f"{name}.{inner}"
         for name, field in Settings.model_fields.items()
@@ -158,6 +174,8 @@ def _nearest(name: str, valid: Collection[str]) -> str:
 def _describe(detail: ErrorDetails) -> str:
     location = tuple(part for part in detail["loc"] if part != "[key]")
     key = _dotted(location) or "the file"
+    if detail["type"] == "extra_forbidden" and location[-1] in _plain_keys():
+        return f"{key}: no such setting here; {location[-1]} stands in the first lines, before every table"
     if detail["type"] == "extra_forbidden":
         return f"{key}: no such setting{_nearest(str(location[-1]), _siblings(location))}"
     if "[key]" in detail["loc"]:

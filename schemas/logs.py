@@ -9,8 +9,9 @@ import structlog
 _LIBRARY_LEVELS = {"aiokafka": logging.CRITICAL, "aiohttp": logging.WARNING, "asyncio": logging.WARNING}
 
 
-def configure_logging(*, json: bool) -> None:
-    """Sends every log line to stderr; call once, before anything logs."""
+def configure_logging(*, json: bool, level: str = "info") -> None:
+    """Sends the log lines of `level` and above to stderr; call once, before anything logs."""
+    least = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -19,7 +20,7 @@ def configure_logging(*, json: bool) -> None:
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         cache_logger_on_first_use=True,
     )
     renderers: list[structlog.typing.Processor] = (
@@ -39,6 +40,6 @@ def configure_logging(*, json: bool) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(logging.INFO)
-    for name, level in _LIBRARY_LEVELS.items():
-        logging.getLogger(name).setLevel(level)
+    root.setLevel(least)
+    for name, its_level in _LIBRARY_LEVELS.items():
+        logging.getLogger(name).setLevel(max(its_level, least))

@@ -397,8 +397,14 @@ class ShipstreamSettings(Section):
 
 
 class Settings(Section):
-    """The whole file: one table for each part, and one for each endpoint and each ShipStream account."""
+    """The whole file. These keys stand before the first table and count for every program; one table for each part, each
+    endpoint and each ShipStream account follows."""
 
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important log lines that a long-running program writes."""
+    log_format: Literal["automatic", "json", "console"] = "automatic"
+    """`json` writes a JSON object a line, `console` writes lines for a person; `automatic` is `console` where the log
+    goes to a terminal, else `json`."""
     kafka: KafkaSettings = KafkaSettings()
     ingest: IngestSettings = IngestSettings()
     process: ProcessSettings = ProcessSettings()

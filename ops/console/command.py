@@ -3,19 +3,17 @@
 import os
 from functools import partial
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from ops.addresses import reached_at
 from ops.configuration import ConfigFile, configuration_file
 from ops.console.app import console as serve
+from ops.service.announcement import announce
 from ops.service.reload import SettingsSource, reloading
 from ops.service.run import Signals, run_service
 from schemas.errors import ConfigurationError
 from schemas.secrets import Secret, resolve
 from schemas.settings import Settings
-
-_log = structlog.get_logger()
 
 
 def console(config: ConfigFile = None) -> None:
@@ -35,10 +33,10 @@ def console(config: ConfigFile = None) -> None:
                 prepare=lambda loaded: partial(running.apply, loaded.settings),
             ),
         ):
-            _log.info("console_ready", url=console_url(settings, running.port), token=token is not None)
+            announce("console", settings, source.file, {"page": console_url(settings, running.port)})
             await signals.stopping.wait()
 
-    run_service(main, reloads=True)
+    run_service(main, settings, reloads=True)
 
 
 def console_url(settings: Settings, port: int | None = None) -> str:

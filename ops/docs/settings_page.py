@@ -88,6 +88,7 @@ def setting_tables() -> list[SettingTable]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     ]
     return [
+        _table("before the first table", Settings, sentences, variables="DROPSTREAM_"),
         *plain,
         _table("[endpoints.NAME]", EndpointSettings, sentences),
         _table("secrets of an endpoint", SigningSecret, sentences),
@@ -128,6 +129,8 @@ def _table(
             variable=variables and variables + key.upper(),
         )
         for key, field in model.model_fields.items()
+        # Tables are told by themselves.
+        if key in sentences[model.__name__] or model is not Settings
     )
     return SettingTable(heading, inspect.cleandoc(model.__doc__ or "").replace("\n", " "), rows)
 

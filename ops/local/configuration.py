@@ -157,7 +157,8 @@ def local_configuration(providers: Iterable[Provider]) -> str:
 
 def write_local_configuration(settings: Settings) -> Path:
     """Writes our configuration file from `settings`, those that the environment set included; returns the file."""
-    tables = [_table(name, getattr(settings, name)) for name in _SECTIONS]
+    tables = [f"{key} = {toml_value(getattr(settings, key))}\n" for key in ("log_level", "log_format")]
+    tables += [_table(name, getattr(settings, name)) for name in _SECTIONS]
     for name, endpoint in settings.endpoints.items():
         references = [str(one.value) for one in endpoint.secrets]
         tokens = [str(one) for one in endpoint.token]

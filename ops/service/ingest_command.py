@@ -11,6 +11,7 @@ from ingest.app import ingress
 from ingest.receive import Stamps
 from ops.configuration import ConfigFile, configuration_file
 from ops.service.admin import admin
+from ops.service.announcement import announce, listening
 from ops.service.metrics_page import describe_process
 from ops.service.reload import LoadedConfiguration, SettingsSource, reloading
 from ops.service.run import Signals, run_service
@@ -40,7 +41,7 @@ def ingest(config: ConfigFile = None, *, workers: WorkerCount = 1, path: WorkerP
             parent_link.attach(signals, grace_s=_grace_s(first.settings))
         await _serve(source, first.settings, worker, signals)
 
-    run_service(main, reloads=True)
+    run_service(main, first.settings, reloads=True)
 
 
 def _share(source: SettingsSource, first: LoadedConfiguration, count: int) -> None:
@@ -84,9 +85,12 @@ async def _serve(source: SettingsSource, settings: Settings, worker: Worker | No
                 registry=registry,
                 health=running.health,
                 worker=worker,
-            ),
+            ) as admin_port,
             reloading(source, settings, signals.reload, registry=registry, prepare=prepare),
         ):
+            if worker is None:
+                places = {"webhooks": (ports.host, running.port), "admin": (ports.admin_host, admin_port)}
+                announce("ingest", settings, source.file, listening(places), spool=ports.spool_dir)
             await signals.stopping.wait()
 
 

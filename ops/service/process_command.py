@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from ops.audit.gauges import audits_shown
 from ops.configuration import ConfigFile, configuration_file
 from ops.service.admin import admin
+from ops.service.announcement import announce, listening
 from ops.service.metrics_page import describe_process
 from ops.service.reload import LoadedConfiguration, SettingsSource, reloading
 from ops.service.run import Signals, run_service
@@ -70,7 +71,7 @@ def process(
             parent_link.attach(signals, grace_s=_grace_s(settings))
         await _run_groups(source, settings, names, worker, signals)
 
-    run_service(main, reloads=True)
+    run_service(main, settings, reloads=True)
 
 
 async def _run_groups(
@@ -105,10 +106,13 @@ async def _run_groups(
             registry=registry,
             health=lambda: joint_health(groups),
             worker=worker,
-        ),
+        ) as admin_port,
         reloading(source, settings, signals.reload, registry=registry, prepare=prepare),
         audits_shown(mine, registry),
     ):
+        if worker is None:
+            places = {"admin": (ports.admin_host, admin_port)}
+            announce("process", settings, source.file, listening(places), groups=", ".join(names))
         await run_together(list(groups.values()), signals.stopping)
 
 

@@ -26,7 +26,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from ops.configuration import read_settings, read_text
 from ops.event_loop import running_beside
 from schemas.errors import ConfigurationError
-from schemas.settings import EndpointSettings, Settings
+from schemas.settings import EndpointSettings, Section, Settings
 
 # Secrets may lie on a file system that hangs; ten thousand endpoints take seconds without that.
 _READ_WITHIN_S = 30.0
@@ -172,12 +172,19 @@ _READ_AGAIN = frozenset({"endpoints", "shipstream"})
 def restart_needed(before: Settings, after: Settings) -> list[str]:
     """The keys that differ and that a running process reads only at its start, in the order of the settings."""
     return [
-        f"{table}.{key}"
-        for table in type(before).model_fields
-        if table not in _READ_AGAIN
-        for key in type(getattr(before, table)).model_fields
-        if getattr(getattr(before, table), key) != getattr(getattr(after, table), key)
+        key
+        for name in type(before).model_fields
+        if name not in _READ_AGAIN
+        for key in _different_keys(name, getattr(before, name), getattr(after, name))
     ]
+
+
+def _different_keys(name: str, before: object, after: object) -> Iterator[str]:
+    """The keys of a table that differ, or `name` itself where it is a key of no table."""
+    if isinstance(before, Section):
+        yield from (f"{name}.{key}" for key in type(before).model_fields if getattr(before, key) != getattr(after, key))
+    elif before != after:
+        yield name
 
 
 def _faults(error: Exception) -> tuple[str, ...]:

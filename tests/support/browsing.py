@@ -126,7 +126,7 @@ def system(bootstrap_servers: str, folder: Path) -> Iterator[System]:
         said = folder / "up.log"
         _wait(lambda: "Ctrl-C ends everything" in said.read_text(), lambda: up.poll() is None, said)
         log = folder / "second.log"
-        _wait(lambda: "console_ready" in log.read_text(), lambda: console.poll() is None, log)
+        _wait(lambda: "started" in log.read_text(), lambda: console.poll() is None, log)
         assert f"http://127.0.0.1:{port + 3}/" in said.read_text()
         yield System(
             base_url=f"http://127.0.0.1:{port}",
@@ -146,7 +146,7 @@ def blind_console(running: System) -> Iterator[str]:
     )
     log = running.folder / "blind.log"
     with _program(running.folder, "blind", os.environ, "console", "--config", "blind.toml") as process:
-        _wait(lambda: "console_ready" in log.read_text(), lambda: process.poll() is None, log)
+        _wait(lambda: "started" in log.read_text(), lambda: process.poll() is None, log)
         yield f"http://127.0.0.1:{port}/"
 
 

@@ -16,6 +16,7 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from ops.service.admin import admin_port
+from ops.service.announcement import announce, listening
 from ops.service.metrics_page import describe_process
 from ops.service.reload import LoadedConfiguration, SettingsSource, reloading, write_current_text, write_started_text
 from ops.service.run import Signals, run_service
@@ -52,7 +53,7 @@ def supervise(parent: ParentPlan) -> None:
             await _run(parent, folder, signals)
 
     try:
-        run_service(main, reloads=True)
+        run_service(main, parent.first.settings, reloads=True)
     except WorkerFaultError as error:
         raise typer.Exit(_EXIT_CONFIGURATION) from error
 
@@ -84,7 +85,7 @@ async def _run(parent: ParentPlan, folder: Path, signals: Signals) -> None:
         workers.reload()
 
     async with (
-        admin_port(parent.ports.admin_host, parent.ports.admin_port, joint_pages(members, registry)),
+        admin_port(parent.ports.admin_host, parent.ports.admin_port, joint_pages(members, registry)) as admin,
         reloading(
             parent.source,
             parent.first.settings,
@@ -93,4 +94,9 @@ async def _run(parent: ParentPlan, folder: Path, signals: Signals) -> None:
             prepare=lambda loaded: partial(pass_on, loaded),
         ),
     ):
+        places = {"admin": (parent.ports.admin_host, admin)}
+        if isinstance(parent.ports, IngestSettings):
+            port = int(parent.environ.get("DROPSTREAM_INGEST__PORT", parent.ports.port))
+            places["webhooks"] = (parent.ports.host, port)
+        announce(parent.verb[0], parent.first.settings, parent.source.file, listening(places), workers=parent.count)
         await workers.run(signals.stopping)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -83,7 +84,7 @@ class ParentLink:
         with self._lock:
             attached = self._attached
         if attached and not attached.signals.stopping.is_set():
-            attached.call_soon(attached.signals.stopping.set)
+            attached.call_soon(partial(attached.signals.stop, "the parent of this worker is gone"))
             time.sleep(attached.grace_s)
         os._exit(EXIT_AT_ONCE)
 

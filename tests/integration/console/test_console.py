@@ -41,7 +41,7 @@ async def console(folder: Path, text: str, port: int) -> AsyncIterator[tuple[Pro
         program(folder, "console", admin_port=port, environ={**ENVIRON, "CONSOLE_TOKEN": TOKEN}) as running,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}", cookie_jar=jar) as client,
     ):
-        await running.said("console_ready")
+        await running.said("started")
         yield running, client
 
 

@@ -44,8 +44,8 @@ async def test_what_an_ended_service_said_can_still_be_read(tmp_path: Path) -> N
     environ = {"DROPSTREAM_CONFIG": str(configuration)}
     async with services_running([service], environ=environ, logs=tmp_path, report=told.append):
         said = log_file(tmp_path, "console").read_text()
-        assert '"console_ready"' in said
+        assert '"started"' in said
         os.kill(pid_of(configuration), signal.SIGKILL)
         await eventually(lambda: bool(told))
-        await eventually(lambda: '"console_ready"' in log_file(tmp_path, "console").read_text())
+        await eventually(lambda: '"started"' in log_file(tmp_path, "console").read_text())
     assert said in file_named_in(told[0]).read_text()
