@@ -397,8 +397,8 @@ class ShipstreamSettings(Section):
 
 
 class Settings(Section):
-    """The whole file. These keys stand before the first table and count for every program; one table for each part, each
-    endpoint and each ShipStream account follows."""
+    """The whole file. These keys stand before the first table and count for every program; one table follows for each
+    part, each endpoint and each ShipStream account."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important log lines that a long-running program writes."""
