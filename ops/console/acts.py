@@ -14,6 +14,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from ops.console.jobs import Job, Jobs, JobState
+from ops.console.selection import plan_selection, read_selection
 from ops.console.watch import Watch, now_ms
 from ops.kafka.ranges import parse_span
 from ops.replay.dry_run import compare, rehearse
@@ -68,14 +69,29 @@ class Acts:
             raise DropstreamError(
                 f"looking took longer than {_PLAN_WITHIN_S:.0f} s; use dropstream redrive --dry-run"
             ) from error
-        self._plans[plan.id] = (plan, found.count)
-        while len(self._plans) > _PLANS_KEPT:
-            self._plans.popitem(last=False)
+        self._keep(plan, found.count)
         chosen = [[name, why, count] for (name, why), count in sorted(found.chosen.items())]
         return {"plan": plan.id, "count": found.count, "chosen": chosen, "would": asdict(counts)}
 
-    def redrive(self, plan_id: str, who: str) -> Job:
-        """Starts the redrive that was planned.
+    async def plan_selection(self, act: str | None, deliveries: str | None) -> dict[str, Any]:
+        """Plans a redrive or a replay in place of selected deliveries; its id, and what it would write.
+
+        Raises:
+            DropstreamError: the selection is wrong, or the cluster cannot be read.
+        """
+        selection = read_selection(act, deliveries)
+        try:
+            async with asyncio.timeout(_PLAN_WITHIN_S):
+                planned = await plan_selection(self.settings, selection, self._rules)
+        except TimeoutError as error:
+            raise DropstreamError(
+                f"looking took longer than {_PLAN_WITHIN_S:.0f} s; use dropstream {selection.act} --dry-run"
+            ) from error
+        self._keep(planned.plan, planned.count)
+        return planned.shown
+
+    def run_plan(self, plan_id: str, who: str) -> Job:
+        """Starts the redrive or replay that was planned.
 
         Raises:
             DropstreamError: the plan is not kept any more, or another act runs.
@@ -84,11 +100,13 @@ class Acts:
         if plan_id not in self._plans:
             raise UsageError("this plan is no longer known; look again")
         plan, count = self._plans.pop(plan_id)
-        what = f"Redrive {_of(plan.choice)}"
+        act = "redrive" if plan.source == "rejected" else "replay"
+        what = f"{act.capitalize()} {_of(plan.choice)}"
+        named = ",".join(plan.choice.deliveries) or None
         facts = {"plan": plan.id, "endpoint": plan.choice.endpoint, "reason": plan.choice.reason, "records": count}
-        job = self.jobs.start("redrive", what, who=who, at_ms=now_ms(), **facts)
+        job = self.jobs.start(act, what, who=who, at_ms=now_ms(), **facts, deliveries=named)
         job.total = sum(one.count for one in plan.ranges)
-        self.start(self._run_job(job, self._redrive(plan, job)))
+        self.start(self._run_job(job, self._run_plan(plan, job)))
         return job
 
     def dry_run_replay(self, begin: str | None, until: str | None, endpoint: str | None, who: str) -> Job:
@@ -126,7 +144,12 @@ class Acts:
         await self._run_job(job, self._send(sample, endpoint_name))
         return job
 
-    async def _redrive(self, plan: ReplayPlan, job: Job) -> Rows:
+    def _keep(self, plan: ReplayPlan, count: int) -> None:
+        self._plans[plan.id] = (plan, count)
+        while len(self._plans) > _PLANS_KEPT:
+            self._plans.popitem(last=False)
+
+    async def _run_plan(self, plan: ReplayPlan, job: Job) -> Rows:
         def on_records(count: int) -> None:
             job.done += count
 
@@ -137,8 +160,8 @@ class Acts:
         return [
             ("became events", str(counts.became)),
             ("events", str(counts.events)),
-            ("still rejected", str(counts.rejected)),
-            ("events already", str(counts.retries)),
+            ("still rejected" if plan.source == "rejected" else "rejected", str(counts.rejected)),
+            ("events already" if plan.source == "rejected" else "retries", str(counts.retries)),
         ]
 
     async def _compare(self, choice: Choice) -> Rows:
@@ -193,6 +216,9 @@ def all_samples() -> list[tuple[Provider, Sample]]:
 
 
 def _of(choice: Choice) -> str:
+    if choice.deliveries:
+        count = len(choice.deliveries)
+        return f"of the delivery {choice.deliveries[0]}" if count == 1 else f"of {count} selected deliveries"
     parts = (
         (f"of {choice.endpoint}", choice.endpoint),
         (f"for {choice.reason}", choice.reason),

@@ -1,7 +1,6 @@
 """The HTTP handlers of the console: each reads its request and calls the part that knows the answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 
@@ -10,10 +9,11 @@ from aiohttp import web
 
 from ops.console.access import COOKIE, SESSION, Sessions, give_cookie
 from ops.console.acts import Acts, all_samples
+from ops.console.answers import PageHandler, as_json, json_answer, page_file, who_asks
+from ops.console.delivery_pages import DeliveryPages
 from ops.console.lookups import life, rejection
 from ops.console.page_state import page_state
 from ops.console.watch import Watch, now_ms
-from schemas.errors import DropstreamError
 from schemas.notes.rejections import Reason
 from schemas.settings import Settings
 
@@ -21,8 +21,6 @@ _LISTENERS_MAX = 32
 _EVERY_S = 1.0
 _WRITE_WITHIN_S = 10.0
 _WRONG_TOKEN_S = 0.5
-_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(slots=True)
@@ -41,22 +39,25 @@ class ConsolePages:
     def routes(self) -> list[web.RouteDef]:
         """The routes of all handlers."""
         return [
-            web.get("/", _file("index.html")),
-            web.get("/console.css", _file("console.css")),
-            web.get("/icon.svg", _file("icon.svg")),
-            *(web.get(f"/{name}", _file(name)) for name in _modules()),
+            web.get("/", page_file("index.html")),
+            web.get("/console.css", page_file("console.css")),
+            web.get("/icon.svg", page_file("icon.svg")),
+            *(web.get(f"/{name}", page_file(name)) for name in _modules()),
             web.get("/readyz", _ready),
+            *DeliveryPages(self.acts).routes(),
             web.get("/login", _login_page(200, wrong=False)),
             web.post("/login", self._log_in),
             web.post("/api/logout", self._log_out),
             web.get("/api/session", self._session),
             web.get("/api/live", self._live),
-            web.get("/api/rejections/{place}", self._as_json(self._rejection)),
-            web.get("/api/trace", self._as_json(self._trace)),
-            web.post("/api/acts/plan-redrive", self._as_json(self._plan_redrive)),
-            web.post("/api/acts/redrive", self._as_json(self._redrive)),
-            web.post("/api/acts/dry-run", self._as_json(self._dry_run)),
-            web.post("/api/acts/send", self._as_json(self._send)),
+            web.get("/api/rejections/{place}", as_json(self._rejection)),
+            web.get("/api/trace", as_json(self._trace)),
+            web.post("/api/acts/plan-redrive", as_json(self._plan_redrive)),
+            web.post("/api/acts/run", as_json(self._run_plan)),
+            web.post("/api/acts/plan-selection", as_json(self._plan_selection)),
+            web.get("/api/jobs", as_json(self._jobs)),
+            web.post("/api/acts/dry-run", as_json(self._dry_run)),
+            web.post("/api/acts/send", as_json(self._send)),
         ]
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
@@ -85,7 +86,7 @@ class ConsolePages:
             {"name": one.name, "contract": one.contract, "provider": provider.name, "becomes": one.event_types}
             for provider, one in all_samples()
         ]
-        return _json(
+        return json_answer(
             {
                 "csrf": request[SESSION].csrf,
                 "has_token": self.sessions.token is not None,
@@ -134,33 +135,26 @@ class ConsolePages:
         async with self._lookups:
             return await self.acts.plan_redrive(fields.get("endpoint"), fields.get("reason"))
 
-    async def _redrive(self, request: web.Request) -> object:
+    async def _plan_selection(self, request: web.Request) -> object:
         fields = await _fields(request)
-        return asdict(self.acts.redrive(fields.get("plan") or "", _who(request)))
+        async with self._lookups:
+            return await self.acts.plan_selection(fields.get("act"), fields.get("deliveries"))
+
+    async def _jobs(self, _request: web.Request) -> object:
+        return [asdict(one) for one in self.acts.jobs.all()]
+
+    async def _run_plan(self, request: web.Request) -> object:
+        fields = await _fields(request)
+        return asdict(self.acts.run_plan(fields.get("plan") or "", who_asks(request)))
 
     async def _dry_run(self, request: web.Request) -> object:
         fields = await _fields(request)
-        job = self.acts.dry_run_replay(fields.get("from"), fields.get("to"), fields.get("endpoint"), _who(request))
+        job = self.acts.dry_run_replay(fields.get("from"), fields.get("to"), fields.get("endpoint"), who_asks(request))
         return asdict(job)
 
     async def _send(self, request: web.Request) -> object:
         fields = await _fields(request)
-        return asdict(await self.acts.send(fields.get("sample") or "", fields.get("endpoint") or "", _who(request)))
-
-    def _as_json(self, handle: Callable[[web.Request], Awaitable[object]]) -> PageHandler:
-        """A handler that answers with JSON; a fault becomes one sentence for the person."""
-
-        async def answer(request: web.Request) -> web.StreamResponse:
-            try:
-                return _json(await handle(request))
-            except DropstreamError as error:
-                return _json({"error": str(error)}, status=409)
-
-        return answer
-
-
-def _who(request: web.Request) -> str:
-    return f"{request[SESSION].name} at {request.remote}"
+        return asdict(await self.acts.send(fields.get("sample") or "", fields.get("endpoint") or "", who_asks(request)))
 
 
 async def _fields(request: web.Request) -> dict[str, str | None]:
@@ -174,26 +168,13 @@ async def _fields(request: web.Request) -> dict[str, str | None]:
     return {name: one or None for name, one in fields.items()}
 
 
-def _json(answer: object, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(answer), content_type="application/json")
-
-
 async def _ready(_request: web.Request) -> web.StreamResponse:
-    return _json({"live": True, "ready": True})
+    return json_answer({"live": True, "ready": True})
 
 
 def _modules() -> list[str]:
     """The page's own scripts, one concern each; console.js asks for the others."""
     return sorted(file.name for file in files("ops.console").joinpath("page").iterdir() if file.name.endswith(".js"))
-
-
-def _file(name: str) -> PageHandler:
-    content = files("ops.console").joinpath("page", name).read_bytes()
-
-    async def answer(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=content, content_type=_TYPES[name.rpartition(".")[2]], charset="utf-8")
-
-    return answer
 
 
 def _login_page(status: int, *, wrong: bool) -> PageHandler:

@@ -5,13 +5,15 @@ import { $, h, keyed, NAMELESS, pairs, theirs, visible } from "./elements.js";
 import { page } from "./state.js";
 import { count, plural, when } from "./words.js";
 
-// A dialog that says what will be done; `go` does it, and returns the next step or nothing when it is over.
-function confirm({ title, body, label, go, ready = true }) {
+// A dialog that says what will be done; `go` does it, and returns the next step or nothing when it is over. With
+// `isOver` there is nothing to cancel any more.
+export function confirm({ title, body, label, go, ready = true, isOver = false }) {
   const dialog = $("dialog"), button = $("dialog-go"), error = $("dialog-error");
   $("dialog-title").replaceChildren(title);
   $("dialog-body").replaceChildren(...body);
   button.replaceChildren(label);
   button.disabled = !ready;
+  $("dialog-cancel").hidden = isOver;
   error.hidden = true;
   $("dialog-form").onsubmit = async (event) => {
     event.preventDefault();
@@ -55,7 +57,7 @@ function confirmRedrive(plan) {
     title: would.became ? `Redrive ${plural(plan.count, "delivery", "deliveries")}?` : "Nothing to redrive", label: "Redrive", ready: would.became > 0,
     body: [h("p", {}, would.became ? `${plural(would.events, "event", "events")} will be written to the live topics, marked with ${plan.plan}. Consumers will see them.`
       : plan.count ? "None of them would become an event by today's configuration: mend its cause first, then have the console read it again (SIGHUP)." : "No rejected delivery is of this choice."), pairs(rows)],
-    go: async () => { await ask("/api/acts/redrive", { plan: plan.plan }); $("acts").scrollIntoView({ block: "nearest" }); },
+    go: async () => { await ask("/api/acts/run", { plan: plan.plan }); $("acts").scrollIntoView({ block: "nearest" }); },
   };
 }
 
@@ -97,6 +99,11 @@ export function sendSample() {
   });
 }
 
+// A title with its instants in the reader's zone.
+function withTimes(title) {
+  return title.split(/(\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part, index) => (index % 2 ? when(part) : theirs(part)));
+}
+
 export function showJobs({ jobs }) {
   $("jobs-empty").hidden = jobs.length > 0;
   keyed($("jobs"), jobs, (one) => one.number, () => {
@@ -108,7 +115,7 @@ export function showJobs({ jobs }) {
         const text = JSON.stringify(job);
         if (text === told) return;
         told = text;
-        item.replaceChildren(h("span", { class: `badge ${job.state}` }, job.state), h("span", { class: "title" }, theirs(job.title)), h("span", { class: "hint by" }, when(job.at_ms), " · ", theirs(job.who)),
+        item.replaceChildren(h("span", { class: `badge ${job.state}` }, job.state), h("span", { class: "title" }, withTimes(job.title)), h("span", { class: "hint by" }, when(job.at_ms), " · ", theirs(job.who)),
           h("div", { class: "outcome" }, job.state === "running" && job.total ? h("progress", { max: job.total, value: job.done, "aria-label": "Progress" }) : job.outcome.map(([name, value], index) => [index ? " · " : "", theirs(`${name}: ${value}`)]).flat()));
       },
     };

@@ -1,11 +1,10 @@
 // The page: takes a picture a second from /api/live and has every part show it.
 
 import { dryRun, redrive, sendSample, showJobs } from "./acts.js";
-import { ask } from "./asking.js";
 import { $, h, part, theirs } from "./elements.js";
 import { showEndpoints } from "./endpoints.js";
 import { listenToChart, showChart } from "./flow.js";
-import { trace } from "./life.js";
+import { listenToHeader, openSession } from "./header.js";
 import { showEvents, showGaps, showRejections } from "./lists.js";
 import { showSide } from "./side.js";
 import { page } from "./state.js";
@@ -57,29 +56,22 @@ function listen() {
 }
 
 async function begin() {
-  let response;
   try {
-    response = await fetch("/api/session");
+    if (!(await openSession())) return;
   } catch {
     showLost();
     setTimeout(begin, 2000);
     return;
   }
-  if (response.status === 401) { location.reload(); return; }
-  page.session = await response.json();
   $("prefix").replaceChildren(theirs(`${page.session.prefix}*`));
-  $("logout").hidden = !page.session.has_token;
   listen();
 }
 
-$("zone").textContent = ` (${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
-$("search").addEventListener("submit", (event) => { event.preventDefault(); trace($("entity").value.trim()); });
-$("life-close").addEventListener("click", () => { $("life").hidden = true; $("entity").focus(); });
-$("dialog-cancel").addEventListener("click", () => $("dialog").close());
+listenToHeader();
+$("life-close").addEventListener("click", () => { $("life").hidden = true; $("events-title").focus(); });
 $("act-send").addEventListener("click", sendSample);
 $("act-dry").addEventListener("click", dryRun);
 $("act-redrive").addEventListener("click", () => redrive());
-$("logout").addEventListener("click", async () => { await ask("/api/logout", {}); location.assign("/login"); });
 page.show = () => show(page.latest);
 listenToChart();
 begin();

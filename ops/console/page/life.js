@@ -6,7 +6,6 @@ import { count, plural, when } from "./words.js";
 
 export async function trace(wanted) {
   if (!wanted) return;
-  $("entity").value = wanted;
   $("life").hidden = false;
   $("life-title").replaceChildren("Life of ", theirs(wanted));
   $("life-note").replaceChildren("Reading the topics …");

@@ -43,7 +43,7 @@ async def test_nothing_begins_while_something_runs() -> None:
     with pytest.raises(UsageError, match=refused):
         acts.dry_run_replay(None, None, None, "somebody")
     with pytest.raises(UsageError, match=refused):
-        acts.redrive("any", "somebody")
+        acts.run_plan("any", "somebody")
 
 
 def test_what_runs_is_never_forgotten() -> None:

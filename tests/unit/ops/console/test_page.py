@@ -14,7 +14,7 @@ SCRIPTS = {file.name: file.read_text(encoding="utf-8") for file in sorted(PAGE.g
 def test_a_module_asks_for_what_another_gives(name: str) -> None:
     """Each name that is imported is exported there, and only the page's own modules are asked."""
     for names, source in re.findall(r'^import \{ (.+) \} from "\./(.+)";$', SCRIPTS[name], re.MULTILINE):
-        given = re.findall(r"^export (?:async )?(?:const|function) ([\w$]+)", SCRIPTS[source], re.MULTILINE)
+        given = re.findall(r"^export (?:async )?(?:const|function\*?) ([\w$]+)", SCRIPTS[source], re.MULTILINE)
         assert set(names.split(", ")) <= set(given), source
 
 
@@ -22,7 +22,7 @@ def test_all_that_is_exported_is_used() -> None:
     """What nobody asks for is no export."""
     text = "\n".join(SCRIPTS.values())
     imported = {name for names in re.findall(r"import \{ (.+) \}", text) for name in names.split(", ")}
-    exported = set(re.findall(r"^export (?:async )?(?:const|function) ([\w$]+)", text, re.MULTILINE))
+    exported = set(re.findall(r"^export (?:async )?(?:const|function\*?) ([\w$]+)", text, re.MULTILINE))
     assert exported == imported
 
 

@@ -1,0 +1,1 @@
+"""The console's search and list of deliveries, without Kafka."""
