@@ -1,7 +1,6 @@
 """The HTTP handlers of the deliveries: the list, the search, one delivery, and the act of unmasking it."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,11 +13,11 @@ from ops.console.answers import as_json, page_file, who_asks
 from ops.console.delivery_views import failed_line, step_line, unmasked, whole
 from ops.deliveries.detail import DeliveryDetail, read_delivery
 from ops.deliveries.listing import DeliveryQuery, open_listing
-from ops.deliveries.summary import Outcome
+from ops.deliveries.summary import DeliveryOutcome
 from ops.deliveries.words import read_words
-from ops.kafka.reader import parse_time
 from ops.send.client import own_base_url
 from ops.suggest import check_name
+from ops.times import parse_time
 from processors.groups import deliver_rules
 from processors.providers import discover
 from schemas.errors import DropstreamError, UsageError
@@ -110,7 +109,7 @@ def read_query(asked: Mapping[str, str], settings: Settings) -> DeliveryQuery:
     """
     given = {name: value for name, value in asked.items() if value}
     check_name("provider", given.get("provider"), discover())
-    check_name("outcome", given.get("outcome"), [one.value for one in Outcome])
+    check_name("outcome", given.get("outcome"), [one.value for one in DeliveryOutcome])
     begin_ms, until_ms = (_time_ms(name, given.get(name)) for name in ("from", "to"))
     if (older := given.get("until")) is not None:
         if not (older.isascii() and older.isdecimal() and len(older) < 16):
@@ -126,7 +125,7 @@ def read_query(asked: Mapping[str, str], settings: Settings) -> DeliveryQuery:
     return DeliveryQuery(
         endpoint=given.get("endpoint"),
         provider=given.get("provider"),
-        outcome=Outcome(given["outcome"]) if "outcome" in given else None,
+        outcome=DeliveryOutcome(given["outcome"]) if "outcome" in given else None,
         event_type=event_type,
         words=words,
         begin_ms=begin_ms,
@@ -137,10 +136,7 @@ def read_query(asked: Mapping[str, str], settings: Settings) -> DeliveryQuery:
 def _time_ms(name: str, text: str | None) -> int | None:
     if text is None:
         return None
-    units = {"m": 60, "h": 3_600, "d": 86_400}
-    if text[:-1].isascii() and text[:-1].isdecimal() and len(text) < 8 and text[-1] in units:
-        return int((time.time() - int(text[:-1]) * units[text[-1]]) * 1_000)
     try:
         return timestamp_ms(parse_time(text))
     except ValueError as error:
-        raise UsageError(f"{name}: {text!r} {error}, and no span such as 15m, 2h, 7d") from error
+        raise UsageError(f"{name}: {text!r} {error}") from error

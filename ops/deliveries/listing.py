@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 
 from ops.deliveries.backwards import ChunkReader, NewestFirst, Offsets, open_chunk_reader
 from ops.deliveries.outcomes import OUTCOME_TOPICS, OutcomeReader
-from ops.deliveries.summary import DeliverySummary, Mention, Outcome, Summaries, mention_in
+from ops.deliveries.summary import DeliveryOutcome, DeliverySummary, Mention, Summaries, mention_in
 from ops.deliveries.words import DeliveryWords, EventWords, IdWords, PlaceWords, Words
 from ops.kafka.reader import full_name
 from schemas.delivery import OWN_PREFIX
@@ -40,7 +40,7 @@ class DeliveryQuery:
 
     endpoint: str | None = None
     provider: str | None = None
-    outcome: Outcome | None = None
+    outcome: DeliveryOutcome | None = None
     event_type: str | None = None
     words: Words | None = None
     begin_ms: int | None = None
@@ -235,9 +235,9 @@ def _passes(query: DeliveryQuery, settings: Settings) -> Sequence[_Pass]:
         domain = (query.full_event_type or "").split(".")[1]
         return (_Pass(tuple(one.topic for one in Domain if one.value == domain)),)
     by_outcome = {
-        Outcome.ACCEPTED: EVENT_TOPICS,
-        Outcome.REJECTED: ("rejected",),
-        Outcome.RETRY: ("duplicates",),
+        DeliveryOutcome.ACCEPTED: EVENT_TOPICS,
+        DeliveryOutcome.REJECTED: ("rejected",),
+        DeliveryOutcome.RETRY: ("duplicates",),
     }
     return (_Pass(by_outcome.get(query.outcome, ("raw",)) if query.outcome else ("raw",)),)
 

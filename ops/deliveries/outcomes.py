@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from aiokafka import TopicPartition
 
 from ops.deliveries.backwards import ChunkReader
-from ops.deliveries.summary import DeliverySummary, Outcome, Summaries, mention_in, named_offset
+from ops.deliveries.summary import DeliveryOutcome, DeliverySummary, Summaries, mention_in, named_offset
 from ops.kafka.offsets import read_group_offsets
 from ops.kafka.reader import full_name
 from ops.replay.store import read_store
@@ -41,7 +41,7 @@ class OutcomeReader:
     settings: Settings
     reader: ChunkReader
     known: Summaries
-    _committed: Mapping[int, int | None] | None = None
+    _committed: Mapping[int, int] | None = None
     _redrives: Sequence[ReplayPlan] | None = None
 
     async def complete(self, positions: Collection[Position]) -> None:
@@ -54,12 +54,12 @@ class OutcomeReader:
         rejected = [
             one
             for position in positions
-            if (one := self.known.get(position)) is not None and one.outcome is Outcome.REJECTED
+            if (one := self.known.get(position)) is not None and one.outcome is DeliveryOutcome.REJECTED
         ]
         if rejected:
             await self._look_for_redriven(rejected)
         for one in behind:
-            one.outcome = Outcome.WAITING
+            one.outcome = DeliveryOutcome.WAITING
 
     async def _is_waiting(self, one: DeliverySummary) -> bool:
         """Whether group `deliver` has not come to the delivery; False where nobody can say."""
@@ -69,7 +69,8 @@ class OutcomeReader:
                 found = await read_group_offsets(self.settings, group, [full_name("raw", self.settings)])
             except DropstreamError:
                 found = []
-            self._committed = {each.partition.partition: each.committed for each in found}
+            known = [(each.partition.partition, each.committed) for each in found]
+            self._committed = {partition: offset for partition, offset in known if isinstance(offset, int)}
         committed = self._committed.get(one.position.partition)
         return committed is not None and one.position.offset >= committed
 

@@ -24,7 +24,7 @@ _NAMED_IN_EVENT = re.compile(rb'"rawpartition":(\d{1,9}),"rawoffset":"(\d{1,18})
 _EVENTS_SHOWN_MAX = 20
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What became of a delivery, as far as the topics were read."""
 
     ACCEPTED = "accepted"
@@ -191,7 +191,7 @@ class DeliverySummary:
     rejected: tuple[str, str, str] | None = None
     first: Position | None = None
     sequence: int | None = None
-    outcome: Outcome = Outcome.UNKNOWN
+    outcome: DeliveryOutcome = DeliveryOutcome.UNKNOWN
 
     @property
     def place(self) -> str:
@@ -238,15 +238,15 @@ class Summaries:
     def undecided(self, positions: Collection[Position]) -> list[DeliverySummary]:
         """Those of which no record says what became of them."""
         found = [self._found[position] for position in positions if position in self._found]
-        return [one for one in found if one.outcome in {Outcome.UNKNOWN, Outcome.WAITING}]
+        return [one for one in found if one.outcome in {DeliveryOutcome.UNKNOWN, DeliveryOutcome.WAITING}]
 
 
-def _outcome(one: DeliverySummary) -> Outcome:
+def _outcome(one: DeliverySummary) -> DeliveryOutcome:
     if one.events:
-        return Outcome.ACCEPTED
+        return DeliveryOutcome.ACCEPTED
     if one.rejected:
-        return Outcome.REJECTED
-    return Outcome.RETRY if one.first else Outcome.UNKNOWN
+        return DeliveryOutcome.REJECTED
+    return DeliveryOutcome.RETRY if one.first else DeliveryOutcome.UNKNOWN
 
 
 def _ms(moment: str) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from ops.deliveries.detail import read_delivery
 from ops.deliveries.listing import ROWS_MAX, DeliveryQuery, Ended, Found, open_listing
-from ops.deliveries.summary import DeliverySummary, Outcome
+from ops.deliveries.summary import DeliveryOutcome, DeliverySummary
 from ops.deliveries.words import read_words
 from ops.kafka.reader import read_topic
 from processors.groups import deliver_rules
@@ -76,7 +76,11 @@ async def test_every_delivery_is_listed_once_and_searched_by_each_of_its_ids(set
     known = {one.delivery: one for one in [*first, *rest]}
     assert set(known) == {one.id for one in sent}
     outcomes = [known[one.id].outcome for one in sent]
-    assert outcomes == [Outcome.ACCEPTED] * 60 + [Outcome.RETRY, Outcome.REJECTED, Outcome.WAITING]
+    assert outcomes == [DeliveryOutcome.ACCEPTED] * 60 + [
+        DeliveryOutcome.RETRY,
+        DeliveryOutcome.REJECTED,
+        DeliveryOutcome.WAITING,
+    ]
     retry, forged = known[sent[60].id], known[sent[61].id]
     assert retry.first == known[sent[7].id].position
     assert forged.rejected is not None
@@ -100,13 +104,13 @@ async def test_every_delivery_is_listed_once_and_searched_by_each_of_its_ids(set
 async def test_filters_leave_what_they_say(settings: SettingsFactory) -> None:
     """By endpoint, provider, outcome, type of event and time of receipt, alone and together."""
     ours, sent = await history(settings)
-    rejected, _ = await found(ours, DeliveryQuery(outcome=Outcome.REJECTED))
+    rejected, _ = await found(ours, DeliveryQuery(outcome=DeliveryOutcome.REJECTED))
     assert [one.delivery for one in rejected] == [sent[61].id]
-    retries, _ = await found(ours, DeliveryQuery(outcome=Outcome.RETRY))
+    retries, _ = await found(ours, DeliveryQuery(outcome=DeliveryOutcome.RETRY))
     assert [one.delivery for one in retries] == [sent[60].id]
-    waiting, _ = await found(ours, DeliveryQuery(outcome=Outcome.WAITING))
+    waiting, _ = await found(ours, DeliveryQuery(outcome=DeliveryOutcome.WAITING))
     assert [one.delivery for one in waiting] == [sent[62].id]
-    of_dropea, _ = await found(ours, DeliveryQuery(provider="dropea", outcome=Outcome.ACCEPTED))
+    of_dropea, _ = await found(ours, DeliveryQuery(provider="dropea", outcome=DeliveryOutcome.ACCEPTED))
     assert {one.endpoint for one in of_dropea} == {"dropea"}
     assert len(of_dropea) == sum(one.provider == "dropea" for one in sent[:60])
     at_dreamship, _ = await found(ours, DeliveryQuery(endpoint="dreamship"))
@@ -133,7 +137,7 @@ async def test_a_delivery_opens_with_all_that_became_of_it(settings: SettingsFac
     first = places[sent[7].id]
     detail = await read_delivery(ours, rules, first.partition, first.offset)
     assert detail.delivery.body == sent[7].body
-    assert detail.summary.outcome is Outcome.ACCEPTED
+    assert detail.summary.outcome is DeliveryOutcome.ACCEPTED
     assert [one.delivery for one in detail.retries] == [sent[60].id]
     assert detail.looked_until_ms is None
     written = [orjson.loads(record.value or b"") for _, record in detail.events]
@@ -143,7 +147,7 @@ async def test_a_delivery_opens_with_all_that_became_of_it(settings: SettingsFac
 
     rejected = places[sent[61].id]
     detail = await read_delivery(ours, rules, rejected.partition, rejected.offset)
-    assert detail.summary.outcome is Outcome.REJECTED
+    assert detail.summary.outcome is DeliveryOutcome.REJECTED
     assert detail.events == []
     assert [one.topic for one in detail.would_become] == ["rejected"]
 
