@@ -16,12 +16,14 @@ from aiokafka.errors import KafkaError
 from ops.console.jobs import Job, Jobs, JobState
 from ops.console.selection import plan_selection, read_selection
 from ops.console.watch import Watch, now_ms
+from ops.endpoints.sequence import has_sequence
 from ops.kafka.ranges import parse_span
 from ops.replay.dry_run import compare, rehearse
 from ops.replay.plan import make_plan, survey
 from ops.replay.run import Pace, ReplayRun
 from ops.replay.store import keep_plan, new_id
 from ops.send.client import deliver_one, open_session, own_base_url, sign
+from ops.send.sequence import newest_id
 from ops.suggest import check_name
 from processors.deliver.provider import Provider, Sample
 from processors.deliver.step import Rules
@@ -175,9 +177,11 @@ class Acts:
 
     async def _send(self, sample: Sample, endpoint_name: str) -> Rows:
         endpoint, now = self.settings.endpoints[endpoint_name], datetime.now(UTC)
-        # The id after the newest, so that the sample leaves no gap in a sequence; else an id that no other has.
-        newest = self.watch.memory.newest_sequence.get(endpoint_name)
-        number = int((now - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds() * 10) if newest is None else newest + 1
+        # The id after the newest, so that the sample leaves no hole in a sequence; else an id that no other has.
+        if has_sequence(discover()[endpoint.provider], now):
+            number = (await newest_id(self.settings, endpoint_name) or 0) + 1
+        else:
+            number = int((now - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds() * 10)
         outgoing = sign(sample.body(number, now), endpoint, sample, now)
         base_url = self.settings.console.ingest_url or own_base_url(self.settings.ingest)
         async with open_session() as session:

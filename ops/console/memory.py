@@ -15,7 +15,6 @@ from ops.inspect.gaps import MissingIds
 from schemas.delivery import read_record
 from schemas.events import read_event
 from schemas.notes.gaps import read_gap
-from schemas.notes.sequence_observations import read_observation
 from schemas.records import RawRecord
 from schemas.times import timestamp_ms
 from schemas.vocabulary import EVENT_TOPICS
@@ -111,7 +110,6 @@ class Memory:
     missing: MissingIds = field(default_factory=MissingIds)
     events: RecentRecords[ShownEvent] = field(default_factory=lambda: RecentRecords(_EVENTS_KEPT))
     rejections: RecentRecords[ShownRejection] = field(default_factory=lambda: RecentRecords(_REJECTED_KEPT))
-    newest_sequence: dict[str, int] = field(default_factory=dict)
     # The receipt of the newest delivery in `raw`.
     delivered_at_ms: int | None = None
     # Records that are older than this time were not all read, so they are not counted in full.
@@ -128,8 +126,6 @@ class Memory:
             self._add_rejection(record, now_ms)
         elif topic == "duplicates":
             self._count((record.key or b"").decode("utf-8", "replace"), FlowKind.DUPLICATES, record, now_ms)
-        elif topic == "sequence":
-            self._add_observation(record)
         elif topic in EVENT_TOPICS:
             self._add_event(topic, record, now_ms)
 
@@ -188,11 +184,6 @@ class Memory:
                 headers=masked_headers(delivery.headers),
             ),
         )
-
-    def _add_observation(self, record: RawRecord) -> None:
-        observation = read_observation(record.value)
-        if observation is not None and observation.endpoint in self.known:
-            self.newest_sequence[observation.endpoint] = observation.sequence
 
     def _add_event(self, topic: str, record: RawRecord, now_ms: int) -> None:
         self._count(_header(record, "endpoint"), FlowKind.EVENTS, record, now_ms)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-import orjson
-
 from ops.endpoints.secret_strength import other_weaknesses, weaknesses
-from processors.deliver.provider import Interpretation, Message, Provider
+from ops.endpoints.sequence import has_sequence
+from processors.deliver.provider import Provider
 from schemas.settings import EndpointSettings, IngestSettings, Settings
 
 _EXPIRY_WARNING = timedelta(days=14)
@@ -95,7 +94,7 @@ def _sequence_problems(
     name: str, endpoints: Mapping[str, EndpointSettings], providers: Mapping[str, Provider], now: datetime
 ) -> Iterator[tuple[ProblemLevel, str]]:
     endpoint = endpoints[name]
-    if not _has_sequence(providers[endpoint.provider], now):
+    if not has_sequence(providers[endpoint.provider], now):
         return
     if endpoint.lanes > 1:
         yield "error", f"lanes = {endpoint.lanes} spreads its sequence over partitions; set lanes = 1"
@@ -109,14 +108,3 @@ def _sequence_problems(
     ]
     if sharing:
         yield "warning", f"shares a secret with {', '.join(sharing)}, so one's deliveries can move the other's sequence"
-
-
-def _has_sequence(provider: Provider, now: datetime) -> bool:
-    """Whether the provider numbers its deliveries: its own samples say so."""
-    for sample in provider.samples:
-        text = sample.body(1, now)
-        body = orjson.loads(text)
-        meaning = provider.interpret(Message(body=body, payload=body, text=text, endpoint="", received_at=now))
-        if isinstance(meaning, Interpretation) and meaning.sequence is not None:
-            return True
-    return False

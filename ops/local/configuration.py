@@ -23,6 +23,8 @@ from schemas.errors import DropstreamError
 from schemas.settings import IngestSettings, Section, Settings
 
 LOGS = STATE_FOLDER / "logs"
+# What `up` made on clusters that run without it (`ops.local.foreign`).
+PREFIXES = STATE_FOLDER / "local" / "prefixes"
 _FILE_MODE = 0o600
 _PORT = IngestSettings().port
 _SECTIONS = ("kafka", "ingest", "process", "sequence", "console")
@@ -36,6 +38,7 @@ partitions = 3
 host = "127.0.0.1"
 """
 _SERVERS_VARIABLE = "DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS"
+_PREFIX_VARIABLE = "DROPSTREAM_KAFKA__TOPIC_PREFIX"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class LocalConfiguration:
         overrides = {_SERVERS_VARIABLE: broker.bootstrap_servers}
         if broker.kind is BrokerKind.GIVEN and self.settings.kafka.bootstrap_servers == broker.bootstrap_servers:
             overrides = {}
+        if broker.kind is BrokerKind.GIVEN and not self.is_own and _PREFIX_VARIABLE not in os.environ:
+            overrides[_PREFIX_VARIABLE] = own_prefix()
         if broker.kind is BrokerKind.KAFKA:
             overrides["DROPSTREAM_KAFKA__REPLICATION_FACTOR"] = "1"
         if broker.kind is BrokerKind.MEMORY:
@@ -144,6 +149,15 @@ def local_file(port: int = _PORT) -> Path:
     """The file of our configuration for an ingress on `port`: systems beside each other have a file each."""
     name = "dropstream.toml" if port == _PORT else f"dropstream-{port}.toml"
     return (STATE_FOLDER / "local" / name).resolve()
+
+
+def own_prefix() -> str:
+    """The prefix of this machine's `up` on a Kafka that others use too; made once, so that a second run finds it."""
+    file = local_file().parent / "prefix"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"dropstream-up-{secrets.token_hex(3)}.", encoding="ascii")
+    return file.read_text(encoding="ascii")
 
 
 def local_configuration(providers: Iterable[Provider]) -> str:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from ops.kafka.reader import TopicReader, full_name, open_reader
@@ -47,20 +48,29 @@ class TourStop:
 
 
 async def tour(
-    settings: Settings, providers: Iterable[Provider], *, base_url: str, on_stop: Callable[[TourStop], None]
+    settings: Settings,
+    providers: Iterable[Provider],
+    *,
+    base_url: str,
+    newest: Mapping[str, int],
+    on_stop: Callable[[TourStop], None],
 ) -> list[TourStop]:
     """Every stop; `on_stop` is given each as soon as it is complete or its time is up.
+
+    `newest` has the newest sequence id of each endpoint that has one: the tour goes on from it, and leaves no hole.
 
     Raises:
         DropstreamError: the ingress or the cluster cannot be reached.
     """
     topics = [full_name(name, settings) for name in (*EVENT_TOPICS, _REJECTED)]
     stops: list[TourStop] = []
+    following = {name: count(highest + 1) for name, highest in newest.items()}
     async with open_reader(settings, topics, "latest") as reader, open_session() as session:
         for sample, name, endpoint in _samples(settings, providers):
             now = datetime.now(UTC)
             # Seconds since 2026 began: a ShipStream sequence that grows from one tour to the next.
             number = int((now - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds()) * 10 + len(stops)
+            number = next(following[name]) if name in following else number
             outgoing = sign(sample.body(number, now), endpoint, sample, now)
             answer = await deliver_one(session, base_url, name, endpoint, outgoing=outgoing)
             arrivals, reason = await _outcome(reader, settings, answer.delivery_id, len(sample.event_types))

@@ -6,8 +6,9 @@ with it.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,14 +18,17 @@ from aiokafka import AIOKafkaProducer
 from ops.addresses import reached_at
 from ops.configuration import ConfigFile
 from ops.console.command import console_url
+from ops.endpoints.sequence import has_sequence
 from ops.kafka import topics
 from ops.local import screen as up_screen
 from ops.local.broker.local import DATA_FOLDER, Broker, BrokerKind, any_broker
-from ops.local.configuration import LOGS, LocalConfiguration, check_ports, find_local_configuration
+from ops.local.configuration import LOGS, PREFIXES, LocalConfiguration, check_ports, find_local_configuration
+from ops.local.foreign import claim_prefix
 from ops.local.services import Service, services_running
 from ops.local.tour import follow, tour
 from ops.screen import say
 from ops.send.client import own_base_url
+from ops.send.sequence import newest_id
 from ops.service.run import Signals, run_service
 from processors.providers import discover
 from schemas.errors import DropstreamError
@@ -76,6 +80,8 @@ async def run_system(config: Path | None, *, once: bool, on_tour: Callable[[bool
             broker = await system.enter_async_context(_broker(configuration, progress))
             configuration = configuration.over(broker)
             settings = configuration.settings
+            if broker.kind is BrokerKind.GIVEN:
+                await _explain(broker, claim_prefix(settings, broker, PREFIXES))
             progress("making the topics")
             await _make_topics(broker, settings)
             progress("starting the ingress, the processors and the console")
@@ -84,7 +90,8 @@ async def run_system(config: Path | None, *, once: bool, on_tour: Callable[[bool
         up_screen.show_broker(broker)
         base_url = own_base_url(settings.ingest)
         say(f"\nOne signed delivery per sample to {base_url}, and what each became (times are UTC):")
-        stops = await tour(settings, discover().values(), base_url=base_url, on_stop=up_screen.show_stop)
+        newest = await _newest_ids(broker, settings)
+        stops = await tour(settings, discover().values(), base_url=base_url, newest=newest, on_stop=up_screen.show_stop)
         on_tour(bool(stops) and all(stop.complete for stop in stops))
         if not once:
             up_screen.show_invitation(settings, base_url, console_url(settings), configuration.exports)
@@ -102,18 +109,37 @@ async def _broker(configuration: LocalConfiguration, progress: up_screen.Progres
 
 async def _make_topics(broker: Broker, settings: Settings) -> None:
     if broker.kind is not BrokerKind.MEMORY:
-        try:
-            await topics.apply(settings)
-        except DropstreamError as error:
-            if not broker.named_by:
-                raise
-            raise DropstreamError(f"{error}\n{broker.named_by} says to use this broker.") from error
+        await _explain(broker, topics.apply(settings))
         return
     # The in-memory broker has no request that makes a topic; it makes one when somebody first asks for its partitions.
     with cancellation_kept(asyncio.current_task()):
         async with AIOKafkaProducer(**client_arguments(settings.kafka)) as producer:
             for topic in plan(settings):
                 await producer.partitions_for(topic.name)
+
+
+async def _explain(broker: Broker, work: Awaitable[object]) -> None:
+    """Waits for `work`; a failure says who named the broker."""
+    try:
+        await work
+    except DropstreamError as error:
+        if not broker.named_by or broker.named_by in str(error):
+            raise
+        raise DropstreamError(f"{error}\n{broker.named_by} says to use this broker.") from error
+
+
+async def _newest_ids(broker: Broker, settings: Settings) -> dict[str, int]:
+    """The newest sequence id of each endpoint that has one; the in-memory broker begins empty."""
+    if broker.kind is BrokerKind.MEMORY:
+        return {}
+    providers, now = discover(), datetime.now(UTC)
+    numbered = [
+        name
+        for name, endpoint in settings.endpoints.items()
+        if endpoint.enabled and has_sequence(providers[endpoint.provider], now)
+    ]
+    found = {name: await newest_id(settings, name) for name in numbered}
+    return {name: newest for name, newest in found.items() if newest is not None}
 
 
 def _services(settings: Settings) -> tuple[Service, ...]:

@@ -13,12 +13,15 @@ from yarl import URL
 
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
+from ops.endpoints.sequence import has_sequence, sequence_of
 from ops.event_loop import run
+from ops.screen import confirm
 from ops.send.client import AnswerTally, IngressAnswer, Outgoing, deliver_many, own_base_url, sign
+from ops.send.sequence import harm_of, newest_id
 from ops.suggest import nearest_or_all
 from processors.deliver.provider import Provider, Sample
 from processors.providers import discover
-from schemas.errors import DropstreamError
+from schemas.errors import DropstreamError, UsageError
 from schemas.settings import EndpointSettings, Settings
 
 # More answers than these are counted, not listed.
@@ -55,10 +58,17 @@ def send(
         float | None, typer.Option(metavar="R", min=0.001, help="How many a second; else one by one.")
     ] = None,
     first: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Number of the first sample (ShipStream's sequence id).")
-    ] = 1,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="Number of the first sample; for ShipStream its sequence id, by default the next one, else 1.",
+        ),
+    ] = None,
     url: Annotated[str | None, typer.Option(metavar="BASE", help="Default: the ingress on this machine.")] = None,
     sign_as: Annotated[str | None, typer.Option("--as", metavar="SAMPLE", help="Whose signature a file gets.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, whatever the sequence id does.")] = False,
     show_samples: Annotated[bool, typer.Option("--list", help="Show the samples and stop.")] = False,
     as_json: screen.AsJson = False,
     header: screen.Header = False,
@@ -66,7 +76,7 @@ def send(
 ) -> None:
     """Sends signed deliveries over HTTP and shows the answers.
 
-    Exit code 1 unless every answer is 200. Example: dropstream send shipstream-order-created --first 7 --count 3
+    Exit code 1 unless every answer is 200. Example: dropstream send shipstream-order-created --count 3
     """
     providers = discover()
     if show_samples:
@@ -78,7 +88,41 @@ def send(
         raise typer.BadParameter(f"{url!r} is not a base URL such as https://hooks.example", param_hint="--url")
     settings = load_settings(config)
     target = choose(what, settings, providers, endpoint_name=endpoint, sign_as=sign_as)
-    _deliver(target, url or own_base_url(settings.ingest), first=first, count=count, rate_per_second=rate)
+    number = _first_number(target, settings, providers[target.endpoint.provider], asked=first, yes=yes)
+    _deliver(target, url or own_base_url(settings.ingest), first=number, count=count, rate_per_second=rate)
+
+
+def _first_number(target: SendTarget, settings: Settings, provider: Provider, *, asked: int | None, yes: bool) -> int:
+    """The number of the first sample; a person is asked where it would open a hole in a sequence, or restart it."""
+    name, now = target.endpoint_name, datetime.now(UTC)
+    # A file holds its own id.
+    fixed = asked if target.body is None else sequence_of(provider, target.body, now)
+    if not has_sequence(provider, now) or (target.body is not None and fixed is None):
+        return asked or 1
+    if fixed is not None and yes:
+        return fixed
+    try:
+        newest = run(newest_id(settings, name))
+    except DropstreamError as error:
+        if fixed is None:
+            raise DropstreamError(
+                f"which sequence id is the next at {name} is not known: {error}\nName it with --first, and say --yes."
+            ) from error
+        _ask(f"where the sequence of {name} stands is not known ({error})", fixed)
+        return fixed
+    if fixed is None or newest is None:
+        return fixed or (newest or 0) + 1
+    if harm := harm_of(fixed, newest):
+        _ask(f"the newest sequence id of {name} is {newest}; with {fixed}, {harm}", fixed)
+    return fixed
+
+
+def _ask(why: str, number: int) -> None:
+    """Returns where a person agrees to send that id all the same; without a terminal the fault says why."""
+    try:
+        confirm(f"{why[0].upper()}{why[1:]}. Send id {number}?", yes=False)
+    except UsageError as error:
+        raise UsageError(f"{why}; to send it all the same, say --yes") from error
 
 
 def _deliver(target: SendTarget, base_url: str, *, first: int, count: int, rate_per_second: float | None) -> None:

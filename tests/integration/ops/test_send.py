@@ -3,23 +3,31 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
+from ops.endpoints.sequence import sequence_of
 from ops.kafka.reader import open_reader
 from ops.kafka.topics import apply
 from ops.send.client import IngressAnswer, deliver_many, deliver_one, open_session, sign
 from ops.send.command import SendTarget, choose
+from ops.send.sequence import harm_of, newest_id
 from processors.deliver.dedupe import DedupeStore
 from processors.deliver.step import Rules, deliver
 from processors.providers import discover
 from schemas.errors import DropstreamError
-from schemas.records import RawRecord
+from schemas.kafka.arguments import producer_arguments
+from schemas.notes.sequence_observations import observation_record
+from schemas.records import Position, RawRecord
 from schemas.settings import Settings
 from schemas.topics import record_bytes_max
+from schemas.vocabulary import TimeQuality
 from tests.conftest import SettingsFactory
+from tests.support import processing
+from tests.support.replaying import program
 from tests.support.serving import serving
 from tests.support.waiting import PATIENCE_S
 
@@ -146,3 +154,62 @@ async def test_no_ingress_is_one_sentence(settings: SettingsFactory, rate: float
         "nothing answers at http://127.0.0.1:1: Connection refused; "
         "start the ingress with dropstream ingest, or name it with --url"
     )
+
+
+async def note_ids(settings: Settings, endpoint: str, *ids: int) -> None:
+    """Writes observations of these ids to `sequence`, as group `deliver` does, a minute between each."""
+    began_at = datetime(2026, 11, 21, 9, tzinfo=UTC)
+    async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
+        for minute, number in enumerate(ids):
+            at = began_at + timedelta(minutes=minute)
+            position = Position("raw", 0, minute)
+            note = observation_record(
+                endpoint=endpoint,
+                sequence=number,
+                time=at,
+                time_quality=TimeQuality.EXACT,
+                received_at=at,
+                raw=position,
+            )
+            await producer.send_and_wait(settings.kafka.topic_prefix + note.topic, value=note.value, key=note.key)
+
+
+async def test_a_sample_goes_on_where_the_sequence_stands(settings: SettingsFactory, tmp_path: Path) -> None:
+    """The next id is the one after the highest, be there late retries; an id that harms the sequence is asked about."""
+    ready = settings(TABLES.partition("[endpoints")[0] + processing.ENDPOINTS, environ=processing.ENVIRON)
+    await apply(ready)
+    assert await newest_id(ready, "shipstream") is None
+    await note_ids(ready, "shipstream", 20_000, 20_001, 19_990, 20_002)
+    await note_ids(ready, "other", 7)
+    assert await newest_id(ready, "shipstream") == 20_002
+    run = program(ready, tmp_path).run
+    refused = await run("send", "shipstream-order-created", "--first", "1")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        "error: the newest sequence id of shipstream is 20002; with 1, the counter may seem to have restarted: then "
+        "every open hole counts as lost; to send it all the same, say --yes\n"
+    )
+    async with ingress_url(ready) as url:
+        sent = await run("send", "shipstream-order-created", "--url", url)
+        assert sent.code == 0, sent.err
+        (record,) = await raw_records(ready, 1)
+        assert sequence_of(discover()["shipstream"], record.value or b"", datetime.now(UTC)) == 20_003
+        # It lies unread, for no processor runs: what the next id is, nobody can say.
+        unknown = await run("send", "shipstream-order-created", "--url", url)
+        assert unknown.code == 1
+        assert "does dropstream process run?" in unknown.err
+        assert (await run("send", "dropea-v2-order", "--url", url)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "harm"),
+    [
+        (8, ""),
+        (9, "id 8 counts as missing"),
+        (11, "the ids 8 to 10 count as missing"),
+        (7, "the counter may seem to have restarted: then every open hole counts as lost"),
+    ],
+)
+def test_what_an_id_does_to_a_sequence(first: int, harm: str) -> None:
+    """Only the id after the newest, 7, does nothing to it."""
+    assert harm_of(first, 7) == harm

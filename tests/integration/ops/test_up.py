@@ -11,13 +11,20 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
+from ops.kafka.reader import read_topic
+from ops.kafka.topics import create, existing
 from ops.local.broker.install import Unavailable
 from ops.local.broker.local import any_broker
 from ops.local.broker.runtime import Runtime
 from ops.local.configuration import local_file
-from tests.conftest import KafkaUnderTest
+from schemas.kafka.arguments import group_consumer_arguments
+from schemas.notes.sequence_observations import read_observation
+from schemas.topics import plan
+from tests.conftest import KafkaUnderTest, SettingsFactory
 from tests.support.ports import free_ports
+from tests.support.processing import deliveries, put
 from tests.support.skipped import missing
 from tests.support.waiting import PATIENCE_S
 
@@ -144,7 +151,7 @@ async def test_the_invitation_works_as_it_is_printed(kafka: KafkaUnderTest, pref
             async with program(elsewhere, tmp_path, *verb) as told:
                 text = await output(told, until="\0")
                 assert await told.wait() == 0, text
-        assert f"{prefix}orders\t3\t1\tagrees" in text
+        assert f"{prefix}orders\t3\t1\tproducer\tagrees" in text
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -167,6 +174,44 @@ async def test_where_kafka_is_may_be_said_in_three_ways(prefix: str, tmp_path: P
         assert await process.wait() == 1
     assert "error: cannot reach Kafka at 127.0.0.1:1; " in said
     assert f"{source} says to use this broker." in said
+
+
+async def test_a_live_dropstream_is_left_alone(
+    kafka: KafkaUnderTest, settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """Where a group has members, or `raw` has deliveries that `up` did not make, it is refused, and changes nothing."""
+    mine = settings()
+    prefix = mine.kafka.topic_prefix
+    environ = environment(kafka, prefix)
+
+    async def refused() -> str:
+        async with system(environ, tmp_path, "--once") as process:
+            said = await output(process, until="\0")
+            assert await process.wait() == 1, said
+        assert "DROPSTREAM_KAFKA__TOPIC_PREFIX=up. dropstream up" in said
+        return said
+
+    await create(mine, [one for one in plan(mine) if one.name == f"{prefix}raw"])
+    async with AIOKafkaConsumer(f"{prefix}raw", **group_consumer_arguments(mine, group=f"{prefix}deliver")):
+        assert f"group {prefix}deliver has 1 member, so another dropstream works" in await refused()
+    assert await existing(mine, [f"{prefix}raw", f"{prefix}orders"]) == [f"{prefix}raw"]
+    await put(mine, deliveries(1))
+    assert f"topic {prefix}raw holds deliveries, so another dropstream works" in await refused()
+
+
+async def test_a_second_tour_goes_on_where_the_first_ended(
+    kafka: KafkaUnderTest, settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """What `up` made it may use again, and its ShipStream samples leave no hole in the sequence."""
+    mine = settings()
+    for _ in range(2):
+        async with system(environment(kafka, mine.kafka.topic_prefix), tmp_path, "--once") as process:
+            said = await output(process, until="\0")
+            assert await process.wait() == 0, said
+    seen = [read_observation(record.value) for record in await read_topic(mine, "sequence")]
+    ids = [one.sequence for one in seen if one is not None]
+    assert len(ids) > 1
+    assert ids[-len(ids) // 2 :] == list(range(ids[len(ids) // 2 - 1] + 1, ids[-1] + 1))
 
 
 async def test_an_incomplete_stop_says_why(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:

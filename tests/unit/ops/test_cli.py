@@ -213,7 +213,7 @@ def test_a_cluster_that_is_not_there_is_one_sentence(
 
 def test_an_ingress_that_is_not_there_is_one_sentence(dropstream: Dropstream) -> None:
     """A refused connection: exit 1, and one line that says what to start."""
-    ended = dropstream("send", "shipstream-order-created")
+    ended = dropstream("send", "shipstream-order-created", "--first", "7", "--yes")
     assert ended.code == 1
     assert ended.stderr == (
         "error: nothing answers at http://127.0.0.1:1: Connection refused; "
@@ -223,8 +223,9 @@ def test_an_ingress_that_is_not_there_is_one_sentence(dropstream: Dropstream) ->
 
 def test_the_ingress_is_looked_for_where_it_listens(dropstream: Dropstream) -> None:
     """The address of the settings counts, and IPv6 is written as a URL wants it."""
+    numbered = ("shipstream-order-created", "--first", "7", "--yes")
     address = {"DROPSTREAM_INGEST__HOST": "::1", "DROPSTREAM_INGEST__ADMIN_HOST": "::1"}
-    assert "nothing answers at http://[::1]:1: " in dropstream("send", "shipstream-order-created", **address).stderr
+    assert "nothing answers at http://[::1]:1: " in dropstream("send", *numbered, **address).stderr
     assert "not answering at http://[::1]:2/readyz; " in dropstream("doctor", **address).stdout
 
 

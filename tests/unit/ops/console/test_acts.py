@@ -10,8 +10,8 @@ from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.errors import UsageError
 
-ENDPOINT = '[endpoints.acme]\nprovider = "shipstream"\nsecrets = ["env:SECRET"]\n'
-SAMPLE = "shipstream-order-created"
+ENDPOINT = '[endpoints.acme]\nprovider = "dreamship"\nsecrets = ["env:SECRET"]\n'
+SAMPLE = "dreamship-basic"
 
 
 def acts_of(text: str) -> Acts:

@@ -1,6 +1,7 @@
 """Which configuration `dropstream up` stands on, where Kafka is by it, and how another terminal finds both."""
 
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -68,6 +69,22 @@ def test_what_is_laid_over_the_persons_file_is_exported(place: Path, monkeypatch
         False,
     )
     assert (place / "dropstream.toml").read_text() == "[endpoints]\n"
+
+
+def test_a_kafka_of_others_gets_a_prefix_of_its_own(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a given broker our own file has a prefix that nobody else has, the same at every run; a named one counts."""
+    monkeypatch.setattr("ops.local.configuration.STATE_FOLDER", place / "state")
+    given = Broker(BrokerKind.GIVEN, "theirs:9092", named_by="$KAFKA")
+    first, second = (find_local_configuration(None).over(given).settings.kafka.topic_prefix for _ in range(2))
+    assert re.fullmatch(r"dropstream-up-[0-9a-f]{6}\.", first)
+    assert second == first
+    monkeypatch.setenv("DROPSTREAM_KAFKA__TOPIC_PREFIX", "named.")
+    assert find_local_configuration(None).over(given).settings.kafka.topic_prefix == "named."
+    monkeypatch.delenv("DROPSTREAM_KAFKA__TOPIC_PREFIX")
+    ours = Broker(BrokerKind.KAFKA, "127.0.0.1:9092")
+    assert find_local_configuration(None).over(ours).settings.kafka.topic_prefix == "dropstream."
+    (place / "dropstream.toml").write_text(OWN)
+    assert find_local_configuration(None).over(given).settings.kafka.topic_prefix == "dropstream."
 
 
 def test_only_taken_ports_are_named(place: Path) -> None:
