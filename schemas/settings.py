@@ -108,6 +108,15 @@ def _base_url(text: str) -> str:
     return text
 
 
+def _api_url(text: str) -> str:
+    scheme, _, server = text.rstrip("/").partition("://")
+    match = _SERVER_PATTERN.fullmatch(server)
+    host = server.rpartition(":")[0] if match and match["port"] else server
+    if not match or not (scheme == "https" or (scheme == "http" and is_loopback(host.strip("[]")))):
+        raise ValueError("is an address such as https://acme.shipstream.app, without a path; the key goes there")
+    return f"{scheme}://{server}"
+
+
 SecretReference = Annotated[Secret, PlainValidator(_resolve_secret)]
 # The ingress runs without the environment that holds these.
 SigningSecretReference = Annotated[Secret, PlainValidator(_resolve_signing_secret)]
@@ -337,6 +346,22 @@ def _signing_secret(given: object) -> object:
     return given if isinstance(given, dict | SigningSecret) else {"value": given}
 
 
+class ApiSettings(Section):
+    """The provider's API of an endpoint, which `dropstream reconcile` asks for what webhooks lost. Give it an API user
+    or key of its own, for platforms limit the rate of each."""
+
+    url: Annotated[str, AfterValidator(_api_url)] | None = None
+    """The address of the API, without a path: ShipStream's `https://NAME.shipstream.app`, Dropea's
+    `https://es.public-api.dropea.com`; Dreamship and Modern Dropship have one each, and need none here."""
+    # A colon would end it early in HTTP Basic: RFC 7617, section 2.
+    username: Annotated[str, Field(pattern=r"^[^:\x00-\x1f\x7f]+$")] | None = None
+    """The user of the API, for ShipStream alone; it has no colon."""
+    key: Annotated[Secret, PlainValidator(_unresolved_secret)]
+    """A reference to the API key, `env:NAME` or `file:PATH`; only `dropstream reconcile` resolves it."""
+    answer_timeout_ms: Annotated[int, Field(ge=100, le=600_000)] = 60_000
+    """How long one call may take."""
+
+
 class EndpointSettings(Section):
     """One webhook URL, `POST /webhooks/NAME`. SIGHUP reads all of these keys again, without a restart."""
 
@@ -367,6 +392,11 @@ class EndpointSettings(Section):
     body. More than 1 gives up the order between lanes."""
     redact_personal_data: bool | None = None
     """Overrides `process.redact_personal_data` for this endpoint; without it that one counts."""
+    reconcile: Literal["off", "offer", "automatic"] = "offer"
+    """What happens when a gap is lost: `offer` says how to fetch what the provider's API can still tell, `automatic`
+    has `dropstream reconcile --watch` fetch it, `off` says and does nothing."""
+    api: ApiSettings | None = None
+    """The provider's API, without which nothing can be fetched: the table `api` below."""
     enabled: bool = True
     """`false` answers 404, as for an endpoint that does not exist."""
 
@@ -376,6 +406,8 @@ class EndpointSettings(Section):
             raise ValueError('has no secrets; name at least one, as secrets = ["env:NAME"]')
         if self.burst is not None and self.rate_per_second is None:
             raise ValueError("burst does nothing without rate_per_second")
+        if self.reconcile == "automatic" and self.api is None:
+            raise ValueError('reconcile = "automatic" needs the table api with a key')
         return self
 
 

@@ -20,7 +20,14 @@ from pydantic.fields import FieldInfo
 
 from schemas import settings as declarations
 from schemas.secrets import Secret
-from schemas.settings import EndpointSettings, Settings, ShipstreamSettings, SignatureScheme, SigningSecret
+from schemas.settings import (
+    ApiSettings,
+    EndpointSettings,
+    Settings,
+    ShipstreamSettings,
+    SignatureScheme,
+    SigningSecret,
+)
 
 _HEAD = """# Settings
 
@@ -93,6 +100,7 @@ def setting_tables() -> list[SettingTable]:
         _table("[endpoints.NAME]", EndpointSettings, sentences),
         _table("secrets of an endpoint", SigningSecret, sentences),
         _table("[endpoints.NAME.signature_scheme]", SignatureScheme, sentences),
+        _table("[endpoints.NAME.api]", ApiSettings, sentences),
         _table("[shipstream.NAME]", ShipstreamSettings, sentences),
     ]
 

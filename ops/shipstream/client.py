@@ -19,11 +19,9 @@ from ops.shipstream.errors import SESSION_EXPIRED, CallOutcome, ShipstreamError
 from ops.shipstream.protocol import ApiCall, HttpAnswer, login_call, read_answer, request_body
 
 _CONNECT_TIMEOUT_S = 5.0
-_ANSWER_BYTES_MAX = 4_194_304
-_TRIES_MAX = 3
 _PAUSE_S = 0.5
-# A longer wait is for the person to decide.
-_WAIT_MAX_S = 30.0
+# Too many calls at once, and too many in a time: https://docs.shipstream.io/merchant-api/rate-limits
+_LIMITED = frozenset({409, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,15 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class CallLimits:
+    """How large an answer may be, how often a call is tried, and how long one pause may be; a person decides beyond."""
+
+    answer_bytes_max: int = 4_194_304
+    tries_max: int = 3
+    wait_max_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """One request and the size of its answer (`status` None without one); shown to people, so it holds no secret."""
 
@@ -49,10 +56,17 @@ class Exchange:
 class Api:
     """Calls of one account in one HTTP session; made by `open_api`."""
 
-    def __init__(self, http: aiohttp.ClientSession, account: Account, on_exchange: Callable[[Exchange], None]) -> None:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        account: Account,
+        on_exchange: Callable[[Exchange], None],
+        limits: CallLimits,
+    ) -> None:
         self._http = http
         self._account = account
         self._on_exchange = on_exchange
+        self._limits = limits
         self._session: str | None = None
         self._request_ids = count(1)
 
@@ -86,13 +100,13 @@ class Api:
 
     async def _with_retries(self, call: ApiCall) -> Any:
         """Repeats a call that was not carried out, or whose repeat is harmless; a denied access is final."""
-        for tries in range(1, _TRIES_MAX + 1):
+        for tries in range(1, self._limits.tries_max + 1):
             try:
                 return await self._once(call)
             except _TryAgainError as again:
                 may_repeat = again.error.outcome == "undone" or call.is_harmless_twice
                 pause_s = _pause_s(again.retry_after, tries)
-                if not may_repeat or tries == _TRIES_MAX or pause_s > _WAIT_MAX_S:
+                if not may_repeat or tries == self._limits.tries_max or pause_s > self._limits.wait_max_s:
                     raise again.error from again
                 await asyncio.sleep(pause_s)
         raise AssertionError("the last try returns or raises")
@@ -104,7 +118,7 @@ class Api:
         try:
             return read_answer(call, answer, request_id=request_id, secrets=secrets)
         except ShipstreamError as error:
-            if error.code is None and (answer.status == 429 or answer.status >= 500):
+            if error.code is None and (answer.status in _LIMITED or answer.status >= 500):
                 raise _TryAgainError(error, answer.retry_after) from error
             raise
 
@@ -123,8 +137,9 @@ class Api:
         content = bytearray()
         async for part in response.content.iter_any():
             content += part
-            if len(content) > _ANSWER_BYTES_MAX:
-                sentence = f"{self._account.url} answers more than {_ANSWER_BYTES_MAX} bytes: check url of the account"
+            if len(content) > self._limits.answer_bytes_max:
+                bound = f"more than {self._limits.answer_bytes_max} bytes"
+                sentence = f"{self._account.url} answers {bound}: check url of the account"
                 raise ShipstreamError(sentence, outcome="unknown")
         return bytes(content)
 
@@ -139,7 +154,9 @@ class _TryAgainError(Exception):
 
 
 @asynccontextmanager
-async def open_api(account: Account, on_exchange: Callable[[Exchange], None]) -> AsyncIterator[Api]:
+async def open_api(
+    account: Account, on_exchange: Callable[[Exchange], None], limits: CallLimits | None = None
+) -> AsyncIterator[Api]:
     """The API of `account`; nothing goes out before the first call. `on_exchange` is given every request."""
     headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
     if account.authentication == "basic":
@@ -155,7 +172,7 @@ async def open_api(account: Account, on_exchange: Callable[[Exchange], None]) ->
         auto_decompress=False,
         trust_env=False,
     ) as http:
-        yield Api(http, account, on_exchange)
+        yield Api(http, account, on_exchange, limits or CallLimits())
 
 
 def _pause_s(retry_after: str | None, tries: int) -> float:

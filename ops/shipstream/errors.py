@@ -33,6 +33,16 @@ WHAT_TO_DO = {
     603: "it failed inside: try again later, and ask ShipStream's support if it stays so",
     700: "it could not read the request: check that nothing between here and ShipStream alters it",
 }
+INVALID_FILTERS = 101
+_UNDOCUMENTED = "the code is not documented; its own words say what there is to know"
+_FILTERS = "it takes the filters for invalid: its own words say which"
+# https://docs.shipstream.io/merchant-api/order, .../shipment, .../stock-movement and .../inventory
+_OF_METHOD = {
+    ("order.search", INVALID_FILTERS): _FILTERS,
+    ("shipment.search", INVALID_FILTERS): _FILTERS,
+    ("stock_movement.list", INVALID_FILTERS): _FILTERS,
+    ("inventory.list", 102): "it takes the SKUs or the time for invalid: its own words say why",
+}
 _UNKNOWN_OUTCOMES = frozenset({102, 104, 603})
 
 
@@ -47,7 +57,9 @@ class ShipstreamError(DropstreamError):
 
 def refusal(method: str, code: int, words: str) -> ShipstreamError:
     """The error for an error object; `words` are ShipStream's own, already harmless to show."""
-    sentence = WHAT_TO_DO.get(code, "the code is not documented; its own words say what there is to know")
+    sentence = _OF_METHOD.get((method, code)) or WHAT_TO_DO.get(code, _UNDOCUMENTED)
+    if 100 <= code < 600 and not method.startswith("webhook.") and (method, code) not in _OF_METHOD:
+        sentence = _UNDOCUMENTED  # From 100 on, codes are each resource's own.
     said = f"\nShipStream says: {words}" if words else ""
     outcome: CallOutcome = "unknown" if code in _UNKNOWN_OUTCOMES or code not in WHAT_TO_DO else "undone"
     return ShipstreamError(f"ShipStream refused {method} (code {code}): {sentence}{said}", outcome=outcome, code=code)

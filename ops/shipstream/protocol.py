@@ -19,6 +19,8 @@ from ops.shipstream.errors import CallOutcome, ShipstreamError, refusal
 _WORDS_CHARACTERS_MAX = 300
 _SHORTEST_SECRET = 4
 _MASK = "***"
+# What a method that only reads is called, whatever it reads.
+_READING = frozenset({"list", "search", "info", "detailed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class ApiCall:
     @property
     def is_harmless_twice(self) -> bool:
         """Whether a repeat changes nothing, even if the first one was carried out."""
-        return self.method in {"webhook.list", "login"}
+        return self.method == "login" or self.method.rpartition(".")[2] in _READING
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,8 @@ def _bad_status(call: ApiCall, answer: HttpAnswer) -> ShipstreamError:
         return ShipstreamError(
             f"{url} limits the rate of calls (HTTP 429): wait{wait}, then try again", outcome="undone"
         )
+    if status == 409:
+        return ShipstreamError(f"{url} has too many calls at once (HTTP 409): try again later", outcome="undone")
     outcome: CallOutcome = "unknown" if status >= 500 or status < 300 else "undone"
     return ShipstreamError(f"{url} answered {call.method} with HTTP {status}: try again later", outcome=outcome)
 

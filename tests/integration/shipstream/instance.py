@@ -30,6 +30,8 @@ class Fault(StrEnum):
     HUGE = "200 and more than anybody wants"
     ELSEWHERE = "a redirect"
     LIMITED = "429, wait a second"
+    TOO_MANY = "409, five calls run already"
+    NO_LIST = "a result that holds no rows"
     LIMITED_LONG = "429, wait an hour"
     EXPIRED = "every session has ended"
     NOT_TRUE = "the result false"

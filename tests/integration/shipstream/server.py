@@ -17,6 +17,8 @@ _INSTEAD: dict[Fault, tuple[int, bytes, dict[str, str]]] = {
     Fault.HUGE: (200, b'{"result":"' + b"x" * 5_000_000 + b'"}', {}),
     Fault.ELSEWHERE: (302, b"", {"Location": "http://127.0.0.1:1/api/jsonrpc?stolen=1"}),
     Fault.LIMITED: (429, b"slow down", {"Content-Type": "text/plain", "Retry-After": "1"}),
+    Fault.TOO_MANY: (409, b"too many at once", {"Content-Type": "text/plain"}),
+    Fault.NO_LIST: (200, b'{"jsonrpc":2.0,"error":null,"result":{"results":"none","totalCount":1}}', {}),
     Fault.LIMITED_LONG: (429, b"slow down", {"Content-Type": "text/plain", "Retry-After": "3600"}),
     Fault.NO_EFFECT: (200, b'{"jsonrpc":2.0,"error":null,"result":true}', {}),
     Fault.NOT_TRUE: (200, b'{"jsonrpc":2.0,"error":null,"result":false}', {}),
@@ -69,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             # The examples: the version is a number, and the answers of changes carry no id.
             whole = {"jsonrpc": 2.0, "id": request_id, "error": None, "result": result}
-            if method not in {"login", "webhook.list"}:
+            if method in {"webhook.create", "webhook.update_status", "webhook.delete"}:
                 del whole["id"]
             if method == "login":
                 del whole["error"]
@@ -108,9 +110,9 @@ def _error(request_id: object, error: ApiError) -> bytes:
 
 
 @contextmanager
-def running() -> Iterator[Shipstream]:
-    """An instance on a free port of the loopback, until the end of the block."""
-    shipstream = Shipstream()
+def running(instance: Shipstream | None = None) -> Iterator[Shipstream]:
+    """An instance, a new one or this, on a free port of the loopback, until the end of the block."""
+    shipstream = instance or Shipstream()
     handler = type("Handler", (_Handler,), {"shipstream": shipstream})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         shipstream.url = f"http://127.0.0.1:{server.server_address[1]}"
