@@ -6,7 +6,7 @@ One act runs at a time; the page names it to the person before it begins, and th
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from ops.console.watch import Watch, now_ms
 from ops.endpoints.sequence import has_sequence
 from ops.kafka.ranges import parse_span
 from ops.replay.dry_run import compare, rehearse
+from ops.replay.finish import finish
 from ops.replay.plan import make_plan, survey
 from ops.replay.run import Pace, ReplayRun
 from ops.replay.store import keep_plan, new_id
@@ -152,13 +153,13 @@ class Acts:
             self._plans.popitem(last=False)
 
     async def _run_plan(self, plan: ReplayPlan, job: Job) -> Rows:
-        def on_records(count: int) -> None:
+        def on_offsets(count: int) -> None:
             job.done += count
 
         await keep_plan(self.settings, plan)
-        run = ReplayRun(self.settings, plan, self._rules, Pace(), on_records)
+        run = ReplayRun(self.settings, plan, self._rules, Pace(), on_offsets)
         counts = await run.run()
-        await keep_plan(self.settings, replace(plan, finished=True))
+        await finish(self.settings, plan)
         return [
             ("became events", str(counts.became)),
             ("events", str(counts.events)),

@@ -12,6 +12,7 @@ from ops.event_loop import run
 from ops.kafka.ranges import parse_span
 from ops.progress import progress_shown
 from ops.replay.dry_run import compare, rehearse
+from ops.replay.finish import finish
 from ops.replay.plan import Survey, check_suffix_free, make_plan, make_topics, survey
 from ops.replay.run import DeletedError, Pace, ReplayRun
 from ops.replay.screen import show_counts, show_differences, show_plan
@@ -93,7 +94,7 @@ class ReplayCall:
         check_same_choice(plan, asked)
         if plan.finished:
             screen.say(f"{plan.id} was finished already")
-            show_counts(plan, store.total_progress(plan))
+            show_counts(plan, store.total_progress(plan), title=plan.id)
         else:
             self._run(plan, store)
 
@@ -105,7 +106,7 @@ class ReplayCall:
             else:
                 differences = run(compare(self.settings, plan, self._rules, bar))
         if plan.source == "rejected":
-            show_counts(plan, counts)
+            show_counts(plan, counts, title="dry run")
         else:
             show_differences(differences)
 
@@ -113,7 +114,7 @@ class ReplayCall:
         screen.say(f"{self.kind} {plan.id}; should it end early, go on with: {self._resume_line(plan)}")
         total = sum(one.count for one in plan.ranges)
         results: list[ReplayProgress] = []
-        with progress_shown(plan.id, total, store.total_progress(plan).records) as bar:
+        with progress_shown(plan.id, total, store.offsets_done(plan)) as bar:
 
             async def write() -> None:
                 await make_topics(self.settings, plan.choice)
@@ -121,11 +122,11 @@ class ReplayCall:
                 if store.plans.get(plan.id) != kept:
                     await keep_plan(self.settings, kept)
                 counts = await ReplayRun(self.settings, plan, self._rules, Pace(self.rate), bar.advance).run()
-                await keep_plan(self.settings, replace(kept, finished=True))
+                await finish(self.settings, kept)
                 results.append(counts)
 
             self._run_resumable(plan, write())
-        show_counts(plan, results[0])
+        show_counts(plan, results[0], title=plan.id)
 
     def _run_resumable(self, plan: ReplayPlan, running: Coroutine[None, None, None]) -> None:
         """Runs it; where it ends early, the person reads how to resume the plan."""

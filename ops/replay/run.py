@@ -70,13 +70,16 @@ class Pace:
 
 @dataclass(slots=True)
 class ReplayRun:
-    """One run of a plan; `on_records` is given how many records more are committed."""
+    """One run of a plan; `on_offsets` is given how many more offsets of the ranges are behind it.
+
+    Offsets, for a range is known by them: of `rejected`, which transactions write, a third may be their marks.
+    """
 
     settings: Settings
     plan: ReplayPlan
     rules: Rules
     pace: Pace
-    on_records: Callable[[int], None]
+    on_offsets: Callable[[int], None]
     _failures: int = 0
 
     async def run(self) -> ReplayProgress:
@@ -127,16 +130,20 @@ class ReplayRun:
             task = Task(self.plan, replace(self.rules, replay=self.plan.id), basis.known)
             state = await open_state(self.settings, task, basis, one, store.progress_of(self.plan, one))
             partition = Partition(source, self._group_spec(task), state, producer)
+            behind = one.first
             async for records in self._records(source, one):
-                await self._write(partition, records)
+                behind = await self._write(partition, records, behind)
+            self.on_offsets(one.end - behind)
 
-    async def _write(self, partition: Partition[Replaying], records: Sequence[ConsumerRecord]) -> None:
+    async def _write(self, partition: Partition[Replaying], records: Sequence[ConsumerRecord], behind: int) -> int:
+        """Writes what the records lead to; `behind` is the offset before which all is done, before and after."""
         while records:
             await self.pace.spend(len(records))
             done = await partition.transact(records)
             self._failures = 0
-            self.on_records(done.taken)
-            records = records[done.taken :]
+            self.on_offsets(done.next_offset - behind)
+            behind, records = done.next_offset, records[done.taken :]
+        return behind
 
     def _group_spec(self, task: Task) -> GroupSpec[Replaying]:
         judge = replay_step if self.plan.source == "raw" else redrive_step

@@ -12,7 +12,7 @@ def show_plan(settings: Settings, plan: ReplayPlan, survey: Survey, *, dry_run: 
     choice = plan.choice
     noun = "deliveries" if plan.source == "raw" else "rejected"
     rows = [
-        ("id", plan.id if not dry_run else "none, for this is a dry run"),
+        *([] if dry_run else [("id", plan.id)]),
         ("from", choice.begin or "the beginning"),
         ("to", choice.until or "the present end"),
         ("offsets", ranges_text(plan.ranges) or "none"),
@@ -35,8 +35,8 @@ def show_differences(differences: Differences) -> None:
     screen.show_table(("against the topics now", "deliveries", "first"), rows)
 
 
-def show_counts(plan: ReplayPlan, counts: ReplayProgress) -> None:
-    """Shows what became of the records, each counted once."""
+def show_counts(plan: ReplayPlan, counts: ReplayProgress, *, title: str) -> None:
+    """Shows under `title` what became of the records, or would in a dry run; each is counted once."""
     total = sum(one.count for one in plan.ranges)
     raw = plan.source == "raw"
     rows = [
@@ -48,7 +48,7 @@ def show_counts(plan: ReplayPlan, counts: ReplayProgress) -> None:
     ]
     if raw and counts.records < total:
         rows.append(("deleted unread", total - counts.records))
-    screen.show_table((plan.id, "count"), [(name, str(count)) for name, count in rows])
+    screen.show_table((title, "count"), [(name, str(count)) for name, count in rows])
 
 
 def _sorted(survey: Survey, *, with_reason: bool) -> list[tuple[str, ...]]:

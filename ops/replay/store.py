@@ -48,6 +48,10 @@ class ReplayStore:
             total = total.plus(self.progress_of(plan, one))
         return total
 
+    def offsets_done(self, plan: ReplayPlan) -> int:
+        """How many offsets of the plan's ranges are behind it: those of records, and those of transactions' marks."""
+        return sum(self.progress_of(plan, one).next - one.first for one in plan.ranges)
+
     def find(self, replay: str) -> ReplayPlan:
         """The plan of this id.
 

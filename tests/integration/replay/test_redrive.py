@@ -10,9 +10,17 @@ import pytest
 from uuid_utils import uuid7
 
 from ops.audit.run import audit
+from ops.kafka.offsets import groups
+from ops.kafka.ranges import parse_span
 from ops.kafka.reader import read_topic
+from ops.replay.finish import finish
+from ops.replay.plan import make_plan
+from ops.replay.run import Pace, ReplayRun
+from ops.replay.store import keep_plan, read_store
+from processors.groups import deliver_rules
 from processors.providers import discover
 from schemas.delivery import Delivery, read_record
+from schemas.notes.replays import Choice
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.support.processing import (
@@ -139,3 +147,20 @@ async def test_killed_three_times_a_redrive_doubles_nothing(settings: SettingsFa
     assert len(found) == len({one["id"] for one in found}) == 3 * count
     assert {int(one["rawoffset"]) for one in found} == set(range(count))
     assert (await audit(mine)).clean
+
+
+async def test_its_bar_ends_full_and_its_group_is_gone(settings: SettingsFactory, tmp_path: Path) -> None:
+    """The bar counts offsets, the marks of transactions among them; nothing is left whose lag grows for ever."""
+    mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
+    await processed(mine, tmp_path, orders(1, 2, 3, 4), environ=WRONG)
+    plan = await make_plan(mine, "redrive-20261127T120000Z-3fa9c1", "rejected", Choice(), parse_span(None, None))
+    await keep_plan(mine, plan)
+    rules, done = deliver_rules(mine.endpoints, mine, discover()), list[int]()
+    counted = await ReplayRun(mine, plan, rules, Pace(), done.append).run()
+    assert counted.became == 4
+    assert sum(done) == sum(one.count for one in plan.ranges) > 4
+    assert (await read_store(mine)).offsets_done(plan) <= sum(done)
+    await finish(mine, plan)
+    known = await groups(mine)
+    assert f"{mine.kafka.topic_prefix}deliver" in known
+    assert [one for one in known if plan.id in one] == []
