@@ -4,11 +4,12 @@ Checks change nothing and have deadlines. The configuration itself is read first
 """
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from ops.addresses import reached_at
 from ops.audit.state import AuditState, read_state
 from ops.configuration import ConfigFile, configuration_file, load_settings
 from ops.endpoints.check import find_problems
+from ops.endpoints.secret_strength import other_weaknesses
 from ops.event_loop import run
 from ops.http_page import fetch_page
 from ops.kafka.clients import admin
@@ -34,6 +36,7 @@ from processors.providers import discover
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.kafka.codecs import AS_PRODUCED
 from schemas.kafka.log_bounds import NotKnown
+from schemas.secrets import resolve
 from schemas.settings import Settings
 
 _HTTP_TIMEOUT_S = 3.0
@@ -68,6 +71,7 @@ async def examine(settings: Settings, now: datetime) -> tuple[CheckResult, ...]:
         ]
     return (
         *_examine_endpoints(settings, now),
+        *_examine_console_token(settings),
         examine_time_zones(),
         *_examine_clock(),
         examine_disk(Path(settings.ingest.spool_dir), settings.ingest.spool_bytes_max),
@@ -89,6 +93,15 @@ def _examine_endpoints(settings: Settings, now: datetime) -> Sequence[CheckResul
         CheckResult("failed" if one.level == "error" else "warning", f"endpoint {one.endpoint}", one.sentence)
         for one in problems
     )
+
+
+def _examine_console_token(settings: Settings) -> Iterator[CheckResult]:
+    """Warnings of the console's token; none where the console runs elsewhere and the token is not known here."""
+    with contextlib.suppress(ValueError):
+        token = resolve(settings.console.token, os.environ) if settings.console.token is not None else None
+        for key, sentence in other_weaknesses(settings, token):
+            if key == "console.token":
+                yield CheckResult("warning", key, sentence)
 
 
 def examine_time_zones() -> CheckResult:

@@ -299,6 +299,9 @@ class ConsoleSettings(Section):
     """The TCP port on which the page is served; 0 takes any free one."""
     token: Annotated[str, Field(pattern=r"^(env|file):.+$")] | None = None
     """A reference to the token with which a person logs in, `env:NAME` or `file:PATH`; only the console resolves it."""
+    trusted_proxies: list[NetworkText] = []
+    """Networks (CIDR) of your own proxies before the page; from them `X-Forwarded-For` says whose wrong tokens count. A
+    proxy with TLS sets `X-Forwarded-Proto` to `https`; then the session's cookie goes over TLS alone."""
     names: list[str] = []
     """More host names by which a browser may call the console, as behind a proxy."""
     ingest_admin: list[Annotated[str, AfterValidator(_admin_address)]] = []

@@ -6,7 +6,7 @@ sends.
 
 import secrets
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from hmac import compare_digest
@@ -14,13 +14,13 @@ from hmac import compare_digest
 from aiohttp import web
 from yarl import URL
 
-COOKIE = "dropstream-console"
+# The browser takes a cookie of the second name only over TLS, for this host and all its paths:
+# https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes
+_COOKIE, _TLS_COOKIE = "dropstream-console", "__Host-dropstream-console"
 CSRF_HEADER = "X-CSRF-Token"
 SESSION: web.RequestKey["Session"] = web.RequestKey("session", object)  # type: ignore[arg-type] # typed by the name
 _SESSIONS_MAX = 200
 _IDLE_S = 12 * 3_600
-_TRIES_MAX = 10
-_TRIES_WITHIN_S = 60.0
 # Pages without a session: none of them holds a fact of the system.
 _OPEN = frozenset({"/login", "/readyz", "/console.css", "/login.css", "/icon.svg"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -53,12 +53,11 @@ class Session:
 
 @dataclass(slots=True)
 class Sessions:
-    """The open sessions, the least recently used first; `token` is None where no login is needed."""
+    """The open sessions, the least recently used first; `begin_alone` where no login is needed."""
 
-    token: bytes | None
+    begin_alone: bool
     clock: Callable[[], float] = time.monotonic
     _open: OrderedDict[str, Session] = field(default_factory=OrderedDict)
-    _failures: deque[float] = field(default_factory=lambda: deque(maxlen=_TRIES_MAX))
 
     def open(self) -> tuple[str, Session]:
         """Opens a session; returns the cookie that is its key, and the session."""
@@ -84,18 +83,6 @@ class Sessions:
     def close(self, key: str | None) -> None:
         """Closes the session of this cookie."""
         self._open.pop(key or "", None)
-
-    @property
-    def must_wait(self) -> bool:
-        """Whether too many wrong tokens came in the last minute."""
-        return len(self._failures) == _TRIES_MAX and self.clock() - self._failures[0] < _TRIES_WITHIN_S
-
-    def accepts(self, token: str) -> bool:
-        """Whether `token` is the right one; a wrong one counts towards `must_wait`."""
-        right = self.token is not None and compare_digest(token.encode(), self.token)
-        if not right:
-            self._failures.append(self.clock())
-        return right
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +118,21 @@ class Guard:
     async def _in_session(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        session, key = self.sessions.find(request.cookies.get(COOKIE)), None
+        session, key = self.sessions.find(session_key(request)), None
         if session is None:
             if request.path.startswith("/api/"):
                 raise web.HTTPUnauthorized(text="no session; load the page again\n")
-            if self.sessions.token is not None:
+            if not self.sessions.begin_alone:
                 raise web.HTTPSeeOther("/login")
             key, session = self.sessions.open()
         if request.method not in {"GET", "HEAD"} and not compare_digest(
-            request.headers.get(CSRF_HEADER, "").encode(), session.csrf.encode()
+            request.headers.get(CSRF_HEADER, "").encode("utf-8", "surrogateescape"), session.csrf.encode()
         ):
             raise web.HTTPForbidden(text="the page is out of date; load it again\n")
         request[SESSION] = session
         response = await handler(request)
         if key is not None:
-            give_cookie(response, key)
+            give_cookie(request, response, key)
         return response
 
 
@@ -154,9 +141,32 @@ def loopback_names(names: Collection[str]) -> frozenset[str]:
     return _LOOPBACK_NAMES | {name.lower() for name in names}
 
 
-def give_cookie(response: web.StreamResponse, key: str) -> None:
+def session_key(request: web.Request) -> str | None:
+    """The cookie that names the session; over TLS only the one that TLS alone can set."""
+    over_tls = request.cookies.get(_TLS_COOKIE)
+    return over_tls if over_tls or _is_over_tls(request) else request.cookies.get(_COOKIE)
+
+
+def give_cookie(request: web.Request, response: web.StreamResponse, key: str) -> None:
     """Sets the cookie that opens the session in the browser."""
-    response.set_cookie(COOKIE, key, httponly=True, samesite="Strict", path="/")
+    over_tls = _is_over_tls(request)
+    name = _TLS_COOKIE if over_tls else _COOKIE
+    response.set_cookie(name, key, httponly=True, samesite="Strict", path="/", secure=over_tls)
+
+
+def take_cookies(response: web.StreamResponse) -> None:
+    """Has the browser forget its session."""
+    response.del_cookie(_COOKIE, path="/", httponly=True, samesite="Strict")
+    response.del_cookie(_TLS_COOKIE, path="/", secure=True, httponly=True, samesite="Strict")
+
+
+def _is_over_tls(request: web.Request) -> bool:
+    """Whether the browser speaks TLS, by a proxy before this process, or by the origin that the browser sends.
+
+    Anybody may say so: it only narrows what the cookie of the own session is sent over.
+    """
+    forwarded = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
+    return forwarded == "https" or request.headers.get("Origin", "").startswith("https://")
 
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from ingest.client_address import ClientAddresses
 from ops.console.access import Guard, Sessions, add_headers, loopback_names
 from ops.console.acts import Acts
+from ops.console.logins import Logins
 from ops.console.memory import Memory
 from ops.console.pages import ConsolePages
 from ops.console.watch import Watch
+from ops.service.connection_log import ConnectionLog
 from schemas.errors import DropstreamError
 from schemas.secrets import Secret
 from schemas.settings import Settings, is_loopback
@@ -42,7 +45,8 @@ async def console(settings: Settings, token: Secret | None) -> AsyncIterator[Run
         DropstreamError: the port is taken.
     """
     watch = Watch(settings, Memory(frozenset(settings.endpoints)))
-    sessions = Sessions(token.value if token else None)
+    sessions, logins = Sessions(begin_alone=token is None), Logins(token.value if token else None)
+    addresses = ClientAddresses(settings.console.trusted_proxies)
     running: set[asyncio.Task[None]] = set()
     try:
         async with asyncio.TaskGroup() as together:
@@ -53,7 +57,7 @@ async def console(settings: Settings, token: Secret | None) -> AsyncIterator[Run
 
             start(watch.run())
             try:
-                pages = ConsolePages(settings, watch, Acts(settings, watch, start), sessions)
+                pages = ConsolePages(settings, watch, Acts(settings, watch, start), sessions, logins, addresses)
                 async with _served(settings, pages, sessions) as port:
                     try:
                         yield RunningConsole(port, pages)
@@ -73,7 +77,7 @@ async def _served(settings: Settings, pages: ConsolePages, sessions: Sessions) -
     app = web.Application(middlewares=[Guard(sessions, names).middleware()], client_max_size=_REQUEST_BYTES_MAX)
     app.on_response_prepare.append(add_headers)
     app.add_routes(pages.routes())
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    runner = web.AppRunner(app, access_log=None, logger=ConnectionLog("console"), shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:
         site = web.TCPSite(runner, ours.host, ours.port)

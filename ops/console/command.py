@@ -8,12 +8,13 @@ from prometheus_client import CollectorRegistry
 from ops.addresses import reached_at
 from ops.configuration import ConfigFile, configuration_file
 from ops.console.app import console as serve
+from ops.endpoints.secret_strength import is_weak_token
 from ops.service.announcement import announce
 from ops.service.reload import SettingsSource, reloading
 from ops.service.run import Signals, run_service
 from schemas.errors import ConfigurationError
 from schemas.secrets import Secret, resolve
-from schemas.settings import Settings
+from schemas.settings import Settings, is_loopback
 
 
 def console(config: ConfigFile = None) -> None:
@@ -33,7 +34,8 @@ def console(config: ConfigFile = None) -> None:
                 prepare=lambda loaded: partial(running.apply, loaded.settings),
             ),
         ):
-            announce("console", settings, source.file, {"page": console_url(settings, running.port)})
+            page = console_url(settings, running.port)
+            announce("console", settings, source.file, {"page": page}, console_token=token)
             await signals.stopping.wait()
 
     run_service(main, settings, reloads=True)
@@ -48,6 +50,13 @@ def _token(settings: Settings, source: str) -> Secret | None:
     if settings.console.token is None:
         return None
     try:
-        return resolve(settings.console.token, os.environ)
+        token = resolve(settings.console.token, os.environ)
     except ValueError as error:
         raise ConfigurationError(source, (f"console.token: {error}",)) from error
+    if is_weak_token(token) and not is_loopback(settings.console.host):
+        fault = (
+            f"console.token: {token} is short enough to guess, and other machines reach {settings.console.host}; "
+            "make one with dropstream endpoints token"
+        )
+        raise ConfigurationError(source, (fault,))
+    return token

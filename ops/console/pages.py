@@ -3,14 +3,18 @@
 import asyncio
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
+from urllib.parse import parse_qs
 
 import orjson
+import structlog
 from aiohttp import web
 
-from ops.console.access import COOKIE, SESSION, Sessions, give_cookie
+from ingest.client_address import ClientAddresses
+from ops.console.access import SESSION, Sessions, give_cookie, session_key, take_cookies
 from ops.console.acts import Acts, all_samples
 from ops.console.answers import PageHandler, as_json, json_answer, page_file, who_asks
 from ops.console.delivery_pages import DeliveryPages
+from ops.console.logins import LoginResult, Logins
 from ops.console.lookups import life, rejection
 from ops.console.page_state import page_state
 from ops.console.watch import Watch, now_ms
@@ -21,6 +25,9 @@ _LISTENERS_MAX = 32
 _EVERY_S = 1.0
 _WRITE_WITHIN_S = 10.0
 _WRONG_TOKEN_S = 0.5
+_FORM_FIELDS_MAX = 8
+
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -31,6 +38,8 @@ class ConsolePages:
     watch: Watch
     acts: Acts
     sessions: Sessions
+    logins: Logins
+    addresses: ClientAddresses
     _listeners: int = 0
     _page_state: bytes = b""
     _made_ms: int = 0
@@ -61,20 +70,28 @@ class ConsolePages:
         ]
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
-        if self.sessions.must_wait:
-            return await _login_page(429, wrong=True)(request)
-        form = await request.post()
-        if not self.sessions.accepts(str(form.get("token", ""))):
-            await asyncio.sleep(_WRONG_TOKEN_S)
-            return await _login_page(403, wrong=True)(request)
+        address = self._address_of(request)
+        token = _token_in(await request.read())
+        match self.logins.log_in(token, address):
+            case LoginResult.WAIT:
+                return await _login_page(429, wrong=True)(request)
+            case LoginResult.WRONG:
+                await asyncio.sleep(_WRONG_TOKEN_S)
+                return await _login_page(403, wrong=True)(request)
+            case LoginResult.RIGHT:
+                key, session = self.sessions.open()
+                _log.info("console_login", address=address, session=session.name)
         response = web.Response(status=303, headers={"Location": "/"})
-        give_cookie(response, self.sessions.open()[0])
+        give_cookie(request, response, key)
         return response
 
+    def _address_of(self, request: web.Request) -> str:
+        return self.addresses.address_of(request.remote or "", request.raw_headers)
+
     async def _log_out(self, request: web.Request) -> web.StreamResponse:
-        self.sessions.close(request.cookies.get(COOKIE))
+        self.sessions.close(session_key(request))
         response = web.json_response({})
-        response.del_cookie(COOKIE, path="/")
+        take_cookies(response)
         return response
 
     async def _session(self, request: web.Request) -> web.StreamResponse:
@@ -89,7 +106,7 @@ class ConsolePages:
         return json_answer(
             {
                 "csrf": request[SESSION].csrf,
-                "has_token": self.sessions.token is not None,
+                "has_token": not self.sessions.begin_alone,
                 "endpoints": endpoints,
                 "samples": samples,
                 "reasons": [one.value for one in Reason],
@@ -105,7 +122,7 @@ class ConsolePages:
         await response.prepare(request)
         self._listeners += 1
         try:
-            while not self.watch.stopping and self.sessions.find(request.cookies.get(COOKIE)) is not None:
+            while not self.watch.stopping and self.sessions.find(session_key(request)) is not None:
                 async with asyncio.timeout(_WRITE_WITHIN_S):
                     await response.write(b"data: " + self._now() + b"\n\n")
                 await asyncio.sleep(_EVERY_S)
@@ -155,6 +172,15 @@ class ConsolePages:
     async def _send(self, request: web.Request) -> object:
         fields = await _fields(request)
         return asdict(await self.acts.send(fields.get("sample") or "", fields.get("endpoint") or "", who_asks(request)))
+
+
+def _token_in(form: bytes) -> str:
+    """The field `token` of the login form; empty for whatever else somebody sends."""
+    try:
+        fields = parse_qs(form.decode("utf-8", "replace"), max_num_fields=_FORM_FIELDS_MAX)
+    except ValueError:
+        return ""
+    return fields.get("token", [""])[0]
 
 
 async def _fields(request: web.Request) -> dict[str, str | None]:

@@ -26,16 +26,26 @@ def weaknesses(endpoint: EndpointSettings) -> Iterator[str]:
             )
         yield from _exposure("secret", one.value)
     for token in endpoint.token:
-        if is_weak_token(token):
-            yield f"token {token} is short enough to guess; make one with dropstream endpoints token"
-        yield from _exposure("token", token)
+        yield from _token_weaknesses(token)
 
 
-def other_weaknesses(settings: Settings) -> Iterator[tuple[str, str]]:
-    """The key of each exposed secret that belongs to no endpoint, with a sentence."""
+def other_weaknesses(settings: Settings, console_token: Secret | None = None) -> Iterator[tuple[str, str]]:
+    """The key of each weak or exposed secret that belongs to no endpoint, with a sentence.
+
+    The token of the console is given where this process may know it.
+    """
     if settings.kafka.password is not None:
         for sentence in _exposure("password", settings.kafka.password):
             yield "kafka.password", sentence
+    if console_token is not None:
+        for sentence in _token_weaknesses(console_token):
+            yield "console.token", sentence
+
+
+def _token_weaknesses(token: Secret) -> Iterator[str]:
+    if is_weak_token(token):
+        yield f"token {token} is short enough to guess; make one with dropstream endpoints token"
+    yield from _exposure("token", token)
 
 
 def is_weak_token(token: Secret) -> bool:

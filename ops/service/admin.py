@@ -14,6 +14,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from ops.service.connection_log import ConnectionLog
 from ops.service.metrics_page import SharedPage, page_of
 from ops.service.workers.worker import Worker
 from schemas.errors import DropstreamError
@@ -94,7 +95,9 @@ async def _runner(pages: AdminPages) -> AsyncIterator[web.ServerRunner]:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         return await _answer(request, pages)
 
-    runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=_SHUTDOWN_S)
+    runner = web.ServerRunner(
+        web.Server(answer, access_log=None, logger=ConnectionLog("admin")), shutdown_timeout=_SHUTDOWN_S
+    )
     await runner.setup()
     try:
         yield runner

@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 
 from ops.endpoints.secret_strength import other_weaknesses, weaknesses
+from schemas.secrets import Secret
 from schemas.settings import Settings
 
 # Of more names and sentences than these the log tells the number.
@@ -16,7 +17,14 @@ _log = structlog.get_logger()
 
 
 def announce(
-    program: str, settings: Settings, file: Path, addresses: Mapping[str, str], *, workers: int = 1, **more: str
+    program: str,
+    settings: Settings,
+    file: Path,
+    addresses: Mapping[str, str],
+    *,
+    workers: int = 1,
+    console_token: Secret | None = None,
+    **more: str,
 ) -> None:
     """Logs that `program` serves at `addresses`, with the rest that a person who starts it wants to know.
 
@@ -39,12 +47,12 @@ def announce(
         reload="SIGHUP",
         **facts,
     )
-    warn_of_secrets(settings)
+    _warn_of_secrets(settings, console_token)
 
 
-def warn_of_secrets(settings: Settings) -> None:
+def _warn_of_secrets(settings: Settings, console_token: Secret | None) -> None:
     """Logs one warning with the first sentences about weak and exposed secrets; nothing where all are good."""
-    found = [f"{key}: {sentence}" for key, sentence in other_weaknesses(settings)]
+    found = [f"{key}: {sentence}" for key, sentence in other_weaknesses(settings, console_token)]
     for name, endpoint in settings.endpoints.items():
         if endpoint.enabled:
             found += [f"{name}: {sentence}" for sentence in weaknesses(endpoint)]

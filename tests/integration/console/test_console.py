@@ -17,6 +17,7 @@ from tests.conftest import ClusterFactory, SettingsFactory
 from tests.support.ports import free_ports
 from tests.support.processing import ENDPOINTS, ENVIRON, deliveries, prepared, put
 from tests.support.programs import Program, eventually, program
+from tests.support.raw_http import RawClient
 from tests.support.waiting import PATIENCE_S
 
 TOKEN = "a-token-that-nobody-guesses"
@@ -68,6 +69,23 @@ async def test_a_token_that_is_missing_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in refused.log.read_text()
 
 
+async def test_a_token_that_can_be_guessed_is_refused_where_others_reach_the_page(tmp_path: Path) -> None:
+    """A short token stops the start of a console that other machines reach; on the loopback it is a warning."""
+    port = free_ports(1)
+    for host, code in (("::", 2), ("127.0.0.1", None)):
+        text = f'[console]\nhost = "{host}"\nport = {port}\ntoken = "env:SHORT"\n[endpoints]\n'
+        (tmp_path / "dropstream.toml").write_text(text)
+        async with program(tmp_path, "console", admin_port=port, environ={"SHORT": "x"}) as running:
+            if code is None:
+                (weak,) = await running.said("secrets_weak")
+                assert weak["first"] == [
+                    "console.token: token env:SHORT is short enough to guess; make one with dropstream endpoints token"
+                ]
+            else:
+                assert await running.ended() == code
+                assert "console.token: env:SHORT is short enough to guess, and other" in running.log.read_text()
+
+
 async def test_the_token_opens_a_session_and_signing_out_ends_it(settings: SettingsFactory, tmp_path: Path) -> None:
     """Nothing is seen before the token was said; with it all is, until signed out. No log and no answer holds it."""
     port = free_ports(1)
@@ -78,6 +96,13 @@ async def test_the_token_opens_a_session_and_signing_out_ends_it(settings: Setti
         async with client.post("/login", data={"token": "wrong"}) as answer:
             assert answer.status == 403
             assert ' id="wrong" role="alert"' in await answer.text()
+        strange = {"Content-Type": "application/x-www-form-urlencoded; charset=none-such"}
+        for body in (b"token=%FF", b"\xff=\xff", b"&".join([b"a=b"] * 1_000)):
+            async with client.post("/login", data=body, headers=strange) as answer:
+                assert answer.status == 403
+        async with RawClient(port) as stranger:
+            await stranger.send(b"GET /login HTTP/1.1\r\nbad header\r\n\r\n")
+            assert (await stranger.answer()).status == 400
         async with client.post("/login", data={"token": TOKEN}, headers={"Origin": "http://evil.example"}) as answer:
             assert answer.status == 403
         async with client.post("/login", data={"token": TOKEN}) as answer:
@@ -98,6 +123,10 @@ async def test_the_token_opens_a_session_and_signing_out_ends_it(settings: Setti
             assert answer.status == 401
         log = running.log.read_text()
     assert TOKEN not in said + log
+    assert "Traceback" not in log
+    assert [line["address"] for line in running.lines("console_login_refused")] == ["127.0.0.1"] * 4
+    assert [line["address"] for line in running.lines("console_login")] == ["127.0.0.1"]
+    assert [line["count"] for line in running.lines("requests_malformed")] == [1]
 
 
 async def test_kafka_may_be_away(settings: SettingsFactory, cluster: ClusterFactory, tmp_path: Path) -> None:

@@ -49,13 +49,13 @@ def _jar() -> aiohttp.CookieJar:
 async def test_a_name_that_is_not_ours_is_refused(host: str, status: int) -> None:
     """On the loopback address only loopback names and those that are configured are answered: no DNS rebinding."""
     names = loopback_names(["Console.example"])
-    async with guarded(Sessions(None), names) as client, client.get("/", headers={"Host": host}) as answer:
+    async with guarded(Sessions(begin_alone=True), names) as client, client.get("/", headers={"Host": host}) as answer:
         assert answer.status == status
 
 
 async def test_an_act_needs_the_session_its_token_and_its_origin() -> None:
     """A POST passes only with the session's cookie, its CSRF token, and from the page's own origin."""
-    async with guarded(Sessions(None), None) as client:
+    async with guarded(Sessions(begin_alone=True), None) as client:
         async with client.post("/api/x") as answer:
             assert answer.status == 401
         async with client.get("/") as answer:
@@ -76,7 +76,7 @@ async def test_an_act_needs_the_session_its_token_and_its_origin() -> None:
 
 async def test_with_a_token_nothing_is_seen_before_it_was_said() -> None:
     """Pages lead to the login, requests are answered 401, and no session begins by itself; readiness is open."""
-    async with guarded(Sessions(b"right"), None) as client:
+    async with guarded(Sessions(begin_alone=False), None) as client:
         async with client.get("/", allow_redirects=False) as answer:
             assert (answer.status, answer.headers["Location"]) == (303, "/login")
             assert "Set-Cookie" not in answer.headers
@@ -87,7 +87,7 @@ async def test_with_a_token_nothing_is_seen_before_it_was_said() -> None:
 
 async def test_every_answer_keeps_the_browser_to_the_page() -> None:
     """Errors carry the same headers as pages: no inline script, no other place, no frame, no guessing of types."""
-    async with guarded(Sessions(None), None) as client:
+    async with guarded(Sessions(begin_alone=True), None) as client:
         for path in ("/", "/api/nothing", "/nothing"):
             async with client.get(path) as answer:
                 policy = answer.headers["Content-Security-Policy"]
@@ -103,7 +103,7 @@ async def test_every_answer_keeps_the_browser_to_the_page() -> None:
 def test_sessions_end() -> None:
     """A session ends when it was not used for twelve hours, when it is told to, or when 200 newer ones are open."""
     now = [0.0]
-    sessions = Sessions(None, clock=lambda: now[0])
+    sessions = Sessions(begin_alone=True, clock=lambda: now[0])
     used, _ = sessions.open()
     idle, _ = sessions.open()
     now[0] = 12 * 3_600.0
@@ -120,15 +120,25 @@ def test_sessions_end() -> None:
     assert sessions.find(None) is None
 
 
-def test_guessing_has_to_wait() -> None:
-    """After ten wrong tokens within a minute nobody may try, and a minute later somebody may."""
-    now = [0.0]
-    sessions = Sessions(b"right", clock=lambda: now[0])
-    waits = []
-    for at, tried in ((0.0, 9), (1.0, 1), (59.0, 0), (60.0, 0)):
-        now[0] = at
-        assert not any(sessions.accepts("wrong") for _ in range(tried))
-        waits.append(sessions.must_wait)
-    assert waits == [False, True, True, False]
-    assert sessions.accepts("right")
-    assert not Sessions(None).accepts("")
+@pytest.mark.parametrize("headers", [{"X-Forwarded-Proto": "https"}, {"Origin": "https://console.example"}])
+async def test_behind_tls_the_cookie_goes_over_tls_alone(headers: dict[str, str]) -> None:
+    """Where the browser speaks TLS, the cookie is Secure and of this host alone, and no other cookie is believed."""
+    sessions = Sessions(begin_alone=True)
+    async with guarded(sessions, None) as client:
+        async with client.get("/", headers=headers) as answer:
+            cookie = answer.headers["Set-Cookie"]
+        assert cookie.startswith("__Host-dropstream-console=")
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=Strict"} <= set(cookie.split("; "))
+        assert "Domain" not in cookie
+        key, _ = sessions.open()
+        for name, status in (("__Host-dropstream-console", 200), ("dropstream-console", 401)):
+            async with client.get("/api/x", headers={**headers, "Cookie": f"{name}={key}"}) as answer:
+                assert answer.status == status
+
+
+async def test_a_header_that_is_no_text_is_refused() -> None:
+    """Bytes that are no UTF-8 in the token of an act are a wrong token, and no fault of the program."""
+    async with guarded(Sessions(begin_alone=True), None) as client:
+        await (await client.get("/")).read()
+        async with client.post("/api/x", headers={CSRF_HEADER: "\udcff"}) as answer:
+            assert answer.status == 403
