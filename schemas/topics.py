@@ -20,12 +20,16 @@ _ANY_TIME = str(2**63 - 1)
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One row: `name` without prefix; `retention_ms` None for a compacted one."""
+    """One row: `name` without prefix; `retention_ms` None for a compacted one.
+
+    `grows` where it has as many partitions as `kafka.partitions` says; of the others any number does.
+    """
 
     name: str
     key: str
     value: str
     retention_ms: int | None
+    grows: bool = True
 
 
 TOPICS: tuple[Topic, ...] = (
@@ -42,21 +46,39 @@ TOPICS: tuple[Topic, ...] = (
     # Changelogs: as many partitions as the input, for state lives in the partition of its input's number.
     Topic("deliver-state", "raw offset", "the keys of one transaction", None),
     Topic("sequence-state", "endpoint, or a hole of it", "what the gap tracker remembers", None),
-    Topic("replay-state", "replay's id, with the partition", "a replay's plan; how far it is in a partition", None),
+    Topic(
+        "replay-state",
+        "replay's id, with the partition",
+        "a replay's plan; how far it is in a partition",
+        None,
+        grows=False,
+    ),
+    # Among how many partitions keys are placed (schemas/notes/layouts.py; partition 0 alone).
+    Topic("layout", "layout", "the number of partitions that counts, and where a migration stands", None, grows=False),
     # What an audit stands on (schemas/notes/rules.py), and what it keeps (schemas/notes/audits.py; partition 0 alone).
-    Topic("rules", "topic/partition/offset, or a digest", "by which rules a topic was judged from there on", None),
-    Topic("audit-state", "last, or clean", "how the last audit ended; where the last clean one did", None),
+    Topic(
+        "rules",
+        "topic/partition/offset, or a digest",
+        "by which rules a topic was judged from there on",
+        None,
+        grows=False,
+    ),
+    Topic("audit-state", "last, or clean", "how the last audit ended; where the last clean one did", None, grows=False),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """A topic as it ought to be on the cluster; `name` is the full name, `config` in Kafka's own words."""
+    """A topic as it ought to be on the cluster; `name` is the full name, `config` in Kafka's own words.
+
+    It may have other partitions than `partitions` unless it `grows`.
+    """
 
     name: str
     partitions: int
     replication_factor: int
     config: dict[str, str]
+    grows: bool = True
 
 
 def plan(settings: Settings) -> tuple[TopicPlan, ...]:
@@ -68,6 +90,7 @@ def plan(settings: Settings) -> tuple[TopicPlan, ...]:
             partitions=kafka.partitions,
             replication_factor=kafka.replication_factor,
             config=_config(topic, settings),
+            grows=topic.grows,
         )
         for topic in TOPICS
     )

@@ -17,6 +17,7 @@ from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
 from schemas.delivery import PendingRecord
 from schemas.kafka.partitions import partition_of
+from schemas.layout_faults import placing_count
 from schemas.settings import IngestSettings
 
 _WATCH_S = 0.5
@@ -129,10 +130,19 @@ class Publisher:
         self._follow_partitions(producer)
 
     def _follow_partitions(self, producer: AIOKafkaProducer) -> None:
-        """Keeps batches for as many partitions as the topic has; a topic that is gone may come back as it was."""
-        count = len(producer.client.cluster.partitions_for_topic(self._supervisor.topic) or ())
-        if count in {0, len(self._partitions)}:
+        """Keeps batches for as many partitions as the layout has; for none while a migration moves the keys.
+
+        More partitions than the layout has are left alone: a foreign hand added them, and their keys' state is not
+        there. A topic that is gone may come back as it was.
+        """
+        found = len(producer.client.cluster.partitions_for_topic(self._supervisor.topic) or ())
+        layout = self._supervisor.layout.layout
+        count = placing_count(layout, found)
+        if not found or count == len(self._partitions):
+            if layout is not None and found < layout.partitions:
+                producer.client.force_metadata_update()
             return
+        self._log.info("partitions_followed", partitions=count, found=found)
         kept, gone = self._partitions[:count], self._partitions[count:]
         self._partitions = kept + [self._batches(producer, number) for number in range(len(kept), count)]
         self._of_key = {}
@@ -195,7 +205,7 @@ class Publisher:
     async def _watch_producer(self) -> None:
         """Replaces a producer of which all hangs (see `connected`), for too long; not for the sake of one partition.
 
-        Follows the topic, too, when it is given more partitions.
+        Follows the layout, too.
         """
         while True:
             await asyncio.sleep(_WATCH_S)

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from ingest.metrics import IngestMetrics
 from schemas.kafka.arguments import producer_arguments
 from schemas.kafka.codecs import batch_code
+from schemas.kafka.layout_watch import LayoutWatch
 from schemas.kafka.producers import close_producer, open_producer
 from schemas.settings import Settings
 
@@ -36,6 +37,8 @@ class ProducerSupervisor:
         self._on_connected: Callable[[AIOKafkaProducer], None] = lambda _: None
         self._log = structlog.get_logger("ingest")
         self._connecting: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
+        self.layout = LayoutWatch(settings)
         self.topic = settings.kafka.topic_prefix + "raw"
         self.compression = batch_code(settings.ingest.compression)
         self.producer: AIOKafkaProducer | None = None
@@ -44,18 +47,25 @@ class ProducerSupervisor:
     def broken(self) -> bool:
         """Returns whether the background task died of a fault of this program; only a restart helps."""
         task = self._connecting
-        return task is not None and task.done() and not task.cancelled() and task.exception() is not None
+        followed = self._following
+        return any(
+            one is not None and one.done() and not one.cancelled() and one.exception() is not None
+            for one in (task, followed)
+        )
 
     def start(self, on_connected: Callable[[AIOKafkaProducer], None]) -> None:
         """Starts to connect in the background, and calls `on_connected` with each producer that is connected."""
         self._on_connected = on_connected
+        self._following = asyncio.create_task(self.layout.run(), name="follow the layout")
         self._connecting = asyncio.create_task(self._connect(None), name="connect the producer")
 
     async def stop(self, *, within_s: float) -> None:
         """Lets the producer write its batches for up to `within_s` seconds, and closes it; the rest fails."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait((self._connecting,))
+        tasks = [one for one in (self._connecting, self._following) if one is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         producer, self.producer = self.producer, None
         if producer is not None:
             await close_producer(producer, flush_s=within_s)
@@ -89,5 +99,7 @@ class ProducerSupervisor:
             except Exception:
                 self._log.exception("connecting_failed")
                 raise
+        # Nothing is placed before it is known among how many partitions.
+        await self.layout.known()
         self._log.info("kafka_connected", topic=self.topic)
         self._on_connected(self.producer)

@@ -1,6 +1,7 @@
 """Makes the cluster agree with the table of topics in `schemas.topics`: creates topics, alters their settings.
 
-Partitions are never added: a key would move to another partition, and its order would be lost.
+Partitions are added by a migration alone (`ops.kafka.migration`): a key moves to another partition, and what is
+remembered of it must move too.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError, for_code
 
 from ops.kafka.clients import admin
+from ops.kafka.layouts import note_first_layout
 from schemas.errors import DropstreamError
 from schemas.kafka.codecs import AS_PRODUCED, COMPRESSION_SETTING, can_read
 from schemas.kafka.descriptions import DescribedPartition, describe_configs, describe_topics
@@ -60,7 +62,16 @@ class Comparison:
             ("partitions", self.found.partitions, self.plan.partitions),
             ("replication factor", self.found.replication_factor, self.plan.replication_factor),
         )
-        return tuple(f"{name} {found}, planned {planned}" for name, found, planned in pairs if found != planned)
+        return tuple(
+            f"{name} {found}, planned {planned}"
+            for name, found, planned in pairs
+            if found != planned and (name != "partitions" or self.plan.grows)
+        )
+
+    @property
+    def is_to_grow(self) -> bool:
+        """Whether it has fewer partitions than planned."""
+        return self.found is not None and self.plan.grows and self.found.partitions < self.plan.partitions
 
     @property
     def config(self) -> dict[str, tuple[str | None, str]]:
@@ -127,6 +138,7 @@ async def apply(settings: Settings) -> Applied:
         if altered:
             await _alter(client, altered)
         now = await _settled(client, plan(settings), lambda one: not one.config) if altered else made
+    await note_first_layout(settings)
     return Applied(created=tuple(one.name for one in missing), altered=tuple(one.plan.name for one in altered), now=now)
 
 

@@ -7,6 +7,12 @@ from ops.kafka.topics import Comparison, apply, read_comparisons
 from ops.verbs import verb_group
 from schemas.errors import DropstreamError
 
+_GROWING = (
+    "more partitions move keys: a retry would not find its first try, a hole of a sequence would be called lost, and "
+    "the events of one entity would lie in two partitions; dropstream topics apply --migrate adds them and moves what "
+    "is remembered, while the ingress spools and answers"
+)
+
 app = verb_group("Creates and checks every topic from one table in code.")
 
 
@@ -60,6 +66,8 @@ def _show(comparisons: tuple[Comparison, ...], done: dict[str, str], *, as_json:
 
 def _what_to_do(left: list[Comparison]) -> str:
     names = ", ".join(one.plan.name for one in left)
+    if any(one.is_to_grow for one in left):
+        return f"{names}: {_GROWING}"
     if any(one.shape for one in left):
         return (
             f"{names}: partitions and replicas are not changed, for keys would move and lose their order; "

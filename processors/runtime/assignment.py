@@ -38,6 +38,8 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
 
     spec: GroupSpec[StoreT]
     consumer: AIOKafkaConsumer
+    # How many partitions may be read, None for all. One beyond stays paused: its layout does not count yet.
+    readable: int | None = None
     _assigned: bool = False
     # Assigned, and to be opened with the next round.
     _pending: set[TopicPartition] = field(default_factory=set)
@@ -82,7 +84,8 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
         for source in assigned:
             # A position of some kind, or the client looks for one by itself; opening sets the real one.
             self.consumer.seek(source, 0)
-        self._pending.update(assigned)
+        readable = self.readable
+        self._pending.update(one for one in assigned if readable is None or one.partition < readable)
         self._stores = {source: self._stores.get(source) or self.spec.new_store() for source in assigned}
         self._show()
         _log.info("partitions_assigned", group=self.spec.name, count=len(assigned))

@@ -26,6 +26,8 @@ from schemas.health import Health
 from schemas.kafka.arguments import GROUP_FETCH_WAIT_MS, group_consumer_arguments
 from schemas.kafka.cancellation import stopped_within
 from schemas.kafka.futures import retrieve_exception
+from schemas.kafka.layout_watch import LayoutWatch
+from schemas.layout_faults import layout_fault, may_process, readable_partitions
 
 _log = structlog.get_logger()
 
@@ -39,6 +41,7 @@ _FAILURES_MAX = 5
 _BACKOFF_FIRST_S = 0.2
 _BACKOFF_MAX_S = 5.0
 _STOP_TIMEOUT_S = 5.0
+_MIGRATION_S = 1.0
 # Longer than any healthy round: opening and a transaction are each bounded by the transaction's time-out.
 _SILENT_AFTER_S = 60.0
 
@@ -69,19 +72,34 @@ class Group(Generic[StoreT]):
             FencedError: another process took a partition over; end this process and start anew.
             DropstreamError: a topic that the group reads or writes is missing.
         """
-        consumer = await self._connected()
+        async with LayoutWatch(self.spec.settings).running() as watch:
+            try:
+                while not self.stopping.is_set():
+                    await self._take_part(watch)
+            finally:
+                if self._waiter is not None:
+                    self._waiter.cancel()
+
+    async def _take_part(self, watch: LayoutWatch) -> None:
+        """Is a member of the group until `stopping` is set, or a migration wants the group empty.
+
+        Raises as `run` does.
+        """
+        consumer = await self._connected(watch)
         if consumer is None:
             return
-        assignment: Assignment[StoreT] = Assignment(self.spec, consumer)
+        readable = readable_partitions(watch.layout)
+        assignment: Assignment[StoreT] = Assignment(self.spec, consumer, readable=readable)
         self._assignment = assignment
         self._connection.begin(consumer)
         try:
             consumer.subscribe([self.spec.source_topic], listener=assignment)
-            while not self.stopping.is_set():
+            # Where a whole migration went by unseen, the group begins anew too.
+            while (
+                not self.stopping.is_set() and self._may_go_on(watch) and readable == readable_partitions(watch.layout)
+            ):
                 await self._round(consumer, assignment)
         finally:
-            if self._waiter is not None:
-                self._waiter.cancel()
             self._connection.end()
             await assignment.close(_STOP_TIMEOUT_S)
             await stopped_within(_STOP_TIMEOUT_S, consumer.stop())
@@ -103,9 +121,25 @@ class Group(Generic[StoreT]):
             },
         )
 
-    async def _connected(self) -> AIOKafkaConsumer | None:
-        """A started consumer, however long the cluster is away; None when `stopping` is set meanwhile."""
+    def _may_go_on(self, watch: LayoutWatch) -> bool:
+        """Whether the group may read now; False while a migration moves its state.
+
+        Raises:
+            DropstreamError: the partitions are not those of the layout.
+        """
+        if fault := layout_fault(watch.layout, watch.counts, self.spec.settings.kafka.topic_prefix):
+            raise DropstreamError(fault)
+        if may_process(watch.layout):
+            return True
+        _log.info("migration_waited_for", group=self.spec.name)
+        return False
+
+    async def _connected(self, watch: LayoutWatch) -> AIOKafkaConsumer | None:
+        """A started consumer, however long the cluster or a migration takes; None when `stopping` is set meanwhile."""
         while not self.stopping.is_set():
+            if watch.is_known and not self._may_go_on(watch):
+                await self._pause(_MIGRATION_S)
+                continue
             consumer = AIOKafkaConsumer(**group_consumer_arguments(self.spec.settings, group=self.spec.id))
             try:
                 await consumer.start()
@@ -118,7 +152,12 @@ class Group(Generic[StoreT]):
             missing = [topic for topic in self.spec.topics if topic not in topics]
             if not missing:
                 self._failures = 0
-                return consumer
+                # Read before the first record is: a topic that has grown meanwhile must not be.
+                await watch.known()
+                if self._may_go_on(watch):
+                    return consumer
+                await stopped_within(_STOP_TIMEOUT_S, consumer.stop())
+                continue
             await stopped_within(_STOP_TIMEOUT_S, consumer.stop())
             which = "it" if len(missing) == 1 else "them"
             raise DropstreamError(

@@ -33,6 +33,7 @@ KEPT = {
     "dropstream.deliver-state": ("compact", None),
     "dropstream.sequence-state": ("compact", None),
     "dropstream.replay-state": ("compact", None),
+    "dropstream.layout": ("compact", None),
     "dropstream.rules": ("compact", None),
     "dropstream.audit-state": ("compact", None),
 }

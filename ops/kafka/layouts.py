@@ -1,0 +1,46 @@
+"""Reads and writes the layout: among how many partitions the keys of `raw` and `sequence` are placed."""
+
+import asyncio
+
+from aiokafka import AIOKafkaProducer
+
+from ops.kafka.clients import checked_client_arguments, consumer, kafka_failures_explained
+from ops.kafka.reader import full_name
+from schemas.kafka.arguments import producer_arguments
+from schemas.kafka.cancellation import cancellation_kept
+from schemas.kafka.layout_watch import LayoutWatch
+from schemas.notes.layouts import LAYOUT_KEY, LAYOUT_PARTITION, Layout, write_layout
+from schemas.settings import Settings
+
+
+async def look_at_layout(settings: Settings) -> LayoutWatch:
+    """The layout and the numbers of partitions now.
+
+    Raises:
+        DropstreamError: the cluster cannot be reached, or does not say.
+    """
+    watch = LayoutWatch(settings)
+    async with consumer(settings) as client:
+        await watch.look(client)
+    return watch
+
+
+async def put_layout(settings: Settings, layout: Layout) -> None:
+    """Writes the layout; it is on all in-sync replicas on return.
+
+    Raises:
+        DropstreamError: the topic is missing, or the cluster away.
+    """
+    checked_client_arguments(settings.kafka)
+    with cancellation_kept(asyncio.current_task()), kafka_failures_explained(settings.kafka):
+        async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
+            await producer.send_and_wait(
+                full_name("layout", settings), write_layout(layout), key=LAYOUT_KEY, partition=LAYOUT_PARTITION
+            )
+
+
+async def note_first_layout(settings: Settings) -> None:
+    """Writes the layout where there is none and all agree: from now on a foreign hand that adds partitions is seen."""
+    watch = await look_at_layout(settings)
+    if watch.layout is None and len(set(watch.counts.values())) == 1:
+        await put_layout(settings, Layout(partitions=next(iter(watch.counts.values()))))

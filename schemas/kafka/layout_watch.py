@@ -1,0 +1,104 @@
+"""Follows topic `layout` and the numbers of partitions: what a program must know before it places or processes a key.
+
+The topic is read to its end again and again, for a program that has not heard of a migration must not go on as if there
+were none; and a topic that a foreign hand grew shows in the cluster's metadata alone.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.kafka.arguments import reader_arguments
+from schemas.kafka.cancellation import stopped_within
+from schemas.notes.layouts import LAYOUT_KEY, LAYOUT_PARTITION, PLACED_TOPICS, Layout, read_layout
+from schemas.settings import Settings
+
+_log = structlog.get_logger()
+
+_TURN_S = 1.0
+_STOP_S = 2.0
+_REQUEST_S = 10.0
+
+
+@dataclass(slots=True)
+class LayoutWatch:
+    """The layout as the cluster says it; `layout` is None where nobody has written one.
+
+    `counts` are the numbers of partitions of the placed topics and their changelogs, by short name; those that are
+    missing are left out. `is_known` from the first complete answer on.
+    """
+
+    settings: Settings
+    layout: Layout | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    is_known: bool = False
+    _next: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["LayoutWatch"]:
+        """Follows the layout inside the block."""
+        task = asyncio.create_task(self.run(), name="follow the layout")
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
+
+    async def run(self) -> None:
+        """Follows the layout until it is cancelled, however often the cluster goes."""
+        while True:
+            consumer = AIOKafkaConsumer(**reader_arguments(self.settings))
+            try:
+                await consumer.start()
+                while True:
+                    await self.look(consumer)
+                    await asyncio.sleep(_TURN_S)
+            except (KafkaError, TimeoutError, OSError) as error:
+                _log.debug("layout_unknown", error=repr(error))
+            finally:
+                await stopped_within(_STOP_S, consumer.stop())
+            await asyncio.sleep(_TURN_S)
+
+    async def look(self, consumer: AIOKafkaConsumer) -> None:
+        """Reads the numbers of partitions, and the topic to its end.
+
+        Raises:
+            KafkaError, TimeoutError: the cluster does not say.
+        """
+        prefix = self.settings.kafka.topic_prefix
+        async with asyncio.timeout(_REQUEST_S):
+            cluster = await consumer._client.fetch_all_metadata()
+            found = {
+                name: cluster.partitions_for_topic(prefix + name) for pair in PLACED_TOPICS.items() for name in pair
+            }
+            if cluster.partitions_for_topic(f"{prefix}layout"):
+                await self._read(consumer, TopicPartition(f"{prefix}layout", LAYOUT_PARTITION))
+        self.counts = {name: len(numbers) for name, numbers in found.items() if numbers}
+        self.is_known = True
+        self._changed.set()
+
+    async def known(self) -> None:
+        """Returns once the cluster has said it."""
+        while not self.is_known:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _read(self, consumer: AIOKafkaConsumer, source: TopicPartition) -> None:
+        end = (await consumer.end_offsets([source]))[source]
+        if end == self._next:
+            return
+        if source not in consumer.assignment():
+            consumer.assign([source])
+        first = (await consumer.beginning_offsets([source]))[source]
+        consumer.seek(source, first if self._next > end else max(first, self._next))
+        while await consumer.position(source) < end:
+            for record in (await consumer.getmany(timeout_ms=200)).get(source, ()):
+                if record.key == LAYOUT_KEY:
+                    self.layout = read_layout(record.value) or self.layout
+        self._next = end
