@@ -4,12 +4,14 @@ Without a token everybody who reaches the loopback address may; a page of anothe
 sends.
 """
 
+import re
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from hmac import compare_digest
+from urllib.parse import quote
 
 from aiohttp import web
 from yarl import URL
@@ -23,6 +25,8 @@ _SESSIONS_MAX = 200
 _IDLE_S = 12 * 3_600
 # Pages without a session: none of them holds a fact of the system.
 _OPEN = frozenset({"/login", "/readyz", "/console.css", "/login.css", "/icon.svg"})
+NEXT = "next"
+_PAGES = re.compile(r"/deliveries(/\d{1,9}:\d{1,18})?(\?[!-~]{0,1000})?", re.ASCII)
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 HEADERS = {
@@ -123,7 +127,7 @@ class Guard:
             if request.path.startswith("/api/"):
                 raise web.HTTPUnauthorized(text="no session; load the page again\n")
             if not self.sessions.begin_alone:
-                raise web.HTTPSeeOther("/login")
+                raise web.HTTPSeeOther(login_address(request.path_qs))
             key, session = self.sessions.open()
         if request.method not in {"GET", "HEAD"} and not compare_digest(
             request.headers.get(CSRF_HEADER, "").encode("utf-8", "surrogateescape"), session.csrf.encode()
@@ -134,6 +138,16 @@ class Guard:
         if key is not None:
             give_cookie(request, response, key)
         return response
+
+
+def login_address(wanted: str) -> str:
+    """The address of the login that leads to the page `wanted` (path and query); to the first page from any other."""
+    return "/login" if page_wanted(wanted) == "/" else f"/login?{NEXT}={quote(wanted, safe='')}"
+
+
+def page_wanted(text: str) -> str:
+    """`text` where it is the path and query of a page, else that of the first page: no link leads elsewhere."""
+    return text if _PAGES.fullmatch(text) else "/"
 
 
 def loopback_names(names: Collection[str]) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import asdict, dataclass, field
+from html import escape
 from importlib.resources import files
 from urllib.parse import parse_qs
 
@@ -10,7 +11,16 @@ import structlog
 from aiohttp import web
 
 from ingest.client_address import ClientAddresses
-from ops.console.access import SESSION, Sessions, give_cookie, session_key, take_cookies
+from ops.console.access import (
+    NEXT,
+    SESSION,
+    Sessions,
+    give_cookie,
+    login_address,
+    page_wanted,
+    session_key,
+    take_cookies,
+)
 from ops.console.acts import Acts, all_samples
 from ops.console.answers import PageHandler, as_json, json_answer, page_file, who_asks
 from ops.console.delivery_pages import DeliveryPages
@@ -81,7 +91,7 @@ class ConsolePages:
             case LoginResult.RIGHT:
                 key, session = self.sessions.open()
                 _log.info("console_login", address=address, session=session.name)
-        response = web.Response(status=303, headers={"Location": "/"})
+        response = web.Response(status=303, headers={"Location": page_wanted(request.query.get(NEXT, "/"))})
         give_cookie(request, response, key)
         return response
 
@@ -207,7 +217,8 @@ def _login_page(status: int, *, wrong: bool) -> PageHandler:
     text = files("ops.console").joinpath("page", "login.html").read_text(encoding="utf-8")
     shown = text.replace(' id="wrong" hidden', ' id="wrong"') if wrong else text
 
-    async def answer(_request: web.Request) -> web.StreamResponse:
-        return web.Response(status=status, text=shown, content_type="text/html")
+    async def answer(request: web.Request) -> web.StreamResponse:
+        action = escape(login_address(request.query.get(NEXT, "/")))
+        return web.Response(status=status, text=shown.replace('"/login"', f'"{action}"'), content_type="text/html")
 
     return answer

@@ -105,7 +105,11 @@ async def test_the_token_opens_a_session_and_signing_out_ends_it(settings: Setti
             assert (await stranger.answer()).status == 400
         async with client.post("/login", data={"token": TOKEN}, headers={"Origin": "http://evil.example"}) as answer:
             assert answer.status == 403
-        async with client.post("/login", data={"token": TOKEN}) as answer:
+        async with client.get("/deliveries?q=SO-1") as answer:
+            assert 'action="/login?next=%2Fdeliveries%3Fq%3DSO-1"' in await answer.text()
+        async with client.post("/login?next=%2Fdeliveries%3Fq%3DSO-1", data={"token": TOKEN}) as answer:
+            assert (answer.status, answer.url.path_qs) == (200, "/deliveries?q=SO-1")
+        async with client.post("/login?next=//evil.example", data={"token": TOKEN}) as answer:
             assert (answer.status, answer.url.path) == (200, "/")
         async with client.get("/api/session") as answer:
             said = await answer.text()
@@ -125,7 +129,7 @@ async def test_the_token_opens_a_session_and_signing_out_ends_it(settings: Setti
     assert TOKEN not in said + log
     assert "Traceback" not in log
     assert [line["address"] for line in running.lines("console_login_refused")] == ["127.0.0.1"] * 4
-    assert [line["address"] for line in running.lines("console_login")] == ["127.0.0.1"]
+    assert [line["address"] for line in running.lines("console_login")] == ["127.0.0.1"] * 2
     assert [line["count"] for line in running.lines("requests_malformed")] == [1]
 
 

@@ -8,7 +8,16 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from ops.console.access import CSRF_HEADER, SESSION, Guard, Sessions, add_headers, loopback_names
+from ops.console.access import (
+    CSRF_HEADER,
+    SESSION,
+    Guard,
+    Sessions,
+    add_headers,
+    login_address,
+    loopback_names,
+    page_wanted,
+)
 
 
 @asynccontextmanager
@@ -83,6 +92,24 @@ async def test_with_a_token_nothing_is_seen_before_it_was_said() -> None:
         for path, status in (("/api/x", 401), ("/readyz", 200)):
             async with client.get(path) as answer:
                 assert answer.status == status
+
+
+def test_a_link_survives_the_login_and_leads_nowhere_else() -> None:
+    """The login leads on to the page of deliveries that was asked for, and never to another site."""
+    for wanted in ("/deliveries", "/deliveries?q=100000015&from=2h", "/deliveries/0:17"):
+        assert page_wanted(wanted) == wanted
+        assert login_address(wanted).startswith("/login?next=%2Fdeliveries")
+    for other in (
+        "/",
+        "//evil.example",
+        "https://evil.example/",
+        "/deliveries/../api",
+        "/deliveries?\r\nX: y",
+        "",
+        "/deliveries2",
+    ):
+        assert page_wanted(other) == "/"
+        assert login_address(other) == "/login"
 
 
 async def test_every_answer_keeps_the_browser_to_the_page() -> None:
