@@ -2,6 +2,8 @@
 
 from ipaddress import ip_address
 
+from schemas.settings import is_loopback
+
 
 def reached_at(host: str, port: int) -> str:
     """HOST:PORT as a URL has it; for the address of all interfaces, the loopback address of the same family."""
@@ -13,3 +15,8 @@ def reached_at(host: str, port: int) -> str:
         return f"{'127.0.0.1' if address.is_unspecified else address}:{port}"
     # asyncio listens on `::` for IPv6 alone.
     return f"[{'::1' if address.is_unspecified else address}]:{port}"
+
+
+def is_of_this_machine(servers: str) -> bool:
+    """Whether every `host:port` of the list is a loopback address."""
+    return all(is_loopback(one.strip().rpartition(":")[0].strip("[]")) for one in servers.split(","))

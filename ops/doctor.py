@@ -22,8 +22,9 @@ from ingest.spool.network_disk import network_file_system_of
 from ops import screen
 from ops.addresses import reached_at
 from ops.audit.state import AuditState, read_state
-from ops.configuration import ConfigFile, configuration_file, load_settings
+from ops.configuration import ConfigFile, configuration_file, load_settings, read_text
 from ops.endpoints.check import find_problems
+from ops.endpoints.running import find_reload_problems
 from ops.endpoints.secret_strength import other_weaknesses
 from ops.event_loop import run
 from ops.http_page import fetch_page
@@ -60,8 +61,11 @@ class CheckResult:
     sentence: str
 
 
-async def examine(settings: Settings, now: datetime) -> tuple[CheckResult, ...]:
-    """The results of all checks but that of the configuration, in the order in which a person would mend them."""
+async def examine(settings: Settings, read: tuple[str, str], now: datetime) -> tuple[CheckResult, ...]:
+    """The results of all checks but that of the configuration, in the order in which a person would mend them.
+
+    `read` is the absolute path of the configuration file, and its text: the running services are to use it.
+    """
     ingest, process = settings.ingest, settings.process
     async with asyncio.TaskGroup() as checks:
         cluster = checks.create_task(_examine_cluster(settings, now))
@@ -69,6 +73,7 @@ async def examine(settings: Settings, now: datetime) -> tuple[CheckResult, ...]:
             checks.create_task(_examine_service("ingress", "ingest", ingest.admin_host, ingest.admin_port)),
             checks.create_task(_examine_service("processors", "process", process.admin_host, process.admin_port)),
         ]
+        reloads = checks.create_task(find_reload_problems(settings, *read))
     return (
         *_examine_endpoints(settings, now),
         *_examine_console_token(settings),
@@ -82,13 +87,19 @@ async def examine(settings: Settings, now: datetime) -> tuple[CheckResult, ...]:
         ),
         *cluster.result(),
         *(service.result() for service in services),
+        *(
+            CheckResult("failed" if one.level == "error" else "warning", f"{one.endpoint}: configuration", one.sentence)
+            for one in reloads.result()
+        ),
     )
 
 
 def _examine_endpoints(settings: Settings, now: datetime) -> Sequence[CheckResult]:
     problems = find_problems(settings, discover(), now)
     if not problems:
-        return (CheckResult("ok", "endpoints", f"{len(settings.endpoints)}, every secret is there and valid"),)
+        secrets = [one.value for endpoint in settings.endpoints.values() for one in endpoint.secrets]
+        known = "every secret is there and valid" if all(one.value for one in secrets) else "no fault without secrets"
+        return (CheckResult("ok", "endpoints", f"{len(settings.endpoints)}, {known}"),)
     return tuple(
         CheckResult("failed" if one.level == "error" else "warning", f"endpoint {one.endpoint}", one.sentence)
         for one in problems
@@ -296,17 +307,49 @@ def doctor(*, as_json: screen.AsJson = False, header: screen.Header = False, con
     Example: dropstream doctor
     """
     try:
-        settings = load_settings(config)
+        settings, unread = _load(config)
     except ConfigurationError:
         # The fault is shown as every verb shows it; the check that needs no configuration runs all the same.
         _show((examine_time_zones(),), as_json=as_json, header=header)
         raise
-    read = CheckResult("ok", "configuration", f"{configuration_file(config)} can be used")
-    results = (read, *run(examine(settings, datetime.now(UTC))))
+    file = configuration_file(config)
+    results = (
+        CheckResult("ok", "configuration", f"{file} can be used"),
+        *examine_unread(unread),
+        *run(examine(settings, (str(file.absolute()), read_text(file)), datetime.now(UTC))),
+    )
     _show(results, as_json=as_json, header=header)
     failed = sum(one.level == "failed" for one in results)
     if failed:
         raise DropstreamError(f"{failed} of {len(results)} checks failed")
+
+
+def _load(config: Path | None) -> tuple[Settings, Sequence[str]]:
+    """The settings, and the faults of signing secrets that cannot be read here, as on a machine of the ingress.
+
+    Raises:
+        ConfigurationError: something else is wrong; names every fault.
+    """
+    try:
+        return load_settings(config), ()
+    except ConfigurationError as error:
+        try:
+            settings = load_settings(config, signing_secrets=False)
+        except ConfigurationError:
+            raise error from None
+        return settings, error.faults
+
+
+def examine_unread(faults: Sequence[str]) -> Sequence[CheckResult]:
+    """A warning where signing secrets cannot be read here; the rest is checked without them."""
+    if not faults:
+        return ()
+    more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
+    sentence = (
+        f"{faults[0]}{more}; right where the ingress runs alone, which needs none: "
+        "call dropstream doctor where dropstream process runs, too"
+    )
+    return (CheckResult("warning", "signing secrets", sentence),)
 
 
 def _show(results: Sequence[CheckResult], *, as_json: bool, header: bool) -> None:

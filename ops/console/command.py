@@ -12,6 +12,7 @@ from ops.endpoints.secret_strength import is_weak_token
 from ops.service.announcement import announce
 from ops.service.reload import SettingsSource, reloading
 from ops.service.run import Signals, run_service
+from ops.service.running_configuration import begun
 from schemas.errors import ConfigurationError
 from schemas.secrets import Secret, resolve
 from schemas.settings import Settings, is_loopback
@@ -20,7 +21,8 @@ from schemas.settings import Settings, is_loopback
 def console(config: ConfigFile = None) -> None:
     """Shows how the system is, and acts: redrive, a dry run of a replay, a sample. Example: dropstream console"""
     source = SettingsSource(configuration_file(config), signing_secrets=True)
-    settings = source.read().settings
+    first = source.read()
+    settings = first.settings
     token = _token(settings, str(source.file))
 
     async def main(signals: Signals) -> None:
@@ -32,6 +34,7 @@ def console(config: ConfigFile = None) -> None:
                 signals.reload,
                 registry=CollectorRegistry(),
                 prepare=lambda loaded: partial(running.apply, loaded.settings),
+                running=begun(source.file, first.text),
             ),
         ):
             page = console_url(settings, running.port)

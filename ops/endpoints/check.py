@@ -18,6 +18,9 @@ _TOKEN_PATTERN = re.compile(rb"[A-Za-z0-9._~-]+")
 # is the second lock.
 _UNCONFIRMED_SCHEMES = frozenset({"modern_dropship"})
 
+# The value of a secret that this machine does not know.
+_UNREAD = b""
+
 ProblemLevel = Literal["warning", "error"]
 
 
@@ -98,7 +101,7 @@ def _sequence_problems(
         return
     if endpoint.lanes > 1:
         yield "error", f"lanes = {endpoint.lanes} spreads its sequence over partitions; set lanes = 1"
-    own = {one.value.value for one in endpoint.secrets}
+    own = {one.value.value for one in endpoint.secrets} - {_UNREAD}
     sharing = [
         other
         for other, settings in endpoints.items()

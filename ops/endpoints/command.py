@@ -4,9 +4,11 @@ import secrets
 from datetime import UTC, datetime
 
 from ops import screen
-from ops.configuration import ConfigFile, load_settings
+from ops.configuration import ConfigFile, configuration_file, load_settings, read_text
 from ops.endpoints.add import add_endpoint
 from ops.endpoints.check import find_problems
+from ops.endpoints.running import find_reload_problems
+from ops.event_loop import run
 from ops.verbs import verb_group
 from processors.providers import discover
 from schemas.errors import DropstreamError
@@ -24,7 +26,7 @@ def show_endpoints(*, as_json: screen.AsJson = False, header: screen.Header = Fa
 
     Example: dropstream endpoints list
     """
-    settings = load_settings(config)
+    settings = load_settings(config, signing_secrets=False)
     providers = discover()
     screen.show_table(
         ("endpoint", "provider", "path", "secrets", "signature", "enabled"),
@@ -49,12 +51,16 @@ def show_endpoints(*, as_json: screen.AsJson = False, header: screen.Header = Fa
 def check_endpoints(
     *, as_json: screen.AsJson = False, header: screen.Header = False, config: ConfigFile = None
 ) -> None:
-    """Names every problem, each with what to do; exit code 1 if one is an error.
+    """Names every problem, those of running services included, each with what to do; exit code 1 if one is an error.
 
     Example: dropstream endpoints check
     """
     settings = load_settings(config)
-    problems = find_problems(settings, discover(), datetime.now(UTC))
+    file = configuration_file(config)
+    problems = (
+        *find_problems(settings, discover(), datetime.now(UTC)),
+        *run(find_reload_problems(settings, str(file.absolute()), read_text(file))),
+    )
     wrong = {problem.endpoint for problem in problems}
     fine = [(name, "ok", "") for name, one in settings.endpoints.items() if one.enabled and name not in wrong]
     screen.show_table(

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from ops.addresses import is_of_this_machine
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.kafka.arguments import client_arguments, reader_arguments
 from schemas.kafka.cancellation import cancellation_kept
@@ -97,8 +98,10 @@ def kafka_failures_explained(kafka: KafkaSettings) -> Iterator[None]:
     try:
         yield
     except KafkaConnectionError as error:
+        # The verb knows of this machine's broker alone.
+        status = " (dropstream kafka status)" if is_of_this_machine(servers) else ""
         raise DropstreamError(
-            f"cannot reach Kafka at {servers}; is it running (dropstream kafka status), "
+            f"cannot reach Kafka at {servers}; is it running{status}, "
             "and are kafka.bootstrap_servers and the security settings right?"
         ) from error
     except TimeoutError as error:

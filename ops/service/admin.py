@@ -1,4 +1,4 @@
-"""The admin port of every long-running service: `/livez`, `/readyz` and `/metrics`.
+"""The admin port of every long-running service: `/livez`, `/readyz`, `/metrics` and `/configuration`.
 
 It is for probes and scrapers inside the network; it has no authentication and shows no secret. A worker serves the same
 pages on a socket in its parent's folder, for its parent alone.
@@ -14,8 +14,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from ops.service import running_configuration
 from ops.service.connection_log import ConnectionLog
 from ops.service.metrics_page import SharedPage, page_of
+from ops.service.running_configuration import RunningConfiguration
 from ops.service.workers.worker import Worker
 from schemas.errors import DropstreamError
 from schemas.health import Health
@@ -34,14 +36,21 @@ class WorkersHealth:
 
 @dataclass(frozen=True, slots=True)
 class AdminPages:
-    """What the pages show, called at each request; `metrics` gives Prometheus text."""
+    """What the pages show, called at each request; `metrics` gives Prometheus text, `configuration` its facts."""
 
     health: Callable[[], Awaitable[Health | WorkersHealth]]
     metrics: Callable[[], Awaitable[bytes]]
+    configuration: Callable[[], Mapping[str, object]]
 
 
 def admin(
-    *, host: str, port: int, registry: CollectorRegistry, health: Callable[[], Health], worker: Worker | None = None
+    *,
+    host: str,
+    port: int,
+    registry: CollectorRegistry,
+    health: Callable[[], Health],
+    running: RunningConfiguration,
+    worker: Worker | None = None,
 ) -> AbstractAsyncContextManager[int]:
     """Serves the pages of this process inside: at host and port, or for a worker at its socket; gives the port.
 
@@ -53,7 +62,7 @@ def admin(
         return health()
 
     number = None if worker is None else str(worker.number)
-    pages = AdminPages(own_health, SharedPage(lambda: page_of(registry, worker=number)).text)
+    pages = AdminPages(own_health, SharedPage(lambda: page_of(registry, worker=number)).text, running.facts)
     return admin_port(host, port, pages) if worker is None else _admin_socket(worker.socket, pages)
 
 
@@ -117,6 +126,8 @@ async def _answer(request: web.BaseRequest, pages: AdminPages) -> web.Response:
             return _state(now.ready, now)
         case "/metrics":
             return web.Response(body=await pages.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        case running_configuration.PATH:
+            return web.Response(body=orjson.dumps(pages.configuration()), content_type="application/json")
         case _:
             return web.Response(status=404)
 

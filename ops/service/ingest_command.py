@@ -15,6 +15,7 @@ from ops.service.announcement import announce, listening
 from ops.service.metrics_page import describe_process
 from ops.service.reload import LoadedConfiguration, SettingsSource, reloading
 from ops.service.run import Signals, run_service
+from ops.service.running_configuration import begun
 from ops.service.shared_port import shared_port
 from ops.service.workers.parent import ParentPlan, supervise
 from ops.service.workers.worker import ParentLink, Worker, WorkerCount, WorkerPath
@@ -39,7 +40,7 @@ def ingest(config: ConfigFile = None, *, workers: WorkerCount = 1, path: WorkerP
     async def main(signals: Signals) -> None:
         if parent_link:
             parent_link.attach(signals, grace_s=_grace_s(first.settings))
-        await _serve(source, first.settings, worker, signals)
+        await _serve(source, first, worker, signals)
 
     run_service(main, first.settings, reloads=True)
 
@@ -62,7 +63,8 @@ def _share(source: SettingsSource, first: LoadedConfiguration, count: int) -> No
         )
 
 
-async def _serve(source: SettingsSource, settings: Settings, worker: Worker | None, signals: Signals) -> None:
+async def _serve(source: SettingsSource, first: LoadedConfiguration, worker: Worker | None, signals: Signals) -> None:
+    settings, configuration = first.settings, begun(source.file, first.text)
     registry = CollectorRegistry()
     describe_process(registry)
     stamps = Stamps(new_id=uuid_utils.uuid7, now_us=lambda: time.time_ns() // 1_000)
@@ -84,9 +86,10 @@ async def _serve(source: SettingsSource, settings: Settings, worker: Worker | No
                 port=ports.admin_port,
                 registry=registry,
                 health=running.health,
+                running=configuration,
                 worker=worker,
             ) as admin_port,
-            reloading(source, settings, signals.reload, registry=registry, prepare=prepare),
+            reloading(source, settings, signals.reload, registry=registry, prepare=prepare, running=configuration),
         ):
             if worker is None:
                 places = {"webhooks": (ports.host, running.port), "admin": (ports.admin_host, admin_port)}

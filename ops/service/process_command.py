@@ -16,6 +16,7 @@ from ops.service.announcement import announce, listening
 from ops.service.metrics_page import describe_process
 from ops.service.reload import LoadedConfiguration, SettingsSource, reloading
 from ops.service.run import Signals, run_service
+from ops.service.running_configuration import begun
 from ops.service.workers.parent import ParentPlan, supervise
 from ops.service.workers.worker import ParentLink, Worker, WorkerCount, WorkerPath
 from processors.groups import deliver_group, sequence_group
@@ -69,14 +70,15 @@ def process(
     async def main(signals: Signals) -> None:
         if parent_link:
             parent_link.attach(signals, grace_s=_grace_s(settings))
-        await _run_groups(source, settings, names, worker, signals)
+        await _run_groups(source, first, names, worker, signals)
 
     run_service(main, settings, reloads=True)
 
 
 async def _run_groups(
-    source: SettingsSource, settings: Settings, names: Sequence[str], worker: Worker | None, signals: Signals
+    source: SettingsSource, first: LoadedConfiguration, names: Sequence[str], worker: Worker | None, signals: Signals
 ) -> None:
+    settings, running = first.settings, begun(source.file, first.text)
     registry = CollectorRegistry()
     describe_process(registry)
     metrics = ProcessMetrics(registry)
@@ -105,9 +107,10 @@ async def _run_groups(
             port=ports.admin_port,
             registry=registry,
             health=lambda: joint_health(groups),
+            running=running,
             worker=worker,
         ) as admin_port,
-        reloading(source, settings, signals.reload, registry=registry, prepare=prepare),
+        reloading(source, settings, signals.reload, registry=registry, prepare=prepare, running=running),
         audits_shown(mine, registry),
     ):
         if worker is None:

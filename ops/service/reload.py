@@ -16,6 +16,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from ops.configuration import read_settings, read_text
 from ops.event_loop import running_beside
+from ops.service.running_configuration import RunningConfiguration
 from schemas.errors import ConfigurationError
 from schemas.settings import EndpointSettings, Section, Settings
 
@@ -135,8 +137,11 @@ async def reloading(
     *,
     registry: CollectorRegistry,
     prepare: Callable[[LoadedConfiguration], Callable[[], None]],
+    running: RunningConfiguration,
 ) -> AsyncIterator[None]:
     """Inside, each time that `asked` is set, reads `source` and gives `prepare` the configuration if it has no fault.
+
+    `running` is told of each, for the admin port.
 
     `prepare` is called in a thread, and changes nothing; what it returns is called on the event loop, and does.
     """
@@ -155,9 +160,11 @@ async def reloading(
             except Exception as error:  # noqa: BLE001 a reload that fails, however, changes nothing
                 metrics.refused()
                 faults = _faults(error)
+                running.refused(faults, datetime.now(UTC))
                 _log.error("configuration_refused", file=str(source.file), faults=faults, in_use="the one before")
                 continue
             metrics.taken()
+            running.taken(loaded.text, datetime.now(UTC))
             _log_changes(source, changes, first, loaded.settings)
             known = loaded.settings
 

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from ops.http_page import fetch_page
 from ops.service.admin import AdminPages, WorkersHealth
 from ops.service.metrics_page import SharedPage, page_of
+from ops.service.running_configuration import RunningConfiguration
 from ops.service.workers.worker import Worker
 from schemas.metrics_text import sample_line, text_head
 
@@ -21,8 +22,8 @@ _OURSELVES = "parent"
 _HEAD = b"# HELP "
 
 
-def joint_pages(workers: Sequence[Worker], registry: CollectorRegistry) -> AdminPages:
-    """The pages of all workers together; `registry` is the parent's own."""
+def joint_pages(workers: Sequence[Worker], registry: CollectorRegistry, running: RunningConfiguration) -> AdminPages:
+    """The pages of all workers together; `registry` is the parent's own, and so is `running`: it reads for them all."""
 
     async def joint_health() -> WorkersHealth:
         return workers_health(dict(enumerate(await _ask_all(workers, "/readyz", within_s=_ANSWER_WITHIN_S))))
@@ -31,7 +32,7 @@ def joint_pages(workers: Sequence[Worker], registry: CollectorRegistry) -> Admin
         answers = dict(enumerate(await _ask_all(workers, "/metrics", within_s=_PAGE_WITHIN_S)))
         return join_pages(await page_of(registry, worker=_OURSELVES), answers)
 
-    return AdminPages(joint_health, SharedPage(joint_metrics).text)
+    return AdminPages(joint_health, SharedPage(joint_metrics).text, running.facts)
 
 
 def workers_health(answers: Mapping[int, bytes | None]) -> WorkersHealth:

@@ -20,6 +20,7 @@ from ops.service.announcement import announce, listening
 from ops.service.metrics_page import describe_process
 from ops.service.reload import LoadedConfiguration, SettingsSource, reloading, write_current_text, write_started_text
 from ops.service.run import Signals, run_service
+from ops.service.running_configuration import begun
 from ops.service.workers.admin import joint_pages
 from ops.service.workers.pool import WorkerFaultError, Workers
 from ops.service.workers.worker import Worker
@@ -80,18 +81,21 @@ async def _run(parent: ParentPlan, folder: Path, signals: Signals) -> None:
     arguments = (*parent.verb, "--config", str(parent.source.file))
     workers = Workers(members, arguments, grace_s=parent.grace_s, registry=registry, environ=parent.environ)
 
+    running = begun(parent.source.file, parent.first.text)
+
     def pass_on(loaded: LoadedConfiguration) -> None:
         write_current_text(folder, loaded.text)
         workers.reload()
 
     async with (
-        admin_port(parent.ports.admin_host, parent.ports.admin_port, joint_pages(members, registry)) as admin,
+        admin_port(parent.ports.admin_host, parent.ports.admin_port, joint_pages(members, registry, running)) as admin,
         reloading(
             parent.source,
             parent.first.settings,
             signals.reload,
             registry=registry,
             prepare=lambda loaded: partial(pass_on, loaded),
+            running=running,
         ),
     ):
         places = {"admin": (parent.ports.admin_host, admin)}

@@ -8,6 +8,7 @@ import asyncio
 import gc
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -16,6 +17,7 @@ from aiokafka import AIOKafkaProducer
 from ingest.budgets import ByteBudget, Reservation
 from ingest.kafka.batches import DeliveryReport
 from ops.service.admin import admin
+from ops.service.running_configuration import begun
 from schemas.delivery import PendingRecord
 from schemas.errors import DropstreamError
 from tests.conftest import SettingsFactory
@@ -160,9 +162,9 @@ async def test_the_admin_port_tells_how_it_is(settings: SettingsFactory) -> None
     """Liveness, readiness with the facts, and figures; anything else is not found."""
     mine = serving_settings(settings)
     async with serving(mine, connected=False) as running:
-        health = running.ingress.health
+        health, configuration = running.ingress.health, begun(Path("dropstream.toml"), "")
         async with (
-            admin(host="127.0.0.1", port=0, registry=running.registry, health=health) as port,
+            admin(host="127.0.0.1", port=0, registry=running.registry, health=health, running=configuration) as port,
             aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
         ):
             facts = {"live": True, "ready": False, "kafka_connected": False, "in_flight_bytes": 0, "stopping": False}

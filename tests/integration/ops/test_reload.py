@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from ops.endpoints.running import find_reload_problems
 from ops.kafka.reader import read_topic
 from processors.providers import discover
 from schemas.delivery import Delivery
@@ -95,9 +96,12 @@ async def test_an_ingress_takes_new_endpoints_without_dropping_a_delivery(
             await reloaded(ingress, workers, "failed", 1)
             (refusal,) = ingress.lines("configuration_refused")
             assert refusal["faults"] == [
+                "endpoints.acme.secrets[0].value: "
+                "a secret is a reference: env:NAME or file:PATH, never the secret itself",
                 "endpoints.acme.lane: no such setting; nearest valid name: lanes",
             ]
             assert list((await statuses(port, "fresh", "other")).values()) == [{200}, {404}]
+            await check_what_a_person_is_told(mine, tmp_path / "dropstream.toml", admin_port)
 
             write(tmp_path, mine, tables + "body_bytes_max = 5", "acme", "other")
             for _ in range(2):
@@ -118,6 +122,18 @@ async def test_an_ingress_takes_new_endpoints_without_dropping_a_delivery(
     raw = {record.value for record in await read_raw(mine, len(sent.acknowledged))}
     assert set(sent.acknowledged) <= raw
     assert [secret for secret in ("old-token", "new-token", "a-literal") if secret in text] == []
+
+
+async def check_what_a_person_is_told(settings: Settings, file: Path, admin_port: int) -> None:
+    """Who checks the file is told that the running ingress refused it, and why, by whoever reads it for the workers."""
+    ingest = settings.ingest.model_copy(update={"admin_host": "127.0.0.1", "admin_port": admin_port})
+    process = settings.process.model_copy(update={"admin_host": "127.0.0.1", "admin_port": 1})
+    theirs = settings.model_copy(update={"ingest": ingest, "process": process})
+    (problem,) = await find_reload_problems(theirs, str(file), "what they see")
+    assert (problem.level, problem.endpoint) == ("error", "ingress")
+    assert problem.sentence.endswith(
+        "; endpoints.acme.lane: no such setting; nearest valid name: lanes; solve it, then send it SIGHUP"
+    )
 
 
 async def check_a_restart(folder: Path, ingress: Program, port: int) -> None:

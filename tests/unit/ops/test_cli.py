@@ -229,6 +229,19 @@ def test_the_ingress_is_looked_for_where_it_listens(dropstream: Dropstream) -> N
     assert "not answering at http://[::1]:2/readyz; " in dropstream("doctor", **address).stdout
 
 
+def test_the_doctor_of_an_ingress_needs_no_signing_secret(
+    dropstream: Dropstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the secrets are not, it says so, and checks all the rest; the same holds for the list of the endpoints."""
+    monkeypatch.delenv("ACME")
+    told = dropstream("doctor")
+    assert "signing secrets\twarning\tendpoints.acme.secrets[0].value: the environment has no ACME" in told.stdout
+    assert "time zones\tok\t" in told.stdout
+    assert "kafka\tfailed\tcannot reach Kafka at 127.0.0.1:1" in told.stdout
+    assert told.code == 1
+    assert dropstream("endpoints", "list").code == 0
+
+
 def test_the_list_of_endpoints_shows_no_secret(dropstream: Dropstream) -> None:
     """Secrets are shown as references and tokens not at all, a line for each endpoint, tabs between."""
     shown = dropstream("endpoints", "list")

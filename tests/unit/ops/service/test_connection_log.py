@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from ops.service.admin import admin
 from ops.service.connection_log import ConnectionLog
+from ops.service.running_configuration import begun
 from schemas.health import Health
 from tests.support.raw_http import RawClient
 
@@ -28,7 +29,8 @@ MALFORMED = (
 async def served() -> AsyncIterator[int]:
     """An admin port; gives its number."""
     registry = CollectorRegistry()
-    async with admin(host="127.0.0.1", port=0, registry=registry, health=lambda: Health(True, True, {})) as port:
+    health, running = Health(True, True, {}), begun(Path("dropstream.toml"), "")
+    async with admin(host="127.0.0.1", port=0, registry=registry, health=lambda: health, running=running) as port:
         yield port
 
 

@@ -18,6 +18,7 @@ from ops.service.reload import (
     write_current_text,
     write_started_text,
 )
+from ops.service.running_configuration import begun, digest_of
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
@@ -119,12 +120,23 @@ async def test_what_is_read_is_prepared_beside_the_event_loop_and_applied_on_it(
     def reloads(result: str) -> float | None:
         return registry.get_sample_value("dropstream_config_reloads_total", {"result": result})
 
-    async with reloading(source, source.read().settings, asked, registry=registry, prepare=prepare):
+    running = begun(file, _CURRENT)
+    async with reloading(source, source.read().settings, asked, registry=registry, prepare=prepare, running=running):
         asked.set()
         await until(lambda: reloads("ok") == 1)
+        assert {**running.facts(), "read_at": ""} == {
+            "file": str(file),
+            "sha256": digest_of(_CURRENT),
+            "read_at": "",
+            "refused_at": None,
+            "faults": [],
+        }
         file.write_text("[endpoints")
         asked.set()
         await until(lambda: reloads("failed") == 1)
+    assert running.text == _CURRENT
+    assert running.refused_at is not None
+    assert running.faults == ("not TOML: Expected ']' at the end of a table declaration (at end of document)",)
     assert applied_in == [threading.get_ident()]
     assert len(prepared_in) == 1
     assert prepared_in != applied_in
