@@ -1,7 +1,7 @@
 """Finds or fetches what runs Apache Kafka here: jars by Maven for a Java 17 or newer, else the official Docker image.
 
 The answer is a `Runtime`, or `Unavailable` with the reason, for the caller to choose the in-memory broker. What was
-fetched once is kept in the checkout's state folder; a folder there is complete or absent, never half filled.
+fetched once is kept in the state folder; a folder there is complete or absent, never half filled.
 """
 
 import asyncio
@@ -17,8 +17,24 @@ from ops.local.broker.tool import locked, run_tool
 from schemas.errors import DropstreamError
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-STATE_FOLDER = CHECKOUT / ".dropstream"
-SOURCE_FOLDER = CHECKOUT / "deploy" / "kafka"
+SOURCE_FOLDER = Path(__file__).resolve().with_name("kafka")
+
+
+def state_folder(root: Path, environ: Mapping[str, str], here: Path) -> Path:
+    """Where broker, secrets and logs of a local system lie; `root` is the folder that the packages were loaded from.
+
+    In a checkout that is `.dropstream` of the checkout. An installed package's folder is not ours to write: then it is
+    `$XDG_STATE_HOME/dropstream` where that variable is set, else `.dropstream` in the current folder `here`.
+    https://specifications.freedesktop.org/basedir-spec/latest/
+    """
+    if (root / "pyproject.toml").is_file():
+        return root / ".dropstream"
+    home = environ.get("XDG_STATE_HOME", "")
+    # The specification: a relative path is to be ignored.
+    return Path(home) / "dropstream" if home.startswith("/") else here / ".dropstream"
+
+
+STATE_FOLDER = state_folder(CHECKOUT, os.environ, Path.cwd())
 
 _JAVA_OLDEST = 17
 _ASK_TIMEOUT_S = 20.0
@@ -45,8 +61,6 @@ async def find_kafka(cache: Path, *, environ: Mapping[str, str], progress: Progr
     Raises:
         DropstreamError: Maven or Docker is there but could not fetch Kafka; names the log.
     """
-    if not (SOURCE_FOLDER / "pom.xml").is_file():
-        return Unavailable(f"{SOURCE_FOLDER} is missing: the local broker needs the source checkout")
     java = await _find_java(environ)
     if isinstance(java, _Java):
         jars = cache / KAFKA_VERSION

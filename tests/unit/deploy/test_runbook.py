@@ -34,7 +34,8 @@ def test_runbook_and_alerts_are_one_set() -> None:
     assert list(SECTIONS) == list(ALERTS)
     assert f"has {len(ALERTS)} alerts" in (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
     for alert, body in ALERTS.items():
-        assert f"runbook_url: runbook.md#{alert.lower()}\n" in body
+        place = "{{ with $externalLabels.dropstream_runbook }}{{ . }}{{ else }}runbook.md{{ end }}"
+        assert f"runbook_url: '{place}#{alert.lower()}'\n" in body
         assert re.search(r"labels: \{severity: (page|ticket)\}", body), alert
 
 
