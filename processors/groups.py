@@ -7,6 +7,7 @@ from datetime import timedelta
 from processors.deliver.dedupe import DedupeStore
 from processors.deliver.provider import Provider
 from processors.deliver.step import DeliverStep, Rules
+from processors.deliver.times import TimeBounds
 from processors.metrics import ProcessMetrics
 from processors.rules_version import gap_rules_version, rules_version
 from processors.runtime.group import Group
@@ -34,6 +35,10 @@ def deliver_rules(
         providers=providers,
         record_bytes_max=record_bytes_max(settings),
         redact_personal_data=settings.process.redact_personal_data,
+        time_bounds=TimeBounds(
+            ahead=timedelta(hours=settings.process.event_time_ahead_hours_max),
+            behind=timedelta(days=settings.process.event_time_behind_days_max),
+        ),
     )
 
 

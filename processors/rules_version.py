@@ -25,6 +25,8 @@ def rules_version(
         "topic_prefix": settings.kafka.topic_prefix,
         "record_bytes_max": record_bytes_max(settings),
         "redact_personal_data": process.redact_personal_data,
+        "event_time_ahead_hours_max": process.event_time_ahead_hours_max,
+        "event_time_behind_days_max": process.event_time_behind_days_max,
         "dedupe_window_hours": process.dedupe_window_hours,
         "dedupe_keys_max": process.dedupe_keys_max,
     }

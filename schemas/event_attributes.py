@@ -61,7 +61,7 @@ class Event:
         Field(
             description="How far `time` can be trusted: `exact`; `ambiguous`, autumn's hour that comes twice, resolved "
             "by the time of receipt; `shifted`, spring's hour that does not exist, moved forward; `received`, the "
-            "provider says no usable time and it is the time of receipt.",
+            "provider says no time, or one too far from the receipt, and it is the time of receipt.",
             examples=["exact"],
         ),
     ]
@@ -102,6 +102,23 @@ class Event:
         bool | None,
         Field(
             description="True where the provider's key was seen before with another body; absent elsewhere.",
+            examples=[True],
+        ),
+    ] = None
+    repaired: Annotated[
+        bool | None,
+        Field(
+            description="True where the payload is not the provider's text to the letter, for some JSON readers could "
+            "not have read it: half characters are U+FFFD, numbers too large for a reader are text, a byte order mark "
+            "is left out. The exact bytes are in the raw record. Absent elsewhere.",
+            examples=[True],
+        ),
+    ] = None
+    repeated: Annotated[
+        bool | None,
+        Field(
+            description="True where an equal delivery came before, and the provider gives no id that would tell a "
+            "change back from a late retry; absent elsewhere.",
             examples=[True],
         ),
     ] = None

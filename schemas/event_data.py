@@ -22,6 +22,20 @@ Payload = Annotated[
 ProviderStatus = Annotated[
     str | None, Field(description="The provider's word for the status, verbatim.", examples=["complete"])
 ]
+ProviderSubStatus = Annotated[
+    str | None,
+    Field(
+        description="The provider's word for the step within the status, verbatim, where it has a field for it.",
+        examples=["OUT_FOR_DELIVERY"],
+    ),
+]
+SellerVariantId = Annotated[
+    str | None,
+    Field(
+        description="The seller's own id or code of the variant, where the provider passes it on beside its own.",
+        examples=["VC1"],
+    ),
+]
 ProviderPreviousStatus = Annotated[
     str | None, Field(description="The provider's word for the status before, verbatim.", examples=["new"])
 ]
@@ -41,6 +55,10 @@ class Item:
     quantity: Annotated[
         DecimalText | None, Field(description="How many, in pieces; decimal text.", examples=["2", "1.0000"])
     ] = None
+    cancelled: Annotated[
+        bool | None, Field(description="Whether this line is cancelled, where the provider says.", examples=[True])
+    ] = None
+    seller_variant_id: SellerVariantId = None
 
 
 @fast_frozen(kw_only=True)
@@ -60,6 +78,13 @@ class Shipment:
     items: Annotated[
         tuple[Item, ...], Field(description="What is in it; empty where the provider does not say.", examples=[[]])
     ] = ()
+    voided: Annotated[
+        bool | None,
+        Field(
+            description="True where its label is void, so that nothing goes out under this number; else null.",
+            examples=[True],
+        ),
+    ] = None
 
 
 @fast_frozen(kw_only=True)
@@ -87,6 +112,11 @@ class OrderData:
     shipments: Annotated[
         tuple[Shipment, ...], Field(description="Its parcels; empty where the provider does not say.", examples=[[]])
     ] = ()
+    provider_sub_status: ProviderSubStatus = None
+    store_id: Annotated[
+        str | None,
+        Field(description="The provider's id of the shop that sold it, where one account has several.", examples=["2"]),
+    ] = None
     payload: Payload
 
 
@@ -115,6 +145,7 @@ class InventoryData:
         Field(description="The signed change in pieces, where the provider states it; decimal text.", examples=["-2"]),
     ] = None
     sellable: Annotated[bool | None, Field(description="Whether it may be offered at all.", examples=[True])] = None
+    seller_variant_id: SellerVariantId = None
     payload: Payload
 
 
@@ -157,6 +188,20 @@ class IncidentData:
         IncidentStatus | None, Field(description="Where it stood before, in the same vocabulary.", examples=["info"])
     ] = None
     provider_previous_status: ProviderPreviousStatus = None
+    active: Annotated[
+        bool | None,
+        Field(description="Whether it is still to be dealt with, where the provider says.", examples=[False]),
+    ] = None
+    resolution_status: Annotated[
+        str | None,
+        Field(description="The provider's word for how it is being solved, verbatim.", examples=["SENT_TO_CARRIER"]),
+    ] = None
+    carrier: Annotated[
+        str | None, Field(description="Who carries the parcel, in the provider's word.", examples=["GLS"])
+    ] = None
+    tracking_number: Annotated[
+        str | None, Field(description="The carrier's number of the parcel that it is about.", examples=["TRK-1"])
+    ] = None
     payload: Payload
 
 
@@ -166,6 +211,13 @@ class OtherData:
 
     entity_id: Annotated[
         str | None, Field(description="The id of what it is about, where one was found.", examples=["29"])
+    ] = None
+    entity_kind: Annotated[
+        str | None,
+        Field(
+            description="What that id counts, where the provider has several kinds; the subject begins with it.",
+            examples=["manifest"],
+        ),
     ] = None
     payload: Payload
 

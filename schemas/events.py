@@ -56,6 +56,8 @@ def event_context(
     delivery: str,
     body_differs: bool,
     traceparent: str,
+    repaired: bool = False,
+    repeated: bool = False,
     replay: str | None = None,
     reconciled: str | None = None,
     is_overtaken: bool = False,
@@ -74,13 +76,11 @@ def event_context(
         "providerevent": attribute_text(provider_event) or "unnamed",
         "signature": signature,
         **({} if sequence is None else {"sequence": str(sequence)}),
-        "rawtopic": raw.topic,
-        "rawpartition": raw.partition,
-        "rawoffset": str(raw.offset),
-        "delivery": delivery,
     }
-    fetched = {"reconciled": reconciled, "overtaken": is_overtaken}
-    marks = {"bodydiffers": body_differs, "replay": replay, **fetched, TRACEPARENT: traceparent}
+    attributes |= {"rawtopic": raw.topic, "rawpartition": raw.partition, "rawoffset": str(raw.offset)}
+    attributes["delivery"] = delivery
+    marks = {"bodydiffers": body_differs, "repaired": repaired, "repeated": repeated, "replay": replay}
+    marks |= {"reconciled": reconciled, "overtaken": is_overtaken, TRACEPARENT: traceparent}
     said = {name: value for name, value in marks.items() if value}
     attributes |= {**said, "datacontenttype": "application/json"}
     headers = (("provider", provider.encode()), ("endpoint", endpoint.encode()))
@@ -92,23 +92,29 @@ def _header(mark: tuple[str, object]) -> tuple[str, bytes]:
     return name, b"true" if value is True else str(value).encode()
 
 
-def event_record(context: EventContext, *, domain: Domain, what: str, entity_id: str, data: Data) -> Record:
-    """The event of one fact as a record of its domain's topic, keyed by its entity; with the attributes of `Event`."""
+def event_record(
+    context: EventContext, *, domain: Domain, what: str, entity_id: str, data: Data, kind: str | None = None
+) -> Record:
+    """The event of one fact as a record of its domain's topic, keyed by its entity; with the attributes of `Event`.
+
+    Its id stands on `entity_id` alone; subject and key begin with `kind`, where one topic has several kinds of ids.
+    """
     endpoint, provider = context.endpoint, context.provider
     event_type = f"dropstream.{domain}.{what}"
+    subject = f"{kind}:{entity_id}" if kind else entity_id
     event = {
         "specversion": "1.0",
         "id": event_id(endpoint=endpoint, natural_key=context.natural_key, domain=domain, entity_id=entity_id),
         "source": f"/dropstream/{provider}/{endpoint}",
         "type": event_type,
-        "subject": attribute_text(entity_id),
+        "subject": attribute_text(subject),
         **context.attributes,
         "dataschema": DATA_SCHEMA_OF[domain],
         "data": data,
     }
     return Record(
         topic=domain.topic,
-        key=f"{provider}:{endpoint}:{entity_id}".encode(),
+        key=f"{provider}:{endpoint}:{subject}".encode(),
         value=exact_json(event),
         headers=(_CONTENT_TYPE, ("type", event_type.encode()), *context.headers, *context.marks),
     )

@@ -263,6 +263,13 @@ class ProcessSettings(Section):
     dedupe_keys_max: Annotated[int, Field(ge=1)] = 1_000_000
     """Deliveries remembered per partition, 232 to 277 bytes of memory each; beyond it the oldest are forgotten early,
     and counted."""
+    event_time_ahead_hours_max: Annotated[int, Field(ge=1, le=87_600)] = 24
+    """A provider's time further ahead of the receipt is not believed, and the event has the time of receipt. The clock
+    of a wrong time zone is ahead by 14 hours at most; believed once, a time of the next century would make every later
+    event look late."""
+    event_time_behind_days_max: Annotated[int, Field(ge=1, le=36_500)] = 1_825
+    """A provider's time further behind the receipt is not believed. Retries come within days and samples are years old,
+    but the year 1, 1970 and a date of zeros say that the provider knows no time."""
     redact_personal_data: bool = False
     """Whether addresses, names, e-mails and phones are redacted in events; an endpoint can say otherwise. `raw` and
     `rejected` always keep the delivery as it came."""

@@ -44,6 +44,7 @@ class OrderStatus(StrEnum):
     PENDING = "pending"
     CONFIRMED = "confirmed"
     PROCESSING = "processing"
+    PACKED = "packed"  # Packed and labelled; nobody has fetched it yet.
     ON_HOLD = "on_hold"
     PARTIALLY_SHIPPED = "partially_shipped"
     SHIPPED = "shipped"
@@ -71,7 +72,7 @@ class TimeQuality(StrEnum):
     EXACT = "exact"
     AMBIGUOUS = "ambiguous"  # The autumn hour that comes twice; resolved by the time of receipt.
     SHIFTED = "shifted"  # The spring hour that does not exist; moved forward.
-    RECEIVED = "received"  # The body says no usable time.
+    RECEIVED = "received"  # The body says no time, or one that cannot be.
 
 
 class SignatureStatus(StrEnum):

@@ -41,6 +41,8 @@ _OF_EVENTS = (
     HeaderField("provider", "The event's `provider`.", "shipstream"),
     HeaderField("endpoint", "The event's `endpoint`.", "shipstream-acme"),
     HeaderField("bodydiffers", "`true` where the event says so; absent elsewhere.", "true", always=False),
+    HeaderField("repaired", "`true` where the event says so; absent elsewhere.", "true", always=False),
+    HeaderField("repeated", "`true` where the event says so; absent elsewhere.", "true", always=False),
     HeaderField("reconciled", "The event's `reconciled`; absent elsewhere.", _RUN, always=False),
     HeaderField("overtaken", "`true` where the event says so; absent elsewhere.", "true", always=False),
 )

@@ -71,7 +71,16 @@ def schemas(examples: Mapping[str, Sequence[object]] = MappingProxyType({})) -> 
 # Words may be added to these within a version; every other set of words is closed.
 _MAY_GROW = {"OrderStatus", "IncidentStatus", "SignatureStatus"}
 _ATTRIBUTE_DEFINITIONS = {"TimeQuality", "SignatureStatus"}
-_MAY_BE_ABSENT = ("sequence", "bodydiffers", "replay", "reconciled", "overtaken", "traceparent")
+_MAY_BE_ABSENT = (
+    "sequence",
+    "bodydiffers",
+    "repaired",
+    "repeated",
+    "replay",
+    "reconciled",
+    "overtaken",
+    "traceparent",
+)
 
 
 def _schema_of(shape: type) -> dict[str, Any]:

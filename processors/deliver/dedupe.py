@@ -10,7 +10,7 @@ import hashlib
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain, islice, repeat
 from typing import Protocol
@@ -46,13 +46,14 @@ class Sighting:
     """The verdict on a delivery; `DedupeStore.remember` takes it back.
 
     `natural_key` is the key that the delivery goes by from now on; `first_offset` is the offset of its first try, in
-    the same partition of `raw`.
+    the same partition of `raw`, `age_s` how long before this receipt it was received.
     """
 
     kind: DedupeResult
     natural_key: str
     first_offset: int
     entry: tuple[bytes, bytes]
+    age_s: int = 0
 
 
 class Sightings(Protocol):
@@ -100,24 +101,29 @@ def judge_sighting(
     key = _hash(endpoint, natural_key)
     found = _within(window_s, find(key), received_s)
     if found is not None and found[0] == digest:
-        return Sighting(DedupeResult.RETRY, natural_key, found[1], (key, entry))
+        return Sighting(DedupeResult.RETRY, natural_key, found[1], (key, entry), received_s - found[2])
     # Looked up even where the plain key is unknown: its window may be over, and that of a differing body not.
     own_key = _key_with(natural_key, digest)
     own = _hash(endpoint, own_key)
     again = _within(window_s, find(own), received_s)
     if again is not None:
-        return Sighting(DedupeResult.RETRY, own_key, again[1], (own, entry))
+        return Sighting(DedupeResult.RETRY, own_key, again[1], (own, entry), received_s - again[2])
     if found is None:
         return Sighting(DedupeResult.FIRST, natural_key, offset, (key, entry))
     return Sighting(DedupeResult.BODY_DIFFERS, own_key, found[1], (own, entry))
 
 
-def _within(window_s: int, packed: bytes | None, received_s: int) -> tuple[bytes, int] | None:
-    """Body digest and offset of a key's first try, where the first try lies within the window."""
+def newest(sighting: Sighting, *, endpoint: str, natural_key: str) -> Sighting:
+    """The sighting of the newest delivery of this key: remembered, it stands in the place of the one before."""
+    return replace(sighting, natural_key=natural_key, entry=(_hash(endpoint, natural_key), sighting.entry[1]))
+
+
+def _within(window_s: int, packed: bytes | None, received_s: int) -> tuple[bytes, int, int] | None:
+    """Body digest, offset and receipt of a key's first try, where the first try lies within the window."""
     if packed is None:
         return None
     digest, offset, first_s = _SIGHTING.unpack(packed)
-    return (digest, offset) if received_s - first_s <= window_s else None
+    return (digest, offset, first_s) if received_s - first_s <= window_s else None
 
 
 @dataclass(slots=True, eq=False)

@@ -12,7 +12,10 @@ from typing import Any
 
 import orjson
 
+from processors.deliver.content_coding import coding_of
 from processors.deliver.provider import Message
+from processors.deliver.repair import repair
+from processors.deliver.times import TimeBounds
 from schemas.delivery import Delivery
 from schemas.notes.rejections import Reason, Rejection
 
@@ -21,6 +24,7 @@ _NESTING_MAX = 128
 # Each value but the first has a comma before it. No shop sends a body of so many; such a body costs seconds to process.
 _VALUES_MAX = 100_000
 _DIGITS_EXACT = 18
+_BOUNDS = TimeBounds()
 # The end of a number that has a fraction or an exponent, every digit being a 0 and E an e, and a number that is too
 # long. A text that looks like one costs time and no more; a time of day in quotes does not.
 _PLAIN = bytes.maketrans(b"123456789E", b"000000000e")
@@ -29,28 +33,50 @@ _EXPONENT = re.compile(rb"0e[+-]?0+\s*[,\]}]")
 _LONG = b"0" * (_DIGITS_EXACT + 1)
 
 
-def parse(delivery: Delivery) -> Message | Rejection:
-    """The delivery's message. Fractions and large whole numbers in it are `Decimal`."""
-    if not delivery.body:
+def parse(delivery: Delivery, text: bytes | None = None, bounds: TimeBounds = _BOUNDS) -> Message | Rejection:
+    """The delivery's message. Fractions and large whole numbers in it are `Decimal`.
+
+    `text` is the body uncompressed, where it was compressed.
+    """
+    text = delivery.body if text is None else text
+    if not text:
         return Rejection(Reason.BODY_NOT_JSON, "the body is empty")
-    if len(delivery.body) > _VALUES_MAX and delivery.body.count(b",") > _VALUES_MAX:
+    if len(text) > _VALUES_MAX and text.count(b",") > _VALUES_MAX:
         return Rejection(Reason.BODY_UNRECOGNISED, f"the body holds more than {_VALUES_MAX} values")
-    try:
-        body = orjson.loads(delivery.body)
-    except orjson.JSONDecodeError as error:
-        # The error's text quotes nothing of the body, only what was expected and where.
-        return Rejection(Reason.BODY_NOT_JSON, f"the body is not JSON: {error.msg} at character {error.pos}")
+    read = _read(delivery, text)
+    if isinstance(read, Rejection):
+        return read
+    body, readable = read
     if not isinstance(body, dict):
         return Rejection(Reason.BODY_UNRECOGNISED, "the body is JSON, but no object")
-    if _is_nested_deeper(body, delivery.body, _NESTING_MAX):
+    if _is_nested_deeper(body, readable, _NESTING_MAX):
         return Rejection(Reason.BODY_UNRECOGNISED, f"the body is nested deeper than {_NESTING_MAX} levels")
     return Message(
-        body=_exact(delivery.body) or body,
-        payload=orjson.Fragment(delivery.body),
-        text=delivery.body,
+        body=_exact(readable) or body,
+        payload=orjson.Fragment(readable),
+        text=text,
         endpoint=delivery.endpoint,
         received_at=delivery.received_at,
+        bounds=bounds,
+        is_repaired=readable is not text,
     )
+
+
+def _read(delivery: Delivery, text: bytes) -> tuple[Any, bytes] | Rejection:
+    """What the text holds, and the text that every JSON reader takes: the same object where nothing is to be mended."""
+    try:
+        return orjson.loads(text), text
+    except orjson.JSONDecodeError as error:
+        # The error's text quotes nothing of the body, only what was expected and where.
+        detail = f"the body is not JSON: {error.msg} at character {error.pos}"
+    if (mended := repair(text)) is not None:
+        try:
+            return orjson.loads(mended), mended
+        except orjson.JSONDecodeError:
+            pass
+    if (coding := coding_of(delivery)) is not None and text is delivery.body:
+        detail = f"the body is compressed (content-encoding {coding}), and could not be inflated"
+    return Rejection(Reason.BODY_NOT_JSON, detail)
 
 
 def _exact(text: bytes) -> dict[str, Any] | None:

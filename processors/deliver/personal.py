@@ -40,6 +40,9 @@ _PERSONAL = re.compile(
             f"(?:.*_)?(?:first|last|middle|full|given|family|sur|fore|maiden|nick)_?names?{_NUMBERED}",
             f"(?:.*_)?{_WHOSE}_?(?:full_?|first_?|last_?)?names?{_NUMBERED}",
             "(?:.*_)?signed_by|signature_name",
+            # Who somebody is to the state: the tax number of a sole trader is a person's.
+            "(?:.*_)?(?:vat|tax|fiscal)_?(?:id|number|no|nr)|(?:.*_)?(?:nif|nie|dni|cif|passport(?:_(?:number|no|nr))?)",
+            "partita_iva|codice_fiscale|codigo_fiscal",
             "(?:.*_)?(?:gift|card)_(?:message|note|text)|(?:.*_)?(?:notes?|comments?|remarks?|instructions?)",
         )
     )

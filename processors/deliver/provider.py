@@ -12,7 +12,7 @@ from typing import Any
 
 from processors.deliver.personal import PersonalFields
 from processors.deliver.signatures import Claim
-from processors.deliver.times import Occurred
+from processors.deliver.times import Occurred, TimeBounds
 from schemas.delivery import Delivery
 from schemas.event_data import Data
 from schemas.fast_frozen import fast_frozen
@@ -24,9 +24,9 @@ from schemas.vocabulary import Domain
 
 @fast_frozen()
 class Message:
-    """A verified delivery, parsed: `body` is the JSON object, `text` its exact bytes.
+    """A verified delivery, parsed: `body` is the JSON object, `text` its exact bytes, uncompressed.
 
-    `payload` stands for these bytes in an event's `payload`.
+    `payload` stands for these bytes in an event's `payload`; `is_repaired` where it had to be mended for that.
     """
 
     body: Mapping[str, Any]
@@ -34,6 +34,8 @@ class Message:
     text: bytes
     endpoint: str
     received_at: datetime
+    bounds: TimeBounds = TimeBounds()
+    is_repaired: bool = False
 
     @property
     def digest(self) -> str:
@@ -45,20 +47,35 @@ class Message:
 class Fact:
     """One thing that a delivery says: `what` happened to which entity; `entity_id` None when the body has none.
 
-    A fact without an entity goes to `other`, whatever its domain: there is no id to order it by.
+    A fact without an entity goes to `other`, whatever its domain: there is no id to order it by. `kind` says what the
+    id counts, where ids of several kinds meet in the topic of the domain; the event's subject begins with it.
     """
 
     domain: Domain
     what: str
     entity_id: str | None
     data: Data
+    kind: str | None = None
+
+
+@fast_frozen()
+class Twin:
+    """A second key of a delivery: a retry has the same one, with the same `content`."""
+
+    key: str
+    content: bytes
 
 
 @fast_frozen()
 class Interpretation:
     """What one delivery means; no facts is allowed (a stock change of no SKU) and still leads to one event.
 
-    `natural_key` is the provider's own key of the delivery: the same on a retry, different on anything else.
+    `natural_key` is the provider's own key of the delivery: the same on a retry, different on anything else. Event ids
+    stand on it, or on `id_key` where the provider uses a natural key again one day. `twin` is a second key by which a
+    retry is known that has another natural key. `body_only_s` is set where the natural key is no more than the body:
+    for so many seconds an equal delivery is a retry (`processors.deliver.repeats`). `signed_by` names the header
+    that signs every delivery of this contract: an unsigned one is not believed, whatever the endpoint allows. A
+    delivery that `is_test` moves no sequence.
     """
 
     provider_event: str
@@ -66,6 +83,11 @@ class Interpretation:
     occurred: Occurred
     facts: tuple[Fact, ...]
     sequence: int | None = None
+    id_key: str | None = None
+    twin: Twin | None = None
+    body_only_s: int | None = None
+    signed_by: str | None = None
+    is_test: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,15 @@ def single_header(delivery: Delivery, name: str) -> bytes | Rejection | None:
     return values[0].strip(b" \t")
 
 
+def list_header(delivery: Delivery, name: str) -> bytes | None:
+    """The value of the signature header `name` (lower case), which is a list; None without one.
+
+    A sender or proxy may write the parts of a list into lines of their own: RFC 9110 section 5.3.
+    """
+    values = delivery.values_of(name)
+    return b",".join(values).strip(b" \t") if values else None
+
+
 def segments(value: bytes) -> tuple[bytes, ...]:
     """The comma-separated parts of a header's value, trimmed, at most SIGNATURES_MAX."""
     return tuple([part.strip(b" \t") for part in value.split(b",", SIGNATURES_MAX)[:SIGNATURES_MAX]])

@@ -5,6 +5,7 @@ Zone rules come from the IANA database, never from a fixed offset.
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,18 @@ from schemas.vocabulary import TimeQuality
 _SKEW = timedelta(minutes=5)
 # Python reads more: a date alone (as its midnight), week dates, any separator, and from 3.14 on the hour 24.
 _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):\d\d", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBounds:
+    """How far a provider's time may be from the receipt and still be believed."""
+
+    ahead: timedelta = timedelta(hours=24)
+    behind: timedelta = timedelta(days=1_825)
+
+    def believe(self, instant: datetime, received_at: datetime) -> bool:
+        """Whether `instant` is near enough to the receipt."""
+        return -self.behind <= instant - received_at <= self.ahead
 
 
 @fast_frozen()
@@ -31,11 +44,18 @@ def occurred_at(text: object, *, received_at: datetime) -> Occurred:
     return Occurred(instant, TimeQuality.EXACT) if instant else Occurred(received_at, TimeQuality.RECEIVED)
 
 
-def first_occurred(texts: Iterable[object], *, received_at: datetime) -> Occurred:
-    """The first instant that one of `texts` names, else the time of receipt."""
+def first_occurred(texts: Iterable[object], *, received_at: datetime, bounds: TimeBounds) -> Occurred:
+    """The first believable instant that one of `texts` names, else the time of receipt."""
     for text in texts:
-        if instant := read_instant(text):
+        if (instant := read_instant(text)) and bounds.believe(instant, received_at):
             return Occurred(instant, TimeQuality.EXACT)
+    return Occurred(received_at, TimeQuality.RECEIVED)
+
+
+def believable(occurred: Occurred, *, received_at: datetime, bounds: TimeBounds) -> Occurred:
+    """`occurred`, or the time of receipt where no clock can have shown it: the year 1, 1970, the next century."""
+    if bounds.believe(occurred.at, received_at):
+        return occurred
     return Occurred(received_at, TimeQuality.RECEIVED)
 
 
@@ -51,14 +71,16 @@ def read_instant(text: object) -> datetime | None:
 
 
 def occurred_at_wall_time(text: object, *, zone: ZoneInfo, received_at: datetime) -> Occurred:
-    """The instant at which the clocks of `zone` showed `text` (no offset), else the time of receipt.
+    """The instant at which the clocks of `zone` showed `text`, else the time of receipt; an offset in it counts.
 
     In the autumn hour that comes twice: the later instant that is not after receipt, else the earlier one. In the
     spring hour that does not exist: one hour forward.
     """
     moment = _read(text)
-    if moment is None or moment.tzinfo is not None:
+    if moment is None:
         return Occurred(received_at, TimeQuality.RECEIVED)
+    if moment.tzinfo is not None:
+        return occurred_at(text, received_at=received_at)
     try:
         first = moment.replace(tzinfo=zone, fold=0).astimezone(UTC)
         second = moment.replace(tzinfo=zone, fold=1).astimezone(UTC)

@@ -4,6 +4,7 @@ Vendor's page: https://docs.dreamship.com/reference/webhooks. `data` is the obje
 event; so it is mapped as it is and no history is derived from it.
 """
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -14,7 +15,7 @@ import orjson
 from processors.deliver.fields import decimal_text, first_id, mapping, objects, text, text_id, truth
 from processors.deliver.personal import PersonalFields
 from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
-from processors.deliver.signatures import Claim, hex_text, mac, segments, single_header
+from processors.deliver.signatures import Claim, hex_text, list_header, mac, segments
 from processors.deliver.times import Occurred, occurred_at
 from schemas.delivery import Delivery
 from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
@@ -50,7 +51,11 @@ _EVENTS: dict[str, tuple[Domain, str]] = {
     "product-created": (Domain.CATALOG, "product_created"),
     "product-deleted": (Domain.CATALOG, "product_deleted"),
 }
+# Ten tries in 72 hours, so the first retry may come eight hours after an answer that was lost.
+_BODY_ONLY_S = 9 * 3_600
 _UNKNOWN = (Domain.OTHER, "unknown_event")
+# `order`, `item`, `product`; bounded, for it becomes part of subjects and keys.
+_OBJECT_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 
 # The app's words (https://dreamship.com/en/support/manage-your-orders-on-dreamship-app/), spelt as `fulfilled` is.
 _STATUSES = {
@@ -68,8 +73,8 @@ _TICKET_STATUSES = {"opened": IncidentStatus.PENDING, "closed": IncidentStatus.R
 
 def _claim(delivery: Delivery, _: EndpointSettings) -> Claim | Rejection | None:
     """One lower-case hex MAC of the body per API key of the account, separated by commas."""
-    value = single_header(delivery, _SIGNATURE_HEADER.lower())
-    return Claim(segments(value), delivery.body, (hex_text,)) if isinstance(value, bytes) else value
+    value = list_header(delivery, _SIGNATURE_HEADER.lower())
+    return None if value is None else Claim(segments(value), delivery.body, (hex_text,))
 
 
 def _interpret(message: Message) -> Interpretation | Rejection:
@@ -101,6 +106,7 @@ def _basic(message: Message) -> Interpretation:
         natural_key=f"sha256:{message.digest}",
         occurred=Occurred(message.received_at, TimeQuality.RECEIVED),
         facts=(Fact(Domain.ORDER, "status_changed", order_id, data),),
+        body_only_s=_BODY_ONLY_S,
     )
 
 
@@ -122,7 +128,9 @@ def _fact(message: Message, domain: Domain, what: str) -> Fact:
         case Domain.CATALOG:
             return Fact(domain, what, own_id, _catalog_data(data, what, own_id, message.payload))
         case Domain.OTHER:
-            return Fact(domain, what, own_id, OtherData(entity_id=own_id, payload=message.payload))
+            kind = None if own_id is None else _kind(body)
+            other = OtherData(entity_id=own_id, entity_kind=kind, payload=message.payload)
+            return Fact(domain, what, own_id, other, kind=kind)
 
 
 def _order_id(body: Mapping[str, Any]) -> str | None:
@@ -135,6 +143,12 @@ def _order_id(body: Mapping[str, Any]) -> str | None:
         data.get("order_id"),
         event.get("object_id") if event.get("object_type") == "order" else None,
     )
+
+
+def _kind(body: Mapping[str, Any]) -> str:
+    """What the object's id counts, in the vendor's word: orders, items and products each count from 1."""
+    named = text(body.get("object")) or text(mapping(body.get("event")).get("object_type")) or ""
+    return named if _OBJECT_TYPE.fullmatch(named) else "unknown"
 
 
 def _is_order(body: Mapping[str, Any]) -> bool:

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from processors.deliver.fields import decimal_text, first_id, mapping, objects, text, text_id
+from processors.deliver.fields import decimal_text, mapping, objects, text, text_id, truth
 from processors.deliver.personal import PersonalFields
-from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
+from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup, Twin
 from processors.deliver.signatures import Claim, base64_text, hex_text, mac, single_header
 from processors.deliver.times import occurred_at, occurred_at_wall_time
 from schemas.delivery import Delivery
@@ -34,6 +34,9 @@ _V1_HEADER, _V2_HEADER = _V1_SIGNATURE.lower(), _V2_SIGNATURE.lower()
 _V2_HEADERS = frozenset({"x-dropea-signature", "x-dropea-event-id", "x-dropea-topic"})
 _V2_FIELDS = ("event_id", "event_at", "resource_id")
 _NO_SHIPMENT = Shipment()
+# Version 1 documents no retries; version 2 retries 1, 5 and 15 minutes after a failure, which is over in 21 minutes.
+# Below the hour after which the autumn clocks show a time again.
+_BODY_ONLY_S = 1_800
 _MADRID = ZoneInfo("Europe/Madrid")
 
 # Words are compared in lower case: version 1 writes them so, its GraphQL sister and version 2 in capitals.
@@ -52,7 +55,9 @@ _ORDER_STATUSES = {
     "rejected": OrderStatus.REJECTED,
     "cancelled": OrderStatus.CANCELLED,
     "error": OrderStatus.FAILED,
-    # FINISH alone says that the order is over, not how: the sub-status tells.
+    # The sub-status tells the step: FINISH alone says that the order is over, not how.
+    "processing/packed": OrderStatus.PACKED,
+    "processing/awaiting_pickup": OrderStatus.PACKED,
     "finish/delivered": OrderStatus.DELIVERED,
     "finish/paid": OrderStatus.COMPLETED,
     "finish/cancelled": OrderStatus.CANCELLED,
@@ -121,15 +126,22 @@ def _incident_v1(message: Message) -> Fact:
     return Fact(Domain.INCIDENT, "status_changed", incident_id, data)
 
 
+# What an id in such a field counts: orders and incidents each count from 1.
+_ID_KINDS = {"order_id": "order", "incidence_id": "incident", "id": "unknown"}
+
+
 def _statuses_v1(message: Message) -> tuple[str | None, str | None]:
     return text(message.body.get("new_status")), text(message.body.get("prev_status"))
 
 
 def _unknown(message: Message) -> Fact:
     body = message.body
-    own = first_id(body.get("order_id"), body.get("incidence_id"), body.get("id"))
-    entity_id = _in_market(message, body.get("resource_id")) or own
-    return Fact(Domain.OTHER, "unknown_event", entity_id, OtherData(entity_id=entity_id, payload=message.payload))
+    in_market = _in_market(message, body.get("resource_id"))
+    own = next((name for name in _ID_KINDS if text_id(body.get(name)) is not None), None)
+    entity_id = in_market or (text_id(body.get(own)) if own else None)
+    kind = "resource" if in_market else _ID_KINDS.get(own or "")
+    data = OtherData(entity_id=entity_id, entity_kind=kind, payload=message.payload)
+    return Fact(Domain.OTHER, "unknown_event", entity_id, data, kind=kind)
 
 
 def _order_v2(what: str, message: Message) -> Fact:
@@ -139,15 +151,18 @@ def _order_v2(what: str, message: Message) -> Fact:
         tracking_number=text_id(order.get("tracking_number")),
         tracking_url=text(order.get("tracking_url")),
     )
-    word, detail = text(order.get("status")), text(order.get("sub_status"))
+    word, step = text(order.get("status")), text(order.get("sub_status"))
     stands = OrderStatus.CANCELLED if what == "cancelled" else None
     data = OrderData(
         order_id=order_id,
         reference=text_id(order.get("external_order_id")),
-        status=stands or _order_status(f"{word}/{detail}") or _order_status(word),
+        status=stands or _order_status_v2(word, step),
         provider_status=word,
         items=tuple([_item(line) for line in objects(order.get("line_items"))]),
         shipments=(shipment,) if shipment != _NO_SHIPMENT else (),
+        provider_sub_status=step,
+        # Shops are numbered per market, as orders are; the market stands in the order's id.
+        store_id=text_id(order.get("store_id")),
         payload=message.payload,
     )
     return Fact(Domain.ORDER, what, order_id, data)
@@ -172,6 +187,10 @@ def _incident_v2(what: str, message: Message) -> Fact:
         kind=text(issue.get("type")),
         status=IncidentStatus.RESOLVED if what == "resolved" else _incident_status(word),
         provider_status=word,
+        active=truth(issue.get("is_active")),
+        resolution_status=text(issue.get("resolution_status")),
+        carrier=text(issue.get("carrier")),
+        tracking_number=text_id(issue.get("tracking_number")),
         payload=message.payload,
     )
     return Fact(Domain.INCIDENT, what, order_id or _in_market(message, resource_id and f"issue-{resource_id}"), data)
@@ -186,6 +205,12 @@ def _in_market(message: Message, identity: object) -> str | None:
     market, entity_id = text(message.body.get("market")), text_id(identity)
     known = market is not None and entity_id is not None and _MARKET.fullmatch(market)
     return f"{market.upper()}:{entity_id}" if known and market else None
+
+
+def _order_status_v2(word: str | None, step: str | None) -> OrderStatus | None:
+    """Status and sub-status, or the two in one field with a dot between them, as the vendor's page writes the pair."""
+    status, _, step_within = (word or "").partition(".")
+    return _order_status(f"{status}/{step or step_within}") or _order_status(status)
 
 
 def _order_status(word: str | None) -> OrderStatus | None:
@@ -228,6 +253,7 @@ def _interpret_v1(topic: str, message: Message) -> Interpretation:
         natural_key=_digest(parts, message),
         occurred=occurred_at_wall_time(body.get("updated_at"), zone=_MADRID, received_at=message.received_at),
         facts=(fact,),
+        body_only_s=_BODY_ONLY_S,
     )
 
 
@@ -239,7 +265,18 @@ def _interpret_v2(topic: str, message: Message) -> Interpretation:
         natural_key=text_id(body.get("event_id")) or _digest(parts, message),
         occurred=occurred_at(body.get("event_at"), received_at=message.received_at),
         facts=(_V2_TOPICS.get(topic, _unknown)(message),),
+        twin=_twin(parts, body),
+        signed_by=_V2_SIGNATURE,
     )
+
+
+def _twin(parts: tuple[str | None, ...], body: Mapping[str, Any]) -> Twin | None:
+    """The vendor calls `event_id` unique "to this delivery", so a retry may have a new one: it is known by the rest."""
+    if None in parts:
+        return None
+    rest = {name: value for name, value in body.items() if name != "event_id"}
+    content = orjson.dumps(rest, default=str, option=orjson.OPT_SORT_KEYS)
+    return Twin("\n".join(["twin", *[part for part in parts if part is not None]]), content)
 
 
 def _digest(parts: tuple[str | None, ...], message: Message) -> str:

@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -16,7 +17,7 @@ import orjson
 from processors.deliver.fields import decimal_text, first_id, mapping, objects, text, text_id, truth
 from processors.deliver.personal import PersonalFields
 from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
-from processors.deliver.signatures import Claim, base64_text, hex_text, mac, segments, single_header
+from processors.deliver.signatures import Claim, base64_text, hex_text, list_header, mac, segments
 from processors.deliver.times import Occurred, first_occurred, read_instant
 from schemas.delivery import Delivery
 from schemas.event_data import CatalogData, InventoryData, Item, OrderData, OtherData, Shipment
@@ -32,8 +33,10 @@ _UNIX_TIME = re.compile(rb"\d{1,14}")
 _SECONDS_DIGITS_MAX = 11
 # Old and new names of the same things, in the order in which they count.
 _TOPIC_KEYS = ("type", "topic", "event_type", "eventType")
-_EVENT_ID_KEYS = ("_id", "id", "eventId", "uuid")
-_TIME_KEYS = ("created", "createdAt", "timestamp")
+_EVENT_ID_KEYS = ("_id", "id", "eventId", "uuid", "event_id")
+_TIME_KEYS = ("created", "createdAt", "timestamp", "created_at")
+# When it retries is not documented; it dispatches every minute: https://developers.convictional.com/docs/webhooks
+_BODY_ONLY_S = 3_600
 # Ours, made once: the ids of sample deliveries rest on it.
 _SAMPLES = uuid.UUID("5c4f3a1e-1f0d-4c0b-9a55-6d5c0e6a7b32")
 
@@ -41,9 +44,9 @@ _SAMPLES = uuid.UUID("5c4f3a1e-1f0d-4c0b-9a55-6d5c0e6a7b32")
 def _claim(delivery: Delivery, endpoint: EndpointSettings) -> Claim | Rejection | None:
     """MACs of `timestamp.body`, one per active secret; of the body alone where the scheme is `plain`."""
     scheme = endpoint.signature_scheme
-    value = single_header(delivery, scheme.header.lower())
-    if not isinstance(value, bytes):
-        return value
+    value = list_header(delivery, scheme.header.lower())
+    if value is None:
+        return None
     encodings = (_ENCODINGS[scheme.encoding],)
     parts = segments(value)
     if scheme.format == "plain":
@@ -83,14 +86,20 @@ def _interpret(message: Message) -> Interpretation | Rejection:
         natural_key=event_id or f"sha256:{message.digest}",
         occurred=_occurred(message, topic),
         facts=tuple(_facts(message, topic)),
+        body_only_s=None if event_id or _says_when(message) else _BODY_ONLY_S,
     )
+
+
+def _says_when(message: Message) -> bool:
+    """Whether the envelope has a time of its own, by which two deliveries with one body would differ."""
+    return any(read_instant(message.body.get(key)) is not None for key in _TIME_KEYS)
 
 
 def _occurred(message: Message, topic: str) -> Occurred:
     candidates = [message.body.get(key) for key in _TIME_KEYS]
     if topic == "product.inventoryChanged":
         candidates.append(mapping(message.body.get("data")).get("updated"))
-    return first_occurred(candidates, received_at=message.received_at)
+    return first_occurred(candidates, received_at=message.received_at, bounds=message.bounds)
 
 
 def _facts(message: Message, topic: str) -> Iterator[Fact]:
@@ -98,7 +107,7 @@ def _facts(message: Message, topic: str) -> Iterator[Fact]:
     own_id = _own_id(data)
     match topic:
         case "order.fulfilled":
-            status = OrderStatus.SHIPPED if truth(data.get("fulfilled")) else None
+            status = OrderStatus.SHIPPED if _is_shipped(data) else None
             yield Fact(Domain.ORDER, "fulfillment_added", own_id, _order_data(data, status, message.payload))
         case "order.cancelled":
             status = OrderStatus.CANCELLED if _is_cancelled(data) else None
@@ -120,8 +129,23 @@ def _facts(message: Message, topic: str) -> Iterator[Fact]:
 
 
 def _own_id(thing: Mapping[str, Any]) -> str | None:
-    """Objects of before 2022 write `_id`."""
-    return first_id(thing.get("id"), thing.get("_id"))
+    """Modern Dropship's own id: `_id` in objects of before 2022, which may have the seller's number in `id` beside it.
+
+    That number is 0 where the seller has none, for every variant, so a bare 0 is no id.
+    """
+    own = first_id(thing.get("_id"), thing.get("id"))
+    return None if own == "0" else own
+
+
+def _seller_id(thing: Mapping[str, Any]) -> str | None:
+    """The seller's own id or code of a variant, where it stands beside that of Modern Dropship."""
+    beside = thing.get("id") if text_id(thing.get("_id")) is not None else None
+    return first_id(thing.get("sellerVariantCode"), beside)
+
+
+def _is_shipped(order: Mapping[str, Any]) -> bool:
+    """`fulfilled`, or `shipped` in objects of before 2022."""
+    return bool(truth(order.get("fulfilled")) or truth(order.get("shipped")))
 
 
 def _is_cancelled(order: Mapping[str, Any]) -> bool:
@@ -133,7 +157,7 @@ def _is_cancelled(order: Mapping[str, Any]) -> bool:
 def _order_data(order: Mapping[str, Any], status: OrderStatus | None, payload: object) -> OrderData:
     return OrderData(
         order_id=_own_id(order),
-        reference=first_id(order.get("buyerReference"), order.get("buyerOrderId")),
+        reference=first_id(order.get("buyerReference"), order.get("buyerOrderCode"), order.get("buyerOrderId")),
         status=status,
         items=_items(order.get("items")),
         shipments=tuple([_shipment(fulfillment) for fulfillment in objects(order.get("fulfillments"))]),
@@ -147,8 +171,11 @@ def _items(lines: object) -> tuple[Item, ...]:
         [
             Item(
                 item_id=first_id(line.get("orderItemId"), line.get("id"), line.get("_id")),
+                sku=text_id(line.get("sku")),
                 variant_id=text_id(line.get("variantId")),
                 quantity=decimal_text(line.get("quantity")),
+                cancelled=truth(line.get("cancelled")),
+                seller_variant_id=text_id(line.get("sellerVariantCode")),
             )
             for line in objects(lines)
         ]
@@ -168,28 +195,42 @@ def _shipment(fulfillment: Mapping[str, Any]) -> Shipment:
 def _inventory_data(variant: Mapping[str, Any], product_id: str | None) -> InventoryData:
     """One variant's stock; with `skipCount` it is not counted, so the figure means nothing and it may be sold."""
     uncounted = truth(variant.get("skipCount"))
-    amounts = [decimal_text(variant.get(key)) for key in ("inventoryAmount", "inventory_quantity")]
     return InventoryData(
         sku=text(variant.get("sku")),
         variant_id=_own_id(variant),
         product_id=product_id,
-        available=None if uncounted else amounts[0] or amounts[1],
+        available=None if uncounted else _amount(variant),
         sellable=True if uncounted else None,
+        seller_variant_id=_seller_id(variant),
         payload=variant,
     )
 
 
+def _amount(variant: Mapping[str, Any]) -> str | None:
+    """The variant's stock under its new or its old name; where both stand there, the one that is not in use is 0."""
+    names = ["inventoryAmount", "inventory_quantity"]
+    if text_id(variant.get("_id")) is not None:
+        names.reverse()
+    amounts = [amount for name in names if (amount := decimal_text(variant.get(name))) is not None]
+    return next((amount for amount in amounts if Decimal(amount)), amounts[0] if amounts else None)
+
+
 def _withdrawn(message: Message, kind: str, what: str) -> Iterator[Fact]:
     """Two facts per product or variant that is no longer offered; the vendor says "id(s) only" and shows no example."""
+    data = mapping(message.body.get("data"))
+    # A product with its variants, or with their ids: then the product's id stands beside the list.
+    listed = any(isinstance(data.get(name), list) for name in _lists(kind))
+    whole_product = first_id(data.get("productId"), data.get("_id"), data.get("id")) if listed else None
     for entry, payload in _entries(message, kind):
         thing = mapping(entry)
-        own_id = first_id(entry, thing.get(f"{kind}Id"), thing.get("id"), thing.get("_id"))
-        product_id = own_id if kind == "product" else text_id(thing.get("productId"))
+        own_id = first_id(entry, thing.get(f"{kind}Id"), _own_id(thing))
+        product_id = own_id if kind == "product" else first_id(thing.get("productId"), whole_product)
         variant_id = own_id if kind == "variant" else None
-        catalog = CatalogData(product_id=product_id, variant_id=variant_id, sellable=False, payload=payload)
+        sku = text(thing.get("sku"))
+        catalog = CatalogData(product_id=product_id, variant_id=variant_id, sku=sku, sellable=False, payload=payload)
         yield Fact(Domain.CATALOG, what, own_id, catalog)
         stock = InventoryData(
-            product_id=product_id, variant_id=variant_id, available="0", sellable=False, payload=payload
+            sku=sku, product_id=product_id, variant_id=variant_id, available="0", sellable=False, payload=payload
         )
         yield Fact(Domain.INVENTORY, what, own_id, stock)
 
@@ -197,13 +238,17 @@ def _withdrawn(message: Message, kind: str, what: str) -> Iterator[Fact]:
 def _entries(message: Message, kind: str) -> Iterator[tuple[object, object]]:
     """Each id, or object with one, and its payload: its own part of a list, else the whole message."""
     data = message.body.get("data")
-    places = (data, *(mapping(data).get(key) for key in (f"{kind}Ids", f"{kind}s", "ids")))
+    places = (data, *(mapping(data).get(name) for name in _lists(kind)))
     entries = next((place for place in places if isinstance(place, list)), None)
     if entries is None:
         yield data, message.payload
         return
     for entry in entries:
         yield entry, entry
+
+
+def _lists(kind: str) -> tuple[str, ...]:
+    return f"{kind}Ids", f"{kind}s", "ids"
 
 
 def _sample(number: int, at: datetime) -> bytes:

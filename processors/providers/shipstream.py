@@ -4,9 +4,10 @@ Orders go by their `unique_id`, shipments and trackers by the order that they be
 https://docs.shipstream.io/ref/webhook.html (signature, sequence), https://docs.shipstream.io/ref/topics.html (topics).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -25,6 +26,11 @@ from schemas.times import rfc3339, timestamp_ms
 from schemas.vocabulary import Domain, OrderStatus, TimeQuality
 
 _SIGNATURE_HEADER = "X-Plugin-Hmac-Sha256"
+# The release of dropstream 0.1.0.
+_COUNTED_WITH_TIME_SINCE = datetime(2026, 11, 21, tzinfo=UTC)
+# A retry follows an answer that was lost by one minute, and by an hour for the sixth time in a row:
+# https://docs.shipstream.io/merchant-api/webhook
+_BODY_ONLY_S = 3_600
 
 _CATALOG, _INCIDENT, _INVENTORY = Domain.CATALOG, Domain.INCIDENT, Domain.INVENTORY
 _ORDER, _OTHER = Domain.ORDER, Domain.OTHER
@@ -35,6 +41,17 @@ _OWN = ("unique_id",)
 _OF_ORDER = ("order_unique_id",)
 _SKU = ("sku",)
 _RECEIVING = ("delivery_id",)
+# What an id in such a field counts; one in `unique_id` counts what the topic is about.
+_KINDS = {
+    "order_unique_id": "order",
+    "shipment_unique_id": "shipment",
+    "delivery_id": "delivery",
+    "manifest_id": "manifest",
+    "package_id": "package",
+    "tracker_id": "tracker",
+    "sku": "sku",
+}
+_RESOURCE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _ANY = (*_OWN, *_OF_ORDER, "shipment_unique_id", *_RECEIVING, "manifest_id", "package_id", "tracker_id", *_SKU)
 
 
@@ -42,13 +59,14 @@ _ANY = (*_OWN, *_OF_ORDER, "shipment_unique_id", *_RECEIVING, "manifest_id", "pa
 class _ShipstreamTopic:
     """What a topic means: its name in our words, where the entity's id stands, the domains it has facts for.
 
-    `status` is the order's, where the topic alone states it.
+    `status` is the order's, where the topic alone states it; `voids` where its numbers are void from now on.
     """
 
     what: str
     entity: tuple[str, ...]
     domains: tuple[Domain, ...]
     status: OrderStatus | None = None
+    voids: bool = False
 
 
 _UNKNOWN = _ShipstreamTopic("unknown_event", _ANY, (_OTHER,))
@@ -57,7 +75,8 @@ _TOPICS: Mapping[str, _ShipstreamTopic] = {
     "order:canceled": _ShipstreamTopic("cancelled", _OWN, (_ORDER, _INVENTORY), OrderStatus.CANCELLED),
     "order:items_updated": _ShipstreamTopic("items_updated", _OWN, (_ORDER,)),
     "order:holded": _ShipstreamTopic("held", _OWN, (_ORDER,), OrderStatus.ON_HOLD),
-    "order:completed": _ShipstreamTopic("completed", _OWN, (_ORDER,), OrderStatus.COMPLETED),
+    # Not the end of the order: packed and labelled, see `_ORDER_STATUSES`.
+    "order:completed": _ShipstreamTopic("completed", _OWN, (_ORDER,), OrderStatus.PACKED),
     "order:shipped": _ShipstreamTopic("shipped", _OWN, (_ORDER,), OrderStatus.SHIPPED),
     "order:delivered": _ShipstreamTopic("delivered", _OWN, (_ORDER,), OrderStatus.DELIVERED),
     "order:address_validation_failed": _ShipstreamTopic("address_validation_failed", _OWN, (_ORDER,)),
@@ -68,8 +87,8 @@ _TOPICS: Mapping[str, _ShipstreamTopic] = {
     "shipment:packed": _ShipstreamTopic("shipment_packed", _OF_ORDER, (_ORDER,)),
     "shipment:shipped": _ShipstreamTopic("shipment_shipped", _OF_ORDER, (_ORDER,)),
     "shipment:delivered": _ShipstreamTopic("shipment_delivered", _OF_ORDER, (_ORDER,)),
-    "shipment:reverted": _ShipstreamTopic("shipment_reverted", _OF_ORDER, (_ORDER,)),
-    "shipment:labels_voided": _ShipstreamTopic("shipment_labels_voided", _OF_ORDER, (_ORDER,)),
+    "shipment:reverted": _ShipstreamTopic("shipment_reverted", _OF_ORDER, (_ORDER,), voids=True),
+    "shipment:labels_voided": _ShipstreamTopic("shipment_labels_voided", _OF_ORDER, (_ORDER,), voids=True),
     "tracker:updated": _ShipstreamTopic("tracker_updated", _OF_ORDER, (_ORDER,)),
     "tracker:delivered": _ShipstreamTopic("tracker_delivered", _OF_ORDER, (_ORDER,)),
     "tracker:exception": _ShipstreamTopic("tracker_exception", _OF_ORDER, (_ORDER, _INCIDENT)),
@@ -110,8 +129,9 @@ _TOPICS: Mapping[str, _ShipstreamTopic] = {
     "test:ping": _ShipstreamTopic("ping", (), (_OTHER,)),
 }
 
-# States and statuses of https://docs.shipstream.io/ref/order.html; `partial_backorder` belongs to two states and is
-# left to the state. `pending` and `closed` are Magento's, on which the platform is built.
+# States and statuses of https://docs.shipstream.io/ref/order.html, "Order States and Statuses"; `partial_backorder`
+# belongs to two states and is left to the state. There `complete` means that the whole order is packed and labelled, so
+# that shipping and delivery come after it. `pending` and `closed` are Magento's, on which the platform is built.
 _ORDER_STATUSES: Mapping[str | None, OrderStatus] = {
     "new": OrderStatus.PENDING,
     "pending": OrderStatus.PENDING,
@@ -122,7 +142,9 @@ _ORDER_STATUSES: Mapping[str | None, OrderStatus] = {
     "unresolved": OrderStatus.ON_HOLD,
     "invalid_address": OrderStatus.ON_HOLD,
     "unable_to_process": OrderStatus.ON_HOLD,
-    "complete": OrderStatus.COMPLETED,
+    "complete": OrderStatus.PACKED,
+    "shipped": OrderStatus.SHIPPED,
+    "delivered": OrderStatus.DELIVERED,
     "closed": OrderStatus.COMPLETED,
     "canceled": OrderStatus.CANCELLED,
 }
@@ -143,14 +165,27 @@ def _interpret(message: Message) -> Interpretation | Rejection:
         return Rejection(Reason.BODY_UNRECOGNISED, "the body has no topic")
     fields = mapping(message.body.get("message"))
     topic = _TOPICS.get(name, _UNKNOWN)
-    sequence = _sequence(fields)
+    sequence, happened_at = _sequence(fields), read_instant(fields.get("event_timestamp"))
     return Interpretation(
         provider_event=name,
         natural_key=f"sha256:{message.digest}" if sequence is None else str(sequence),
         occurred=occurred_at(fields.get("event_timestamp"), received_at=message.received_at),
         facts=tuple([fact for domain in topic.domains for fact in _READERS[domain](topic, fields, message)]),
         sequence=sequence,
+        id_key=None if sequence is None else _id_key(sequence, happened_at),
+        body_only_s=_BODY_ONLY_S if sequence is None and happened_at is None else None,
+        is_test=name == "test:ping",
     )
+
+
+def _id_key(sequence: int, happened_at: datetime | None) -> str | None:
+    """What event ids stand on: a webhook that is made anew counts from 1 again, so the number alone names two events.
+
+    A retry keeps both. Events of before the first version of dropstream keep the ids that the number alone gives.
+    """
+    if happened_at is None or happened_at < _COUNTED_WITH_TIME_SINCE:
+        return None
+    return f"{sequence}@{rfc3339(happened_at)}"
 
 
 def _sequence(fields: Mapping[str, Any]) -> int | None:
@@ -181,7 +216,7 @@ def _orders(topic: _ShipstreamTopic, fields: Mapping[str, Any], message: Message
             [
                 shipment
                 for holder in (objects(fields.get("shipments")) if is_order else (fields,))
-                for shipment in _shipments(holder)
+                for shipment in _shipments(holder, is_void=topic.voids)
             ]
         ),
         payload=message.payload,
@@ -206,28 +241,115 @@ def _items(entries: object) -> tuple[Item, ...]:
     )
 
 
-def _shipments(holder: Mapping[str, Any]) -> Iterator[Shipment]:
-    """One for each tracker of `holder`; where it has none, it is the tracker. What says nothing is left out."""
-    trackers = objects(holder.get("trackers")) or [holder]
-    for tracker in trackers:
+def _shipments(holder: Mapping[str, Any], *, is_void: bool) -> Iterator[Shipment]:
+    """One for each tracking number of `holder`, and one for each package without a number; none that says nothing.
+
+    A parcel of a freight carrier has no tracker: its numbers stand in its package alone.
+    """
+    packages, trackers = objects(holder.get("packages")), objects(holder.get("trackers"))
+    if not trackers and (holder.keys() & {"tracking_number", "number"} or not packages):
+        # The message is about one tracker, or about a shipment that is not packed yet; all that it holds is its own.
+        trackers = [holder]
+        own = [tuple(packages)]
+    else:
+        own = _packages_by_tracker(trackers, packages)
+    void = is_void or _is_void(holder)
+    for tracker, packed in zip(trackers, own, strict=True):
         shipment = Shipment(
             carrier=text(tracker.get("carrier")) or text(holder.get("carrier")),
-            tracking_number=first_id(tracker.get("tracking_number"), tracker.get("number")),
-            tracking_url=text(tracker.get("carrier_tracking_url")) or text(tracker.get("url")),
-            items=_packed_items(holder, tracker, alone=len(trackers) == 1),
+            tracking_number=_number(tracker),
+            tracking_url=_tracker_url(tracker, packed),
+            items=_packed_items(holder, packed, alone=len(trackers) == 1 and len(packed) == len(packages)),
+            voided=True if void or _is_void(tracker) else None,
+        )
+        if shipment != _NO_SHIPMENT:
+            yield shipment
+    tracked = {_number(tracker) for tracker in trackers}
+    joined = [id(package) for packed in own for package in packed]
+    for package in packages:
+        yield from _untracked(holder, package, tracked, is_joined=id(package) in joined, is_void=void)
+
+
+def _packages_by_tracker(
+    trackers: Sequence[Mapping[str, Any]], packages: Sequence[Mapping[str, Any]]
+) -> list[tuple[Mapping[str, Any], ...]]:
+    """The packages of each tracker: those that name its id, or its number."""
+    own: list[tuple[Mapping[str, Any], ...]] = []
+    for tracker in trackers:
+        tracker_id, number = text_id(tracker.get("tracker_id")), _number(tracker)
+        own.append(
+            tuple(
+                package
+                for package in packages
+                if (tracker_id and text_id(package.get("tracker_id")) == tracker_id)
+                or (number and number in _numbers(package))
+            )
+        )
+    if len(trackers) == 1 and not own[0]:
+        # The vendor's own example of a lone tracker holds a package that names another tracker id.
+        own = [tuple(one for one in packages if text_id(one.get("tracker_id")) and not _numbers(one))]
+    return own
+
+
+def _untracked(
+    holder: Mapping[str, Any],
+    package: Mapping[str, Any],
+    tracked: Collection[str | None],
+    *,
+    is_joined: bool,
+    is_void: bool,
+) -> Iterator[Shipment]:
+    """The shipments of a package's numbers that no tracker has; one without a number where it has none at all."""
+    for number in _numbers(package) or (() if is_joined else (None,)):
+        if number is not None and number in tracked:
+            continue
+        shipment = Shipment(
+            carrier=text(package.get("carrier")) or text(holder.get("carrier")),
+            tracking_number=number,
+            tracking_url=_package_url(package, number),
+            items=_items(package.get("items")),
+            voided=True if is_void or _is_void(package) else None,
         )
         if shipment != _NO_SHIPMENT:
             yield shipment
 
 
-def _packed_items(holder: Mapping[str, Any], tracker: Mapping[str, Any], *, alone: bool) -> tuple[Item, ...]:
+def _number(tracker: Mapping[str, Any]) -> str | None:
+    return first_id(tracker.get("tracking_number"), tracker.get("number"))
+
+
+def _numbers(package: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tracking numbers of a package, in order and each once."""
+    listed = package.get("tracking_numbers")
+    found = [text_id(one) for one in listed] if isinstance(listed, list) else [text_id(listed)]
+    return tuple(dict.fromkeys(one for one in found if one is not None))
+
+
+def _tracker_url(tracker: Mapping[str, Any], packages: Sequence[Mapping[str, Any]]) -> str | None:
+    named = text(tracker.get("carrier_tracking_url")) or text(tracker.get("url"))
+    found = [_package_url(package, _number(tracker)) for package in packages]
+    return named or next((url for url in found if url is not None), None)
+
+
+def _package_url(package: Mapping[str, Any], number: str | None) -> str | None:
+    """The address that stands in the place of the number in the package's list of addresses."""
+    numbers, urls = package.get("tracking_numbers"), package.get("tracking_urls")
+    if number is None or not isinstance(numbers, list) or not isinstance(urls, list):
+        return None
+    places = [place for place, one in enumerate(numbers[: len(urls)]) if text_id(one) == number]
+    return text(urls[places[0]]) if places else None
+
+
+def _is_void(thing: Mapping[str, Any]) -> bool:
+    """Whether a shipment, package or tracker is void by its status: https://docs.shipstream.io/ref/enumeration.html."""
+    return text(thing.get("status")) in {"voided", "canceled"}
+
+
+def _packed_items(holder: Mapping[str, Any], packages: Sequence[Mapping[str, Any]], *, alone: bool) -> tuple[Item, ...]:
+    """What is in these packages; all that the shipment holds where there are no others."""
     if alone and holder.get("items"):
         return _items(holder.get("items"))
-    tracker_id = text_id(tracker.get("tracker_id"))
-    packages = objects(holder.get("packages"))
-    # The vendor's own example of a lone tracker holds a package that names another tracker id.
-    own = (one for one in packages if alone or (tracker_id and text_id(one.get("tracker_id")) == tracker_id))
-    return tuple([item for package in own for item in _items(package.get("items"))])
+    return tuple([item for package in packages for item in _items(package.get("items"))])
 
 
 def _inventory(_topic: _ShipstreamTopic, fields: Mapping[str, Any], _message: Message) -> Iterator[Fact]:
@@ -267,14 +389,31 @@ def _incidents(topic: _ShipstreamTopic, fields: Mapping[str, Any], message: Mess
         kind=text(message.body.get("topic")),
         provider_status=text(fields.get("new_status")),
         provider_previous_status=text(fields.get("old_status")),
+        carrier=text(fields.get("carrier")),
+        tracking_number=_number(fields),
         payload=message.payload,
     )
-    yield Fact(_INCIDENT, topic.what, _entity(topic, fields), data)
+    # Elsewhere an incident goes by its order, whose ids a receipt of goods may share.
+    kind = "delivery" if topic.entity == _RECEIVING else None
+    yield Fact(_INCIDENT, topic.what, _entity(topic, fields), data, kind=kind)
 
 
 def _others(topic: _ShipstreamTopic, fields: Mapping[str, Any], message: Message) -> Iterator[Fact]:
-    entity_id = _entity(topic, fields)
-    yield Fact(_OTHER, topic.what, entity_id, OtherData(entity_id=entity_id, payload=message.payload))
+    entity_id, kind = _entity(topic, fields), _kind(topic, fields, message)
+    data = OtherData(entity_id=entity_id, entity_kind=kind, payload=message.payload)
+    yield Fact(_OTHER, topic.what, entity_id, data, kind=kind)
+
+
+def _kind(topic: _ShipstreamTopic, fields: Mapping[str, Any], message: Message) -> str | None:
+    """What the entity's id counts: deliveries, labels, imports, packages and manifests each count from 1."""
+    name = next((name for name in topic.entity if text_id(fields.get(name)) is not None), None)
+    if name is None:
+        return None
+    if name == "unique_id":
+        # An id of the resource that the topic names before its colon.
+        resource = (text(message.body.get("topic")) or "").partition(":")[0]
+        return resource if _RESOURCE.fullmatch(resource) else "unknown"
+    return _KINDS[name]
 
 
 _READERS: Mapping[Domain, Callable[[_ShipstreamTopic, Mapping[str, Any], Message], Iterator[Fact]]] = {

@@ -1,19 +1,37 @@
 """JSON as a stranger may send it: a fixture's body with anything anywhere."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from math import isinf
 from typing import Any
 
 from hypothesis import strategies as st
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object that the bytes are, if they are one."""
+    """The JSON object that the bytes are, if they are one, as every JSON reader takes it."""
     try:
-        value = json.loads(body)
+        value = readable(body)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def readable(text: bytes) -> Any:
+    """The JSON of a text, of which many readers would refuse a part: half a character, a number without an end.
+
+    The standard library refuses neither, so it is the second judge here.
+    """
+
+    def mended(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {mended(key): mended(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [mended(one) for one in value]
+        return re.sub("[\ud800-\udfff]", "\ufffd", value) if isinstance(value, str) else value
+
+    return mended(json.loads(text, parse_float=lambda digits: digits if isinf(float(digits)) else float(digits)))
 
 
 def walk(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:

@@ -134,7 +134,7 @@ def test_all_that_an_event_is_known_by_is_the_same_with_and_without(fixture: Fix
         ("dreamship", {"message", "user"}),
         ("shipstream", {"sender_name"}),
         ("modern_dropship", set()),
-        ("dropea", {"city"}),
+        ("dropea", {"city", "company_name", "vat_number", "address", "postal_code"}),
     ],
 )
 def test_what_is_redacted_in_the_fixtures_is_this_and_no_more(provider: str, ends: set[str]) -> None:

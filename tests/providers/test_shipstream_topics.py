@@ -12,7 +12,12 @@ from tests.providers.outcomes import nothing_seen
 
 ORDER = "shipstream:fixture:o1"
 SKU = "shipstream:fixture:sku1"
-RECEIVING = "shipstream:fixture:29"
+RECEIVING = "shipstream:fixture:delivery:29"
+SERIAL = "shipstream:fixture:sku:sku1"
+LABEL = "shipstream:fixture:delivery_label:29"
+IMPORT = "shipstream:fixture:import:29"
+PACKAGE = "shipstream:fixture:package:29"
+MANIFEST = "shipstream:fixture:manifest:29"
 
 Fields = dict[str, object]
 
@@ -52,10 +57,10 @@ TOPICS: list[tuple[str, Fields, list[tuple[str, str]]]] = [
     ("product_media:created", OF_PRODUCT, [("catalog.product_media_created", SKU)]),
     ("product_media:updated", OF_PRODUCT, [("catalog.product_media_updated", SKU)]),
     ("product_media:deleted", OF_PRODUCT, [("catalog.product_media_deleted", SKU)]),
-    ("serial_number:created", OF_SERIAL, [("other.serial_number_created", SKU)]),
-    ("serial_number:updated", OF_SERIAL, [("other.serial_number_updated", SKU)]),
-    ("serial_number:checkin", OF_SERIAL, [("other.serial_number_checked_in", SKU)]),
-    ("serial_number:checkout", OF_SERIAL, [("other.serial_number_checked_out", SKU)]),
+    ("serial_number:created", OF_SERIAL, [("other.serial_number_created", SERIAL)]),
+    ("serial_number:updated", OF_SERIAL, [("other.serial_number_updated", SERIAL)]),
+    ("serial_number:checkin", OF_SERIAL, [("other.serial_number_checked_in", SERIAL)]),
+    ("serial_number:checkout", OF_SERIAL, [("other.serial_number_checked_out", SERIAL)]),
     ("delivery:created", OF_DELIVERY, [("other.delivery_created", RECEIVING)]),
     ("delivery:canceled", OF_DELIVERY, [("other.delivery_cancelled", RECEIVING)]),
     ("delivery:accepted", OF_DELIVERY, [("other.delivery_accepted", RECEIVING)]),
@@ -72,19 +77,27 @@ TOPICS: list[tuple[str, Fields, list[tuple[str, str]]]] = [
         [("inventory.adjusted", SKU), ("other.delivery_committed", RECEIVING)],
     ),
     ("delivery:status_changed", OF_DELIVERY, [("other.delivery_status_changed", RECEIVING)]),
-    ("delivery_label:created", {"unique_id": 29}, [("other.delivery_label_created", RECEIVING)]),
-    ("delivery_label:voided", {"unique_id": 29}, [("other.delivery_label_voided", RECEIVING)]),
-    ("import:created", {"unique_id": 29}, [("other.import_created", RECEIVING)]),
-    ("import:completed", {"unique_id": 29}, [("other.import_completed", RECEIVING)]),
+    (
+        "delivery_label:created",
+        {"unique_id": 29},
+        [("other.delivery_label_created", LABEL)],
+    ),
+    (
+        "delivery_label:voided",
+        {"unique_id": 29},
+        [("other.delivery_label_voided", LABEL)],
+    ),
+    ("import:created", {"unique_id": 29}, [("other.import_created", IMPORT)]),
+    ("import:completed", {"unique_id": 29}, [("other.import_completed", IMPORT)]),
     ("shipment:packed", OF_SHIPMENT, [("order.shipment_packed", ORDER)]),
     ("shipment:shipped", OF_SHIPMENT, [("order.shipment_shipped", ORDER)]),
     ("shipment:delivered", OF_SHIPMENT, [("order.shipment_delivered", ORDER)]),
     ("shipment:reverted", OF_SHIPMENT, [("order.shipment_reverted", ORDER)]),
     ("shipment:labels_voided", OF_SHIPMENT, [("order.shipment_labels_voided", ORDER)]),
-    ("package:packed", {"package_id": 29}, [("other.package_packed", RECEIVING)]),
-    ("package:manifested", {"package_id": 29}, [("other.package_manifested", RECEIVING)]),
-    ("package:shipped", {"package_id": 29}, [("other.package_shipped", RECEIVING)]),
-    ("package:delivered", {"package_id": 29}, [("other.package_delivered", RECEIVING)]),
+    ("package:packed", {"package_id": 29}, [("other.package_packed", PACKAGE)]),
+    ("package:manifested", {"package_id": 29}, [("other.package_manifested", PACKAGE)]),
+    ("package:shipped", {"package_id": 29}, [("other.package_shipped", PACKAGE)]),
+    ("package:delivered", {"package_id": 29}, [("other.package_delivered", PACKAGE)]),
     ("tracker:updated", OF_TRACKER, [("order.tracker_updated", ORDER)]),
     ("tracker:delivered", OF_TRACKER, [("order.tracker_delivered", ORDER)]),
     (
@@ -93,8 +106,16 @@ TOPICS: list[tuple[str, Fields, list[tuple[str, str]]]] = [
         [("order.tracker_exception", ORDER), ("incident.tracker_exception", ORDER)],
     ),
     ("track:created", OF_TRACKER | {"package_id": 22}, [("order.track_created", ORDER)]),
-    ("manifest:sealed", {"manifest_id": 29, "warehouse_id": 1}, [("other.manifest_sealed", RECEIVING)]),
-    ("manifest:loaded", {"manifest_id": 29, "warehouse_id": 1}, [("other.manifest_loaded", RECEIVING)]),
+    (
+        "manifest:sealed",
+        {"manifest_id": 29, "warehouse_id": 1},
+        [("other.manifest_sealed", MANIFEST)],
+    ),
+    (
+        "manifest:loaded",
+        {"manifest_id": 29, "warehouse_id": 1},
+        [("other.manifest_loaded", MANIFEST)],
+    ),
     # Vendor code sends it: https://github.com/ShipStream/middleware. It names nothing, so it goes by its sequence id.
     ("test:ping", {}, [("other.ping", "shipstream:fixture:12")]),
 ]
@@ -128,13 +149,40 @@ def test_the_table_holds_every_documented_topic() -> None:
     assert len({topic for topic, _, _ in TOPICS}) == len(TOPICS) == 52
 
 
-@pytest.mark.parametrize("topic", ["order:teleported", "Order:Created", "order.created", "order:created "])
-def test_a_topic_that_is_not_on_the_page_is_kept_under_other(topic: str) -> None:
+@pytest.mark.parametrize(
+    ("topic", "kind"),
+    [
+        ("order:teleported", "order"),
+        ("Order:Created", "unknown"),
+        ("order.created", "unknown"),
+        ("order:created ", "order"),
+    ],
+)
+def test_a_topic_that_is_not_on_the_page_is_kept_under_other(topic: str, kind: str) -> None:
     """An unknown name never guesses a domain, and never goes away."""
-    assert events(topic, dict(OF_ORDER)) == [("other.unknown_event", ORDER)]
+    assert events(topic, dict(OF_ORDER)) == [("other.unknown_event", f"shipstream:fixture:{kind}:o1")]
 
 
-@pytest.mark.parametrize("field", ["unique_id", "order_unique_id", "delivery_id", "package_id", "tracker_id", "sku"])
-def test_an_unknown_topic_goes_by_the_first_id_that_it_has(field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [
+        ("unique_id", "moon"),
+        ("order_unique_id", "order"),
+        ("delivery_id", "delivery"),
+        ("package_id", "package"),
+        ("tracker_id", "tracker"),
+        ("sku", "sku"),
+    ],
+)
+def test_an_unknown_topic_goes_by_the_first_id_that_it_has(field: str, kind: str) -> None:
     """What is unknown stays in order with its entity where one is named."""
-    assert events("moon:full", {field: "o1", "colour": "red"}) == [("other.unknown_event", ORDER)]
+    found = events("moon:full", {field: "o1", "colour": "red"})
+    assert found == [("other.unknown_event", f"shipstream:fixture:{kind}:o1")]
+
+
+def test_what_counts_from_1_each_for_itself_never_shares_a_key() -> None:
+    """Delivery 29, label 29, import 29, package 29 and manifest 29 are five things with five keys."""
+    ids: Fields = {"delivery_id": 29, "unique_id": 29, "package_id": 29, "manifest_id": 29}
+    topics = ("delivery:created", "delivery_label:created", "import:created", "package:packed", "manifest:sealed")
+    keys = [events(topic, ids)[-1][1] for topic in topics]
+    assert keys == [RECEIVING, LABEL, IMPORT, PACKAGE, MANIFEST]

@@ -30,6 +30,8 @@ class Item:
     sku: str | None
     variant_id: str | None
     quantity: Decimal | None
+    cancelled: bool | None
+    seller_variant_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Shipment:
     tracking_number: str | None
     tracking_url: str | None
     items: tuple[Item, ...]
+    voided: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class OrderData:
     provider_previous_status: str | None
     items: tuple[Item, ...]
     shipments: tuple[Shipment, ...]
+    provider_sub_status: str | None
+    store_id: str | None
     payload: Any
 
 
@@ -68,6 +73,7 @@ class InventoryData:
     advertised: Decimal | None
     adjustment: Decimal | None
     sellable: bool | None
+    seller_variant_id: str | None
     payload: Any
 
 
@@ -95,6 +101,10 @@ class IncidentData:
     provider_status: str | None
     previous_status: str | None
     provider_previous_status: str | None
+    active: bool | None
+    resolution_status: str | None
+    carrier: str | None
+    tracking_number: str | None
     payload: Any
 
 
@@ -103,6 +113,7 @@ class OtherData:
     """Data of everything else."""
 
     entity_id: str | None
+    entity_kind: str | None
     payload: Any
 
 
@@ -130,6 +141,8 @@ class Event:
     rawoffset: int
     delivery: str
     bodydiffers: bool
+    repaired: bool
+    repeated: bool
     replay: str | None
     reconciled: str | None
     overtaken: bool
@@ -179,6 +192,8 @@ def _event(fields: Fields, data: Data) -> Event:
         rawoffset=int(fields["rawoffset"]),
         delivery=fields["delivery"],
         bodydiffers=fields.get("bodydiffers", False),
+        repaired=fields.get("repaired", False),
+        repeated=fields.get("repeated", False),
         replay=fields.get("replay"),
         reconciled=fields.get("reconciled"),
         overtaken=fields.get("overtaken", False),
@@ -193,6 +208,9 @@ def read_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+# What version 1 got later is read with `get`: events that were written before have none of it.
+
+
 def _order(data: Fields) -> OrderData:
     return OrderData(
         order_id=data["order_id"],
@@ -203,16 +221,31 @@ def _order(data: Fields) -> OrderData:
         provider_previous_status=data["provider_previous_status"],
         items=tuple(map(_item, data["items"])),
         shipments=tuple(map(_shipment, data["shipments"])),
+        provider_sub_status=data.get("provider_sub_status"),
+        store_id=data.get("store_id"),
         payload=data["payload"],
     )
 
 
 def _shipment(data: Fields) -> Shipment:
-    return Shipment(data["carrier"], data["tracking_number"], data["tracking_url"], tuple(map(_item, data["items"])))
+    return Shipment(
+        carrier=data["carrier"],
+        tracking_number=data["tracking_number"],
+        tracking_url=data["tracking_url"],
+        items=tuple(map(_item, data["items"])),
+        voided=data.get("voided"),
+    )
 
 
 def _item(data: Fields) -> Item:
-    return Item(data["item_id"], data["sku"], data["variant_id"], _decimal(data["quantity"]))
+    return Item(
+        item_id=data["item_id"],
+        sku=data["sku"],
+        variant_id=data["variant_id"],
+        quantity=_decimal(data["quantity"]),
+        cancelled=data.get("cancelled"),
+        seller_variant_id=data.get("seller_variant_id"),
+    )
 
 
 def _inventory(data: Fields) -> InventoryData:
@@ -224,6 +257,7 @@ def _inventory(data: Fields) -> InventoryData:
         advertised=_decimal(data["advertised"]),
         adjustment=_decimal(data["adjustment"]),
         sellable=data["sellable"],
+        seller_variant_id=data.get("seller_variant_id"),
         payload=data["payload"],
     )
 
@@ -237,11 +271,11 @@ def _catalog(data: Fields) -> CatalogData:
 
 
 def _incident(data: Fields) -> IncidentData:
-    return IncidentData(**{name: data[name] for name in IncidentData.__slots__})
+    return IncidentData(**{name: data.get(name) for name in IncidentData.__slots__})
 
 
 def _other(data: Fields) -> OtherData:
-    return OtherData(**{name: data[name] for name in OtherData.__slots__})
+    return OtherData(entity_id=data["entity_id"], entity_kind=data.get("entity_kind"), payload=data["payload"])
 
 
 _READERS: dict[str, Callable[[Fields], Data]] = {

@@ -13,6 +13,7 @@ class Why(Enum):
 
     NOT_REMEMBERED = auto()  # The first try was forgotten for want of room, or other rules had rejected it.
     NOTED = auto()  # The first try lies where the audit does not know it, and the note says where.
+    BODY_BEFORE = auto()  # The body came before the range, and the provider gives no id.
     OTHER_BODY_BEFORE = auto()  # The key came before the range, with another body.
 
 
@@ -36,5 +37,7 @@ def alternatives(judge: Judge, delivery: OpenDelivery, *, is_doubtful: bool, bef
         first = actual.first_try
         if first is not None and first < before:
             yield Why.NOTED, judge.as_retry(raw, first), first
+    if any(name == "repeated" for actual in delivery.unexpected for name, _ in actual.headers):
+        yield Why.BODY_BEFORE, judge.as_repeated(raw), -1
     if any(name == "bodydiffers" for actual in delivery.unexpected for name, _ in actual.headers):
         yield Why.OTHER_BODY_BEFORE, judge.as_other_body(raw), -1

@@ -4,12 +4,13 @@ Pure, but for the memory of retries on disk.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ops.audit.judging.records import ExpectedRecord
 from ops.audit.judging.sightings import DiskSightings
 from ops.audit.reading.eras import Eras
 from processors.deliver.dedupe import DedupeResult, Sighting, Sightings, key_of_another_body
+from processors.deliver.repeats import COPY, LATEST
 from processors.deliver.step import Rules, deliver
 from schemas.kafka.partitions import partition_of
 from schemas.records import RawRecord, Record
@@ -63,16 +64,16 @@ class Judge:
         """The records that the delivery leads to where the delivery at `first_offset` was the same."""
         return self._as(raw, _FixedSightings(DedupeResult.RETRY, first_offset))
 
+    def as_repeated(self, raw: RawRecord) -> tuple[ExpectedRecord, ...]:
+        """The records that the delivery leads to where its body came before, and another of its entity since."""
+        return self._as(raw, _FixedSightings(DedupeResult.RETRY, is_overtaken=True))
+
     def is_retry_of(self, raw: RawRecord, first: RawRecord) -> bool:
         """Whether `raw` is authentic, and the same as `first`, received within the window of retries."""
         one, other = _FixedSightings(DedupeResult.FIRST), _FixedSightings(DedupeResult.FIRST)
         deliver(raw, self.rules, one)
         deliver(first, self.rules, other)
-        return (
-            one.asked is not None
-            and one.asked == other.asked
-            and one.received_s - other.received_s <= self.seen.window_s
-        )
+        return bool(one.asked & other.asked) and one.received_s - other.received_s <= self.seen.window_s
 
     def _as(self, raw: RawRecord, sightings: Sightings) -> tuple[ExpectedRecord, ...]:
         return self.placed(deliver(raw, self.rules, sightings), raw.position.offset)
@@ -89,15 +90,23 @@ class _FixedSightings:
 
     kind: DedupeResult
     first_offset: int = 0
-    asked: tuple[str, str, bytes] | None = None
+    # Whether another delivery of the same entity came between.
+    is_overtaken: bool = False
+    # By endpoint, key and body, for a delivery may be known by several keys.
+    asked: set[tuple[str, str, bytes]] = field(default_factory=set)
     received_s: int = 0
 
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
         """The fixed answer."""
-        self.asked, self.received_s = (endpoint, natural_key, body), received_s
-        key = key_of_another_body(natural_key, body) if self.kind is DedupeResult.BODY_DIFFERS else natural_key
-        first = self.first_offset if self.kind is DedupeResult.RETRY else offset
-        return Sighting(self.kind, key, first, (b"", b""))
+        self.asked.add((endpoint, natural_key, body))
+        self.received_s = received_s
+        kind = self.kind
+        if self.is_overtaken and kind is DedupeResult.RETRY:
+            kind = DedupeResult.BODY_DIFFERS if natural_key.startswith(LATEST) else kind
+            kind = DedupeResult.FIRST if natural_key.startswith(COPY) else kind
+        key = key_of_another_body(natural_key, body) if kind is DedupeResult.BODY_DIFFERS else natural_key
+        first = self.first_offset if kind is DedupeResult.RETRY else offset
+        return Sighting(kind, key, first, (b"", b""))
 
     def remember(self, sighting: Sighting) -> None:
         """Does nothing: the answer is fixed."""

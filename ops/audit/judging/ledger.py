@@ -236,7 +236,7 @@ class PartitionLedger:
             if delivery.led_to(records):
                 if why is Why.NOTED:
                     self.report.noted_only.append((offset, first))
-                elif why is Why.OTHER_BODY_BEFORE:
+                elif why in {Why.BODY_BEFORE, Why.OTHER_BODY_BEFORE}:
                     self.report.unproven_bodies += 1
                 elif judgement.may_be_forgotten:
                     self.report.forgotten += 1

@@ -40,6 +40,8 @@ SAID = event_context(
     raw=Position("dropstream.raw", 3, 7),
     delivery="0197a3f0-0000-7000-8000-000000000001",
     body_differs=True,
+    repaired=True,
+    repeated=True,
     traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     replay="0197a3f0-0000-7000-8000-00000000000f",
     reconciled="reconcile-20260521T143211Z-3fa9c1",
@@ -179,6 +181,6 @@ def test_an_event_has_the_attributes_that_are_documented() -> None:
     plain = json.loads(records(about("MUG"))[0].value)
     marked = json.loads(event_record(SAID, domain=Domain.OTHER, what="x", entity_id="1", data=OTHER).value)
     documented = [field.name for field in fields(Event)]
-    absent = {"bodydiffers", "replay", "reconciled", "overtaken", "traceparent"}
+    absent = {"bodydiffers", "repaired", "repeated", "replay", "reconciled", "overtaken", "traceparent"}
     assert list(marked) == documented
     assert list(plain) == [name for name in documented if name not in absent]

@@ -92,9 +92,10 @@ def test_a_fetched_order_is_an_observed_one_without_a_sequence() -> None:
     }
     assert {"sequence", "overtaken", "replay"} & found.keys() == set()
     assert (found["recordedtime"], found["providerevent"]) == ("2026-05-21T14:32:11.000000Z", "order.search")
-    line = {"item_id": "1", "sku": "MUG", "variant_id": None}
+    unsaid = {"variant_id": None, "cancelled": None, "seller_variant_id": None}
+    line = {"item_id": "1", "sku": "MUG", **unsaid}
     assert {name: found["data"][name] for name in ("status", "provider_status", "reference", "items", "shipments")} == {
-        "status": "completed",
+        "status": "packed",
         "provider_status": "complete",
         "reference": "R-7",
         "items": [{**line, "quantity": "2.0000"}],
@@ -104,6 +105,7 @@ def test_a_fetched_order_is_an_observed_one_without_a_sequence() -> None:
                 "tracking_number": "79",
                 "tracking_url": "https://carrier.example/79",
                 "items": [{**line, "quantity": "2"}],
+                "voided": None,
             }
         ],
     }

@@ -67,10 +67,25 @@ def test_what_names_no_instant_happened_when_it_was_received(text: object) -> No
     assert occurred_at(text, received_at=RECEIVED) == Occurred(RECEIVED, TimeQuality.RECEIVED)
 
 
-@pytest.mark.parametrize("text", [*NO_TIMES, "2025-05-29T14:14:58Z", "2025-05-29T14:14:58+02:00"])
+@pytest.mark.parametrize("text", NO_TIMES)
 def test_what_is_no_wall_time_happened_when_it_was_received(text: object) -> None:
-    """A wall time has no offset; text that has one is not what the provider documents."""
+    """What the clocks of no place show is no time."""
     assert madrid(text) == Occurred(RECEIVED, TimeQuality.RECEIVED)
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2025-05-29T14:14:58Z", datetime(2025, 5, 29, 14, 14, 58, 0, UTC)),
+        ("2025-05-29T14:14:58+02:00", datetime(2025, 5, 29, 12, 14, 58, 0, UTC)),
+        ("2025-05-29 14:14:58+0200", datetime(2025, 5, 29, 12, 14, 58, 0, UTC)),
+        # In the hour that comes twice an offset says which one it is.
+        ("2025-10-26 02:30:00+01:00", datetime(2025, 10, 26, 1, 30, 0, 0, UTC)),
+    ],
+)
+def test_a_wall_time_with_an_offset_is_an_exact_instant(text: str, instant: datetime) -> None:
+    """Where the provider says which zone it means, its word counts."""
+    assert madrid(text) == Occurred(instant, TimeQuality.EXACT)
 
 
 @pytest.mark.parametrize(
