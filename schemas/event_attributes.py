@@ -13,7 +13,12 @@ from schemas.trace import TRACEPARENT_PATTERN
 from schemas.vocabulary import SignatureStatus, TimeQuality
 
 Rfc3339 = Annotated[
-    str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$", examples=["2026-05-21T14:32:11.000000Z"])
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
+        examples=["2026-05-21T14:32:11.000000Z"],
+        json_schema_extra={"format": "date-time"},
+    ),
 ]
 EndpointName = Annotated[
     str, Field(description="Name of the endpoint that received it, as configured.", examples=["shipstream-acme"])

@@ -33,6 +33,7 @@ class Channel:
     content_type: str = "application/json"
 
 
+_TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 _RUN = "reconcile-20260521T143211Z-3fa9c1"
 _ORIGIN = HeaderField("dropstream-raw", "topic/partition/offset of the raw record.", "dropstream.raw/3/1041")
 _OF_EVENTS = (
@@ -45,8 +46,10 @@ _OF_EVENTS = (
     HeaderField("repeated", "`true` where the event says so; absent elsewhere.", "true", always=False),
     HeaderField("reconciled", "The event's `reconciled`; absent elsewhere.", _RUN, always=False),
     HeaderField("overtaken", "`true` where the event says so; absent elsewhere.", "true", always=False),
+    HeaderField("traceparent", "The event's `traceparent`, as W3C Trace Context has it.", _TRACE, always=False),
 )
 _OF_RAW = (
+    HeaderField("traceparent", "The W3C trace of the delivery, begun for it if need be.", _TRACE, always=False),
     HeaderField("dropstream-delivery", "Id of the delivery, a UUIDv7.", "019e4b02-a578-7000-8000-000000000001"),
     HeaderField("dropstream-provider", "Name of the platform, as configured.", "shipstream"),
     HeaderField("dropstream-endpoint", "Name of the endpoint, as configured.", "shipstream-acme"),

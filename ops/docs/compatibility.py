@@ -5,7 +5,8 @@ Within version 1, whoever reads by an older schema and passes over what it does 
 - a field may be added; none is removed, renamed, retyped, or left out where it was always there;
 - what a field may hold may become narrower, never wider: no null, no other form, no larger range;
 - a set of words is closed, but for those marked `x-may-grow`: there words are added, and a reader takes an unknown one
-  as "none that I know"; no word is ever taken away;
+  as "none that I know"; no word is ever taken away. Such a set lists its words beside any other text, so that code made
+  of the schema reads an unknown one, too; 0.1.0 listed them as if they were all (`known_words`);
 - a meaning never changes. What breaks this rule is a new version, with its own files, beside the old for 90 days.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 MAY_GROW = "x-may-grow"
 
 # By release: sets of words that were closed in it and may grow since. The changelog tells the readers of each.
-OPENED_SINCE: Mapping[str, Collection[str]] = {"0.1.0": ("signature",)}
+OPENED_SINCE: Mapping[str, Collection[str]] = {"0.1.0": ("signature", "state")}
 
 Schema = Mapping[str, Any]
 
@@ -129,7 +130,15 @@ def _resolved(schema: Schema, definitions: Schema) -> Schema:
     while isinstance(reference := schema.get("$ref"), str):
         rest = {key: value for key, value in schema.items() if key != "$ref"}
         schema = {**definitions[reference.rpartition("/")[2]], **rest}
-    return schema
+    return known_words(schema)
+
+
+def known_words(schema: Schema) -> Schema:
+    """A set of words that may grow, as the words that it has now; any other schema as it is."""
+    if not schema.get(MAY_GROW) or "anyOf" not in schema:
+        return schema
+    known, _ = schema["anyOf"]
+    return {**{key: value for key, value in schema.items() if key != "anyOf"}, "enum": known["enum"], "type": "string"}
 
 
 def _types(schema: Schema) -> set[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from ops.docs.channels import CHANNELS, CLOUD_EVENT, Channel, HeaderField
-from ops.docs.compatibility import MAY_GROW
+from ops.docs.compatibility import MAY_GROW, known_words
 from ops.docs.json_schema import schemas
 from schemas.records import Record
 from schemas.settings import Settings
@@ -158,7 +158,7 @@ def _rows(schema: Mapping[str, Any], definitions: Mapping[str, Any], anchor: str
 def _whole(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
     """`field` with what it refers to, its alternatives but null joined; `nullable` says whether null is one."""
     ones = [
-        dict(definitions[one["$ref"].rpartition("/")[2]]) if "$ref" in one else dict(one)
+        dict(known_words(definitions[one["$ref"].rpartition("/")[2]])) if "$ref" in one else dict(one)
         for one in field.get("anyOf", [field])
     ]
     joined = {key: value for one in ones if one.get("type") != "null" for key, value in one.items()}

@@ -19,7 +19,7 @@ from schemas.records import Record
 
 
 class GapState(StrEnum):
-    """What became of the ids that a record names."""
+    """What became of the ids that a record names; more words may come."""
 
     OPEN = "open"  # Missing for longer than the grace time.
     FILLED = "filled"  # They came late, after they were reported open.
@@ -38,7 +38,7 @@ class Gap:
         GapState,
         Field(
             description="What became of these ids: `open`, missing for longer than the grace time; `filled`, they came "
-            "late; `lost`, given up; `reset`, the counter began anew at `first`.",
+            "late; `lost`, given up; `reset`, the counter began anew at `first`. More words may come.",
             examples=["open"],
         ),
     ]

@@ -87,9 +87,9 @@ def test_examples_are_what_the_message_says(name: str) -> None:
 
 
 def test_a_wrong_payload_is_refused() -> None:
-    """The payload's schema holds through its references: a status that is no word of ours does not pass."""
+    """The payload's schema holds through its references: a quality that is no word of ours does not pass."""
     message = MESSAGES["OrderEvent"]
     example = json.loads(json.dumps(message["examples"][0]["payload"]))
-    example["data"]["status"] = "gone fishing"
+    example["timequality"] = "gone fishing"
     schema = {"components": DOCUMENT["components"], "allOf": [message["payload"]]}
     assert not Draft7Validator(schema).is_valid(example)

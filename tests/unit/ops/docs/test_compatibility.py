@@ -126,6 +126,16 @@ def test_a_set_that_was_opened_may_have_more_words_and_lose_none() -> None:
     assert breaking_changes(OLD, lost, opened=["quality"]) == ['quality: no longer has the words "rough"']
 
 
+def test_an_open_set_is_compared_by_the_words_that_it_has() -> None:
+    """A set that lists its words beside any other text has those words; that 0.1.0 listed them alone is no break."""
+    beside = {"x-may-grow": True, "anyOf": [{"enum": ["new", "sent"], "type": "string"}, {"type": "string"}]}
+    assert breaking_changes(OLD, changed("$defs/Status", beside)) == []
+    fewer = {"x-may-grow": True, "anyOf": [{"enum": ["new"], "type": "string"}, {"type": "string"}]}
+    assert breaking_changes(OLD, changed("$defs/Status", fewer)) == ['status: no longer has the words "sent"']
+    closed = {"anyOf": [{"enum": ["exact", "rough"], "type": "string"}, {"type": "string"}]}
+    assert breaking_changes(OLD, changed("$defs/Quality", closed)) == ["quality: is no longer a set of words"]
+
+
 def test_a_break_of_a_real_schema_is_seen() -> None:
     """A field taken out of an order's shipments is found through data, list and reference."""
     old = json.loads((RELEASED / RELEASES[0] / "order-event.v1.json").read_text(encoding="utf-8"))

@@ -73,6 +73,23 @@ def test_an_event_without_its_time_is_refused(domain: Domain) -> None:
     assert not {"sequence", "replay"} & set(required)
 
 
+def test_a_word_of_tomorrow_is_read_where_words_may_come() -> None:
+    """A status that nobody knows yet passes, as text; a number does not, nor a quality, whose words are closed."""
+    (example, *_) = json.loads((FOLDER / "order-event.v1.json").read_text(encoding="utf-8"))["examples"]
+    validator = Draft202012Validator(event_schema(Domain.ORDER))
+    assert validator.is_valid({**example, "data": {**example["data"], "status": "teleported"}, "signature": "sealed"})
+    assert not validator.is_valid({**example, "data": {**example["data"], "status": 7}})
+    assert not validator.is_valid({**example, "timequality": "guessed"})
+
+
+@pytest.mark.parametrize("name", sorted(schemas()))
+def test_every_time_says_that_it_is_one(name: str) -> None:
+    """Whoever makes code of a schema gets a time with a zone, not a text."""
+    times = [field for _, field in fields(schemas()[name], name) if "\\d\\d:\\d\\d" in field.get("pattern", "")]
+    assert times
+    assert all(field["format"] == "date-time" for field in times)
+
+
 def test_money_and_stock_are_decimal_text() -> None:
     """A number where decimal text belongs does not pass."""
     available = event_schema(Domain.INVENTORY)["properties"]["data"]["properties"]["available"]
