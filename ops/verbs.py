@@ -72,6 +72,12 @@ VERBS = {
         "redrive",
         "Judges rejected deliveries again; those that are good now become events, once, however often it is called.",
     ),
+    "reconcile": Verb(
+        "ops.reconcile.command",
+        "reconcile",
+        "Fetches from a provider's API what webhooks lost; adds the newest states as events, each once.",
+        needs_arguments=True,
+    ),
     "trace": Verb(
         "ops.inspect.trace_command",
         "trace_entity",

@@ -133,6 +133,11 @@ def raw_key(endpoint: str, lanes: int, body: bytes) -> bytes:
     return f"{endpoint}#{zlib.crc32(body) % lanes}".encode() if lanes > 1 else endpoint.encode()
 
 
+def endpoint_keys(endpoint: str, lanes: int) -> tuple[bytes, ...]:
+    """Every key in `raw` that a delivery of the endpoint can have."""
+    return tuple(f"{endpoint}#{lane}".encode() for lane in range(lanes)) if lanes > 1 else (endpoint.encode(),)
+
+
 def record_headers(delivery: Delivery) -> Headers:
     """The headers of the delivery's record in `raw`: the HTTP headers, then those of dropstream."""
     own = _own_headers(

@@ -55,6 +55,14 @@ TOPICS: tuple[Topic, ...] = (
     ),
     # Among how many partitions keys are placed (schemas/notes/layouts.py; partition 0 alone).
     Topic("layout", "layout", "the number of partitions that counts, and where a migration stands", None, grows=False),
+    # How far reconciliations are (schemas/notes/reconciliations.py; partition 0 alone).
+    Topic(
+        "reconcile-state",
+        "run's id, or memory/endpoint",
+        "how far a run is; what the next one is to know",
+        None,
+        grows=False,
+    ),
     # What an audit stands on (schemas/notes/rules.py), and what it keeps (schemas/notes/audits.py; partition 0 alone).
     Topic(
         "rules",

@@ -22,10 +22,11 @@ from processors.sequence.step import observe, punctuate
 from processors.sequence.store import SequenceStore
 from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers
+from schemas.notes.gaps import GapState, gap_record, read_gap
 from schemas.records import Position, RawRecord, Record
 from schemas.secrets import Secret
 from schemas.settings import EndpointSettings, SigningSecret
-from schemas.times import timestamp_ms
+from schemas.times import rfc3339, timestamp_ms
 from schemas.topics import TOPICS
 
 _DELIVERIES = Path(__file__).with_name("example_deliveries.json")
@@ -143,8 +144,18 @@ def _gaps(providers: Mapping[str, Provider], rules: Rules) -> Iterator[Record]:
     for raw in _raw_records(deliveries, first_offset=2041):
         for record in deliver(raw, rules, seen):
             if record.topic == "sequence":
-                yield from observe(replace(raw, value=record.value), tracking)
+                for gap in observe(replace(raw, value=record.value), tracking):
+                    yield gap
+                    yield from _reconciled(gap)
     yield from punctuate(tracking, _AT + 7 * _DAY)
+
+
+def _reconciled(record: Record) -> Iterator[Record]:
+    """What a run of `dropstream reconcile` says of a gap that was lost."""
+    gap = read_gap(record.value)
+    if gap is not None and gap.state is GapState.LOST:
+        at, run = rfc3339(_AT + 6 * _DAY), "reconcile-20260527T143211Z-3fa9c1"
+        yield gap_record(replace(gap, state=GapState.RECONCILED, changed_at=at, run=run, orders=3, skus=2))
 
 
 def _kind(record: Record) -> str:

@@ -61,6 +61,7 @@ def schemas(examples: Mapping[str, Sequence[object]] = MappingProxyType({})) -> 
         f"{name}.v1.json": {"$schema": _DIALECT, "$id": f"urn:dropstream:schema:{name}:v1", **_schema_of(shape)}
         for name, shape in (("observation", Observation), ("duplicate", Duplicate), ("gap", Gap))
     }
+    _let_be_absent(others["gap.v1.json"], _MAY_BE_ABSENT_IN_GAPS)
     found = events | others
     for channel in CHANNELS:
         if channel.topic in examples and channel.schema is not None:
@@ -71,6 +72,7 @@ def schemas(examples: Mapping[str, Sequence[object]] = MappingProxyType({})) -> 
 # Words may be added to these within a version; every other set of words is closed.
 _MAY_GROW = {"OrderStatus", "IncidentStatus", "SignatureStatus", "GapState"}
 _ATTRIBUTE_DEFINITIONS = {"TimeQuality", "SignatureStatus"}
+_MAY_BE_ABSENT_IN_GAPS = ("run", "orders", "skus")
 _MAY_BE_ABSENT = (
     "sequence",
     "bodydiffers",
@@ -116,6 +118,13 @@ def _references(value: Any, definitions: dict[str, Any]) -> set[str]:
         name = reference.rpartition("/")[2]
         names |= {name} | _references(definitions[name], definitions)
     return names
+
+
+def _let_be_absent(schema: dict[str, Any], names: Sequence[str]) -> None:
+    """Fields that are left out where there is nothing to say, never null."""
+    for name in names:
+        schema["properties"][name] = _without_null(schema["properties"][name])
+    schema["required"] = [name for name in schema["required"] if name not in names]
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

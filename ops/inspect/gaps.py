@@ -40,11 +40,14 @@ class MissingRun:
 
 @dataclass(slots=True)
 class MissingIds:
-    """The ids that are open or lost, by the records of `gaps`, which are added in the order of their offsets."""
+    """The ids that are open or lost, by the records of `gaps`, which are added in the order of their offsets.
+
+    A lost id that was reconciled is no longer among them.
+    """
 
     # By endpoint and epoch: disjoint runs, ascending.
     _open: dict[tuple[str, int], list[MissingRun]] = field(default_factory=dict)
-    _lost: list[MissingRun] = field(default_factory=list)
+    _lost: dict[tuple[str, int], list[MissingRun]] = field(default_factory=dict)
 
     def add(self, gap: Gap) -> None:
         """Adds the next record."""
@@ -53,14 +56,15 @@ class MissingIds:
                 del self._open[key]
             return
         run = MissingRun(gap.endpoint, gap.epoch, gap.first, gap.last, gap.state, gap.changed_at)
-        is_open = gap.state is GapState.OPEN
-        _put(self._open.setdefault((gap.endpoint, gap.epoch), []), run, keep=is_open)
-        if gap.state is GapState.LOST:
-            self._lost.append(run)
+        key = (gap.endpoint, gap.epoch)
+        if gap.state is not GapState.RECONCILED:
+            _put(self._open.setdefault(key, []), run, keep=gap.state is GapState.OPEN)
+        if gap.state in {GapState.LOST, GapState.RECONCILED}:
+            _put(self._lost.setdefault(key, []), run, keep=gap.state is GapState.LOST)
 
     def runs(self) -> list[MissingRun]:
         """The open and the lost runs, by endpoint, epoch and first id."""
-        found = [run for runs in self._open.values() for run in runs] + self._lost
+        found = [run for kept in (self._open, self._lost) for runs in kept.values() for run in runs]
         return sorted(found, key=lambda run: (run.endpoint, run.epoch, run.first))
 
 
@@ -105,6 +109,24 @@ def gaps(
             f"no endpoint is called {endpoint!r}; dropstream endpoints list shows them", param_hint="--endpoint"
         )
     show(runs, as_json=as_json, header=header)
+    if not as_json:
+        for line in offers(runs, settings):
+            screen.note(line)
+
+
+def offers(runs: Sequence[MissingRun], settings: Settings) -> list[str]:
+    """For each endpoint with lost ids, how to fetch from its provider what they told of; none where it is off."""
+    lost: dict[str, list[MissingRun]] = {}
+    for one in runs:
+        if one.state is GapState.LOST and one.endpoint in settings.endpoints:
+            lost.setdefault(one.endpoint, []).append(one)
+    lines = []
+    for name, found in lost.items():
+        if settings.endpoints[name].reconcile != "off":
+            ids = f"{min(one.first for one in found)}-{max(one.last for one in found)}"
+            fetch = f"dropstream reconcile --endpoint {name} --gap {ids}"
+            lines.append(f"lost: what {name}'s provider can still tell is fetched by {fetch}")
+    return lines
 
 
 def show(runs: Sequence[MissingRun], *, as_json: bool, header: bool = False) -> None:

@@ -130,6 +130,11 @@ class TopicReader:
         """How many offsets lie before the end; not each of them need be a record."""
         return sum([max(0, end - await self._consumer.position(one)) for one, end in self._ends.items()])
 
+    async def extend(self) -> None:
+        """Sets the ends anew: the reader ends with what can be read now."""
+        async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
+            self._ends = await self._consumer.end_offsets(list(self._ends))
+
     def end_at(self, ends: Mapping[TopicPartition, int]) -> None:
         """Sets the offsets at which the reader ends."""
         self._ends = ends

@@ -260,6 +260,7 @@ async def _open(access: ApiAccess) -> AsyncIterator[StateSource]:
 
 SHIPSTREAM = SourceKind(
     provider="shipstream",
+    url="",
     open=_open,
     gives=(
         "orders: status, items, packages and tracking as they are now, with their history of statuses",

@@ -85,9 +85,13 @@ class ApiAccess:
 
 @dataclass(frozen=True, slots=True)
 class SourceKind:
-    """What is known of a provider's API: how to open it, and what it cannot give back, in sentences."""
+    """What is known of a provider's API: how to open it, and what it cannot give back, in sentences.
+
+    `url` is its address where there is one for all; empty where each merchant has one.
+    """
 
     provider: str
+    url: str
     open: Callable[[ApiAccess], AbstractAsyncContextManager[StateSource]]
     gives: tuple[str, ...]
     cannot_give: tuple[str, ...]

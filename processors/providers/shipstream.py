@@ -441,12 +441,10 @@ def _fetched_order(row: Mapping[str, Any], message: Message) -> Interpretation |
     if order_id is None or changed_at is None:
         return Rejection(Reason.BODY_UNRECOGNISED, "the fetched order has no unique_id or no updated_at")
     word = text(row.get("status"))
-    # The order's status ends with `complete`: https://docs.shipstream.io/ref/order.html
-    is_delivered = word == "complete" and row.get("delivered_at") is not None
     data = OrderData(
         order_id=order_id,
         reference=text_id(row.get("order_ref")),
-        status=OrderStatus.DELIVERED if is_delivered else _status(word, row.get("state")),
+        status=_way_of(row) if word == "complete" else _status(word, row.get("state")),
         provider_status=word,
         items=_items(row.get("items")),
         shipments=tuple([one for package in objects(row.get("packages")) for one in _fetched_parcels(package)]),
@@ -458,6 +456,13 @@ def _fetched_order(row: Mapping[str, Any], message: Message) -> Interpretation |
         occurred=Occurred(changed_at, TimeQuality.EXACT),
         facts=(Fact(_ORDER, "observed", order_id, data),),
     )
+
+
+def _way_of(row: Mapping[str, Any]) -> OrderStatus:
+    """How far an order has come whose status stays `complete` from then on: https://docs.shipstream.io/ref/order.html"""
+    if row.get("delivered_at") is not None:
+        return OrderStatus.DELIVERED
+    return OrderStatus.PACKED if row.get("shipped_at") is None else OrderStatus.SHIPPED
 
 
 def _fetched_parcels(package: Mapping[str, Any]) -> Iterator[Shipment]:

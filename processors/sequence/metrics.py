@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from processors.runtime.metrics import PREFIX
 from processors.runtime.plain_counts import PlainCounts
 from processors.sequence.store import SequenceStore
-from schemas.notes.gaps import GapState, read_gap
+from schemas.notes.gaps import TRACKED_STATES, read_gap
 from schemas.records import Record
 
 
@@ -62,7 +62,7 @@ class SequenceMetrics:
 
     def expect_endpoints(self, endpoints: Iterable[str]) -> None:
         """Begins every count of these endpoints at 0."""
-        for endpoint, state in product(endpoints, GapState):
+        for endpoint, state in product(endpoints, TRACKED_STATES):
             self._gaps.begin(endpoint, state.value)
 
     def count_outputs(self, outputs: Collection[Record]) -> None:

@@ -3,11 +3,13 @@
 How to read the topic. Keep a set of open ids per endpoint and epoch, and take its records in the order of their
 offsets: `open` adds `first` to `last`; `filled` and `lost` take away exactly the ids that they name and no others, so
 what is left of a hole stays open without a new record; `reset` begins an epoch, and nothing of the one before is open.
+`reconciled` takes nothing away from the open ones: it says that what the provider's API can still tell of lost ids was
+fetched, and the sequence does not move by it.
 `lost` may name ids that were never `open`: the counter restarted, or there was no room for one more hole, before the
 grace time was over. A delivery that comes after its id was `lost` changes nothing here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Annotated
 
@@ -24,7 +26,12 @@ class GapState(StrEnum):
     OPEN = "open"  # Missing for longer than the grace time.
     FILLED = "filled"  # They came late, after they were reported open.
     LOST = "lost"  # They never came: past the retry horizon, or given up before it.
+    RECONCILED = "reconciled"  # Lost, and what the provider's API could still tell was fetched.
     RESET = "reset"  # The counter restarted; `first` and `last` are the first id of the new epoch.
+
+
+# What the gap tracker says; the other states are put on record by a person or by a run that one asked for.
+TRACKED_STATES = (GapState.OPEN, GapState.FILLED, GapState.LOST, GapState.RESET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +45,8 @@ class Gap:
         GapState,
         Field(
             description="What became of these ids: `open`, missing for longer than the grace time; `filled`, they came "
-            "late; `lost`, given up; `reset`, the counter began anew at `first`. More words may come.",
+            "late; `lost`, given up; `reconciled`, lost, and what the provider's API could still tell was fetched; "
+            "`reset`, the counter began anew at `first`. More words may come.",
             examples=["open"],
         ),
     ]
@@ -46,13 +54,27 @@ class Gap:
     changed_at: Annotated[Rfc3339, Field(description="When this state began, UTC, microseconds.")]
     epoch: Annotated[int, Field(description="Which run of the counter; the first one is 1.", ge=1, examples=[1])]
     raw: Annotated[RawPlace, Field(description="topic/partition/offset of the raw record where the jump was seen.")]
+    run: Annotated[
+        str | None,
+        Field(
+            description="The run that reconciled it; absent elsewhere.", examples=["reconcile-20260521T143211Z-3fa9c1"]
+        ),
+    ] = None
+    orders: Annotated[
+        int | None, Field(description="Orders that the run published; absent elsewhere.", ge=0, examples=[3])
+    ] = None
+    skus: Annotated[
+        int | None, Field(description="SKUs that the run published; absent elsewhere.", ge=0, examples=[2])
+    ] = None
 
 
 def gap_record(gap: Gap) -> Record:
-    """The gap as a record of `gaps`, keyed by endpoint."""
-    return Record(topic="gaps", key=gap.endpoint.encode(), value=orjson.dumps(gap))
+    """The gap as a record of `gaps`, keyed by endpoint; what is None is left out."""
+    said = {name: value for name in _NAMES if (value := getattr(gap, name)) is not None}
+    return Record(topic="gaps", key=gap.endpoint.encode(), value=orjson.dumps(said))
 
 
+_NAMES = tuple(one.name for one in fields(Gap))
 _READER = TypeAdapter(Gap)
 
 

@@ -12,6 +12,7 @@ import orjson
 from pydantic import Field, TypeAdapter
 
 from schemas.event_attributes import Rfc3339
+from schemas.notes.gaps import Gap
 
 _ID_PATTERN = r"^reconcile-[0-9TZ]{1,32}-[0-9a-f]{1,16}$"
 _MEMORY = "memory/"
@@ -47,7 +48,7 @@ class ReconcileCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileRun:
-    """A run: the window of time (`end` None is the present), the gap that it is for, and how far it is.
+    """A run: the window of time (`end` None is the present), the gaps that it is for, and how far it is.
 
     `cursor` is the source's, of the last page that is in `raw`; `notes` are its sentences for the person.
     """
@@ -56,9 +57,7 @@ class ReconcileRun:
     endpoint: str
     begin: Rfc3339
     end: Rfc3339 | None
-    first: int | None = None
-    last: int | None = None
-    epoch: int | None = None
+    gaps: tuple[Gap, ...] = ()
     cursor: str = ""
     step: str = ""
     counts: ReconcileCounts = field(default_factory=ReconcileCounts)

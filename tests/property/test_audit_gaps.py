@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +11,7 @@ from ops.audit.verdict import FindingKind
 from processors.sequence.receipts import arrival_of
 from processors.sequence.state import SequenceState
 from processors.sequence.tracker import GapRules, advance, observe
-from schemas.notes.gaps import Gap, GapState
+from schemas.notes.gaps import Gap, GapState, gap_record
 from schemas.notes.sequence_observations import Observation
 from schemas.records import Position, RawRecord
 from schemas.times import rfc3339
@@ -70,7 +69,7 @@ def judged(observations: list[Observation], gaps: list[Gap], *, is_caught_up: bo
     judge = GapsOfEndpoint(RULES)
     for offset, gap in enumerate(gaps):
         place = Position("gaps", 0, offset)
-        judge.note(RawRecord(place, b"acme", orjson.dumps(gap), (), 0), gap)
+        judge.note(RawRecord(place, b"acme", gap_record(gap).value, (), 0), gap)
     for observation in observations:
         judge.observe(observation)
     judge.finish(LATER, is_caught_up=is_caught_up)
@@ -131,3 +130,15 @@ def test_a_missing_record_is_named(told: list[tuple[int, int, bool, int | None]]
     late = judged(history.observations, gaps, is_caught_up=True).findings
     assert late or history.gaps[index].state is not GapState.LOST
     assert all(one.kind is FindingKind.LOST for one in late)
+
+
+def test_what_was_lost_may_be_reconciled_and_nothing_else() -> None:
+    """A record of a reconciliation is right where each of its ids was lost, in one gap or several; else it is named."""
+    history = history_of([(1, 0, False, None), (5, 1, False, None), (6, 2, False, 500_000)])
+    lost = [one for one in history.gaps if one.state is GapState.LOST]
+    assert [(one.first, one.last) for one in lost] == [(2, 4)]
+    right = replace(lost[0], state=GapState.RECONCILED, run="reconcile-20260301T120000Z-3fa9c1", orders=1, skus=0)
+    assert judged(history.observations, [*history.gaps, right]).findings == []
+    for wrong in (replace(right, last=5), replace(right, epoch=2), replace(right, first=7, last=7)):
+        (finding,) = judged(history.observations, [*history.gaps, wrong]).findings
+        assert (finding.kind, finding.record) == (FindingKind.UNEXPLAINED, f"gaps/0/{len(history.gaps)}")

@@ -152,7 +152,7 @@ def reconciliation(warehouse: Warehouse, log: Log, store: Store, *, now: Callabl
 
 def truth_of(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
     """What the provider would say of everything, in the words of events."""
-    words = {"new": "pending", "processing": "processing", "holded": "on_hold", "complete": "completed"}
+    words = {"new": "pending", "processing": "processing", "holded": "on_hold", "complete": "packed"}
     words |= {"canceled": "cancelled"}
     orders = {
         f"shipstream:{ENDPOINT}:{row['unique_id']}": {

@@ -11,7 +11,11 @@ from dropstream_events.events import read_time
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A run of sequence ids, both ends included, and what became of it: `open`, `filled`, `lost` or `reset`."""
+    """A run of sequence ids, both ends included, and what became of it.
+
+    `state` is `open`, `filled`, `lost`, `reset` or `reconciled`; `run`, `orders` and `skus` say what was fetched for a
+    reconciled one.
+    """
 
     endpoint: str
     first: int
@@ -21,6 +25,9 @@ class Gap:
     changed_at: datetime
     epoch: int
     raw: str
+    run: str | None = None
+    orders: int | None = None
+    skus: int | None = None
 
 
 def read_gap(value: bytes) -> Gap:
@@ -40,6 +47,9 @@ def read_gap(value: bytes) -> Gap:
             changed_at=read_time(fields["changed_at"]),
             epoch=fields["epoch"],
             raw=fields["raw"],
+            run=fields.get("run"),
+            orders=fields.get("orders"),
+            skus=fields.get("skus"),
         )
         if not gap.first <= gap.last:
             raise ValueError("ends before it begins")

@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import orjson
-
 from ops.audit.verdict import AuditFinding, FindingKind
 from processors.sequence.receipts import arrival_of
 from processors.sequence.state import SequenceState
 from processors.sequence.tracker import GapRules, advance, observe
-from schemas.notes.gaps import Gap, GapState, read_gap
+from schemas.notes.gaps import TRACKED_STATES, Gap, GapState, gap_record, read_gap
 from schemas.notes.sequence_observations import Observation, read_observation
 from schemas.records import RawRecord
 
@@ -40,10 +38,26 @@ class GapsOfEndpoint:
     _written: deque[tuple[str, Gap, bytes]] = field(default_factory=deque)
     _recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=_NEAR))
     _state: SequenceState | None = None
+    _lost: list[tuple[int, int, int]] = field(default_factory=list)
 
     def note(self, record: RawRecord, gap: Gap) -> None:
-        """Keeps a record of `gaps`, with the gap that it holds."""
+        """Keeps a record of `gaps`, with the gap that it holds; what is not the tracker's is judged at once."""
+        if gap.state not in TRACKED_STATES:
+            self._judge_reconciled(record, gap)
+            return
+        if gap.state is GapState.LOST:
+            self._lost.append((gap.epoch, gap.first, gap.last))
         self._written.append((str(record.position), gap, record.value or b""))
+
+    def _judge_reconciled(self, record: RawRecord, gap: Gap) -> None:
+        """Reports that ids were reconciled that were never lost."""
+        left = gap.first
+        for epoch, first, last in sorted(self._lost):
+            if epoch == gap.epoch and first <= left:
+                left = max(left, last + 1)
+        if left <= gap.last and self._is_judged(gap):
+            detail = f"the gap {_named(gap)}: id {left} was never lost"
+            self._report(FindingKind.UNEXPLAINED, "", str(record.position), detail)
 
     def observe(self, observation: Observation) -> None:
         """Runs the tracker over the next observation."""
@@ -79,7 +93,7 @@ class GapsOfEndpoint:
             if self._state.waiting:
                 moment = max(moment, self._state.waiting[0].recorded_at)
             step = advance(self._state, moment, self.rules)
-            texts = [orjson.dumps(one) for one in step.gaps]
+            texts = [gap_record(one).value for one in step.gaps]
             if not texts or [value for _, _, value in list(self._written)[: len(texts)]] != texts:
                 return
             for _ in texts:
@@ -88,7 +102,7 @@ class GapsOfEndpoint:
 
     def _expect(self, gap: Gap, raw: str) -> None:
         """Takes the record of a gap that the tracker reports now; nothing explains the records that stand before it."""
-        value = orjson.dumps(gap)
+        value = gap_record(gap).value
         index = next((index for index, one in enumerate(self._written) if one[2] == value and index < _NEAR), None)
         if index is not None:
             for _ in range(index):

@@ -64,7 +64,7 @@ def test_a_shell_completes_verbs_and_options(tmp_path: Path) -> None:
         ended = program(_DROPSTREAM_COMPLETE="complete_bash", HOME=str(tmp_path), **words)
         return set(ended.stdout.split())
 
-    assert completed("dropstream re") == {"replay", "redrive"}
+    assert completed("dropstream re") == {"reconcile", "replay", "redrive"}
     assert completed("dropstream offsets ") == {"show", "set"}
     assert "--endpoint" in completed("dropstream gaps --e")
     assert "complete" in program("--show-completion", "bash").stdout

@@ -34,6 +34,7 @@ KEPT = {
     "dropstream.sequence-state": ("compact", None),
     "dropstream.replay-state": ("compact", None),
     "dropstream.layout": ("compact", None),
+    "dropstream.reconcile-state": ("compact", None),
     "dropstream.rules": ("compact", None),
     "dropstream.audit-state": ("compact", None),
 }

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.inspect.gaps import MissingIds, MissingRun, show
+from ops.inspect.gaps import MissingIds, MissingRun, offers, show
+from schemas.configuration import Context, read_configuration
 from schemas.notes.gaps import Gap, GapState, gap_record, read_gap
 from tests.support.tracking import RULES, Reader, Tracker
 
@@ -46,6 +47,29 @@ def test_lost_ids_are_open_no_more_and_stay_listed() -> None:
     """A lost run is listed since it was lost, whether it was ever open or not."""
     told = [gap(GapState.OPEN, 2, 9), gap(GapState.FILLED, 2, 6), gap(GapState.LOST, 7, 9, changed_at=LATER)]
     assert runs(*told, gap(GapState.LOST, 11, 11)) == [(1, 7, 9, "lost", LATER), (1, 11, 11, "lost", MOMENT)]
+
+
+def test_lost_ids_that_were_reconciled_are_listed_no_more() -> None:
+    """Of a lost run the part that a run fetched goes; open ids stay, for nothing of them was fetched."""
+    told = [gap(GapState.OPEN, 2, 9), gap(GapState.LOST, 2, 6), gap(GapState.RECONCILED, 3, 8, changed_at=LATER)]
+    assert runs(*told) == [(1, 2, 2, "lost", MOMENT), (1, 7, 9, "open", MOMENT)]
+
+
+def test_what_is_lost_is_offered_to_be_fetched() -> None:
+    """One line for each endpoint, from its first lost id to its last; nothing where a person has switched it off."""
+    tables = "".join(
+        f'[endpoints.{name}]\nprovider = "shipstream"\nsecrets = ["env:S"]\nreconcile = "{word}"\n'
+        for name, word in (("acme", "offer"), ("silent", "off"))
+    )
+    settings = read_configuration(tables, source="here", context=Context({"S": "x"}, ["shipstream"]))
+    found = [
+        MissingRun(name, 1, first, last, state, MOMENT)
+        for name in ("acme", "silent", "gone")
+        for first, last, state in ((3, 4, GapState.LOST), (9, 9, GapState.LOST), (20, 30, GapState.OPEN))
+    ]
+    assert offers(found, settings) == [
+        "lost: what acme's provider can still tell is fetched by dropstream reconcile --endpoint acme --gap 3-9"
+    ]
 
 
 def test_a_reset_leaves_nothing_open_of_the_epoch_before() -> None:

@@ -112,6 +112,21 @@ def test_a_fetched_order_is_an_observed_one_without_a_sequence() -> None:
     assert found["data"]["payload"] == ORDER
 
 
+@pytest.mark.parametrize(
+    ("times", "status"),
+    [
+        ({}, "packed"),
+        ({"shipped_at": "2026-05-21T11:00:00+00:00", "delivered_at": None}, "shipped"),
+        ({"shipped_at": "2026-05-21T11:00:00+00:00", "delivered_at": "2026-05-21T12:00:00+00:00"}, "delivered"),
+    ],
+)
+def test_a_complete_order_is_as_far_as_its_times_say(times: dict[str, str | None], status: str) -> None:
+    """The status of an order stays `complete` from packing on; its webhooks would have told of the rest."""
+    row = {**ORDER["row"], **times}  # type: ignore[dict-item] # a row
+    found = event(fetched({**ORDER, "row": row}))
+    assert (found["data"]["status"], found["data"]["provider_status"]) == (status, "complete")
+
+
 def test_fetched_stock_counts_from_when_it_was_asked_for() -> None:
     """The API says no time of a figure."""
     found = event(fetched(STOCK))
