@@ -1,7 +1,8 @@
 """`dropstream audit`: proves from the topics alone that every delivery led to what it ought to, once and in order."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -41,6 +42,7 @@ def audit_topics(
     memory: Annotated[
         int, typer.Option(metavar="MB", min=128, help="Memory that each process may take, in megabytes.")
     ] = MEMORY_BYTES_MAX // 1_000_000,
+    as_json: Annotated[bool, typer.Option("--json", help="The verdict as one JSON object.")] = False,
     config: ConfigFile = None,
 ) -> None:
     """Judges every delivery of raw again and compares every record that it led to; 1 on any exception or doubt.
@@ -54,12 +56,15 @@ def audit_topics(
     begin = parsed(parse_start, start, "--from")
     end_ms = timestamp_ms(parsed(parse_time, end, "--to")) if end else None
     settings = load_settings(config)
-    with progress_shown("audit", 0, 0) as bar:
+    with progress_shown("audit", 0, 0, in_pipes=not as_json) as bar:
         request = AuditRequest(AuditScope(begin, end_ms), workers, memory * 1_000_000)
         verdict = run(_audit(settings, request, bar, since_last=since_last, accept=accept))
-    show(verdict)
+    if as_json:
+        screen.write_json(json.dumps(verdict_for_programs(verdict), separators=(",", ":"), ensure_ascii=False))
+    else:
+        show(verdict)
     if accept and verdict.unknown:
-        screen.say("nothing is accepted while something is not known")
+        (screen.note if as_json else screen.say)("nothing is accepted while something is not known")
     raise typer.Exit(0 if verdict.clean else 1)
 
 
@@ -73,6 +78,12 @@ async def _audit(
     if request.scope.is_everything:
         await write_state(settings, verdict, next_one, accept=accept)
     return verdict
+
+
+def verdict_for_programs(verdict: AuditVerdict) -> dict[str, object]:
+    """Every fact of the verdict by the name of its attribute; each finding with what to do about its kind."""
+    findings = [asdict(one) | {"what_to_do": ADVICE[one.kind]} for one in verdict.findings]
+    return {"verdict": verdict.status, "pending": verdict.pending, **asdict(verdict), "findings": findings}
 
 
 def show(verdict: AuditVerdict) -> None:

@@ -108,6 +108,8 @@ def set_offsets(
     partition: Annotated[int | None, typer.Option(metavar="P", min=0, help="Only this partition.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show from -> to, and stop.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: screen.AsJson = False,
+    header: screen.Header = False,
     config: ConfigFile = None,
 ) -> None:
     """Sets a group's offsets, while it has no members.
@@ -117,18 +119,19 @@ def set_offsets(
     target = parse_offset_target(to)
     settings = load_settings(config, signing_secrets=False)
     name, moves = run(_planned(settings, group, full_name(topic, settings), partition, target))
-    screen.show_table(("topic", "partition", "from", "to"), map(_row, moves))
+    screen.show_table(("topic", "partition", "from", "to"), map(_row, moves), as_json=as_json, header=header)
+    tell = screen.note if as_json else screen.say
     if not moves:
-        screen.say("nothing to do: it stands there already")
+        tell("nothing to do: it stands there already")
         return
     if name.removeprefix(settings.kafka.topic_prefix) in _STATEFUL:
-        screen.say(f"{name} keeps a memory beside its offsets, which stays; dropstream replay makes events anew")
+        tell(f"{name} keeps a memory beside its offsets, which stays; dropstream replay makes events anew")
     if dry_run:
         return
     run(refuse_members(settings, name))
     confirm(f"Set {len(moves)} offset{'s' if len(moves) > 1 else ''} of {name}?", yes=yes)
     run(move(settings, name, moves))
-    screen.say("set", style="green")
+    tell("set")
 
 
 async def _planned(

@@ -38,6 +38,7 @@ class ReplayCall:
     settings: Settings
     yes: bool
     rate: float | None
+    as_json: bool = False
 
     @property
     def _rules(self) -> Rules:
@@ -76,11 +77,11 @@ class ReplayCall:
             return plan, await survey(self.settings, plan, self._rules)
 
         plan, found = run(make())
-        show_plan(self.settings, plan, found, dry_run=dry_run)
+        show_plan(self.settings, plan, found, dry_run=dry_run, as_json=self.as_json)
         if dry_run:
             self._dry_run(plan)
         elif not found.count:
-            screen.say("nothing to do")
+            self._say("nothing to do")
         else:
             confirm(f"Write the events of {found.count} deliveries?", yes=self.yes)
             self._run(plan, ReplayStore())
@@ -93,28 +94,35 @@ class ReplayCall:
         plan = store.find(plan_id)
         check_same_choice(plan, asked)
         if plan.finished:
-            screen.say(f"{plan.id} was finished already")
-            show_counts(plan, store.total_progress(plan), title=plan.id)
+            self._say(f"{plan.id} was finished already")
+            show_counts(plan, store.total_progress(plan), title=plan.id, as_json=self.as_json)
         else:
             self._run(plan, store)
 
     def _dry_run(self, plan: ReplayPlan) -> None:
         """Shows what the plan would change; writes nothing."""
-        with progress_shown("dry run", 0, 0) as bar:
+        with progress_shown("dry run", 0, 0, in_pipes=not self.as_json) as bar:
             if plan.source == "rejected":
                 counts = run(rehearse(self.settings, plan, self._rules, bar))
             else:
                 differences = run(compare(self.settings, plan, self._rules, bar))
         if plan.source == "rejected":
-            show_counts(plan, counts, title="dry run")
+            show_counts(plan, counts, title="dry run", as_json=self.as_json)
         else:
-            show_differences(differences)
+            show_differences(differences, as_json=self.as_json)
+
+    def _say(self, sentence: str) -> None:
+        """Tells a person; where the output is for a program, on standard error."""
+        if self.as_json:
+            screen.note(sentence)
+        else:
+            screen.say(sentence)
 
     def _run(self, plan: ReplayPlan, store: ReplayStore) -> None:
-        screen.say(f"{self.kind} {plan.id}; should it end early, go on with: {self._resume_line(plan)}")
+        self._say(f"{self.kind} {plan.id}; should it end early, go on with: {self._resume_line(plan)}")
         total = sum(one.count for one in plan.ranges)
         results: list[ReplayProgress] = []
-        with progress_shown(plan.id, total, store.offsets_done(plan)) as bar:
+        with progress_shown(plan.id, total, store.offsets_done(plan), in_pipes=not self.as_json) as bar:
 
             async def write() -> None:
                 await make_topics(self.settings, plan.choice)
@@ -126,7 +134,7 @@ class ReplayCall:
                 results.append(counts)
 
             self._run_resumable(plan, write())
-        show_counts(plan, results[0], title=plan.id)
+        show_counts(plan, results[0], title=plan.id, as_json=self.as_json)
 
     def _run_resumable(self, plan: ReplayPlan, running: Coroutine[None, None, None]) -> None:
         """Runs it; where it ends early, the person reads how to resume the plan."""

@@ -24,6 +24,7 @@ PROVIDER = typer.Option("--provider", metavar="P", help="Only this provider's.")
 DRY_RUN = typer.Option("--dry-run", help="Write nothing; say what would be.")
 YES = typer.Option("--yes", help="Do not ask.")
 RATE = typer.Option("--rate", metavar="N", min=0.1, help="At most so many deliveries a second.")
+JSON = typer.Option("--json", help="JSON, an object a line: plan, differences, counts.")
 RESUME = typer.Option("--resume", metavar="ID", help="Go on with one that ended early.")
 
 
@@ -44,6 +45,7 @@ def replay(
     yes: Annotated[bool, YES] = False,
     rate: Annotated[float | None, RATE] = None,
     resume: Annotated[str | None, RESUME] = None,
+    as_json: Annotated[bool, JSON] = False,
     config: ConfigFile = None,
 ) -> None:
     """Judges a range of raw again by today's rules; the events have the ids that they had at first.
@@ -63,7 +65,7 @@ def replay(
     if into is None and not (in_place or dry_run or resume):
         raise UsageError("say where the events go: --into SUFFIX, or --in-place; or look first with --dry-run")
     choice = Choice(begin=begin, until=until, endpoint=endpoint, provider=provider, topics=chosen, into=into)
-    ReplayCall("replay", settings, yes=yes, rate=rate).start_or_resume(choice, resume, dry_run=dry_run)
+    ReplayCall("replay", settings, yes=yes, rate=rate, as_json=as_json).start_or_resume(choice, resume, dry_run=dry_run)
 
 
 def redrive(
@@ -79,6 +81,7 @@ def redrive(
     yes: Annotated[bool, YES] = False,
     rate: Annotated[float | None, RATE] = None,
     resume: Annotated[str | None, RESUME] = None,
+    as_json: Annotated[bool, JSON] = False,
     config: ConfigFile = None,
 ) -> None:
     """Judges rejected deliveries again; those that are good now become events, once, however often it is called.
@@ -90,4 +93,6 @@ def redrive(
     check_name("endpoint", endpoint, settings.endpoints)
     check_name("provider", provider, discover())
     choice = Choice(begin=begin, until=until, endpoint=endpoint, provider=provider, reason=reason)
-    ReplayCall("redrive", settings, yes=yes, rate=rate).start_or_resume(choice, resume, dry_run=dry_run)
+    ReplayCall("redrive", settings, yes=yes, rate=rate, as_json=as_json).start_or_resume(
+        choice, resume, dry_run=dry_run
+    )

@@ -1,5 +1,8 @@
 """Shows a replay or a redrive: its plan, the result of a dry run, and its counts."""
 
+import json
+from dataclasses import asdict
+
 from ops import screen
 from ops.replay.dry_run import Differences
 from ops.replay.plan import Survey, own_topics, ranges_text
@@ -7,9 +10,12 @@ from schemas.notes.replays import ReplayPlan, ReplayProgress
 from schemas.settings import Settings
 
 
-def show_plan(settings: Settings, plan: ReplayPlan, survey: Survey, *, dry_run: bool) -> None:
+def show_plan(settings: Settings, plan: ReplayPlan, survey: Survey, *, dry_run: bool, as_json: bool) -> None:
     """Shows what the plan reads, and where its events go."""
     choice = plan.choice
+    if as_json:
+        _write("plan", _plan_for_programs(settings, plan, survey, dry_run=dry_run))
+        return
     noun = "deliveries" if plan.source == "raw" else "rejected"
     rows = [
         *([] if dry_run else [("id", plan.id)]),
@@ -26,8 +32,13 @@ def show_plan(settings: Settings, plan: ReplayPlan, survey: Survey, *, dry_run: 
         screen.show_table(("endpoint", "reason", "rejected"), _sorted(survey, with_reason=True))
 
 
-def show_differences(differences: Differences) -> None:
+def show_differences(differences: Differences, *, as_json: bool) -> None:
     """Shows how many deliveries would change, and the first few by offset."""
+    if as_json:
+        kinds = sorted(differences.counts.items())
+        found = [{"kind": kind, "deliveries": count, "first": differences.first.get(kind, [])} for kind, count in kinds]
+        _write("differences", found)
+        return
     rows = [
         (kind, str(count), ", ".join(differences.first.get(kind, ())))
         for kind, count in sorted(differences.counts.items())
@@ -35,9 +46,13 @@ def show_differences(differences: Differences) -> None:
     screen.show_table(("against the topics now", "deliveries", "first"), rows)
 
 
-def show_counts(plan: ReplayPlan, counts: ReplayProgress, *, title: str) -> None:
+def show_counts(plan: ReplayPlan, counts: ReplayProgress, *, title: str, as_json: bool) -> None:
     """Shows under `title` what became of the records, or would in a dry run; each is counted once."""
     total = sum(one.count for one in plan.ranges)
+    if as_json:
+        names = ("records", "became", "events", "rejected", "retries", "left_out")
+        _write("counts", {name: getattr(counts, name) for name in names} | {"offsets": total})
+        return
     raw = plan.source == "raw"
     rows = [
         ("became events", counts.became),
@@ -49,6 +64,28 @@ def show_counts(plan: ReplayPlan, counts: ReplayProgress, *, title: str) -> None
     if raw and counts.records < total:
         rows.append(("deleted unread", total - counts.records))
     screen.show_table((title, "count"), [(name, str(count)) for name, count in rows])
+
+
+def _write(name: str, value: object) -> None:
+    """Writes one JSON object of one key: what the plan is, what would differ, or what became of the records."""
+    screen.write_json(json.dumps({name: value}, separators=(",", ":"), ensure_ascii=False))
+
+
+def _plan_for_programs(settings: Settings, plan: ReplayPlan, survey: Survey, *, dry_run: bool) -> dict[str, object]:
+    return {
+        "id": None if dry_run else plan.id,
+        "source": plan.source,
+        "from": plan.choice.begin,
+        "to": plan.choice.until,
+        "ranges": [asdict(one) for one in plan.ranges],
+        "into": [one.name for one in own_topics(settings, plan.choice)],
+        "deliveries": survey.count,
+        "left_out": survey.left_out,
+        "chosen": [
+            {"endpoint": endpoint or None, "reason": reason or None, "deliveries": count}
+            for (endpoint, reason), count in sorted(survey.chosen.items())
+        ],
+    }
 
 
 def _sorted(survey: Survey, *, with_reason: bool) -> list[tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """`dropstream replay` on real Kafka: the same events again, once each, whatever dies meanwhile."""
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,11 @@ async def test_a_parser_s_bug_is_seen_copied_and_mended(settings: SettingsFactor
     marked = [one for one in await events(mine) if one.get("replay") == replay_id(mended.out)]
     assert not [one for one in marked if one["type"] == "dropstream.other.buggy"]
     assert unmarked(copies) == unmarked(marked)
+    as_json = await dropstream.run("replay", "--provider", "dropea", "--dry-run", "--json")
+    plan, differences = map(json.loads, as_json.out.splitlines())
+    assert (plan["plan"]["id"], plan["plan"]["source"], plan["plan"]["into"]) == (None, "raw", [])
+    assert sum(one["deliveries"] for one in plan["plan"]["chosen"]) == plan["plan"]["deliveries"] > 0
+    assert sum(one["deliveries"] for one in differences["differences"]) == plan["plan"]["deliveries"]
     again = await dropstream.run("replay", "--provider", "dropea", "--dry-run")
     assert counts(again.out)["the same"] == sum(told[kind] for kind in ("moved domain", "the same") if kind in told)
     verdict = await audit(mine)

@@ -1,8 +1,11 @@
 """The verdict in one word: an exception outweighs doubt, and doubt is never clean."""
 
+import json
+
 import pytest
 
-from ops.audit.verdict import ADVICE, AuditVerdict, FindingKind, Pending
+from ops.audit.command import verdict_for_programs
+from ops.audit.verdict import ADVICE, AuditFinding, AuditVerdict, FindingKind, Pending
 
 
 @pytest.mark.parametrize(
@@ -31,3 +34,23 @@ def test_pending_is_no_exception_and_is_counted() -> None:
 def test_every_exception_comes_with_advice() -> None:
     """No kind leaves a person without what to do."""
     assert set(ADVICE) == set(FindingKind)
+
+
+def test_a_program_gets_every_fact_of_the_verdict() -> None:
+    """As JSON it has the word, the counts by name, and each finding with what to do about it."""
+    finding = AuditFinding(FindingKind.LOST, "d.raw/0/7", "", "nothing was written")
+    found = {FindingKind.LOST: 1}
+    verdict = AuditVerdict(9, {"orders": 8}, findings=[finding], found=found, waiting=[Pending(0, 5, 8, "later")])
+    read = json.loads(json.dumps(verdict_for_programs(verdict)))
+    assert (read["verdict"], read["deliveries"], read["pending"]) == ("exceptions", 9, 3)
+    assert (read["outputs"], read["found"]) == ({"orders": 8}, {"lost": 1})
+    assert read["findings"] == [
+        {
+            "kind": "lost",
+            "raw": "d.raw/0/7",
+            "record": "",
+            "detail": "nothing was written",
+            "what_to_do": ADVICE[FindingKind.LOST],
+        }
+    ]
+    assert read["waiting"] == [{"partition": 0, "first": 5, "end": 8, "why": "later"}]
