@@ -170,6 +170,12 @@ def _gaps(runs: Sequence[MissingRun], now_ms: int) -> list[Concern]:
             names = ", ".join(sorted({run.endpoint for run in chosen})[:_NAMED_MAX])
             what = f"{_count(sum(run.count for run in chosen), 'sequence id', 'sequence ids')} {noun}: {names}"
             found.append(Concern("warn", what, min(_ms(run.since) for run in chosen), todo, "gaps"))
+    mixed = [run for run in runs if run.state is GapState.MIXED]
+    if mixed:
+        names = ", ".join(sorted({run.endpoint for run in mixed})[:_NAMED_MAX])
+        what = f"Two ShipStream webhooks share one URL, so what is missing cannot be known: {names}"
+        todo = "Give each webhook an endpoint of its own (dropstream endpoints add), and change its URL at ShipStream."
+        found.append(Concern("warn", what, min(_ms(run.since) for run in mixed), todo, "gaps"))
     return found
 
 

@@ -134,9 +134,16 @@ def _delivery_id(at: datetime, offset: int) -> str:
 
 
 def _gaps(providers: Mapping[str, Provider], rules: Rules) -> Iterator[Record]:
-    """A hole is reported, closed in part, given up; the counter begins anew."""
+    """A hole is reported, closed in part, given up; the counter begins anew, or is another one beside the first."""
     tracking = SequenceStore(GapRules(grace=timedelta(seconds=90), lost_after=timedelta(hours=110)))
-    arrivals = ((5040, _AT), (5044, _AT), (5042, _AT + _DAY / 24), (5045, _AT + 5 * _DAY), (1, _AT + 6 * _DAY))
+    arrivals = (
+        (5040, _AT),
+        (5044, _AT),
+        (5042, _AT + _DAY / 24),
+        (5045, _AT + 5 * _DAY),
+        (1, _AT + 6 * _DAY),
+        (5046, _AT + 6 * _DAY + _DAY / 24),
+    )
     provider = next(one for one in providers.values() if any(sample.name == _SEQUENCE for sample in one.samples))
     sample = next(sample for sample in provider.samples if sample.name == _SEQUENCE)
     deliveries = (_sample(provider.name, sample, number=number, at=at) for number, at in arrivals)

@@ -34,8 +34,8 @@ class MissingRun:
 
     @property
     def count(self) -> int:
-        """How many ids are missing."""
-        return self.last - self.first + 1
+        """How many ids are missing; 0 where two counters share the endpoint, for nobody can know."""
+        return 0 if self.state is GapState.MIXED else self.last - self.first + 1
 
 
 @dataclass(slots=True)
@@ -48,12 +48,21 @@ class MissingIds:
     # By endpoint and epoch: disjoint runs, ascending.
     _open: dict[tuple[str, int], list[MissingRun]] = field(default_factory=dict)
     _lost: dict[tuple[str, int], list[MissingRun]] = field(default_factory=dict)
+    _mixed: dict[str, MissingRun] = field(default_factory=dict)
 
     def add(self, gap: Gap) -> None:
         """Adds the next record."""
         if gap.state is GapState.RESET:
             for key in [key for key in self._open if key[0] == gap.endpoint and key[1] < gap.epoch]:
                 del self._open[key]
+            self._mixed.pop(gap.endpoint, None)
+            return
+        if gap.state is GapState.MIXED:
+            for key in [key for key in self._open if key[0] == gap.endpoint]:
+                del self._open[key]
+            self._mixed[gap.endpoint] = MissingRun(
+                gap.endpoint, gap.epoch, gap.first, gap.last, gap.state, gap.changed_at
+            )
             return
         run = MissingRun(gap.endpoint, gap.epoch, gap.first, gap.last, gap.state, gap.changed_at)
         key = (gap.endpoint, gap.epoch)
@@ -63,8 +72,9 @@ class MissingIds:
             _put(self._lost.setdefault(key, []), run, keep=gap.state is GapState.LOST)
 
     def runs(self) -> list[MissingRun]:
-        """The open and the lost runs, by endpoint, epoch and first id."""
+        """The open and the lost runs, by endpoint, epoch and first id; and the endpoints that two counters share."""
         found = [run for kept in (self._open, self._lost) for runs in kept.values() for run in runs]
+        found += self._mixed.values()
         return sorted(found, key=lambda run: (run.endpoint, run.epoch, run.first))
 
 

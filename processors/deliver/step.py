@@ -275,6 +275,7 @@ def _observation(known: _Understood) -> tuple[Record, ...]:
             time_quality=known.meaning.occurred.quality,
             received_at=known.delivery.received_at,
             raw=known.position,
+            is_test=known.meaning.is_test,
         ),
     )
 

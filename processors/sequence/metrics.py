@@ -31,7 +31,7 @@ class HoleGauges(Collector):
         self._stores.add(store)
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Three gauges for every endpoint that has a sequence; all are 0 where no hole is open."""
+        """Four gauges for every endpoint that has a sequence; all are 0 where no hole is open and one counter runs."""
         open_holes = GaugeMetricFamily(
             f"{PREFIX}open_holes", "Runs of missing sequence ids that are reported open.", labels=["endpoint"]
         )
@@ -39,15 +39,21 @@ class HoleGauges(Collector):
         oldest = GaugeMetricFamily(
             f"{PREFIX}oldest_hole_seconds", "Age of the oldest open hole; 0 without one.", labels=["endpoint"]
         )
+        mixed = GaugeMetricFamily(
+            f"{PREFIX}mixed_counters",
+            "1 where two counters share an endpoint, so that what is missing cannot be known.",
+            labels=["endpoint"],
+        )
         now = self._clock()
         for store in self._stores:
             for state in store.shown:
                 holes = state.holes[: state.reported_count()]
                 open_holes.add_metric([state.endpoint], len(holes))
+                mixed.add_metric([state.endpoint], 0 if state.mixed is None else 1)
                 missing.add_metric([state.endpoint], sum(hole.last - hole.first + 1 for hole in holes))
                 age_s = (now - holes[0].suspected_at).total_seconds() if holes else 0.0
                 oldest.add_metric([state.endpoint], age_s)
-        return open_holes, missing, oldest
+        return open_holes, missing, oldest, mixed
 
 
 class SequenceMetrics:

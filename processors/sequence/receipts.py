@@ -36,6 +36,7 @@ class Arrival:
     time: StoredTime | None
     recorded_at: StoredTime
     raw: str
+    is_test: bool = False
 
     @property
     def is_attested(self) -> bool:
@@ -47,13 +48,15 @@ def arrival_of(observation: Observation) -> Arrival:
     """The observation as the tracker takes it; its times must be real ones, as `read_observation` guarantees."""
     recorded_at = datetime.fromisoformat(observation.recordedtime)
     time = datetime.fromisoformat(observation.time)
-    believed = observation.timequality is TimeQuality.EXACT and time <= recorded_at + _APART_MAX
+    is_exact = observation.timequality is TimeQuality.EXACT and time <= recorded_at + _APART_MAX
+    believed = is_exact and not observation.test
     return Arrival(
         endpoint=observation.endpoint,
         sequence=observation.sequence,
         time=time if believed else None,
         recorded_at=recorded_at,
         raw=observation.raw,
+        is_test=observation.test,
     )
 
 

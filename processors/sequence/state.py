@@ -15,7 +15,8 @@ import orjson
 from pydantic import TypeAdapter
 
 from processors.sequence.receipts import Arrival, StoredTime
-from schemas.notes.gaps import Gap
+from schemas.notes.gaps import Gap, GapState
+from schemas.times import rfc3339
 
 HoleKey = tuple[int, int]  # Epoch, last id.
 
@@ -42,6 +43,9 @@ class SequenceState:
     of the epoch's first delivery, `newest` (with its id) of the newest event, `older_until` of the newest event of the
     epoch before.
     `holes` are disjoint and ascending; `suspected_at` never falls along them, and the reported ones come first.
+    `older_highest` is the highest id of the epoch before. `low` are arrivals under ids that came already, each with a
+    newer event than all before it: the first of a counter that began anew, maybe. `mixed` has the newest id of each of
+    two counters, the lower one first, and when it came; while it is set nothing is judged.
     `waiting` are the arrivals without a moment yet, in their order: `processors.sequence.receipts` says until when.
     """
 
@@ -55,6 +59,9 @@ class SequenceState:
     older_until: StoredTime | None
     holes: tuple[Hole, ...] = ()
     waiting: tuple[Arrival, ...] = ()
+    older_highest: int | None = None
+    low: tuple[Arrival, ...] = ()
+    mixed: tuple[tuple[int, StoredTime], tuple[int, StoredTime]] | None = None
 
     def hole_index(self, sequence: int) -> int | None:
         """The index of the hole that `sequence` lies in; None when it lies in none."""
@@ -83,6 +90,20 @@ class Step:
     touched: tuple[HoleKey, ...] = ()
     head_changed: bool = False
     given_up_count: int = 0
+
+
+def gap_of(state: SequenceState, hole: Hole, what: GapState, changed_at: datetime) -> Gap:
+    """The gap that says what became of a hole of the state."""
+    return Gap(
+        endpoint=state.endpoint,
+        first=hole.first,
+        last=hole.last,
+        state=what,
+        suspected_at=rfc3339(hole.suspected_at),
+        changed_at=rfc3339(changed_at),
+        epoch=state.epoch,
+        raw=hole.raw,
+    )
 
 
 def entries(step: Step) -> dict[bytes, bytes | None]:
@@ -146,6 +167,9 @@ def _head_json(state: SequenceState) -> bytes:
             "newest": state.newest,
             "older_until": state.older_until,
             "waiting": state.waiting,
+            "older_highest": state.older_highest,
+            "low": state.low,
+            "mixed": state.mixed,
         }
     )
 

@@ -26,8 +26,10 @@ def observe(record: RawRecord, store: SequenceStore) -> Sequence[Record]:
     if observation is None:
         store.skip(str(record.position))
         return ()
-    arrival = arrival_of(observation)
-    return store.apply(tracker.observe(store.find(arrival.endpoint), arrival, store.rules))
+    arrival, state = arrival_of(observation), store.find(observation.endpoint)
+    if state is None and arrival.is_test:
+        return ()
+    return store.apply(tracker.observe(state, arrival, store.rules))
 
 
 def punctuate(store: SequenceStore, now: datetime) -> Sequence[Record]:

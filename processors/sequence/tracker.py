@@ -8,10 +8,13 @@ arrival counts. The order of receipts and retries do not matter: the tracker rep
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from processors.sequence.mixed import begin_mixed, other_counter, place_mixed
 from processors.sequence.receipts import Arrival, first_moment, moment
-from processors.sequence.state import Hole, SequenceState, Step
-from schemas.notes.gaps import Gap, GapState
-from schemas.times import rfc3339
+from processors.sequence.state import Hole, SequenceState, Step, gap_of
+from schemas.notes.gaps import GapState
+
+# So many ids in a row that were not missing, each with a newer event, are those of a counter that began anew.
+_LOW_RUN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,8 @@ def _fall_due(state: SequenceState, now: datetime, rules: GapRules) -> Step:
         return Step(state)
     opened = tuple(replace(hole, reported=True) for hole in state.holes[reported:overdue])
     lost = state.holes[:expired]
-    gaps = [_gap(state, hole, GapState.OPEN, hole.suspected_at + rules.grace) for hole in opened]
-    gaps += [_gap(state, hole, GapState.LOST, hole.suspected_at + rules.lost_after) for hole in lost]
+    gaps = [gap_of(state, hole, GapState.OPEN, hole.suspected_at + rules.grace) for hole in opened]
+    gaps += [gap_of(state, hole, GapState.LOST, hole.suspected_at + rules.lost_after) for hole in lost]
     return Step(
         state=replace(state, holes=(state.holes[:reported] + opened + state.holes[overdue:])[expired:]),
         gaps=tuple(sorted(gaps, key=lambda gap: gap.changed_at)),  # Stable: of one moment, `open` stays before `lost`.
@@ -107,14 +110,47 @@ def _fall_due(state: SequenceState, now: datetime, rules: GapRules) -> Step:
 
 
 def _place(state: SequenceState, arrival: Arrival, rules: GapRules) -> Step:
+    if arrival.is_test:
+        return _place_test(state, arrival)
+    if state.mixed is not None:
+        return place_mixed(state, state.mixed, arrival, rules.lost_after)
     if _is_of_an_older_epoch(state, arrival, rules):
         return Step(state)
     if arrival.sequence > state.highest:
-        return _extend(state, arrival)
+        low = other_counter(state, arrival)
+        return _extend(state, arrival) if low is None else begin_mixed(state, low, arrival)
     index = state.hole_index(arrival.sequence)
     if _is_restart(state, arrival, rules, in_hole=index is not None):
         return _restart(state, arrival)
-    return Step(state) if index is None else _fill(state, index, arrival)
+    return _place_low(state, arrival, rules) if index is None else _fill(state, index, arrival)
+
+
+def _place_test(state: SequenceState, arrival: Arrival) -> Step:
+    """The step of a test that a person sent: it may have used up an id, and says nothing else of the counter."""
+    index = state.hole_index(arrival.sequence)
+    if index is not None and state.mixed is None:
+        return _fill(state, index, arrival)
+    is_next = arrival.sequence == state.highest + 1
+    return Step(replace(state, highest=arrival.sequence) if is_next and state.mixed is None else state)
+
+
+def _place_low(state: SequenceState, arrival: Arrival, rules: GapRules) -> Step:
+    """The step of an id that is not missing: an old retry, or the next id of a counter that began anew.
+
+    A retry keeps its event time. So several ids, each the next one and with a newer event than all before, are those of
+    another counter; one could be a clock that is not quite right.
+    """
+    low = state.low
+    newest_at = max([one.time for one in low if one.time] + ([state.newest[0]] if state.newest else []), default=None)
+    if arrival.time is None or newest_at is None or arrival.time <= newest_at:
+        return Step(state)
+    run = (*low, arrival) if low and low[-1].sequence + 1 == arrival.sequence else (arrival,)
+    if len(run) < _LOW_RUN:
+        return Step(replace(state, low=run))
+    step = _restart(state, run[0])
+    for one in run[1:]:
+        step = _then(step, _place(step.state, one, rules))
+    return step
 
 
 def _is_of_an_older_epoch(state: SequenceState, arrival: Arrival, rules: GapRules) -> bool:
@@ -160,12 +196,13 @@ def _restart(state: SequenceState, arrival: Arrival) -> Step:
     at = state.stream_at
     older_until = state.newest[0] if state.newest else None
     begun = _begun(arrival, at=at, epoch=state.epoch + 1, older_until=older_until)
+    begun = replace(begun, older_highest=state.highest)
     here = Hole(arrival.sequence, arrival.sequence, at, arrival.raw)
     return Step(
         state=begun,
         gaps=(
-            *(_gap(state, hole, GapState.LOST, at) for hole in state.holes),
-            _gap(begun, here, GapState.RESET, at),
+            *(gap_of(state, hole, GapState.LOST, at) for hole in state.holes),
+            gap_of(begun, here, GapState.RESET, at),
         ),
         touched=tuple((state.epoch, hole.last) for hole in state.holes),
     )
@@ -194,7 +231,7 @@ def _fill(state: SequenceState, index: int, arrival: Arrival) -> Step:
             newest=_newest(state.newest, arrival),
             holes=state.holes[:index] + parts + state.holes[index + 1 :],
         ),
-        gaps=(_gap(state, came, GapState.FILLED, state.stream_at),) if hole.reported else (),
+        gaps=(gap_of(state, came, GapState.FILLED, state.stream_at),) if hole.reported else (),
         touched=((state.epoch, hole.last), *((state.epoch, part.last) for part in parts if part.last != hole.last)),
     )
 
@@ -208,7 +245,7 @@ def _give_up_oldest(step: Step, rules: GapRules) -> Step:
     oldest = state.holes[:count]
     return Step(
         state=replace(state, holes=state.holes[count:]),
-        gaps=(*step.gaps, *(_gap(state, hole, GapState.LOST, state.stream_at) for hole in oldest)),
+        gaps=(*step.gaps, *(gap_of(state, hole, GapState.LOST, state.stream_at) for hole in oldest)),
         touched=(*step.touched, *((state.epoch, hole.last) for hole in oldest)),
         given_up_count=count,
     )
@@ -219,16 +256,3 @@ def _newest(newest: tuple[datetime, int] | None, arrival: Arrival) -> tuple[date
         return newest
     here = (arrival.time, arrival.sequence)
     return here if newest is None else max(newest, here)
-
-
-def _gap(state: SequenceState, hole: Hole, what: GapState, changed_at: datetime) -> Gap:
-    return Gap(
-        endpoint=state.endpoint,
-        first=hole.first,
-        last=hole.last,
-        state=what,
-        suspected_at=rfc3339(hole.suspected_at),
-        changed_at=rfc3339(changed_at),
-        epoch=state.epoch,
-        raw=hole.raw,
-    )

@@ -5,6 +5,7 @@ offsets: `open` adds `first` to `last`; `filled` and `lost` take away exactly th
 what is left of a hole stays open without a new record; `reset` begins an epoch, and nothing of the one before is open.
 `reconciled` takes nothing away from the open ones: it says that what the provider's API can still tell of lost ids was
 fetched, and the sequence does not move by it.
+`mixed` says that two counters share the endpoint: nothing of it is open any more, for what is missing cannot be known.
 `lost` may name ids that were never `open`: the counter restarted, or there was no room for one more hole, before the
 grace time was over. A delivery that comes after its id was `lost` changes nothing here.
 """
@@ -28,10 +29,11 @@ class GapState(StrEnum):
     LOST = "lost"  # They never came: past the retry horizon, or given up before it.
     RECONCILED = "reconciled"  # Lost, and what the provider's API could still tell was fetched.
     RESET = "reset"  # The counter restarted; `first` and `last` are the first id of the new epoch.
+    MIXED = "mixed"  # Two counters share the endpoint; `first` and `last` are the newest id of each.
 
 
 # What the gap tracker says; the other states are put on record by a person or by a run that one asked for.
-TRACKED_STATES = (GapState.OPEN, GapState.FILLED, GapState.LOST, GapState.RESET)
+TRACKED_STATES = (GapState.OPEN, GapState.FILLED, GapState.LOST, GapState.RESET, GapState.MIXED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,8 @@ class Gap:
         Field(
             description="What became of these ids: `open`, missing for longer than the grace time; `filled`, they came "
             "late; `lost`, given up; `reconciled`, lost, and what the provider's API could still tell was fetched; "
-            "`reset`, the counter began anew at `first`. More words may come.",
+            "`reset`, the counter began anew at `first`; `mixed`, two counters send to one endpoint, `first` and "
+            "`last` are the newest id of each, and nothing is judged until a `reset`. More words may come.",
             examples=["open"],
         ),
     ]

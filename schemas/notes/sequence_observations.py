@@ -27,6 +27,9 @@ class Observation:
     timequality: Annotated[TimeQuality, Field(description="How far `time` can be trusted.", examples=["exact"])]
     recordedtime: Annotated[Rfc3339, Field(description="When the delivery was received, UTC, microseconds.")]
     raw: Annotated[RawPlace, Field(description="topic/partition/offset of the raw record.")]
+    test: Annotated[
+        bool, Field(description="Whether it is a test that a person sent; it moves no sequence.", examples=[False])
+    ] = False
 
 
 _READER = TypeAdapter(Observation)
@@ -40,6 +43,7 @@ def observation_record(
     time_quality: TimeQuality,
     received_at: datetime,
     raw: Position,
+    is_test: bool = False,
 ) -> Record:
     """The observation as a record of `sequence`, keyed by endpoint."""
     observation = Observation(
@@ -49,6 +53,7 @@ def observation_record(
         timequality=time_quality,
         recordedtime=rfc3339(received_at),
         raw=str(raw),
+        test=is_test,
     )
     return Record(topic="sequence", key=endpoint.encode(), value=orjson.dumps(observation))
 

@@ -33,15 +33,17 @@ class Tracker:
     given_up_count: int = 0
 
     def arrive(self, sequence: int, received_s: float, event_s: float | None = None) -> None:
+        self.take(observe(self.state, self.arrival(sequence, received_s, event_s), self.rules))
+
+    def arrival(self, sequence: int, received_s: float, event_s: float | None) -> Arrival:
         time = None if event_s is None else at(event_s)
-        arrival = Arrival("acme", sequence, time, at(received_s), f"raw/0/{sequence}")
-        self._take(observe(self.state, arrival, self.rules))
+        return Arrival("acme", sequence, time, at(received_s), f"raw/0/{sequence}")
 
     def wait_until(self, now_s: float) -> None:
         assert self.state is not None
-        self._take(advance(self.state, at(now_s), self.rules))
+        self.take(advance(self.state, at(now_s), self.rules))
 
-    def _take(self, step: Step) -> None:
+    def take(self, step: Step) -> None:
         self.state = step.state
         self.gaps += step.gaps
         self.given_up_count += step.given_up_count
@@ -85,6 +87,8 @@ class Reader:
                 assert not ids & self.lost
                 self.open -= ids
                 self.lost |= ids
+            elif gap.state is GapState.MIXED:
+                self.open.clear()
             else:
                 assert not self.open
         return self

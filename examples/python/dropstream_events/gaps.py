@@ -68,9 +68,12 @@ class Missing:
     _runs: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
     def take(self, gap: Gap) -> None:
-        """Adds the ids of an open gap, takes away those that were filled or lost; a reset forgets all."""
+        """Adds the ids of an open gap, takes away those that were filled or lost; a reset forgets all.
+
+        So does `mixed`: two counters share the endpoint, and what is missing cannot be known.
+        """
         runs = self._runs.setdefault(gap.endpoint, [])
-        if gap.state == "reset":
+        if gap.state in {"reset", "mixed"}:
             runs.clear()
         elif gap.state == "open":
             runs[:] = _joined(runs, (gap.first, gap.last))

@@ -63,7 +63,7 @@ def test_every_quality_of_time_has_an_example() -> None:
 
 
 def test_every_state_of_a_gap_has_an_example() -> None:
-    """Open, filled, lost and reset."""
+    """Open, filled, lost, reset and mixed."""
     assert {value["state"] for value in values("gaps")} == set(GapState)
 
 
