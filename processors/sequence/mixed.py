@@ -14,7 +14,7 @@ from schemas.notes.gaps import GapState
 # An id belongs to a counter that it is so many times nearer to than to the other one.
 _NEARER = 10
 # A counter that fell by less may reach its old ids again, and a jump past them is then a hole.
-_APART_MIN = 1_000
+_APART_MIN = 100
 # So many low ids, each newer than all before, before the higher counter goes on: a single one may be a clock's fault.
 _LOW_MIN = 2
 
