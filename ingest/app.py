@@ -25,6 +25,7 @@ from ingest.storage import Storage
 from ingest.throttled_log import ThrottledLog
 from schemas.errors import DropstreamError
 from schemas.health import Health
+from schemas.kafka.layout_watch import LayoutWatch
 from schemas.retry_policy import RetryPolicy
 from schemas.settings import EndpointSettings, IngestSettings, Settings
 
@@ -99,7 +100,7 @@ async def ingress(
     """
     metrics = IngestMetrics(registry)
     budget = ByteBudget(settings.ingest.in_flight_bytes_max)
-    publisher = Publisher(settings.ingest, supervisor=ProducerSupervisor(settings, metrics=metrics), metrics=metrics)
+    publisher = _publisher(settings, metrics)
     storage = Storage(settings.ingest, publisher=publisher, metrics=metrics)
     endpoints = EndpointTable(settings.endpoints, now=time.monotonic)
     failure_budgets = FailureBudgets(retry_policies or {}, providers=endpoints.providers, now=time.time)
@@ -124,6 +125,14 @@ async def ingress(
         yield Ingress(port, endpoints, receiver, publisher, storage, budget)
     finally:
         await _stop(runner, receiver, publisher, storage, settings.ingest)
+
+
+def _publisher(settings: Settings, metrics: IngestMetrics) -> Publisher:
+    layout = LayoutWatch(settings)
+    supervisors = [
+        ProducerSupervisor(settings, layout=layout, metrics=metrics) for _ in range(settings.ingest.producers)
+    ]
+    return Publisher(settings.ingest, supervisors=supervisors, layout=layout, metrics=metrics)
 
 
 def _observe(

@@ -225,8 +225,12 @@ class IngestSettings(Section):
     for a small batch may hold much."""
     kafka_deadline_ms: Annotated[int, Field(ge=1)] = 1500
     """How long a delivery waits for Kafka's acknowledgement; then it goes to the spool."""
+    producers: Annotated[int, Field(ge=1, le=32)] = 4
+    """Kafka producers of one process. Each has partitions of its own, those with copies on the same nodes together, so
+    that a node that hangs holds up few others. A producer has one connection to each node."""
     producer_hung_ms: Annotated[int, Field(ge=1_000)] = 10_000
-    """A producer of which every used partition is overdue, and that had no acknowledgement for so long, is replaced."""
+    """A producer of which every used partition is overdue, and that had no acknowledgement for so long, is replaced;
+    after six times as long where Kafka acknowledges what other producers write."""
     stop_grace_ms: Annotated[int, Field(ge=0)] = 10_000
     """After SIGTERM: how long requests that came may still be answered and flushed; the process ends sooner once all
     are durable."""

@@ -1,76 +1,98 @@
 """Publishes records to `raw`; a record is reported `WRITTEN` only when all in-sync replicas have it.
 
 Every wait has a deadline of its own here, for aiokafka waits without bound while the cluster is away. A partition that
-is overdue takes nothing more; the others go on, through the same producer.
+is overdue takes nothing more; the others go on.
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from ingest.budgets import Reservation
-from ingest.kafka.batches import DeliveryReport, OnReport, PartitionBatches, ProducerBatch, Report
+from ingest.kafka.batches import DeliveryReport, OnReport, PartitionBatches, Report
+from ingest.kafka.route import Route, deal_partitions
 from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
 from schemas.delivery import PendingRecord
+from schemas.kafka.layout_watch import LayoutWatch
 from schemas.kafka.partitions import partition_of
+from schemas.kafka.producers import replicas_of
 from schemas.layout_faults import placing_count
 from schemas.settings import IngestSettings
 
 _WATCH_S = 0.5
+# A producer that hangs while others go on hangs with its partitions' nodes, mostly, and another one would hang as well.
+# aiokafka itself gives a connection up after 40 s.
+_TIMES_ALONE = 6
 
 
 class Publisher:
     """Publishes from `start` to `stop`; takes nothing for a partition that is overdue, or without a producer.
 
-    All partitions share one producer. aiokafka has one request at a node on its way, with a batch of each partition
-    that the node leads, so a partition that does not take can hold back those of the same leader: by 0.1 s for each try
-    that the leader refuses (too few replicas), and for as long as a follower hangs and is still counted as in sync. A
-    dead or frozen leader holds back only its own partitions. A producer for each partition would free those, too, but
-    each batch would be a request of its own, and every delivery dearer; a partition that is held back is overdue like
-    any other, and its deliveries are in the spool.
+    Each supervisor's producer is a route of its own for some of the partitions. A partition keeps its route for good,
+    so that its order is kept: a producer that is replaced loses nothing of the other routes, and a node that hangs
+    holds up those partitions only that share a route with one of its own.
     """
 
-    def __init__(self, settings: IngestSettings, *, supervisor: ProducerSupervisor, metrics: IngestMetrics) -> None:
+    def __init__(
+        self,
+        settings: IngestSettings,
+        *,
+        supervisors: Sequence[ProducerSupervisor],
+        layout: LayoutWatch,
+        metrics: IngestMetrics,
+    ) -> None:
         self._deadline_s = settings.kafka_deadline_ms / 1000
         self._hung_s = settings.producer_hung_ms / 1000
-        self._supervisor = supervisor
-        self._metrics = metrics
         self._log = structlog.get_logger("ingest")
         self._now = asyncio.get_running_loop().time
-        self._overdue: set[PartitionBatches] = set()  # This producer has records of them after their deadline.
-        self._overdue_since = 0.0  # The first of them, and the last one.
-        self._overdue_at = 0.0
-        self._acknowledged_at = 0.0
-        self._producer: AIOKafkaProducer | None = None
-        # The partitions of this producer, empty without one, and the partition of each key among so many.
-        self._partitions: list[PartitionBatches] = []
+        self._routes = [
+            Route(
+                supervisor,
+                deadline_s=self._deadline_s,
+                metrics=metrics,
+                on_refused=partial(self._replace_producer, "refused"),
+                on_changed=self._tell_overdue,
+            )
+            for supervisor in supervisors
+        ]
+        self._layout = layout
+        self._told_overdue = False
+        # The first records wait until all producers are there, or have had their time.
+        self._together = False
+        self._route_of: dict[int, Route] = {}
+        self._count = 0  # Among so many partitions keys are placed.
+        # The partitions by number; None is one whose route has no producer. And the partition of each key.
+        self._partitions: list[PartitionBatches | None] = []
         self._of_key: dict[bytes, PartitionBatches] = {}
-        self._watching: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def connected(self) -> bool:
-        """Returns whether Kafka takes records in time: there is a producer, and not all of it hangs.
+        """Returns whether Kafka takes records in time: there is a producer, and not all hangs.
 
-        All of it hangs when every partition that has records is overdue, and Kafka has acknowledged nothing since the
-        last one became so.
+        All hangs when every partition that has records is overdue, and Kafka has acknowledged nothing since the last
+        one became so.
         """
-        if not self._overdue or self._acknowledged_at > self._overdue_at:
-            return bool(self._partitions)
-        return any(batches.busy and not batches.overdue for batches in self._partitions)
+        overdue_at = max((route.overdue_at for route in self._routes if route.overdue), default=None)
+        if overdue_at is None or max(route.acknowledged_at for route in self._routes) > overdue_at:
+            return any(self._partitions)
+        return any(one is not None and one.busy and not one.overdue for one in self._partitions)
 
     @property
     def partitions_overdue(self) -> int:
-        """Counts the partitions that take nothing, because the client still has overdue records of them."""
-        return len(self._overdue)
+        """Counts the partitions that take nothing: the client has overdue records of them, or is being replaced."""
+        if not any(self._partitions):
+            return 0
+        return sum(one is None or one.overdue for one in self._partitions)
 
     @property
     def takes_something(self) -> bool:
         """Returns whether there is a partition that takes records."""
-        return any(not batches.overdue for batches in self._partitions)
+        return any(one is not None and not one.overdue for one in self._partitions)
 
     def takes(self, key: bytes) -> bool:
         """Returns whether the partition of this key takes records."""
@@ -80,19 +102,26 @@ class Publisher:
     @property
     def broken(self) -> bool:
         """Returns whether a background task died of a fault of this program; only a restart helps."""
-        return self._supervisor.broken or (self._watching is not None and self._watching.done())
+        return any(task.done() for task in self._tasks) or any(route.supervisor.broken for route in self._routes)
 
     def start(self) -> None:
         """Starts to connect in the background."""
-        self._supervisor.start(self._adopt_producer)
-        self._watching = asyncio.create_task(self._watch_producer(), name="watch the producer")
+        self._tasks = [
+            asyncio.create_task(self._layout.run(), name="follow the layout"),
+            asyncio.create_task(self._watch_producers(), name="watch the producers"),
+        ]
+        for route in self._routes:
+            route.supervisor.start(partial(self._adopt_producer, route))
 
     async def stop(self, *, within_s: float) -> None:
         """Writes the published records for up to `within_s` seconds; the rest fails, and was never answered 200."""
-        if self._watching is not None:
-            self._watching.cancel()
-        left = self._drop_producer()
-        await self._supervisor.stop(within_s=within_s)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        left = [batches for route in self._routes for batches in route.drop()]
+        self._follow_routes()
+        await asyncio.gather(*(route.supervisor.stop(within_s=within_s) for route in self._routes))
         for batches in left:
             batches.abandon()
 
@@ -119,105 +148,82 @@ class Publisher:
 
     def _find_batches(self, key: bytes) -> PartitionBatches | None:
         """Returns the batches of the key's partition, and remembers them; None without a producer."""
-        count = len(self._partitions)
-        if not count:
+        if not self._partitions:
             return None
-        batches = self._of_key[key] = self._partitions[partition_of(key, count)]
+        batches = self._partitions[partition_of(key, len(self._partitions))]
+        if batches is not None:
+            self._of_key[key] = batches
         return batches
 
-    def _adopt_producer(self, producer: AIOKafkaProducer) -> None:
-        self._producer = producer
-        self._follow_partitions(producer)
+    def _adopt_producer(self, route: Route, producer: AIOKafkaProducer) -> None:
+        route.producer = producer
+        self._together = self._together or all(one.producer is not None for one in self._routes)
+        if self._together:
+            self._follow_topic()
 
-    def _follow_partitions(self, producer: AIOKafkaProducer) -> None:
-        """Keeps batches for as many partitions as the layout has; for none while a migration moves the keys.
+    def _follow_topic(self) -> None:
+        """Gives the routes as many partitions as the layout has; none while a migration moves the keys.
 
         More partitions than the layout has are left alone: a foreign hand added them, and their keys' state is not
-        there. A topic that is gone may come back as it was.
+        there. A topic that is gone may come back as it was. Partitions that are new here are dealt by their copies of
+        today, and keep their route when those move.
         """
-        found = len(producer.client.cluster.partitions_for_topic(self._supervisor.topic) or ())
-        layout = self._supervisor.layout.layout
-        count = placing_count(layout, found)
-        if not found or count == len(self._partitions):
-            if layout is not None and found < layout.partitions:
+        known = [replicas_of(one.producer, one.supervisor.topic) for one in self._routes if one.producer is not None]
+        replicas = min(filter(None, known), key=len, default={})
+        if not replicas:
+            return
+        layout = self._layout.layout
+        if layout is not None and len(replicas) < layout.partitions:
+            for producer in (one.producer for one in self._routes if one.producer is not None):
                 producer.client.force_metadata_update()
+        dealt = deal_partitions(replicas, routes=len(self._routes))
+        self._route_of = {number: self._routes[route] for number, route in dealt.items()} | self._route_of
+        self._count = placing_count(layout, len(replicas))
+        for route in self._routes:
+            route.carry([number for number in range(self._count) if self._route_of[number] is route])
+        self._follow_routes()
+
+    def _follow_routes(self) -> None:
+        """Finds for each partition the batches that its route has now."""
+        partitions = [self._route_of[number].partitions.get(number) for number in range(self._count)]
+        if partitions == self._partitions:
             return
-        self._log.info("partitions_followed", partitions=count, found=found)
-        kept, gone = self._partitions[:count], self._partitions[count:]
-        self._partitions = kept + [self._batches(producer, number) for number in range(len(kept), count)]
+        if len(partitions) != len(self._partitions):
+            self._log.info("partitions_followed", partitions=len(partitions), found=len(self._route_of))
+        was_there, self._partitions = any(self._partitions), partitions
         self._of_key = {}
-        for batches in gone:
-            batches.abandon()
+        if any(partitions) and not was_there:
+            self._log.info("kafka_connected", partitions=len(partitions), producers=len(self._routes))
 
-    def _batches(self, producer: AIOKafkaProducer, partition: int) -> PartitionBatches:
-        return PartitionBatches(
-            producer,
-            self._supervisor.topic,
-            partition,
-            deadline_s=self._deadline_s,
-            compression=self._supervisor.compression,
-            on_overdue=partial(self._partition_overdue, producer),
-            on_settled=partial(self._batch_settled, producer),
-        )
+    def _replace_producer(self, reason: str, route: Route) -> None:
+        route.replace(reason)
+        self._follow_routes()
+        self._tell_overdue()
 
-    def _drop_producer(self) -> list[PartitionBatches]:
-        """Forgets the producer, and returns its batches, which the caller must abandon."""
-        left, self._partitions = self._partitions, []
-        self._of_key = {}
-        self._overdue.clear()
-        self._producer = None
-        return left
-
-    def _replace_producer(self, reason: str) -> None:
-        """Has the producer closed, which fails its batches, and fails those that might wait for it for ever.
-
-        One that was refused a batch has a deadline's time to write those of other partitions, which is no copy then.
-        """
-        left = self._drop_producer()
-        self._supervisor.replace(reason, flush_s=self._deadline_s if reason == "refused" else 0.0)
-        for batches in left:
-            batches.abandon()
-
-    def _batch_settled(
-        self, producer: AIOKafkaProducer, batches: PartitionBatches, batch: ProducerBatch, error: BaseException | None
-    ) -> None:
-        if self._overdue and batches in self._overdue and not batches.overdue:
-            self._overdue.discard(batches)
-            if not self._overdue:
-                self._log.info("kafka_overdue_settled")
-        if error is None:
-            self._acknowledged_at = self._now()
-            self._metrics.acknowledge_seconds.observe(self._acknowledged_at - batch.began_at)
-            return
-        self._metrics.write_failures.labels(type(error).__name__).inc(batch.builder.record_count())
-        if producer is self._producer and _is_final(error):
-            self._replace_producer("refused")
-
-    def _partition_overdue(self, producer: AIOKafkaProducer, batches: PartitionBatches) -> None:
-        if producer is not self._producer:
-            return
-        if not self._overdue:
-            self._overdue_since = self._now()
+    def _tell_overdue(self) -> None:
+        """Logs when the first partition is overdue, and when none is overdue any more."""
+        overdue = any(route.overdue for route in self._routes)
+        if overdue and not self._told_overdue:
             self._log.warning("kafka_overdue", deadline_s=self._deadline_s)
-        self._overdue_at = self._now()
-        self._overdue.add(batches)
+        elif self._told_overdue and not overdue:
+            self._log.info("kafka_overdue_settled")
+        self._told_overdue = overdue
 
-    async def _watch_producer(self) -> None:
-        """Replaces a producer of which all hangs (see `connected`), for too long; not for the sake of one partition.
+    async def _watch_producers(self) -> None:
+        """Replaces a producer of which all hangs for too long; not for the sake of one partition.
 
         Follows the layout, too.
         """
         while True:
             await asyncio.sleep(_WATCH_S)
-            since = max(self._overdue_since, self._acknowledged_at)
-            if self._overdue and not self.connected and self._now() - since > self._hung_s:
-                self._replace_producer("hung")
-            elif self._producer is not None:
-                self._follow_partitions(self._producer)
-
-
-def _is_final(error: BaseException) -> bool:
-    """Returns whether the error ends the producer: a refusal for good, or a fault of the client itself."""
-    if isinstance(error, KafkaError):
-        return not error.retriable
-    return not isinstance(error, (TimeoutError, asyncio.CancelledError))
+            acknowledged_at = max(route.acknowledged_at for route in self._routes)
+            for route in self._routes:
+                since = route.hangs_since
+                if since is None:
+                    continue
+                hung_s = self._hung_s * (_TIMES_ALONE if acknowledged_at > since else 1)
+                if self._now() - since > hung_s:
+                    self._replace_producer("hung", route)
+            self._together = self._together or any(route.producer is not None for route in self._routes)
+            if self._together:
+                self._follow_topic()

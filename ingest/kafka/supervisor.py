@@ -24,10 +24,15 @@ _BACKOFF_MAX_S = 5.0
 
 
 class ProducerSupervisor:
-    """Keeps a producer from `start` to `stop`; `jitter` gives a number from 0 to 1."""
+    """Keeps a producer from `start` to `stop`, once `layout` is known; `jitter` gives a number from 0 to 1."""
 
     def __init__(
-        self, settings: Settings, *, metrics: IngestMetrics, jitter: Callable[[], float] = random.random
+        self,
+        settings: Settings,
+        *,
+        layout: LayoutWatch,
+        metrics: IngestMetrics,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._arguments = producer_arguments(settings)
         self._metrics = metrics
@@ -37,8 +42,7 @@ class ProducerSupervisor:
         self._on_connected: Callable[[AIOKafkaProducer], None] = lambda _: None
         self._log = structlog.get_logger("ingest")
         self._connecting: asyncio.Task[None] | None = None
-        self._following: asyncio.Task[None] | None = None
-        self.layout = LayoutWatch(settings)
+        self._layout = layout
         self.topic = settings.kafka.topic_prefix + "raw"
         self.compression = batch_code(settings.ingest.compression)
         self.producer: AIOKafkaProducer | None = None
@@ -47,25 +51,18 @@ class ProducerSupervisor:
     def broken(self) -> bool:
         """Returns whether the background task died of a fault of this program; only a restart helps."""
         task = self._connecting
-        followed = self._following
-        return any(
-            one is not None and one.done() and not one.cancelled() and one.exception() is not None
-            for one in (task, followed)
-        )
+        return task is not None and task.done() and not task.cancelled() and task.exception() is not None
 
     def start(self, on_connected: Callable[[AIOKafkaProducer], None]) -> None:
         """Starts to connect in the background, and calls `on_connected` with each producer that is connected."""
         self._on_connected = on_connected
-        self._following = asyncio.create_task(self.layout.run(), name="follow the layout")
         self._connecting = asyncio.create_task(self._connect(None), name="connect the producer")
 
     async def stop(self, *, within_s: float) -> None:
         """Lets the producer write its batches for up to `within_s` seconds, and closes it; the rest fails."""
-        tasks = [one for one in (self._connecting, self._following) if one is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait((self._connecting,))
         producer, self.producer = self.producer, None
         if producer is not None:
             await close_producer(producer, flush_s=within_s)
@@ -100,6 +97,5 @@ class ProducerSupervisor:
                 self._log.exception("connecting_failed")
                 raise
         # Nothing is placed before it is known among how many partitions.
-        await self.layout.known()
-        self._log.info("kafka_connected", topic=self.topic)
+        await self._layout.known()
         self._on_connected(self.producer)

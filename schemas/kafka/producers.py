@@ -36,6 +36,12 @@ async def open_producer(arguments: Mapping[str, Any], *, topic: str, within_s: f
     return producer
 
 
+def replicas_of(producer: AIOKafkaProducer, topic: str) -> dict[int, frozenset[int]]:
+    """The nodes that have a copy of each partition, as this producer knows them; nothing where the topic is gone."""
+    known = producer.client.cluster._partitions.get(topic, {})
+    return {number: frozenset(found.replicas) for number, found in known.items()}
+
+
 async def close_producer(producer: AIOKafkaProducer, *, flush_s: float) -> None:
     """Writes what the producer still has for up to `flush_s` seconds, then fails the rest and closes in 2 seconds."""
     with cancellation_kept(asyncio.current_task()):

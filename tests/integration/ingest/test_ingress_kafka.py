@@ -130,7 +130,7 @@ def known_partitions(topic: str) -> set[int]:
 
 async def test_stopping_has_an_end(settings: SettingsFactory) -> None:
     """Where Kafka never answers, stop_grace_ms is the end; who waits gets anything but 200."""
-    mine = serving_settings(settings, "stop_grace_ms = 300")
+    mine = serving_settings(settings, "producers = 1\nstop_grace_ms = 300")
     await create_raw(mine)
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(serving(mine))
@@ -193,7 +193,7 @@ async def test_a_batch_that_kafka_refuses_does_not_stop_the_next(settings: Setti
     async with serving(mine) as running:
         assert (await running.ask(post("/webhooks/acme", b"before"))).status == 200
         assert (await running.ask(post("/webhooks/acme", b"x" * 300_000))).status == 503
-        await until(lambda: running.ingress.health().ready)
+        await until(lambda: running.ingress.publisher.takes(b"acme"))
         assert (await running.ask(post("/webhooks/acme", b"after"))).status == 200
         assert [record.value for record in await read_raw(mine, 2)] == [b"before", b"after"]
 

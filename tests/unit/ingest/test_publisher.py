@@ -11,6 +11,7 @@ from ingest.kafka.publisher import Publisher
 from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
 from schemas.delivery import PendingRecord
+from schemas.kafka.layout_watch import LayoutWatch
 from tests.conftest import SettingsFactory
 
 _RECORD = PendingRecord("acme", b"acme", b"{}", [], 1_774_747_800_000)
@@ -27,8 +28,9 @@ class _Blind(ProducerSupervisor):
 async def test_without_a_partition_there_is_no_producer(settings: SettingsFactory) -> None:
     """What is published is not taken, and nothing is held for it."""
     mine, metrics = settings(bootstrap_servers="127.0.0.1:1"), IngestMetrics(CollectorRegistry())
-    supervisor = _Blind(mine, metrics=metrics)
-    publisher = Publisher(mine.ingest, supervisor=supervisor, metrics=metrics)
+    layout = LayoutWatch(mine)
+    supervisor = _Blind(mine, layout=layout, metrics=metrics)
+    publisher = Publisher(mine.ingest, supervisors=[supervisor], layout=layout, metrics=metrics)
     publisher.start()
     budget, reports = ByteBudget(1_000), list[Report]()
     reservation = Reservation(budget)

@@ -6,6 +6,7 @@ import sqlite3
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiokafka.errors import ProducerClosed
@@ -22,21 +23,24 @@ from ingest.spool.file import SpoolFile
 from ingest.spool.queue import Spool
 from schemas.delivery import PendingRecord
 from schemas.kafka.batches import Builder
+from schemas.kafka.layout_watch import LayoutWatch
 from tests.conftest import SettingsFactory
 from tests.support.waiting import until
 from tests.unit.ingest.spool.test_file import ROOM
 
 
 class _Cluster:
-    def partitions_for_topic(self, _topic: str) -> set[int]:
-        return {0, 1}
+    """What aiokafka knows of topic `raw`: two partitions on one node."""
+
+    def __init__(self, topic: str) -> None:
+        self._partitions = {topic: dict.fromkeys((0, 1), SimpleNamespace(replicas=[1]))}
 
 
 class HandClient:
     """aiokafka's producer, with a hand in place of a broker: it takes every batch, and tests say what becomes of it."""
 
-    def __init__(self) -> None:
-        self.cluster = _Cluster()
+    def __init__(self, topic: str) -> None:
+        self.cluster = _Cluster(topic)
         self.client = self
         self.sent: list[tuple[int, Future[object]]] = []
 
@@ -54,7 +58,7 @@ class HandSupervisor(ProducerSupervisor):
     reasons: list[str]
 
     def start(self, on_connected: Callable[[object], None]) -> None:
-        self.clients, self.reasons = [HandClient()], []
+        self.clients, self.reasons = [HandClient(self.topic)], []
         self._on_connected = on_connected
         on_connected(self.clients[-1])
 
@@ -62,7 +66,7 @@ class HandSupervisor(ProducerSupervisor):
         assert flush_s >= 0
         self.reasons.append(reason)
         old = self.clients[-1]
-        self.clients.append(HandClient())
+        self.clients.append(HandClient(self.topic))
         for _, written in old.sent:
             if not written.done():
                 written.set_exception(ProducerClosed())
@@ -84,8 +88,9 @@ class Stand:
             settings("[ingest]\nkafka_deadline_ms = 30\nproducer_hung_ms = 1_000", bootstrap_servers="127.0.0.1:1"),
             IngestMetrics(CollectorRegistry()),
         )
-        self.supervisor = HandSupervisor(mine, metrics=metrics)
-        self.publisher = Publisher(mine.ingest, supervisor=self.supervisor, metrics=metrics)
+        layout = LayoutWatch(mine)
+        self.supervisor = HandSupervisor(mine, layout=layout, metrics=metrics)
+        self.publisher = Publisher(mine.ingest, supervisors=[self.supervisor], layout=layout, metrics=metrics)
         self.publisher.start()
         self.spool = Spool(SpoolFile(folder / "spool-0.sqlite", bytes_max=ROOM))
         self.doubts = Doubts()
