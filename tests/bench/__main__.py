@@ -29,7 +29,7 @@ OUTPUT = ROOT / ".dropstream" / "bench"
 
 async def _ingress(place: Place, progress: Progress, *, quick: bool) -> Part:
     effort = ingress.QUICK if quick else ingress.FULL
-    return ingress.part_of(await ingress.measure(place, effort, progress))
+    return await ingress.measure(place, effort, progress)
 
 
 async def _processors(place: Place, progress: Progress, *, quick: bool) -> Part:

@@ -1,27 +1,31 @@
-"""The ingress against the obvious program and the bare floors: saturation, processor time, latency, memory.
+"""The ingress against the same in Go, the obvious program and the bare floors: saturation, CPU, latency, memory.
 
-All of them run at once, idle but for the one under load; rounds go A-B-C-D-A-B-C-D.
+All of them run at once, idle but for the one under load; rounds go A-B-C-D-E-A-B-C-D-E.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from tests.bench.beside_go import BesideGo
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
 from tests.bench.load.plan import Plan, Result, generate
 from tests.bench.load.requests import request, write_requests
 from tests.bench.outputs import count_raw
-from tests.bench.place import Place, Program, endpoint_names, running
+from tests.bench.place import Place, Program, endpoint_names, read_settings, running
 from tests.bench.report.figures import Figure, figure, ratio
 from tests.bench.report.report import Bar, Part, Progress, Section
+from tests.bench.systems import go_program
 
 OURS = "dropstream"
 OBVIOUS = "obvious"
-SYSTEMS: Mapping[str, str] = {
+GO = "net/http and franz-go"
+SYSTEMS: Mapping[str, str | Path] = {
     OURS: "ops",
+    GO: go_program.BUILT,
     OBVIOUS: "tests.bench.systems.obvious_ingress",
     "aiohttp, no-op": "tests.bench.systems.floor_aiohttp",
     "asyncio, no-op": "tests.bench.systems.floor_protocol",
@@ -42,10 +46,13 @@ class Effort:
     measure_s: float
     warm_up_s: float
     open_loop_s: float
+    turns_beside_go: int  # In each round.
 
 
-QUICK = Effort(rounds=2, measure_s=1.5, warm_up_s=0.4, open_loop_s=1.5)
-FULL = Effort(rounds=5, measure_s=3.0, warm_up_s=0.7, open_loop_s=4.0)
+QUICK = Effort(rounds=2, measure_s=1.5, warm_up_s=0.4, open_loop_s=1.5, turns_beside_go=2)
+FULL = Effort(rounds=5, measure_s=3.0, warm_up_s=0.7, open_loop_s=4.0, turns_beside_go=4)
+_TURN_S = 1.0
+_WRITERS = {OURS, GO, OBVIOUS}
 
 
 @dataclass(slots=True)
@@ -56,6 +63,7 @@ class Measured:
     half: list[Result] = field(default_factory=list)
     # At the rate that is half of the obvious program's saturation.
     at_its_half: list[Result] = field(default_factory=list)
+    beside_go: list[Result] = field(default_factory=list)
     idle_kib: int = 0
     peak_kib: list[int] = field(default_factory=list)
     in_raw: int = 0
@@ -63,7 +71,7 @@ class Measured:
     @property
     def acknowledged(self) -> int:
         """How many were answered 200 in all."""
-        return sum(one.acknowledged for one in (*self.saturated, *self.half, *self.at_its_half))
+        return sum(one.acknowledged for one in (*self.saturated, *self.half, *self.at_its_half, *self.beside_go))
 
     @property
     def half_rate(self) -> float:
@@ -83,7 +91,11 @@ async def ingress(
     place: Place, config: Path, system: str = OURS, *more: str, cores: frozenset[int] | None = None
 ) -> AsyncIterator[Program]:
     """One of the systems, ready; ours with its producer connected."""
-    arguments = ("ingest", "--config", str(config), *more) if system == OURS else (str(config),)
+    arguments: Sequence[str] = (str(config),)
+    if system == OURS:
+        arguments = ("ingest", "--config", str(config), *more)
+    elif system == GO:
+        arguments = go_program.arguments(read_settings(config))
     async with running(place, config, SYSTEMS[system], *arguments, cores=cores) as program:
         await program.listening(program.settings.ingest.port)
         if system == OURS:
@@ -91,14 +103,29 @@ async def ingress(
         yield program
 
 
-async def measure(place: Place, effort: Effort, progress: Progress) -> dict[str, Measured]:
-    """All rounds of all systems."""
+async def measure(place: Place, effort: Effort, progress: Progress) -> Part:
+    """All rounds of all systems, and the tables and bars of them; without Go, all but what is beside Go."""
+    no_go = await asyncio.to_thread(go_program.build)
+    if no_go:
+        progress(f"ingress: {GO} is left out: {no_go}")
+    systems = [name for name in SYSTEMS if name != GO or not no_go]
+    beside = BesideGo(OURS, GO)
+    found = await _measure(place, systems, effort, progress, beside)
+    sections, bars = [_saturation(found), _half_load(found)], _bars(found)
+    if not no_go:
+        return Part([*sections, beside.section()], [*beside.bars(), *bars])
+    return Part([*sections, Section("ingress_beside_go", "Ingress beside Go", {}, (f"left out: {no_go}",))], bars)
+
+
+async def _measure(
+    place: Place, systems: Sequence[str], effort: Effort, progress: Progress, beside: BesideGo
+) -> dict[str, Measured]:
     path = place.folder / "requests"
     write_requests(path, requests_of(4, BODY_BYTES))
-    found = {name: Measured() for name in SYSTEMS}
+    found = {name: Measured() for name in systems}
     async with AsyncExitStack() as stack:
         programs = {}
-        for number, name in enumerate(SYSTEMS):
+        for number, name in enumerate(systems):
             config = place.config(f"ingress-{number}")
             programs[name] = await stack.enter_async_context(ingress(place, config, name))
         await asyncio.sleep(1)
@@ -110,7 +137,13 @@ async def measure(place: Place, effort: Effort, progress: Progress) -> dict[str,
                 progress(f"ingress, round {number + 1} of {effort.rounds}: {name}: {_told(found[name])}")
             plan = _open_loop(programs[OURS], path, effort, rate=found[OBVIOUS].half_rate, seed=number + 1)
             found[OURS].at_its_half.append(await asyncio.to_thread(generate, plan))
-        for name in (OURS, OBVIOUS):
+            if GO in programs:
+                plans = {name: replace(_plan(programs[name], path, effort), measure_s=_TURN_S) for name in (OURS, GO)}
+                for _ in range(effort.turns_beside_go):
+                    await beside.take_turns(plans, rate=found[OURS].half_rate)
+        for name, results in beside.results().items():
+            found[name].beside_go = results
+        for name in found.keys() & _WRITERS:
             found[name].in_raw = await asyncio.to_thread(count_raw, programs[name].settings)
     return found
 
@@ -137,11 +170,6 @@ def _plan(program: Program, requests: Path, effort: Effort) -> Plan:
         connections=CONNECTIONS,
         measure_s=effort.measure_s,
     )
-
-
-def part_of(found: Mapping[str, Measured]) -> Part:
-    """The tables and bars of these measurements."""
-    return Part((_saturation(found), _half_load(found)), _bars(found))
 
 
 def _saturation(found: Mapping[str, Measured]) -> Section:
@@ -192,7 +220,8 @@ def _bars(found: Mapping[str, Measured]) -> tuple[Bar, ...]:
     return (
         *(
             Bar(f"records in raw / answers 200, {name}", 1.0, figure([one.in_raw / one.acknowledged]), at_least=True)
-            for name, one in ((OURS, ours), (OBVIOUS, obvious))
+            for name, one in found.items()
+            if name in _WRITERS
         ),
         Bar(
             "ingress CPU per delivery, ours / obvious", 0.45, compared("cpu_us_each", ours.saturated, obvious.saturated)

@@ -7,8 +7,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -200,31 +200,41 @@ async def _broker(folder: Path, prefix: str) -> AsyncIterator[tuple[str, int | N
 async def running(
     place: Place,
     config: Path,
-    module: str,
+    program: str | Path,
     *arguments: str,
     python: str | None = None,
     topics: bool = True,
     cores: frozenset[int] | None = None,
 ) -> AsyncIterator[Program]:
-    """`python -m module arguments` on the server's processor; it has ended on leaving."""
+    """A module of Python, or a file, with these arguments on the server's processor; it has ended on leaving."""
     settings = read_settings(config)
     if topics:
         await apply(settings)
     log = config.with_suffix(".log")
-    with log.open("ab") as output:
+    command = (str(program),) if isinstance(program, Path) else (python or sys.executable, "-m", program)
+    with log.open("ab") as output, _on(cores or place.cores.server):
         process = await asyncio.create_subprocess_exec(
-            *(python or sys.executable, "-m", module, *arguments),
+            *(*command, *arguments),
             cwd=ROOT,
             env={**os.environ, "SECRET": SECRET},
             stdout=output,
             stderr=output,
         )
-    # Before it has started a thread: they inherit it.
-    os.sched_setaffinity(process.pid, cores or place.cores.server)
     try:
         yield Program(process, settings, log)
     finally:
         await _end(process)
+
+
+@contextmanager
+def _on(cores: frozenset[int]) -> Iterator[None]:
+    """What is started within runs on these processors from its first thread on; a Go program has several at once."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
