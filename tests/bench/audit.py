@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -79,21 +79,27 @@ def history(count: int) -> Iterator[Delivery]:
             before = one
 
 
-async def write(settings: Settings, count: int) -> None:
-    """Writes the history, and commits what the group would have committed."""
+async def write(
+    settings: Settings, count: int, *, made: Iterable[Delivery] | None = None, written_after_ms: int | None = None
+) -> None:
+    """Writes the history, or the deliveries that are `made`, and commits what the group would have committed.
+
+    What a delivery leads to has the time of now, or lies `written_after_ms` after its receipt.
+    """
     rules = deliver_rules(settings.endpoints, settings, discover())
     partitions, prefix = settings.kafka.partitions, settings.kafka.topic_prefix
     memories: dict[int, DedupeStore] = {}
     async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
         writer = _Writer(producer, settings)
-        for done, one in enumerate(history(count)):
+        for done, one in enumerate(history(count) if made is None else made):
             key = raw_key(one.endpoint, 4, one.body)
             partition, headers, at = partition_of(key, partitions), record_headers(one), timestamp_ms(one.received_at)
             position = Position(f"{prefix}raw", partition, writer.next_offset(partition))
             await writer.put(Record("raw", key, one.body, headers), partition, at)
             seen = memories.setdefault(partition, new_dedupe_store(settings))
             for record in deliver(RawRecord(position, key, one.body, headers, at), rules, seen):
-                await writer.put(record, partition_of(record.key, partitions))
+                written_at = None if written_after_ms is None else at + written_after_ms
+                await writer.put(record, partition_of(record.key, partitions), written_at)
             if done % _CHUNK == 0:
                 for memory in memories.values():
                     memory.commit()
