@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from ops import screen
+from ops.outside_causes import outside_cause
 from ops.verbs import Program, verb_group
 from schemas.errors import ConfigurationError, DropstreamError, UsageError
 
@@ -61,4 +62,10 @@ def main() -> None:
         sys.exit(2)
     except DropstreamError as error:
         screen.complain(str(error))
+        sys.exit(1)
+    except Exception as error:
+        sentence = outside_cause(error)
+        if sentence is None:
+            raise  # A fault of this program: its traceback says where.
+        screen.complain(sentence)
         sys.exit(1)

@@ -17,7 +17,7 @@ import structlog
 from prometheus_client import disable_created_metrics
 
 from ops.event_loop import run
-from schemas.errors import DropstreamError
+from ops.outside_causes import outside_cause
 from schemas.logs import configure_logging
 from schemas.settings import Settings
 
@@ -62,9 +62,10 @@ def run_service(
     began = time.monotonic()
     try:
         run(_with_signals(main, reloads=reloads))
-    except DropstreamError as error:
-        # The command line tells a person the same sentence; who reads logs alone finds it here.
-        _log.error("failed", why=str(error), ran_s=round(time.monotonic() - began, 1))
+    except Exception as error:
+        # The command line tells a person the same sentence, or the traceback of a fault of ours.
+        why = outside_cause(error) or f"a fault of the program: {type(error).__name__}"
+        _log.error("failed", why=why, ran_s=round(time.monotonic() - began, 1))
         raise
     _log.info("stopped", ran_s=round(time.monotonic() - began, 1))
 

@@ -16,6 +16,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter
 
 from ops.service.workers.worker import Worker, ask_for_reload
+from schemas.errors import DropstreamError
 
 # A worker that lived so long had a good start: its next death counts as the first one.
 _STEADY_S = 30.0
@@ -27,8 +28,11 @@ _EXIT_CONFIGURATION = 2
 _log = structlog.get_logger()
 
 
-class WorkerFaultError(Exception):
+class WorkerFaultError(DropstreamError):
     """A worker could not use its configuration at its first start, and has logged why; no worker can run with it."""
+
+    def __init__(self) -> None:
+        super().__init__("a worker could not use its configuration; its own line of the log says why")
 
 
 class Workers:
