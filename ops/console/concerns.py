@@ -161,7 +161,7 @@ def _gaps(runs: Sequence[MissingRun], now_ms: int) -> list[Concern]:
     found = []
     for state, noun, todo in (
         (GapState.OPEN, "missing", "ShipStream tries again for 104 h. Is its webhook still enabled?"),
-        (GapState.LOST, "lost in the last day", "Fetch what they told of from ShipStream, by its API."),
+        (GapState.LOST, "lost in the last day", "Fetch what ShipStream can still tell of them: dropstream reconcile."),
     ):
         chosen = [run for run in runs if run.state is state]
         if state is GapState.LOST:

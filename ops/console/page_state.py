@@ -14,6 +14,7 @@ from ops.console.memory import UNKNOWN, RecentRecords, ShownRejection
 from ops.console.watch import Watch
 from ops.inspect.gaps import MissingRun
 from schemas.notes.gaps import GapState
+from schemas.notes.reconciliations import ReconcileRun
 from schemas.settings import Settings
 
 _ENDPOINTS_MAX = 100
@@ -21,6 +22,8 @@ _RUNS_MAX = 100
 _REJECTED_MAX = 60
 _SELECTIONS_MAX = 40
 _EVENTS_MAX = 9
+_RECONCILED_MAX = 5
+_NAMED_GAPS_MAX = 5
 # A browser does not hold larger numbers exactly.
 _SAFE_INTEGER = 2**53
 
@@ -47,7 +50,8 @@ def page_state(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> 
             "latency": latency,
             "groups": groups,
             "spool": watch.metrics.spool,
-            "gaps": _gaps(runs),
+            "gaps": _gaps(runs, settings),
+            "reconciliations": [_reconciliation(one) for one in watch.reconciliations.all()[:_RECONCILED_MAX]],
             "rejections": _rejections(memory.rejections),
             "events": memory.events.all()[:_EVENTS_MAX],
             "jobs": jobs.all(),
@@ -78,14 +82,36 @@ def _endpoints(settings: Settings, watch: Watch, now_ms: int) -> list[dict[str, 
     ]
 
 
-def _gaps(runs: list[MissingRun]) -> dict[str, Any]:
+def _reconciliation(run: ReconcileRun) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "endpoint": run.endpoint[:200],
+        "gaps": " ".join(f"{one.first}-{one.last}" for one in run.gaps[:_NAMED_GAPS_MAX]),
+        "step": run.step[:40],
+        "finished": run.finished,
+        "at": run.changed_at,
+        "fetched": run.counts.fetched,
+        "orders": run.counts.orders,
+        "skus": run.counts.skus,
+    }
+
+
+def _offer(run: MissingRun, settings: Settings) -> str | None:
+    """The command that fetches what lost ids told of; None where it cannot, or a person wants none."""
+    endpoint = settings.endpoints.get(run.endpoint)
+    if run.state is not GapState.LOST or endpoint is None or endpoint.reconcile == "off":
+        return None
+    return f"dropstream reconcile --endpoint {run.endpoint} --gap {run.first}-{run.last}"
+
+
+def _gaps(runs: list[MissingRun], settings: Settings) -> dict[str, Any]:
     shown = {}
     for state in (GapState.OPEN, GapState.LOST):
         chosen = sorted((run for run in runs if run.state is state), key=attrgetter("since"), reverse=True)
         shown[state.value] = {
             "runs": len(chosen),
             "ids": min(sum(run.count for run in chosen), _SAFE_INTEGER),
-            "newest": [_run(one) for one in chosen[:_RUNS_MAX]],
+            "newest": [_run(one) | {"offer": _offer(one, settings)} for one in chosen[:_RUNS_MAX]],
         }
     return shown
 

@@ -18,6 +18,7 @@ from ops.console.scraped_metrics import ScrapedMetrics, read_metrics
 from ops.console.sources import Sources
 from ops.kafka.offsets import GROUP_SOURCES
 from ops.kafka.reader import Newest, full_name, open_reader
+from ops.reconcile.store import RecentRuns
 from ops.service.unready import unready_reasons
 from schemas.errors import DropstreamError
 from schemas.settings import Settings
@@ -48,6 +49,7 @@ class Watch:
     sources: Sources = field(default_factory=Sources)
     groups: dict[str, GroupState] = field(default_factory=dict)
     metrics: ScrapedMetrics = field(default_factory=ScrapedMetrics)
+    reconciliations: RecentRuns = field(default_factory=RecentRuns)
     # Set before `run` is cancelled, for a Kafka client can swallow a cancellation while it connects.
     stopping: bool = False
     _topics_read: bool = False
@@ -64,6 +66,7 @@ class Watch:
         async with asyncio.TaskGroup() as together:
             together.create_task(self._repeat(_TOPICS, self._follow_topics))
             together.create_task(self._repeat(_TOPICS, self._follow_gaps))
+            together.create_task(self._repeat(_TOPICS, self._follow_reconciliations))
             together.create_task(self._repeat("Kafka", self._ask_groups))
             together.create_task(self._ask_ports())
 
@@ -104,6 +107,13 @@ class Watch:
                 for record in await reader.fetch(silent_s_max=_SILENT_S_MAX):
                     self.memory.add_gap(record)
                 self._gaps_read = self._gaps_read or await reader.is_at_end()
+
+    async def _follow_reconciliations(self) -> None:
+        async with open_reader(self.settings, [full_name("reconcile-state", self.settings)], "beginning") as reader:
+            self.reconciliations = RecentRuns()
+            while not self.stopping:
+                for record in await reader.fetch(silent_s_max=_SILENT_S_MAX):
+                    self.reconciliations.add(record)
 
     async def _ask_groups(self) -> None:
         while not self.stopping:

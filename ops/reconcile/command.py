@@ -12,14 +12,19 @@ from ops.reconcile.screen import show_plan, show_progress, show_result
 from ops.reconcile.source import SourceKind
 from ops.reconcile.sources import api_key, source_of
 from ops.reconcile.store import new_run_id, read_reconcile_state
+from ops.reconcile.watch import watch_and_reconcile
 from ops.reconcile.work import carry_out
 from ops.screen import complain, confirm, say
+from ops.service.run import run_service
 from ops.suggest import check_name
 from ops.times import parse_time
 from schemas.errors import DropstreamError, UsageError
 from schemas.notes.gaps import Gap
 from schemas.notes.reconciliations import ReconcileRun
 from schemas.settings import Settings
+
+_DRY_RUN = typer.Option("--dry-run", help="Ask and write nothing; say what the API cannot give back.")
+_WATCH = typer.Option("--watch", help='Run on, and fetch what is lost where reconcile = "automatic".')
 
 
 def reconcile(
@@ -34,10 +39,9 @@ def reconcile(
     until: Annotated[
         str | None, typer.Option("--to", metavar="TIME", help="And not after; default: the present.")
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Ask and write nothing; say what the API cannot give back.")
-    ] = False,
+    dry_run: Annotated[bool, _DRY_RUN] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    watch: Annotated[bool, _WATCH] = False,
     resume: Annotated[str | None, typer.Option(metavar="ID", help="Go on with one that ended early.")] = None,
     config: ConfigFile = None,
 ) -> None:
@@ -48,9 +52,12 @@ def reconcile(
     settings = load_settings(config)
     source = str(configuration_file(config))
     check_name("endpoint", endpoint, settings.endpoints)
+    if (watch or resume) and (endpoint or gap or begin or until or dry_run or (watch and resume)):
+        raise UsageError("--watch and --resume need no other option: endpoint and run say themselves what they are for")
+    if watch:
+        run_service(lambda signals: watch_and_reconcile(settings, source, signals.stopping), settings)
+        return
     if resume is not None:
-        if dry_run or gap or begin or until:
-            raise UsageError("--resume needs no other option: the run knows what it is for")
         _resume(settings, resume, source)
         return
     if endpoint is None or (gap is None) == (begin is None):
@@ -58,11 +65,10 @@ def reconcile(
     kind = source_of(settings, endpoint)
     planned = _plan(settings, endpoint, gap, begin, until)
     show_plan(settings, kind, planned, dry_run=dry_run)
-    if dry_run:
-        return
-    key = api_key(settings, endpoint, source=source)
-    confirm(f"Ask {kind.provider}, and publish what {endpoint} does not know?", yes=yes)
-    _run(settings, kind, key, planned)
+    if not dry_run:
+        key = api_key(settings, endpoint, source=source)
+        confirm(f"Ask {kind.provider}, and publish what {endpoint} does not know?", yes=yes)
+        _run(settings, kind, key, planned)
 
 
 def _plan(settings: Settings, endpoint: str, gap: str | None, begin: str | None, until: str | None) -> ReconcileRun:

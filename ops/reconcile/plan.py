@@ -1,7 +1,7 @@
 """Turns what a person names (a gap, times, the last outage) into a run: which window of time is asked for, and why."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ops.kafka.reader import read_topic
@@ -52,18 +52,36 @@ async def find_gaps(settings: Settings, endpoint: str, first: int, last: int) ->
     return WantedGaps(chosen, await begin_of(settings, endpoint, chosen))
 
 
-async def lost_gaps(settings: Settings, endpoint: str | None = None) -> list[Gap]:
-    """The lost gaps that are not reconciled, of one endpoint or of all, in the order in which they were lost."""
-    lost: list[Gap] = []
+@dataclass(slots=True)
+class LostGaps:
+    """The gaps that are lost and not reconciled, by the records of `gaps`, which are added in order."""
+
+    _lost: list[Gap] = field(default_factory=list)
+
+    def add(self, gap: Gap) -> None:
+        """Adds the next record."""
+        if gap.state is GapState.LOST:
+            self._lost.append(gap)
+        elif gap.state is GapState.RECONCILED:
+            self.remove((gap,))
+
+    def remove(self, reconciled: Sequence[Gap]) -> None:
+        """Takes away what these gaps cover."""
+        self._lost = [one for one in self._lost if not any(_covers(gap, one) for gap in reconciled)]
+
+    def all(self) -> list[Gap]:
+        """All of them, in the order in which they were lost."""
+        return list(self._lost)
+
+
+async def lost_gaps(settings: Settings, endpoint: str) -> list[Gap]:
+    """The gaps of the endpoint that are lost and not reconciled, in the order in which they were lost."""
+    lost = LostGaps()
     for record in await read_topic(settings, "gaps"):
         gap = read_gap(record.value)
-        if gap is None or endpoint not in {None, gap.endpoint}:
-            continue
-        if gap.state is GapState.LOST:
-            lost.append(gap)
-        elif gap.state is GapState.RECONCILED:
-            lost = [one for one in lost if not _covers(gap, one)]
-    return lost
+        if gap is not None and gap.endpoint == endpoint:
+            lost.add(gap)
+    return lost.all()
 
 
 def _covers(reconciled: Gap, lost: Gap) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import attrgetter
 
 import orjson
 from aiokafka import AIOKafkaProducer
@@ -30,9 +31,11 @@ from schemas.notes.reconciliations import (
     read_run,
     write_run,
 )
+from schemas.records import RawRecord
 from schemas.settings import Settings
 
 _PARTITION = 0
+_RECENT_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,25 @@ class ReconcileState:
     def newest_of(self, endpoint: str) -> ReconcileRun | None:
         """The run of the endpoint that began last."""
         return next((one for one in reversed(list(self.runs.values())) if one.endpoint == endpoint), None)
+
+
+@dataclass(slots=True)
+class RecentRuns:
+    """The newest runs, by the records of `reconcile-state`, which are added in order."""
+
+    _runs: dict[str, ReconcileRun] = field(default_factory=dict)
+
+    def add(self, record: RawRecord) -> None:
+        """Adds the next record."""
+        run = read_run(record.value) if memory_endpoint(record.key) is None else None
+        if run is not None:
+            self._runs[run.id] = run
+            if len(self._runs) > _RECENT_MAX:
+                del self._runs[min(self._runs)]
+
+    def all(self) -> list[ReconcileRun]:
+        """The runs, the newest first."""
+        return sorted(self._runs.values(), key=attrgetter("id"), reverse=True)
 
 
 async def read_reconcile_state(settings: Settings) -> ReconcileState:

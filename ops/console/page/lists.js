@@ -27,7 +27,8 @@ function fewOf(items, most, button) {
   return unfolded.has(button) ? items : items.slice(0, most);
 }
 
-export function showGaps({ gaps }) {
+export function showGaps({ gaps, reconciliations }) {
+  showReconciliations(reconciliations);
   const rows = [...gaps.open.newest.map((one) => ["open", one]), ...gaps.lost.newest.slice(0, 20).map((one) => ["lost", one])];
   empty("gaps-empty", rows.length === 0);
   $("gap-table").hidden = rows.length === 0;
@@ -37,9 +38,26 @@ export function showGaps({ gaps }) {
     const since = h("div");
     return {
       elements: [h("tr", {}, cell("State", h("span", { class: `badge ${state}` }, state)), cell("Endpoint", theirs(one.endpoint)),
-        cell("Missing ids", h("span", { class: "mono" }, theirs(one.first === one.last ? one.first : `${one.first} – ${one.last}`), one.epoch > 1 ? ` epoch ${one.epoch}` : "")),
+        cell("Missing ids", [h("span", { class: "mono" }, theirs(one.first === one.last ? one.first : `${one.first} – ${one.last}`), one.epoch > 1 ? ` epoch ${one.epoch}` : ""),
+          one.offer ? h("small", { class: "quiet" }, " fetch what its provider can still tell: ", h("code", {}, theirs(one.offer))) : null]),
         cell("Count", count(one.count), { class: "number" }), h("td", { "data-label": "Since", class: "nowrap" }, since))],
       update() { since.replaceChildren(when(one.since, minute), ` · ${ago(one.since)}`); },
+    };
+  });
+}
+
+// What was fetched from a provider's API in the place of what was lost, and how far a run is.
+function showReconciliations(runs) {
+  $("reconciliations").hidden = runs.length === 0;
+  keyed($("reconciliations"), runs, (one) => one.id, (one) => {
+    const text = h("span");
+    return {
+      elements: [h("li", {}, text)],
+      update(fresh) {
+        const state = fresh.finished ? "reconciled" : `being reconciled (${fresh.step || "begins"})`;
+        text.replaceChildren(theirs(fresh.endpoint), fresh.gaps ? ` ${fresh.gaps}` : "", ` ${state}: ${count(fresh.fetched)} fetched, `,
+          `${count(fresh.orders)} orders and ${count(fresh.skus)} SKUs published · ${ago(fresh.at)} · `, h("code", {}, theirs(one.id)));
+      },
     };
   });
 }

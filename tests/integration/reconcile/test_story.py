@@ -63,13 +63,16 @@ async def send(url: str, webhooks: Collection[Webhook]) -> None:
                 assert answer.status == 200
 
 
-async def start(settings: Settings, folder: Path, warehouse: Warehouse, *arguments: str, dies_at: str = "") -> Process:
+async def start(
+    settings: Settings, folder: Path, warehouse: Warehouse, *arguments: str, dies_at: str = "", word: str = "offer"
+) -> Process:
     """`dropstream` with the API of the warehouse."""
     kafka, config = settings.kafka, folder / "reconcile.toml"
     config.write_text(
         f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\ntopic_prefix = "{kafka.topic_prefix}"\n'
-        f"replication_factor = 1\npartitions = {kafka.partitions}\n{ENDPOINTS}"
-        f'[endpoints.shipstream.api]\nurl = "{warehouse.url}"\nusername = "{USER}"\nkey = "env:API_KEY"\n'
+        f"replication_factor = 1\npartitions = {kafka.partitions}\n"
+        + ENDPOINTS.replace('"shipstream"\n', f'"shipstream"\nreconcile = "{word}"\n')
+        + f'[endpoints.shipstream.api]\nurl = "{warehouse.url}"\nusername = "{USER}"\nkey = "env:API_KEY"\n'
     )
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", *(("tests.support.dying", dies_at) if dies_at else ("ops",))),
@@ -153,9 +156,31 @@ async def test_what_never_came_is_fetched_back(settings: SettingsFactory, tmp_pa
         assert await is_processed(mine, written)
         assert (await audit(mine)).clean
         assert KEY not in finished.out + finished.err + again.out + again.err
+
+        await lose_one_more(mine, warehouse)
+        watching = await start(mine, tmp_path, warehouse, "reconcile", "--watch", word="automatic")
+        await until_it_is(lambda: _is_told(mine, "reconciled", 6))
+        watching.send_signal(signal.SIGTERM)
+        assert (await ended(watching)).code == 0
+        assert (await audited(mine, await count_of_raw(mine))).clean
+        assert seen_in(await view(mine)) == truth_of(warehouse)
     finally:
         processor.process.kill()
         await processor.ended()
+
+
+async def lose_one_more(settings: Settings, warehouse: Warehouse) -> None:
+    """Stock moves three times; the second webhook never comes, and then the counter begins anew once more."""
+    for _ in range(2):
+        warehouse.at += timedelta(minutes=1)
+        warehouse.adjust("SKU-1", 7)
+    made = [one for one in warehouse.sent if one.number == 3]
+    warehouse.sent.clear()
+    warehouse.at += timedelta(minutes=5)
+    warehouse.adjust("SKU-2", 1)
+    async with receiving(settings) as url:
+        await send(url, [*made, *warehouse.sent])
+    await until_it_is(lambda: _is_told(settings, "lost", 6))
 
 
 ASKED = ("reconcile", "--endpoint", "shipstream", "--gap", "5-38")
