@@ -20,7 +20,7 @@ from schemas.delivery import PendingRecord
 from schemas.kafka.layout_watch import LayoutWatch
 from schemas.kafka.partitions import partition_of
 from schemas.kafka.producers import replicas_of
-from schemas.layout_faults import placing_count
+from schemas.notes.layout_faults import placing_count
 from schemas.settings import IngestSettings
 
 _WATCH_S = 0.5

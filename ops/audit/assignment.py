@@ -43,14 +43,19 @@ class AuditAssignment:
         return full_name("raw", self.settings)
 
     def split(self, processes: int) -> list["AuditAssignment"]:
-        """The assignments of so many processes: the largest partitions first, so that all have about as much to do."""
-        ranges = self.snapshot.ranges
-        shares: list[list[int]] = [[] for _ in range(max(1, min(processes, len(ranges))))]
+        """The assignments of so many processes: the largest partitions first, so that all have about as much to do.
+
+        A partition that a migration made is judged with the one in which its keys lay before.
+        """
+        families: dict[int, list[Range]] = {}
+        for one in self.snapshot.ranges:
+            families.setdefault(self.snapshot.root_of(one.partition), []).append(one)
+        shares: list[list[int]] = [[] for _ in range(max(1, min(processes, len(families))))]
         sizes = [0] * len(shares)
-        for one in sorted(ranges, key=lambda one: -one.count):
+        for family in sorted(families.values(), key=lambda family: -sum(one.count for one in family)):
             index = sizes.index(min(sizes))
-            shares[index].append(one.partition)
-            sizes[index] += one.count
+            shares[index] += [one.partition for one in family]
+            sizes[index] += sum(one.count for one in family)
         sequences = sorted(self.gaps.observations) if self.gaps else []
         return [
             replace(

@@ -1,8 +1,13 @@
 """`dropstream topics`: the table of topics in code, against the cluster."""
 
+from typing import Annotated
+
+import typer
+
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
+from ops.kafka.migration import migrate as migrate_layout
 from ops.kafka.topics import Comparison, apply, read_comparisons
 from ops.verbs import verb_group
 from schemas.errors import DropstreamError
@@ -31,13 +36,29 @@ def show_plan(*, as_json: screen.AsJson = False, header: screen.Header = False, 
         screen.say("dropstream topics apply alters settings that differ.")
 
 
+Migrate = Annotated[
+    bool,
+    typer.Option("--migrate", help="Adds partitions up to kafka.partitions, and moves what is remembered of each key."),
+]
+
+
 @app.command("apply")
-def apply_plan(*, as_json: screen.AsJson = False, header: screen.Header = False, config: ConfigFile = None) -> None:
+def apply_plan(
+    *,
+    migrate: Migrate = False,
+    as_json: screen.AsJson = False,
+    header: screen.Header = False,
+    config: ConfigFile = None,
+) -> None:
     """Creates what is missing, alters settings that differ; safe to run again.
 
     Example: dropstream topics apply --config dropstream.toml
     """
-    applied = run(apply(load_settings(config, signing_secrets=False)))
+    settings = load_settings(config, signing_secrets=False)
+    applied = run(apply(settings))
+    if migrate:
+        run(migrate_layout(settings, screen.note))
+        applied = run(apply(settings))
     done = {**dict.fromkeys(applied.altered, "altered"), **dict.fromkeys(applied.created, "created")}
     _show(applied.now, done, as_json=as_json, header=header)
     left = [one for one in applied.now if one.verdict != "agrees"]

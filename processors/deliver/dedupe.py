@@ -9,7 +9,7 @@ counted.
 import hashlib
 import struct
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain, islice, repeat
@@ -17,6 +17,7 @@ from typing import Protocol
 
 from processors.runtime.state_store import Change, StateStore
 from schemas.fast_frozen import fast_frozen
+from schemas.notes.raw_places import is_elsewhere, moved_place
 
 # One entry: the hash of a key; then a digest of the body, the offset in `raw`, and the time of receipt (s since 1970).
 _ENTRY = struct.Struct(">16s8sqI")
@@ -45,8 +46,9 @@ class DedupeResult(StrEnum):
 class Sighting:
     """The verdict on a delivery; `DedupeStore.remember` takes it back.
 
-    `natural_key` is the key that the delivery goes by from now on; `first_offset` is the offset of its first try, in
-    the same partition of `raw`, `age_s` how long before this receipt it was received.
+    `natural_key` is the key that the delivery goes by from now on; `first_offset` is the place of its first try: an
+    offset of the same partition of `raw`, or what `schemas.notes.raw_places` makes of another one. `age_s` is how long
+    before this receipt the first try was received.
     """
 
     kind: DedupeResult
@@ -209,6 +211,21 @@ class DedupeStore(StateStore):
         """Removes the overlay."""
         self._overlay = {}
 
+    def inheritance(self, partition: int) -> Iterator[Change]:
+        """The changelog records by which another partition remembers all that this one, `partition`, does.
+
+        Their names come before all that the other partition will have of its own.
+        """
+        keys = iter(self._order)
+        for name, size in enumerate(self._sizes, start=-len(self._sizes)):
+            bucket = [(key, _SIGHTING.unpack(self._memory[key])) for key in islice(keys, size) if key in self._memory]
+            entries = [
+                _ENTRY.pack(key, digest, moved_place(place, partition), received_s)
+                for key, (digest, place, received_s) in bucket
+            ]
+            if entries:
+                yield _NAME.pack(name), b"".join(entries)
+
     def _find(self, key: bytes) -> bytes | None:
         return self._overlay.get(key) or self._memory.get(key)
 
@@ -254,7 +271,8 @@ class DedupeStore(StateStore):
         for _ in range(self._sizes.popleft()):
             key = self._order.popleft()
             # A key that came again after its window belongs to a younger bucket.
-            if not self._names or _offset_of(self._memory[key]) < self._names[0]:
+            found = self._memory.get(key)
+            if found is not None and (not self._names or _is_before(_offset_of(found), self._names[0])):
                 del self._memory[key]
 
 
@@ -274,6 +292,11 @@ def _digest(body: bytes) -> bytes:
 def _offset_of(packed: bytes) -> int:
     offset: int = _SIGHTING.unpack(packed)[1]
     return offset
+
+
+def _is_before(place: int, name: int) -> bool:
+    """Whether a key of this place belongs to a bucket before the one of this name; inherited ones are the oldest."""
+    return is_elsewhere(place) or place < name
 
 
 def _received_of(packed: bytes) -> int:

@@ -22,6 +22,7 @@ from schemas.event_data import OtherData
 from schemas.events import event_context, event_id, event_record
 from schemas.fast_frozen import fast_frozen
 from schemas.notes.duplicates import duplicate_record
+from schemas.notes.raw_places import position_of
 from schemas.notes.rejections import Reason, Rejection, rejected_record
 from schemas.notes.sequence_observations import observation_record
 from schemas.records import Position, RawRecord, Record
@@ -286,5 +287,5 @@ def _duplicate(known: _Understood, verdict: Verdict) -> Record:
         delivery=known.delivery.id,
         received_at=known.delivery.received_at,
         raw=known.position,
-        first_offset=verdict.first_offset,
+        first=position_of(verdict.first_offset, known.position),
     )

@@ -27,7 +27,7 @@ from schemas.kafka.arguments import GROUP_FETCH_WAIT_MS, group_consumer_argument
 from schemas.kafka.cancellation import stopped_within
 from schemas.kafka.futures import retrieve_exception
 from schemas.kafka.layout_watch import LayoutWatch
-from schemas.layout_faults import layout_fault, may_process, readable_partitions
+from schemas.notes.layout_faults import layout_fault, may_process, readable_partitions
 
 _log = structlog.get_logger()
 

@@ -3,7 +3,7 @@
 Their form in the changelog stands in `processors.sequence.state`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -100,6 +100,13 @@ class SequenceStore(StateStore):
         self._changed = {}
         self._given_up = 0
         self._skipped = []
+
+    def by_endpoint(self) -> Mapping[str, Sequence[Change]]:
+        """The committed changelog records of each endpoint: its head and its holes."""
+        found: dict[str, list[Change]] = {}
+        for key, value in self._memory.items():
+            found.setdefault(read_entry(key, value)[0], []).append((key, value))
+        return found
 
     def _committed_states(self) -> dict[str, SequenceState]:
         if self._states is None:

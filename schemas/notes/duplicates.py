@@ -26,16 +26,14 @@ class Duplicate:
 _READER = TypeAdapter(Duplicate)
 
 
-def duplicate_record(
-    *, endpoint: str, delivery: str, received_at: datetime, raw: Position, first_offset: int
-) -> Record:
-    """The record of `duplicates`; a retry meets its first try in the same partition of `raw`."""
+def duplicate_record(*, endpoint: str, delivery: str, received_at: datetime, raw: Position, first: Position) -> Record:
+    """The record of `duplicates`; `first` lies in the partition of `raw`, unless a migration came between the two."""
     duplicate = Duplicate(
         endpoint=endpoint,
         delivery=delivery,
         recordedtime=rfc3339(received_at),
         raw=str(raw),
-        first=str(Position(raw.topic, raw.partition, first_offset)),
+        first=str(first),
     )
     # The header says where the delivery lies, as that of a rejected record does.
     return Record("duplicates", endpoint.encode(), orjson.dumps(duplicate), (("dropstream-raw", str(raw).encode()),))

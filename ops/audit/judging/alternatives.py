@@ -6,6 +6,7 @@ from enum import Enum, auto
 from ops.audit.judging.judge import Judge
 from ops.audit.judging.open_delivery import OpenDelivery
 from ops.audit.judging.records import ExpectedRecord
+from schemas.notes.raw_places import is_elsewhere
 
 
 class Why(Enum):
@@ -21,21 +22,24 @@ class Why(Enum):
 Alternative = tuple[Why, Sequence[ExpectedRecord], int]
 
 
-def alternatives(judge: Judge, delivery: OpenDelivery, *, is_doubtful: bool, before: int) -> Iterator[Alternative]:
+def alternatives(
+    judge: Judge, delivery: OpenDelivery, *, is_doubtful: bool, before: int | None
+) -> Iterator[Alternative]:
     """Every set of records that would be right beside the expected ones.
 
     `is_doubtful` where a processor may not have remembered the first try; `before` is the offset before which the audit
-    does not know what came, 0 where it knows everything.
+    does not know what came, None where it knows everything. What came in another partition, before a migration, it does
+    not know then either.
     """
     raw = delivery.raw
     if is_doubtful:
         yield Why.NOT_REMEMBERED, judge.as_first(raw), -1
         yield Why.NOT_REMEMBERED, judge.as_other_body(raw), -1
-    if not before:
+    if before is None:
         return
     for actual in delivery.unexpected:
         first = actual.first_try
-        if first is not None and first < before:
+        if first is not None and (first < before or is_elsewhere(first)):
             yield Why.NOTED, judge.as_retry(raw, first), first
     if any(name == "repeated" for actual in delivery.unexpected for name, _ in actual.headers):
         yield Why.BODY_BEFORE, judge.as_repeated(raw), -1

@@ -9,6 +9,7 @@ from ops.audit.judging.judge import Judge
 from ops.audit.judging.ledger_report import LedgerReport
 from ops.audit.judging.records import ActualRecord
 from ops.audit.verdict import AuditFinding, FindingKind
+from schemas.notes.raw_places import is_elsewhere
 from schemas.records import Position, RawRecord
 
 DELIVERIES_MAX = 10_000
@@ -69,7 +70,7 @@ class LateRecords:
         """The records without the note of a retry whose first try came before the range: nothing can prove that."""
         for actual in actuals:
             first = actual.first_try
-            if first is None or self.knows_all_before or first >= self.first:
+            if first is None or self.knows_all_before or (first >= self.first and not is_elsewhere(first)):
                 continue
             if any(one.equals(actual) for one in self.judge.as_retry(raw, first)):
                 report.unproven_bodies += 1

@@ -231,7 +231,7 @@ class PartitionLedger:
         """Whether what came is right although it was not expected: a processor's memory was another than ours."""
         judgement = delivery.judgement
         is_doubtful = judgement.may_be_forgotten or self._was_judged_otherwise(judgement.unsure_of)
-        before = offset if is_doubtful else 0 if self.knows_all_before else self.first
+        before = offset if is_doubtful else None if self.knows_all_before else self.first
         for why, records, first in alternatives(self.judge, delivery, is_doubtful=is_doubtful, before=before):
             if delivery.led_to(records):
                 if why is Why.NOTED:

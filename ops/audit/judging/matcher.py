@@ -20,6 +20,7 @@ from ops.audit.tally import AuditTally
 from ops.audit.verdict import AuditFinding, FindingKind
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name
+from schemas.notes.raw_places import position_of
 from schemas.notes.replays import Range
 from schemas.records import Position, RawRecord
 
@@ -138,23 +139,31 @@ class OutputMatcher:
 
     async def _finish_ledger(self, partition: int, ledger: PartitionLedger) -> None:
         notes = ledger.report.noted_only[:_LOOKUPS_MAX]
-        wanted = {*ledger.late_offsets, *(offset for pair in notes for offset in pair)}
-        raw_of = await self._raw_of(partition, wanted)
+        places = {first: self._position(partition, first) for _, first in notes}
+        raw_of = await self._raw_of(partition, {*ledger.late_offsets, *(offset for offset, _ in notes)})
+        firsts: dict[Position, RawRecord] = {}
+        for one in {place.partition for place in places.values()}:
+            found = await self._raw_of(one, {place.offset for place in places.values() if place.partition == one})
+            firsts.update({raw.position: raw for raw in found.values()})
         for offset, first in notes:
-            retry, original = raw_of.get(offset), raw_of.get(first)
+            retry, original = raw_of.get(offset), firsts.get(places[first])
             if retry is None or original is None:
                 self.tally.unjudged += 1
             elif not ledger.judge.is_retry_of(retry, original):
                 origin = str(Position(self.assignment.raw_topic, partition, offset))
-                detail = f"it is noted as a retry of offset {first}, which is another delivery"
+                detail = f"it is noted as a retry of {places[first]}, which is another delivery"
                 ledger.report.add([AuditFinding(FindingKind.FALSELY_DROPPED, origin, "", detail)])
         self.tally.unjudged += len(ledger.report.noted_only) - len(notes)
         ledger.finish(raw_of, deleted_before=self.assignment.snapshot.raw_first[partition])
 
+    def _position(self, partition: int, place: int) -> Position:
+        return position_of(place, Position(self.assignment.raw_topic, partition, 0))
+
     async def _raw_of(self, partition: int, offsets: Collection[int]) -> dict[int, RawRecord]:
         """The deliveries at these offsets that are there."""
         snapshot = self.assignment.snapshot
-        wanted = [one for one in offsets if snapshot.raw_first[partition] <= one < snapshot.raw_end[partition]]
+        begin, end = snapshot.raw_first.get(partition, 0), snapshot.raw_end.get(partition, 0)
+        wanted = [one for one in offsets if begin <= one < end]
         found: dict[int, RawRecord] = {}
         for run in _runs(sorted(wanted)):
             ranges = [Range(partition, run[0], run[-1] + 1)]

@@ -5,6 +5,7 @@ from typing import Self
 
 import orjson
 
+from schemas.notes.raw_places import place_of
 from schemas.records import Fetched, Position, read_position
 
 # One partition of an output topic: the topic's short name and the partition.
@@ -60,9 +61,9 @@ class ActualRecord(OutputRecord):
 
     @property
     def first_try(self) -> int | None:
-        """The offset in `raw` of the first try that a record of `duplicates` names.
+        """The place in `raw` of the first try that a record of `duplicates` names (`schemas.notes.raw_places`).
 
-        None for a record of another topic, and where the first try would lie in another partition than the retry.
+        None for a record of another topic, and where the first try would lie in another topic than the retry.
         """
         if self.output[0] != "duplicates":
             return None
@@ -73,6 +74,6 @@ class ActualRecord(OutputRecord):
         if not isinstance(note, dict):
             return None
         first, own = (read_position(str(note.get(name))) for name in ("first", "raw"))
-        if first is None or own is None or (first.topic, first.partition) != (own.topic, own.partition):
+        if first is None or own is None or first.topic != own.topic:
             return None
-        return first.offset
+        return place_of(first, own)

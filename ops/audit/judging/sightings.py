@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 
 from processors.deliver.dedupe import DedupeResult, Sighting, judge_sighting
 from schemas.errors import DropstreamError
+from schemas.notes.raw_places import is_elsewhere, moved_place
 
 # Behind an entry: which key of its memory it is, and whether other rules judged the delivery.
 _MORE = struct.Struct(">q?")
 _OFFSET = struct.Struct(">8xq4x")
+_ENTRY = struct.Struct(">8sqI")
 _MEMORY = struct.Struct(">i")
 _RECENT_MAX = 20_000
 _CACHE_KIB = 16_384
@@ -89,6 +91,7 @@ class DiskSightings:
     `bucket_max` is how many keys a processor forgets at once. After each `judge`, `may_be_forgotten` says whether a
     processor may have forgotten the first try by then, for want of room; `unsure_of` is the offset of the first try
     where other rules judged it: they may have rejected it, and then no processor remembers it.
+    A partition that a migration made remembers what its parent did when it was made.
     """
 
     file: SightingsFile
@@ -96,6 +99,7 @@ class DiskSightings:
     window_s: int
     keys_max: int
     bucket_max: int
+    parent: "ParentSightings | None" = None
     may_be_forgotten: bool = False
     unsure_of: int | None = None
     # Whether other rules judged the delivery that is remembered next.
@@ -142,10 +146,24 @@ class DiskSightings:
     def roll_back(self) -> None:
         """Does nothing: no key is ever taken back."""
 
+    def _inherited(self, parent: "ParentSightings", key: bytes) -> bytes | None:
+        """The entry that the parent had under the key when this partition was made, as this one remembers it."""
+        old = parent.sightings
+        old.may_be_forgotten, old.unsure_of = False, None
+        entry = old._find(key)  # noqa: SLF001 of the same class
+        if entry is None:
+            return None
+        # An offset of the parent's that is unsure says nothing here; that the first try may be unknown does.
+        self.may_be_forgotten = self.may_be_forgotten or old.may_be_forgotten or old.unsure_of is not None
+        digest, place, received_s = _ENTRY.unpack(entry)
+        if not is_elsewhere(place) and place >= parent.end:
+            return None
+        return _ENTRY.pack(digest, moved_place(place, parent.partition), received_s)
+
     def _find(self, key: bytes) -> bytes | None:
         found = self.file.get(_MEMORY.pack(self.number) + key)
         if found is None:
-            return None
+            return None if self.parent is None else self._inherited(self.parent, key)
         entry, more = found[: -_MORE.size], found[-_MORE.size :]
         number, is_unsure = _MORE.unpack(more)
         if self._count - number > self.keys_max - self.bucket_max:
@@ -153,6 +171,15 @@ class DiskSightings:
         if is_unsure:
             (self.unsure_of,) = _OFFSET.unpack(entry)
         return entry
+
+
+@dataclass(frozen=True, slots=True)
+class ParentSightings:
+    """The memory of the old partition `partition`, of what came before its offset `end`; judge that first."""
+
+    sightings: DiskSightings
+    partition: int
+    end: int
 
 
 def _bits(key: bytes) -> tuple[int, int]:

@@ -60,7 +60,7 @@ class AuditedWriter:
     """A writer: the deliveries that it judged, and the ledger of each partition of `raw`.
 
     `ends` are the offsets of `raw` by partition before which the writer has written everything. `plan` is None for the
-    live group.
+    live group. `parents` are, by partition that a migration made, the one that must be judged first and up to where.
     """
 
     source: DeliverySource
@@ -68,17 +68,29 @@ class AuditedWriter:
     ends: Mapping[int, int]
     on_deliveries: Callable[[int], None]
     plan: ReplayPlan | None = None
+    parents: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     async def expect(self, until: Mapping[int, int]) -> None:
         """Makes the ledgers expect the records of all deliveries before these offsets, by partition of `raw`."""
         wanted = {partition: end for partition, end in until.items() if self.ledgers[partition].next < end}
         if not wanted:
             return
+        await self._expect_parents(wanted)
         async for deliveries in self.source.until(wanted):
             for delivery in deliveries:
                 self.ledgers[delivery.position.partition].expect(delivery)
             if self.plan is None:
                 self.on_deliveries(len(deliveries))  # How many there are is known of the group alone.
+
+    async def _expect_parents(self, wanted: Mapping[int, int]) -> None:
+        """What a partition remembers that a migration made, its parent remembered first."""
+        first: dict[int, int] = {}
+        for partition in wanted.keys() & self.parents.keys():
+            parent, end = self.parents[partition]
+            if parent in self.ledgers:
+                first[parent] = max(first.get(parent, 0), min(end, self.ends[parent]))
+        if first:
+            await self.expect(first)
 
 
 @dataclass(slots=True)

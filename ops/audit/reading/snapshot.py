@@ -15,6 +15,7 @@ from ops.audit.judging.records import OutputPartition
 from ops.audit.reading.committed import committed_by_partition, waiting_for
 from ops.audit.verdict import Pending
 from ops.kafka.clients import consumer
+from ops.kafka.layouts import look_at_layout
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import AtOffset, Start, full_name, partitions_of, written_ends
 from ops.kafka.topics import existing
@@ -22,6 +23,7 @@ from ops.replay.store import ReplayStore
 from processors.groups import DELIVER_OUTPUTS
 from schemas.errors import DropstreamError
 from schemas.notes.audits import Checkpoint
+from schemas.notes.layouts import Move
 from schemas.notes.replays import Range
 from schemas.notes.rules import RulesNote, RulesVersion, read_rules
 from schemas.settings import Settings
@@ -67,7 +69,8 @@ class AuditSnapshot:
     begin and where to end; `begins_at_ms` when its oldest record was written, where the beginning is deleted and lies
     in the range (infinite where nothing is left). `replays` are the ids of all that was ever replayed or redriven, and
     `unfinished` of those that had not come to their end: the next audit judges them again.
-    The audit before has read the outputs up to the offsets `audited`. `end_ms` is the scope's.
+    `moves` are the migrations to more partitions that are over. The audit before has read the outputs up to the offsets
+    `audited`. `end_ms` is the scope's.
     """
 
     ranges: Sequence[Range]
@@ -81,11 +84,24 @@ class AuditSnapshot:
     unfinished: frozenset[str] = frozenset()
     notes: Sequence[RulesNote] = ()
     rules: Mapping[str, RulesVersion] = field(default_factory=dict)
+    moves: Sequence[Move] = ()
     audited: Mapping[OutputPartition, int] = field(default_factory=dict)
     end_ms: int | None = None
     looked_at: datetime = _NEVER
     waiting: Sequence[Pending] = ()
     unknown: Sequence[str] = ()
+
+    def parent_of(self, partition: int) -> tuple[int, int] | None:
+        """The partition of `raw` in which the keys of this one lay before a migration made it, and the offset up to
+        which they did; None for a partition that no migration made.
+        """
+        move = next((one for one in self.moves if one.before <= partition < one.after), None)
+        return None if move is None else (move.parent(partition), move.raw[move.parent(partition)])
+
+    def root_of(self, partition: int) -> int:
+        """The first of the partitions in which the keys of this one lay."""
+        parent = self.parent_of(partition)
+        return partition if parent is None else self.root_of(parent[0])
 
     def checkpoint(self, first_unjudged: Mapping[OutputPartition, int]) -> Checkpoint:
         """The checkpoint of an audit; `first_unjudged` is the first record for the next audit, by output partition."""
@@ -127,6 +143,7 @@ async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStor
         oldest = await _oldest_ms(client, [one for one in outputs if begins[one] and starts[one] == begins[one]])
     reached = {one.partition: offset or 0 for one, offset in committed.items()}
     notes, rules = await _rules(settings)
+    layout = (await look_at_layout(settings)).layout
     return AuditSnapshot(
         ranges=[replace(one, end=max(one.first, min(one.end, reached.get(one.partition, 0)))) for one in in_scope],
         raw_first={one.partition: raw_first[one] for one in raw_partitions},
@@ -138,6 +155,7 @@ async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStor
         replays=frozenset(store.plans),
         notes=notes,
         rules=rules,
+        moves=layout.moves if layout else (),
         audited=_audited(scope),
         end_ms=scope.end_ms,
         looked_at=looked_at,

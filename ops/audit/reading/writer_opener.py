@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from ops.audit.assignment import AuditAssignment
 from ops.audit.judging.judge import Judge
 from ops.audit.judging.ledger import PartitionLedger
-from ops.audit.judging.sightings import DiskSightings, SightingsFile
+from ops.audit.judging.sightings import DiskSightings, ParentSightings, SightingsFile
 from ops.audit.reading.audited_writer import AuditedWriter, RejectedSource, ReplayJudge, begun_at_ms
 from ops.audit.reading.eras import Era, Eras, eras_of
 from ops.audit.reading.stream import PartitionStream, open_stream
@@ -47,9 +47,15 @@ class WriterOpener:
         rules = deliver_rules(assignment.settings.endpoints, assignment.settings, discover())
         today = rules_version(assignment.settings, assignment.settings.endpoints, discover())
         eras = eras_of(today, "raw", assignment.snapshot.notes, assignment.snapshot.rules)
+        memories: dict[int, DiskSightings] = {}
         ledgers = {
             partition: self._ledger(
-                Judge(rules, self._memory(), eras.get(partition) or Eras(today), assignment.snapshot.partitions),
+                Judge(
+                    rules,
+                    self._group_memory(partition, memories),
+                    eras.get(partition) or Eras(today),
+                    assignment.snapshot.partitions,
+                ),
                 partition,
                 one.first,
             )
@@ -60,7 +66,8 @@ class WriterOpener:
         }
         async with open_stream(assignment.settings, stream_ranges, bytes_max=self._bytes(_RAW_SHARE)) as stream:
             ends = {partition: one.end for partition, one in assignment.ranges.items()}
-            yield AuditedWriter(stream, ledgers, ends, self.on_deliveries)
+            parents = {one: parent for one in ends if (parent := assignment.snapshot.parent_of(one)) is not None}
+            yield AuditedWriter(stream, ledgers, ends, self.on_deliveries, parents=parents)
 
     @asynccontextmanager
     async def of_plan(self, plan: ReplayPlan, progress: Mapping[int, ReplayProgress]) -> AsyncIterator[AuditedWriter]:
@@ -141,13 +148,30 @@ class WriterOpener:
             raw_topic=self.assignment.raw_topic,
             partition=partition,
             first=first,
-            knows_all_before=plan is None and first == 0,
+            knows_all_before=plan is None and self._knows_all_before(partition, first),
             begins_at_ms=begins_at_ms,
             held_bytes_max=self._bytes(_HELD_SHARE) // max(1, len(self.assignment.partitions)),
             written_since_ms=None if plan is None else begun_at_ms(plan),
             may_leave_out=plan is not None and plan.source == "rejected",
             is_redriven=self.assignment.is_moving,
         )
+
+    def _knows_all_before(self, partition: int, first: int) -> bool:
+        """Whether nothing of the keys of this partition was ever in `raw` that is not judged here."""
+        parent = self.assignment.snapshot.parent_of(partition)
+        ranges = self.assignment.ranges
+        return first == 0 and (
+            parent is None or (parent[0] in ranges and self._knows_all_before(parent[0], ranges[parent[0]].first))
+        )
+
+    def _group_memory(self, partition: int, known: dict[int, DiskSightings]) -> DiskSightings:
+        """The memory of one partition; that of a partition which a migration made goes on from its parent's."""
+        if partition not in known:
+            found = self._memory()
+            if (parent := self.assignment.snapshot.parent_of(partition)) is not None:
+                found.parent = ParentSightings(self._group_memory(parent[0], known), *parent)
+            known[partition] = found
+        return known[partition]
 
     def _memory(self, window_s: int | None = None) -> DiskSightings:
         process = self.assignment.settings.process

@@ -13,7 +13,7 @@ RECORD = duplicate_record(
     delivery="019a0000-0000-7000-8000-000000000001",
     received_at=datetime(2026, 5, 21, 14, 0, 0, 250_000, tzinfo=UTC),
     raw=Position("dropstream.raw", 3, 1042),
-    first_offset=1041,
+    first=Position("dropstream.raw", 3, 1041),
 )
 
 
