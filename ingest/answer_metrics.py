@@ -5,12 +5,12 @@ library's own counters, each with its lock, cost it as much as its headers do. E
 `deploy/prometheus/rules.yaml` puts several together for the failure budget and the alarm for silence.
 
 What never happened has no series, but for the counts that an alert compares with 0, or whose first event it tells: the
-deliveries that succeeded (`Receiver.count_from_zero`) and those that were answered late. A name of an endpoint needs no
-escaping (`ENDPOINT_NAME_PATTERN`).
+deliveries that succeeded (`Receiver.count_from_zero`), those that were refused, whatever the reason, and those that
+were answered late. A name of an endpoint needs no escaping (`ENDPOINT_NAME_PATTERN`).
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -18,12 +18,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from ingest.answers import Outcome
 from schemas.metrics_text import pieces_of, sample_line, text_head
 
 _PREFIX = "dropstream_ingest_"
 _REQUESTS = "Requests by endpoint (empty for an unknown one) and by what became of them."
 _BODY_BYTES = "Bytes of the bodies that were answered 200."
+_REFUSED = "Requests of an endpoint that were answered neither 200 nor 405, whatever the reason."
 _LATE = "Deliveries answered 200 later than the provider waits; it takes them for failed and sends them again."
+
+
+_NOT_REFUSED = frozenset({Outcome.STORED, Outcome.SPOOLED, Outcome.CHECKED, Outcome.METHOD_REFUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,11 @@ class EndpointCounts:
         self.late = 0
         self.body_bytes = 0
 
+    @property
+    def refused(self) -> int:
+        """Counts the outcomes that are no success, and no other use of the URL."""
+        return sum(number for outcome, number in self.outcomes.items() if outcome not in _NOT_REFUSED)
+
 
 class AnswerCounts(Collector):
     """Counts the answers of every endpoint, and their time; `bounds` are the histogram's, in seconds, rising."""
@@ -124,6 +134,7 @@ class AnswerCounts(Collector):
         """Returns all counts as metrics."""
         requests = CounterMetricFamily(f"{_PREFIX}requests", _REQUESTS, labels=("endpoint", "outcome"))
         body_bytes = CounterMetricFamily(f"{_PREFIX}body_bytes", _BODY_BYTES, labels=("endpoint",))
+        refused = CounterMetricFamily(f"{_PREFIX}refused", _REFUSED, labels=("endpoint",))
         late = CounterMetricFamily(f"{_PREFIX}answered_late", _LATE, labels=("endpoint",))
         for endpoint, counts in self._endpoints.items():
             for outcome, number in counts.outcomes.items():
@@ -131,8 +142,9 @@ class AnswerCounts(Collector):
             if counts.body_bytes:
                 body_bytes.add_metric((endpoint,), counts.body_bytes)
             if endpoint:
+                refused.add_metric((endpoint,), counts.refused)
                 late.add_metric((endpoint,), counts.late)
-        return (requests, body_bytes, late, self._seconds())
+        return (requests, body_bytes, refused, late, self._seconds())
 
     def text_pieces(self, labels: str) -> Iterator[str]:
         """Yields the same as text, as `schemas.metrics_text.TextInPieces` says."""
@@ -155,15 +167,8 @@ class AnswerCounts(Collector):
                     if counts.body_bytes
                 ]
             )
-        yield text_head(f"{_PREFIX}answered_late_total", _LATE, "counter")
-        for piece in pieces_of(known):
-            yield "".join(
-                [
-                    f'{_PREFIX}answered_late_total{{endpoint="{endpoint}"{labels}}} {counts.late}.0\n'
-                    for endpoint, counts in piece
-                    if endpoint
-                ]
-            )
+        yield from _always_text(f"{_PREFIX}refused_total", _REFUSED, known, attrgetter("refused"), labels)
+        yield from _always_text(f"{_PREFIX}answered_late_total", _LATE, known, attrgetter("late"), labels)
         yield self._seconds_text(labels)
 
     def _seconds_text(self, labels: str) -> str:
@@ -182,3 +187,18 @@ class AnswerCounts(Collector):
             buckets.append((floatToGoString(bound), count))  # type: ignore[no-untyped-call] # it ships without
         family.add_metric((), buckets, self._took_s)
         return family
+
+
+def _always_text(
+    name: str,
+    meaning: str,
+    known: Sequence[tuple[str, EndpointCounts]],
+    value: Callable[[EndpointCounts], int],
+    labels: str,
+) -> Iterator[str]:
+    """Yields the text of a counter that each endpoint has from its 0 on, in pieces."""
+    yield text_head(name, meaning, "counter")
+    for piece in pieces_of(known):
+        yield "".join(
+            [f'{name}{{endpoint="{endpoint}"{labels}}} {value(counts)}.0\n' for endpoint, counts in piece if endpoint]
+        )

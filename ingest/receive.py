@@ -168,7 +168,7 @@ class Receiver:
         """Gives the successes of each of these endpoints a sample of 0, and each outcome of no endpoint.
 
         The alarm for silence compares the successes with 0, also after a restart. Any other outcome of an endpoint has
-        a sample once it happened: its alert looks at what goes on for minutes.
+        a sample once it happened; all refusals together have one from 0 on.
         """
         for endpoint, outcomes in [("", _OF_NO_ENDPOINT), *[(endpoint, _SUCCESSES) for endpoint in endpoints]]:
             counts = self._metrics.answers.of(endpoint)

@@ -183,6 +183,10 @@ class KafkaSettings(Section):
         return given
 
 
+# As long may the head of a request be on the fast path.
+_HEAD_BYTES = 8_190
+
+
 class IngestSettings(Section):
     """The HTTP ingress, its limits and its spool. The limits count per process: with `--workers`, per worker."""
 
@@ -216,7 +220,7 @@ class IngestSettings(Section):
     60 s), so that the load balancer closes first."""
     in_flight_bytes_max: Annotated[int, Field(ge=1)] = 67_108_864
     """Bytes of headers and bodies that may be held in memory at one time; a request beyond it is answered 503. One
-    endpoint may hold at most three times what is still free."""
+    endpoint may hold at most three times what is still free, so this must be above four thirds of `body_bytes_max`."""
     unread_bytes_max: Annotated[int, Field(ge=1_048_576)] = 16_777_216
     """Bytes that clients may make the process hold before a delivery is accepted: unfinished heads, bodies for which
     nobody has asked, requests behind the one that is handled. Beyond it the longest holder's connection is closed."""
@@ -238,6 +242,17 @@ class IngestSettings(Section):
     """Folder of the spool, on a local disk that outlives the process; a relative one is below the working directory."""
     spool_bytes_max: Annotated[int, Field(ge=0)] = 10_737_418_240
     """The most that one process may keep in its spool; 0 means that there is no spool."""
+
+    @model_validator(mode="after")
+    def _largest_body_is_taken(self) -> "IngestSettings":
+        # One endpoint may hold three times what stays free, so three quarters of all: ingest/budgets.py.
+        needed = -(-4 * (self.body_bytes_max + _HEAD_BYTES) // 3)
+        if self.in_flight_bytes_max < needed:
+            raise ValueError(
+                f"in_flight_bytes_max must be at least {needed}: a body of body_bytes_max with its headers may hold "
+                "three quarters of it, and would be refused for ever"
+            )
+        return self
 
 
 class ProcessSettings(Section):

@@ -80,19 +80,19 @@ async def test_200_needs_two_of_three_nodes(settings: SettingsFactory, cluster: 
 
 @pytest.mark.kafka
 async def test_bodies_that_still_arrive_are_bounded(settings: SettingsFactory) -> None:
-    """While 600 bytes of unfinished bodies are held, 600 more get 503 and when to come again; after them, 200."""
-    mine = serving_settings(settings, "in_flight_bytes_max = 1_000")
+    """While 60 kB of unfinished bodies are held, 60 more get 503 and when to come again; after them, 200."""
+    mine = serving_settings(settings, "in_flight_bytes_max = 100_000\nbody_bytes_max = 65_000")
     await create_raw(mine)
     async with serving(mine) as running, RawClient(running.port) as slow:
-        await slow.send(post("/webhooks/acme", bytes(600))[:-1])
-        await until(lambda: running.ingress.budget.held_bytes >= 599)
-        refused = await running.ask(post("/webhooks/acme", bytes(600)))
+        await slow.send(post("/webhooks/acme", bytes(60_000))[:-1])
+        await until(lambda: running.ingress.budget.held_bytes >= 59_999)
+        refused = await running.ask(post("/webhooks/acme", bytes(60_000)))
         assert (refused.status, refused.headers["retry-after"]) == (503, "5")
         assert running.requests("acme", "in_flight_full") == 1
         await slow.send(bytes(1))
         assert (await slow.answer()).status == 200
         await until(lambda: running.ingress.budget.held_bytes == 0)
-        assert (await running.ask(post("/webhooks/acme", bytes(600)))).status == 200
+        assert (await running.ask(post("/webhooks/acme", bytes(60_000)))).status == 200
 
 
 async def compared(

@@ -74,20 +74,21 @@ async def test_what_kafka_does_not_acknowledge_is_not_answered_200(settings: Set
 
 
 async def test_bytes_in_flight_are_bounded(settings: SettingsFactory) -> None:
-    """While 600 of 1,000 bytes wait for Kafka, 600 more are refused at once and 100 of another endpoint are taken."""
-    lines = f"kafka_deadline_ms = 300\nproducer_hung_ms = {UNHURRIED_MS}\nin_flight_bytes_max = 1_000"
+    """While 60 of 100 kB wait for Kafka, 60 more are refused at once and 10 of another endpoint are taken."""
+    bounds = "in_flight_bytes_max = 100_000\nbody_bytes_max = 65_000"
+    lines = f"kafka_deadline_ms = 300\nproducer_hung_ms = {UNHURRIED_MS}\n{bounds}"
     mine = serving_settings(settings, lines)
     await create_raw(mine)
     async with serving(mine) as running:
         await take_raw_away(mine)
-        for endpoint, body in (("acme", bytes(600)), ("acme", bytes(600)), ("laned", bytes(100))):
+        for endpoint, body in (("acme", bytes(60_000)), ("acme", bytes(60_000)), ("laned", bytes(10_000))):
             answer = await running.ask(post(f"/webhooks/{endpoint}", body))
             assert (answer.status, answer.headers["retry-after"]) == (503, "5")
         assert (running.requests("acme", "unavailable"), running.requests("laned", "unavailable")) == (1, 1)
         assert running.requests("acme", "in_flight_full") == 1
         await create_raw(mine)
         await until(lambda: running.ingress.budget.held_bytes == 0)
-        await running.stored(bytes(600))
+        await running.stored(bytes(60_000))
 
 
 async def test_stopping_answers_what_came_and_refuses_what_comes(settings: SettingsFactory) -> None:

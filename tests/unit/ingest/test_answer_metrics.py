@@ -24,6 +24,26 @@ def test_times_are_in_the_buckets_of_a_histogram() -> None:
     assert len(told[0]) == 6
 
 
+def test_refusals_are_counted_from_0_on() -> None:
+    """An endpoint that was refused nothing yet says 0, for an alert hears no rise of what was not there before."""
+    registry, counts = CollectorRegistry(), AnswerCounts(_BOUNDS)
+    registry.register(counts)
+    counts.of("acme").outcomes["stored"] = 0
+    counts.of("other").outcomes |= {
+        "unavailable": 2,
+        "rate_exceeded": 1,
+        "checked": 4,
+        "method_refused": 8,
+        "spooled": 16,
+    }
+    counts.of("").outcomes["not_found"] = 1
+    told = {
+        name: registry.get_sample_value("dropstream_ingest_refused_total", {"endpoint": name})
+        for name in ("acme", "other", "")
+    }
+    assert told == {"acme": 0, "other": 3, "": None}
+
+
 def test_every_endpoint_is_counted_for_itself() -> None:
     """Outcomes, bytes and late ones; what has no endpoint has neither bytes nor time."""
     registry = CollectorRegistry()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from ingest.budgets import ByteBudget, EndpointBytes
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
 from schemas.secrets import Secret, resolve
@@ -329,3 +330,15 @@ def test_a_large_file_is_no_secret(tmp_path: Path) -> None:
     file.write_bytes(b"x" * 65_537)
     with pytest.raises(ValueError, match="larger than 65536 bytes, too large for a secret"):
         resolve(f"file:{file}", {})
+
+
+def test_the_largest_body_finds_room_in_memory() -> None:
+    """A budget of which one endpoint's three quarters are less than the largest body with its headers is a fault."""
+    lines = "[ingest]\nbody_bytes_max = 3_000_000\nin_flight_bytes_max = {}\n" + SMALLEST
+    assert faults_of(lines.format(4_010_919)) == (
+        "ingest: in_flight_bytes_max must be at least 4010920: a body of body_bytes_max with its headers may hold "
+        "three quarters of it, and would be refused for ever",
+    )
+    assert read(lines.format(4_010_920)).ingest.in_flight_bytes_max == 4_010_920
+    budget, endpoint = ByteBudget(4_010_920), EndpointBytes()
+    assert budget.reserve(3_000_000 + 8_190, endpoint)
