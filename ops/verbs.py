@@ -84,6 +84,12 @@ VERBS = {
         "Tells one entity's life: deliveries, events, retries, rejections, replays.",
         needs_arguments=True,
     ),
+    "explain": Verb(
+        "ops.inspect.explain_command",
+        "explain_delivery",
+        "Says what a delivery becomes and why: signature, JSON, topic, key, time, facts, records.",
+        needs_arguments=True,
+    ),
     "tail": Verb(
         "ops.inspect.tail_command",
         "tail",
