@@ -1,6 +1,6 @@
 """What a long-running program says when it has started: what it is, where it is reached, how it is stopped."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,17 +47,22 @@ def announce(
         reload="SIGHUP",
         **facts,
     )
-    _warn_of_secrets(settings, console_token)
+    warn_of_secrets(weak_secrets(settings, console_token))
 
 
-def _warn_of_secrets(settings: Settings, console_token: Secret | None) -> None:
-    """Logs one warning with the first sentences about weak and exposed secrets; nothing where all are good."""
+def weak_secrets(settings: Settings, console_token: Secret | None = None) -> list[str]:
+    """A sentence for each secret of the enabled endpoints and of the programs that is weak or exposed."""
     found = [f"{key}: {sentence}" for key, sentence in other_weaknesses(settings, console_token)]
     for name, endpoint in settings.endpoints.items():
         if endpoint.enabled:
             found += [f"{name}: {sentence}" for sentence in weaknesses(endpoint)]
-    if found:
-        _log.warning("secrets_weak", count=len(found), first=found[:_LISTED_MAX])
+    return found
+
+
+def warn_of_secrets(weak: Sequence[str]) -> None:
+    """Logs one warning with the first of these sentences; nothing where there is none."""
+    if weak:
+        _log.warning("secrets_weak", count=len(weak), first=weak[:_LISTED_MAX])
 
 
 def listening(addresses: Mapping[str, tuple[str, int]]) -> dict[str, str]:

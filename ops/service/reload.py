@@ -26,6 +26,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from ops.configuration import read_settings, read_text
 from ops.event_loop import running_beside
+from ops.service.announcement import warn_of_secrets, weak_secrets
 from ops.service.running_configuration import RunningConfiguration
 from schemas.errors import ConfigurationError
 from schemas.settings import EndpointSettings, Section, Settings
@@ -155,7 +156,7 @@ async def reloading(
             try:
                 with _taking_turns():
                     async with asyncio.timeout(_READ_WITHIN_S):
-                        loaded, apply, changes = await _in_thread(partial(_read, source, known, prepare))
+                        loaded, apply, changes, weak = await _in_thread(partial(_read, source, known, prepare))
                 apply()
             except Exception as error:  # noqa: BLE001 a reload that fails, however, changes nothing
                 metrics.refused()
@@ -166,6 +167,7 @@ async def reloading(
             metrics.taken()
             running.taken(loaded.text, datetime.now(UTC))
             _log_changes(source, changes, first, loaded.settings)
+            warn_of_secrets(weak)
             known = loaded.settings
 
     async with running_beside(follow()):
@@ -204,10 +206,11 @@ def _faults(error: Exception) -> tuple[str, ...]:
 
 def _read(
     source: SettingsSource, known: Settings, prepare: Callable[[LoadedConfiguration], Callable[[], None]]
-) -> tuple[LoadedConfiguration, Callable[[], None], dict[str, list[str]]]:
-    """The configuration, what applies it, and which endpoints changed, by how."""
+) -> tuple[LoadedConfiguration, Callable[[], None], dict[str, list[str]], list[str]]:
+    """The configuration, what applies it, which endpoints changed, by how, and which secrets are weak."""
     loaded = source.read()
-    return loaded, prepare(loaded), dict(_changes(known.endpoints, loaded.settings.endpoints))
+    changes = dict(_changes(known.endpoints, loaded.settings.endpoints))
+    return loaded, prepare(loaded), changes, weak_secrets(loaded.settings)
 
 
 @contextlib.contextmanager

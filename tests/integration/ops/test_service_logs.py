@@ -75,6 +75,8 @@ async def test_processors_tell_weak_secrets_and_a_stop_before_kafka_is_there(tmp
     async with program(tmp_path, "process", admin_port=admin, environ={"ACME": "short"}) as running:
         (started,) = await running.said("started")
         (weak,) = await running.said("secrets_weak")
+        running.signal(signal.SIGHUP)
+        assert len(await running.said("secrets_weak", 2)) == 2
         running.signal(signal.SIGINT)
         await running.said("stopped")
         assert started["groups"] == "deliver, sequence"
