@@ -55,7 +55,11 @@ VERBS = {
         "Sends signed deliveries over HTTP and shows the answers.",
         needs_arguments=True,
     ),
-    "gaps": Verb("ops.inspect.gaps", "gaps", "Lists the gaps that are open, and those that are lost."),
+    "gaps": Verb(
+        "ops.inspect.gaps_command",
+        "app",
+        "Lists the gaps that are open, those that are lost, and holes in their grace time.",
+    ),
     "audit": Verb(
         "ops.audit.command",
         "audit_topics",

@@ -134,8 +134,8 @@ CHANNELS: tuple[Channel, ...] = (
         "Gap",
         "gap",
         "Holes in ShipStream's sequence ids. Per endpoint and epoch, in the order of offsets: `open` adds the ids "
-        "`first` to `last` to those that are missing, `filled` and `lost` take away exactly the ids that they name, "
-        "`reset` begins an epoch in which nothing is missing.",
+        "`first` to `last` to those that are missing, `filled`, `lost` and `dismissed` take away exactly the ids that "
+        "they name, `reset` begins an epoch in which nothing is missing.",
         "shipstream-acme",
     ),
     Channel(
@@ -160,7 +160,8 @@ CHANNELS: tuple[Channel, ...] = (
         "sequence",
         "Observation",
         "observation",
-        "One observation for each verified delivery with a sequence id: what `gaps` is made from.",
+        "One observation for each verified delivery with a sequence id: what `gaps` is made from. A person's dismissal "
+        "of a gap lies there too, with `note` = `dismissal`; pass over it.",
         "shipstream-acme",
     ),
     Channel(

@@ -22,6 +22,7 @@ from processors.sequence.step import observe, punctuate
 from processors.sequence.store import SequenceStore
 from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers
+from schemas.notes.dismissals import Dismissal, dismissal_record
 from schemas.notes.gaps import GapState, gap_record, read_gap
 from schemas.records import Position, RawRecord, Record
 from schemas.secrets import Secret
@@ -134,7 +135,7 @@ def _delivery_id(at: datetime, offset: int) -> str:
 
 
 def _gaps(providers: Mapping[str, Provider], rules: Rules) -> Iterator[Record]:
-    """A hole is reported, closed in part, given up; the counter begins anew, or is another one beside the first."""
+    """A hole is reported, closed in part, given up, dismissed; the counter begins anew, or is one of two."""
     tracking = SequenceStore(GapRules(grace=timedelta(seconds=90), lost_after=timedelta(hours=110)))
     arrivals = (
         (5040, _AT),
@@ -155,6 +156,22 @@ def _gaps(providers: Mapping[str, Provider], rules: Rules) -> Iterator[Record]:
                     yield gap
                     yield from _reconciled(gap)
     yield from punctuate(tracking, _AT + 7 * _DAY)
+    yield from observe(replace(raw, value=_dismissal().value), tracking)
+
+
+def _dismissal() -> Record:
+    judged = Dismissal(
+        endpoint="shipstream-acme",
+        epoch=1,
+        first=5041,
+        last=5041,
+        suspected_at=rfc3339(_AT),
+        dismissed_at=rfc3339(_AT + 7 * _DAY),
+        by="on-call",
+        why="the order was seen in the shop",
+        seen_in="dropstream.raw/0/2042",
+    )
+    return dismissal_record(judged)
 
 
 def _reconciled(record: Record) -> Iterator[Record]:

@@ -36,20 +36,18 @@ def event_schema(domain: Domain) -> dict[str, Any]:
     used = {name: definitions[name] for name in sorted(_references(data, definitions) | _ATTRIBUTE_DEFINITIONS)}
     schema["properties"]["data"] = data
     # An absent attribute is left out, never null: CloudEvents 1.0 knows no null.
-    for name in _MAY_BE_ABSENT:
-        schema["properties"][name] = _without_null(schema["properties"][name])
+    _let_be_absent(schema, _MAY_BE_ABSENT)
     schema["properties"]["dataschema"] = {
         "const": DATA_SCHEMA_OF[domain],
         "type": "string",
         "description": "Which schema `data` follows.",
     }
-    written = [name for name in schema["properties"] if name not in _MAY_BE_ABSENT]
     return {
         "$schema": _DIALECT,
         "$id": f"urn:dropstream:schema:{domain}-event:v1",
         **schema,
         "title": f"{domain.capitalize()}Event",
-        "required": written,
+        "required": [name for name in schema["properties"] if name not in _MAY_BE_ABSENT],
         "$defs": used,
     }
 
@@ -72,7 +70,7 @@ def schemas(examples: Mapping[str, Sequence[object]] = MappingProxyType({})) -> 
 # Words may be added to these within a version; every other set of words is closed.
 _MAY_GROW = {"OrderStatus", "IncidentStatus", "SignatureStatus", "GapState"}
 _ATTRIBUTE_DEFINITIONS = {"TimeQuality", "SignatureStatus"}
-_MAY_BE_ABSENT_IN_GAPS = ("run", "orders", "skus")
+_MAY_BE_ABSENT_IN_GAPS = ("run", "orders", "skus", "by", "why")
 _MAY_BE_ABSENT = (
     "sequence",
     "bodydiffers",

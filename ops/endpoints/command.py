@@ -51,7 +51,7 @@ def show_endpoints(*, as_json: screen.AsJson = False, header: screen.Header = Fa
 def check_endpoints(
     *, as_json: screen.AsJson = False, header: screen.Header = False, config: ConfigFile = None
 ) -> None:
-    """Names every problem, those of running services included, each with what to do; exit code 1 if one is an error.
+    """Names every problem, each with what to do; exit code 1 if one is an error. It asks the running services too.
 
     Example: dropstream endpoints check
     """

@@ -1,24 +1,26 @@
-"""`dropstream gaps`: which sequence ids are missing by the records of `gaps`, endpoint by endpoint.
+"""Which sequence ids are missing by the records of `gaps`, endpoint by endpoint; and what is not judged yet.
 
-`MissingIds` is pure and follows the rule in `schemas.notes.gaps`; the functions that read the topic are below it.
+`MissingIds` is pure and follows the rule in `schemas.notes.gaps`; the functions that read the topics are below it.
 """
 
+import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Annotated
 
-import typer
-
-from ops import screen
-from ops.configuration import ConfigFile, load_settings
-from ops.event_loop import run
-from ops.kafka.reader import full_name, open_reader
+from ops.kafka.offsets import GROUP_SOURCES, PartitionOffsets, read_group_offsets
+from ops.kafka.reader import AtOffsets, full_name, open_reader, read_topic
+from processors.runtime.changelog import is_of_store
+from processors.sequence.state import Hole, SequenceState, restore
+from schemas.errors import DropstreamError
+from schemas.kafka.log_bounds import NotKnown
 from schemas.notes.gaps import Gap, GapState, read_gap
 from schemas.settings import Settings
 
-_COLUMNS = ("endpoint", "epoch", "first", "last", "count", "state", "since")
+# A group at work has read by then what lay there at the first look.
+_LOOKS = 4
+_LOOK_EVERY_S = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class MissingRun:
     last: int
     state: GapState
     since: str
+    suspected_at: str = ""
+    raw: str = ""
 
     @property
     def count(self) -> int:
@@ -64,11 +68,13 @@ class MissingIds:
                 gap.endpoint, gap.epoch, gap.first, gap.last, gap.state, gap.changed_at
             )
             return
-        run = MissingRun(gap.endpoint, gap.epoch, gap.first, gap.last, gap.state, gap.changed_at)
+        run = MissingRun(
+            gap.endpoint, gap.epoch, gap.first, gap.last, gap.state, gap.changed_at, gap.suspected_at, gap.raw
+        )
         key = (gap.endpoint, gap.epoch)
         if gap.state is not GapState.RECONCILED:
             _put(self._open.setdefault(key, []), run, keep=gap.state is GapState.OPEN)
-        if gap.state in {GapState.LOST, GapState.RECONCILED}:
+        if gap.state in {GapState.LOST, GapState.RECONCILED, GapState.DISMISSED}:
             _put(self._lost.setdefault(key, []), run, keep=gap.state is GapState.LOST)
 
     def runs(self) -> list[MissingRun]:
@@ -104,26 +110,6 @@ async def read_runs(settings: Settings, endpoint: str | None = None) -> list[Mis
     return missing.runs()
 
 
-def gaps(
-    endpoint: Annotated[str | None, typer.Option(metavar="E", help="Only this endpoint's.", show_default=False)] = None,
-    *,
-    as_json: screen.AsJson = False,
-    header: screen.Header = False,
-    config: ConfigFile = None,
-) -> None:
-    """Lists the gaps that are open, and those that are lost. Example: dropstream gaps --endpoint shipstream-acme"""
-    settings = load_settings(config, signing_secrets=False)
-    runs = run(read_runs(settings, endpoint))
-    if not runs and endpoint is not None and endpoint not in settings.endpoints:
-        raise typer.BadParameter(
-            f"no endpoint is called {endpoint!r}; dropstream endpoints list shows them", param_hint="--endpoint"
-        )
-    show(runs, as_json=as_json, header=header)
-    if not as_json:
-        for line in offers(runs, settings):
-            screen.note(line)
-
-
 def offers(runs: Sequence[MissingRun], settings: Settings) -> list[str]:
     """For each endpoint with lost ids, how to fetch from its provider what they told of; none where it is off."""
     lost: dict[str, list[MissingRun]] = {}
@@ -139,13 +125,75 @@ def offers(runs: Sequence[MissingRun], settings: Settings) -> list[str]:
     return lines
 
 
-def show(runs: Sequence[MissingRun], *, as_json: bool, header: bool = False) -> None:
-    """Writes the runs to standard output: a table, plain lines in a pipe, or JSON lines."""
-    if not runs and screen.is_terminal() and not as_json:
-        screen.say("No id is missing.", style="green")
-    else:
-        screen.show_table(_COLUMNS, map(_values, runs), fold=("since", "count"), as_json=as_json, header=header)
+async def read_states(settings: Settings) -> list[SequenceState]:
+    """The sequence of each endpoint as group `sequence` left it, with the holes that are in their grace time.
+
+    Raises:
+        DropstreamError: the changelog of the group cannot be read, or is corrupt.
+    """
+    latest: dict[bytes, bytes] = {}
+    for record in await read_topic(settings, "sequence-state"):
+        if record.key is None or not is_of_store(record.key):
+            continue
+        if record.value is None:
+            latest.pop(record.key, None)
+        else:
+            latest[record.key] = record.value
+    try:
+        return list(restore(latest).values())
+    except ValueError as error:
+        raise DropstreamError(f"the changelog of the sequences is corrupt: {error}") from error
 
 
-def _values(one: MissingRun) -> tuple[str | int, ...]:
-    return one.endpoint, one.epoch, one.first, one.last, one.count, one.state.value, one.since
+def suspected(states: Sequence[SequenceState], endpoint: str | None) -> list[tuple[SequenceState, Hole]]:
+    """The holes that are not reported yet, of one endpoint or of all."""
+    return [
+        (state, hole)
+        for state in states
+        if endpoint in {None, state.endpoint}
+        for hole in state.holes[state.reported_count() :]
+    ]
+
+
+async def unjudged(settings: Settings) -> str:
+    """Why an id may be missing that nobody has noticed yet, as a clause; empty where all that is there is judged.
+
+    What lies in the topics at the call counts; for the groups that judge it there are a few seconds.
+    """
+    for group, topic in GROUP_SOURCES.items():
+        source = full_name(topic, settings)
+        ends: dict[int, int] | None = None
+        for attempt in range(_LOOKS):
+            found = await read_group_offsets(settings, settings.kafka.topic_prefix + group, [source])
+            if doubts := [one.unknown_why for one in found if one.unknown_why]:
+                return f"how far group {group} is, is not known: {doubts[0]}"
+            ends = ends or {one.partition.partition: _end(one) for one in found}
+            if not await _has_record(settings, source, {one.partition.partition: _behind(one) for one in found}, ends):
+                break
+            if attempt == _LOOKS - 1:
+                return f"group {group} has not read all of {source} yet; does dropstream process run?"
+            await asyncio.sleep(_LOOK_EVERY_S)
+    return ""
+
+
+def _end(one: PartitionOffsets) -> int:
+    return 0 if isinstance(one.log, NotKnown) else one.log.end
+
+
+def _behind(one: PartitionOffsets) -> int:
+    """The offset before which the group has read everything."""
+    if isinstance(one.log, NotKnown) or isinstance(one.committed, NotKnown):
+        return 0
+    return max(one.committed or 0, one.log.first)
+
+
+async def _has_record(settings: Settings, topic: str, begins: Mapping[int, int], ends: Mapping[int, int]) -> bool:
+    """Whether a record lies there; not the lag, in which the marks that end transactions count."""
+    starts = {partition: begin for partition, begin in begins.items() if begin < ends[partition]}
+    if not starts:
+        return False
+    async with open_reader(settings, [topic], AtOffsets(starts)) as reader:
+        while not await reader.is_at_end():
+            if any(one.position.offset < ends[one.position.partition] for one in await reader.fetch()):
+                return True
+    return False

@@ -33,6 +33,11 @@ def rules_change(digest: str) -> Change:
     return _RULES_KEY, digest.encode()
 
 
+def is_of_store(key: bytes | None) -> bool:
+    """Whether a changelog record of this key is the store's own, and not one of the runtime."""
+    return key is not None and key not in {_INPUT_KEY, _RULES_KEY}
+
+
 async def restore_store(store: StateStore, changelog: TopicPartition, settings: Settings) -> None:
     """Reads the changelog on to its end; call it when the former owner is fenced and can write nothing more.
 

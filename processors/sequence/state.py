@@ -34,6 +34,13 @@ class Hole:
     raw: str
     reported: bool = False  # Whether `open` is written.
 
+    def without(self, first: int, last: int) -> tuple["Hole", ...]:
+        """What is left of the hole without these ids, in order; the hole itself where it has none of them."""
+        if last < self.first or self.last < first:
+            return (self,)
+        parts = (replace(self, last=min(self.last, first - 1)), replace(self, first=max(self.first, last + 1)))
+        return tuple(part for part in parts if part.first <= part.last)
+
 
 @dataclass(frozen=True, slots=True)
 class SequenceState:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from processors.sequence import tracker
 from processors.sequence.receipts import arrival_of
 from processors.sequence.store import SequenceStore
+from schemas.notes.dismissals import read_dismissal
 from schemas.notes.sequence_observations import read_observation
 from schemas.records import RawRecord, Record
 
@@ -21,15 +22,24 @@ _PUNCTUATE_GAPS_MAX = 10_000
 
 
 def observe(record: RawRecord, store: SequenceStore) -> Sequence[Record]:
-    """The gaps that one record of `sequence` makes known; none for a record that is no observation."""
+    """The gaps that one record of `sequence` makes known; none for one that is no observation and no dismissal."""
     observation = read_observation(record.value)
     if observation is None:
-        store.skip(str(record.position))
-        return ()
+        return _dismiss(record, store)
     arrival, state = arrival_of(observation), store.find(observation.endpoint)
     if state is None and arrival.is_test:
         return ()
     return store.apply(tracker.observe(state, arrival, store.rules))
+
+
+def _dismiss(record: RawRecord, store: SequenceStore) -> Sequence[Record]:
+    """The gap that a person's dismissal makes; none for a record that is no dismissal of a sequence that is known."""
+    dismissal = read_dismissal(record.value)
+    state = store.find(dismissal.endpoint) if dismissal is not None else None
+    if dismissal is None or state is None:
+        store.skip(str(record.position))
+        return ()
+    return store.apply(tracker.dismiss(state, dismissal))
 
 
 def punctuate(store: SequenceStore, now: datetime) -> Sequence[Record]:

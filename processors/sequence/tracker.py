@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 from processors.sequence.mixed import begin_mixed, other_counter, place_mixed
 from processors.sequence.receipts import Arrival, first_moment, moment
-from processors.sequence.state import Hole, SequenceState, Step, gap_of
-from schemas.notes.gaps import GapState
+from processors.sequence.state import Hole, HoleKey, SequenceState, Step, gap_of
+from schemas.notes.dismissals import Dismissal
+from schemas.notes.gaps import Gap, GapState
 
 # So many ids in a row that were not missing, each with a newer event, are those of a counter that began anew.
 _LOW_RUN = 3
@@ -61,6 +62,35 @@ def advance(state: SequenceState, now: datetime, rules: GapRules) -> Step:
         return _fall_due(state, now, rules)
     settled = _settle(state, state.waiting, now, rules)
     return _then(settled, _fall_due(settled.state, now, rules))
+
+
+def dismiss(state: SequenceState, dismissal: Dismissal) -> Step:
+    """The step of a person's judgement: the ids are in no hole any more, and one gap says by whom and why.
+
+    Ids of an epoch that is over, and ids that were given up before, are in no hole; the gap is written all the same.
+    """
+    gap = Gap(
+        endpoint=state.endpoint,
+        first=dismissal.first,
+        last=dismissal.last,
+        state=GapState.DISMISSED,
+        suspected_at=dismissal.suspected_at,
+        changed_at=dismissal.dismissed_at,
+        epoch=dismissal.epoch,
+        raw=dismissal.seen_in,
+        by=dismissal.by,
+        why=dismissal.why,
+    )
+    if dismissal.epoch != state.epoch:
+        return Step(state, gaps=(gap,))
+    kept: list[Hole] = []
+    touched: list[HoleKey] = []
+    for hole in state.holes:
+        parts = hole.without(dismissal.first, dismissal.last)
+        kept += parts
+        if parts != (hole,):
+            touched += [(state.epoch, hole.last), *((state.epoch, part.last) for part in parts)]
+    return Step(replace(state, holes=tuple(kept)), gaps=(gap,), touched=tuple(dict.fromkeys(touched)))
 
 
 def _settle(state: SequenceState, waiting: tuple[Arrival, ...], clock: datetime | None, rules: GapRules) -> Step:

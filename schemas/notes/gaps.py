@@ -1,8 +1,9 @@
 """The record of `gaps`: a run of missing sequence ids, and what became of them.
 
 How to read the topic. Keep a set of open ids per endpoint and epoch, and take its records in the order of their
-offsets: `open` adds `first` to `last`; `filled` and `lost` take away exactly the ids that they name and no others, so
-what is left of a hole stays open without a new record; `reset` begins an epoch, and nothing of the one before is open.
+offsets: `open` adds `first` to `last`; `filled`, `lost` and `dismissed` take away exactly the ids that they name and no
+others, so what is left of a hole stays open without a new record; `reset` begins an epoch, and nothing of the one
+before is open. `dismissed` may name ids that were `lost` before, or never `open`.
 `reconciled` takes nothing away from the open ones: it says that what the provider's API can still tell of lost ids was
 fetched, and the sequence does not move by it.
 `mixed` says that two counters share the endpoint: nothing of it is open any more, for what is missing cannot be known.
@@ -28,12 +29,13 @@ class GapState(StrEnum):
     FILLED = "filled"  # They came late, after they were reported open.
     LOST = "lost"  # They never came: past the retry horizon, or given up before it.
     RECONCILED = "reconciled"  # Lost, and what the provider's API could still tell was fetched.
+    DISMISSED = "dismissed"  # A person judged them: they need not be looked for any more.
     RESET = "reset"  # The counter restarted; `first` and `last` are the first id of the new epoch.
     MIXED = "mixed"  # Two counters share the endpoint; `first` and `last` are the newest id of each.
 
 
-# What the gap tracker says; the other states are put on record by a person or by a run that one asked for.
-TRACKED_STATES = (GapState.OPEN, GapState.FILLED, GapState.LOST, GapState.RESET, GapState.MIXED)
+# What the gap tracker says, `dismissed` where a person has told it so; the other is put on record by a run.
+TRACKED_STATES = tuple(one for one in GapState if one is not GapState.RECONCILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,9 @@ class Gap:
         Field(
             description="What became of these ids: `open`, missing for longer than the grace time; `filled`, they came "
             "late; `lost`, given up; `reconciled`, lost, and what the provider's API could still tell was fetched; "
-            "`reset`, the counter began anew at `first`; `mixed`, two counters send to one endpoint, `first` and "
-            "`last` are the newest id of each, and nothing is judged until a `reset`. More words may come.",
+            "`dismissed`, a person judged that they need not be looked for; `reset`, the counter began anew at "
+            "`first`; `mixed`, two counters send to one endpoint, `first` and `last` are the newest id of each, and "
+            "nothing is judged until a `reset`. More words may come.",
             examples=["open"],
         ),
     ]
@@ -68,6 +71,13 @@ class Gap:
     ] = None
     skus: Annotated[
         int | None, Field(description="SKUs that the run published; absent elsewhere.", ge=0, examples=[2])
+    ] = None
+    by: Annotated[
+        str | None, Field(description="Who dismissed these ids; absent in every other state.", examples=["on-call"])
+    ] = None
+    why: Annotated[
+        str | None,
+        Field(description="Why they were dismissed; absent in every other state.", examples=["seen in the shop"]),
     ] = None
 
 

@@ -10,7 +10,8 @@ from ops.audit.judging.gaps import GapsOfEndpoint
 from ops.audit.verdict import FindingKind
 from processors.sequence.receipts import arrival_of
 from processors.sequence.state import SequenceState
-from processors.sequence.tracker import GapRules, advance, observe
+from processors.sequence.tracker import GapRules, advance, dismiss, observe
+from schemas.notes.dismissals import Dismissal
 from schemas.notes.gaps import Gap, GapState, gap_record
 from schemas.notes.sequence_observations import Observation
 from schemas.records import Position, RawRecord
@@ -28,6 +29,7 @@ class History:
 
     observations: list[Observation] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    state: SequenceState | None = None
 
 
 # Of each delivery: its id, seconds since the one before, whether its event time is known, seconds until the next tick.
@@ -56,6 +58,7 @@ def history_of(told: list[tuple[int, int, bool, int | None]]) -> History:
         state = step.state
         if tick_s is not None:
             state = _tick(history, state, received + timedelta(seconds=tick_s))
+    history.state = state
     return history
 
 
@@ -81,6 +84,41 @@ def test_what_the_tracker_said_is_right_whenever_it_was_asked(told: list[tuple[i
     """However ticks and deliveries came in turns, the records that the tracker wrote are all explained."""
     history = history_of(told)
     assert judged(history.observations, history.gaps).findings == []
+
+
+@given(steps, st.integers(1, 60), st.integers(0, 9), st.data())
+def test_a_person_s_dismissal_explains_its_record(
+    told: list[tuple[int, int, bool, int | None]], first: int, more: int, data: st.DataObject
+) -> None:
+    """Whenever a person judged, the record is explained by the dismissal, and by nothing where that is missing."""
+    cut = data.draw(st.integers(1, len(told)))
+    before = history_of(told[:cut])
+    state = before.state
+    assert state is not None
+    dismissal = Dismissal(
+        endpoint="acme",
+        epoch=1,
+        first=first,
+        last=first + more,
+        suspected_at=rfc3339(START),
+        dismissed_at=rfc3339(START + timedelta(days=1)),
+        by="on-call",
+        why="seen in the shop",
+        seen_in="raw/0/1",
+    )
+    step = dismiss(state, dismissal)
+    late = advance(step.state, LATER, RULES)
+    gaps = [*before.gaps, *step.gaps, *late.gaps]
+    for is_there in (True, False):
+        judge = GapsOfEndpoint(RULES)
+        for offset, gap in enumerate(gaps):
+            judge.note(RawRecord(Position("gaps", 0, offset), b"acme", gap_record(gap).value, (), 0), gap)
+        for observation in before.observations:
+            judge.observe(observation)
+        if is_there:
+            judge.dismiss(dismissal, "sequence/0/99")
+        judge.finish(LATER, is_caught_up=True)
+        assert bool(judge.findings) is not is_there, judge.findings
 
 
 @given(steps, st.data())

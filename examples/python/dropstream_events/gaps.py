@@ -13,8 +13,8 @@ from dropstream_events.events import read_time
 class Gap:
     """A run of sequence ids, both ends included, and what became of it.
 
-    `state` is `open`, `filled`, `lost`, `reset` or `reconciled`; `run`, `orders` and `skus` say what was fetched for a
-    reconciled one.
+    `state` is `open`, `filled`, `lost`, `reset`, `reconciled` or `dismissed`; `run`, `orders` and `skus` say what was
+    fetched for a reconciled one, `by` and `why` who dismissed the ids and why.
     """
 
     endpoint: str
@@ -28,6 +28,8 @@ class Gap:
     run: str | None = None
     orders: int | None = None
     skus: int | None = None
+    by: str | None = None
+    why: str | None = None
 
 
 def read_gap(value: bytes) -> Gap:
@@ -50,6 +52,8 @@ def read_gap(value: bytes) -> Gap:
             run=fields.get("run"),
             orders=fields.get("orders"),
             skus=fields.get("skus"),
+            by=fields.get("by"),
+            why=fields.get("why"),
         )
         if not gap.first <= gap.last:
             raise ValueError("ends before it begins")
@@ -68,7 +72,7 @@ class Missing:
     _runs: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
     def take(self, gap: Gap) -> None:
-        """Adds the ids of an open gap, takes away those that were filled or lost; a reset forgets all.
+        """Adds the ids of an open gap, takes away those that were filled, lost or dismissed; a reset forgets all.
 
         So does `mixed`: two counters share the endpoint, and what is missing cannot be known.
         """
@@ -77,7 +81,7 @@ class Missing:
             runs.clear()
         elif gap.state == "open":
             runs[:] = _joined(runs, (gap.first, gap.last))
-        elif gap.state in {"filled", "lost"}:
+        elif gap.state in {"filled", "lost", "dismissed"}:
             runs[:] = _without(runs, (gap.first, gap.last))
 
     def runs(self, endpoint: str) -> tuple[tuple[int, int], ...]:

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from ops.audit.verdict import AuditFinding, FindingKind
 from processors.sequence.receipts import arrival_of
 from processors.sequence.state import SequenceState
-from processors.sequence.tracker import GapRules, advance, observe
+from processors.sequence.tracker import GapRules, advance, dismiss, observe
+from schemas.notes.dismissals import Dismissal, read_dismissal
 from schemas.notes.gaps import TRACKED_STATES, Gap, GapState, gap_record, read_gap
 from schemas.notes.sequence_observations import Observation, read_observation
 from schemas.records import RawRecord
@@ -66,6 +67,15 @@ class GapsOfEndpoint:
         self._state = step.state
         for gap in step.gaps:
             self._expect(gap, observation.raw)
+
+    def dismiss(self, dismissal: Dismissal, position: str) -> None:
+        """Runs the tracker over a person's dismissal, which lies at `position` in `sequence`."""
+        self._let_time_pass()
+        if self._state is not None:
+            step = dismiss(self._state, dismissal)
+            self._state = step.state
+            for gap in step.gaps:
+                self._expect(gap, position)
 
     def finish(self, now: datetime, *, is_caught_up: bool) -> Sequence[Gap]:
         """Reports what is left; returns the gaps that time has made due by `now`, and that may still be reported.
@@ -161,10 +171,12 @@ class GapsOfPartition:
         self._of(gap.endpoint).note(record, gap)
 
     def observe(self, record: RawRecord) -> None:
-        """Runs the tracker over the next record of `sequence`, unless that is no observation."""
+        """Runs the tracker over the next record of `sequence`, an observation or a dismissal; passes over others."""
         observation = read_observation(record.value)
         if observation is not None:
             self._of(observation.endpoint).observe(observation)
+        elif (dismissal := read_dismissal(record.value)) is not None:
+            self._of(dismissal.endpoint).dismiss(dismissal, str(record.position))
 
     def finish(self, now: datetime, *, is_caught_up: bool) -> tuple[int, int]:
         """How many gaps are due and not reported yet, and how many were not judged."""

@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
 from ops.audit.run import audit
+from ops.audit.verdict import FindingKind
 from ops.kafka.reader import read_topic
 from processors.deliver.dedupe import DedupeStore
 from processors.groups import deliver_group, sequence_group
@@ -136,6 +137,15 @@ async def test_a_hole_is_reported_and_filled_while_traffic_stops(settings: Setti
         ]
         found = [json.loads(line) for line in (await listed(tmp_path, "--json")).splitlines()]
         assert [(one["first"], one["count"]) for one in found] == [(4, 1), (6, 2)]
+        judged = ("shipstream", "6-7", "--why", "a test of ours", "--by", "on-call", "--yes")
+        await listed(tmp_path, "dismiss", "shipstream", "5-7", *judged[2:], code=1)
+        assert "dismissed; group sequence writes it" in await listed(tmp_path, "dismiss", *judged)
+        assert (await told_at_last(mine, 3))[2:] == [("dismissed", 6, 7)]
+        (line,) = (await listed(tmp_path)).splitlines()
+        assert line.split("\t")[:-1] == ["shipstream", "1", "4", "4", "1", "open"]
+        verdict = await audit(mine)
+        # The garbage; a dismissal is explained, and so is what it leads to.
+        assert dict(verdict.found) == {FindingKind.UNEXPLAINED: mine.kafka.partitions}, verdict
         assert await listed(tmp_path, "--endpoint", "dropea") == ""
         assert await listed(tmp_path, "--endpoint", "nobody", code=2) == ""
         processor.signal(signal.SIGTERM)

@@ -55,9 +55,10 @@ def test_every_command_can_be_called_as_it_is_written(line: str) -> None:
     while True:
         context = command.make_context(name, words, parent=context)
         verbs = getattr(command, "commands", None)
-        if verbs is None:
+        left = (*context._protected_args, *context.args)  # noqa: SLF001 the words left for the verb; no public name
+        if verbs is None or (not left and getattr(command, "invoke_without_command", False)):
             return
-        name, *words = (*context._protected_args, *context.args)  # noqa: SLF001 the words left for the verb; no public name
+        name, *words = left
         command = verbs[name]
 
 

@@ -44,6 +44,7 @@ VERBS = (
         ["send"],
         ["tail"],
         ["gaps"],
+        ["gaps", "dismiss"],
         ["audit"],
         ["replay"],
         ["redrive"],

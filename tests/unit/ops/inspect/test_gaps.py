@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.inspect.gaps import MissingIds, MissingRun, offers, show
+from ops.inspect.gaps import MissingIds, MissingRun, offers
+from ops.inspect.gaps_command import show
 from schemas.configuration import Context, read_configuration
 from schemas.notes.gaps import Gap, GapState, gap_record, read_gap
 from tests.support.tracking import RULES, Reader, Tracker
@@ -85,6 +86,17 @@ def test_an_endpoint_that_two_counters_share_has_nothing_open() -> None:
     assert runs(*told, gap(GapState.RESET, 5_001, 5_001, epoch=2)) == []
 
 
+def test_dismissed_ids_are_listed_no_more() -> None:
+    """Neither those that were open nor those that were lost; the rest of a run stays."""
+    told = [gap(GapState.OPEN, 2, 9), gap(GapState.DISMISSED, 4, 5), gap(GapState.LOST, 6, 9, changed_at=LATER)]
+    assert runs(*told) == [(1, 2, 3, "open", MOMENT), (1, 6, 9, "lost", LATER)]
+    assert runs(*told, gap(GapState.DISMISSED, 7, 8), gap(GapState.DISMISSED, 2, 3, epoch=2)) == [
+        (1, 2, 3, "open", MOMENT),
+        (1, 6, 6, "lost", LATER),
+        (1, 9, 9, "lost", LATER),
+    ]
+
+
 def test_a_run_of_2_to_the_64_ids_costs_what_one_id_costs() -> None:
     """Runs are kept as runs."""
     assert runs(gap(GapState.OPEN, 1, 2**64 - 2), gap(GapState.FILLED, 2, 2)) == [
@@ -125,15 +137,15 @@ def test_what_is_written_is_read() -> None:
 
 def test_in_a_pipe_a_gap_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Seven cells separated by tabs, and nothing at all where nothing is missing."""
-    show([MissingRun("acme", 1, 2, 9, GapState.OPEN, MOMENT)], as_json=False)
+    show([MissingRun("acme", 1, 2, 9, GapState.OPEN, MOMENT)], [], as_json=False)
     assert capsys.readouterr().out == f"acme\t1\t2\t9\t8\topen\t{MOMENT}\n"
-    show([], as_json=False)
+    show([], [], as_json=False)
     assert capsys.readouterr().out == ""
 
 
 def test_json_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """The same cells by name, the ids and the count as numbers of any size."""
-    show([MissingRun("acme", 1, 0, 2**64 - 1, GapState.LOST, MOMENT)], as_json=True)
+    show([MissingRun("acme", 1, 0, 2**64 - 1, GapState.LOST, MOMENT)], [], as_json=True)
     assert json.loads(capsys.readouterr().out) == {
         "endpoint": "acme",
         "epoch": 1,

@@ -46,7 +46,7 @@ final class Missing {
     private static List<Run> after(List<Run> runs, String state, Run named) {
         return switch (state) {
             case "reset" -> List.of();
-            case "filled", "lost" -> without(runs, named);
+            case "filled", "lost", "dismissed" -> without(runs, named);
             case "open" -> {
                 List<Run> joined = without(runs, named);
                 joined.add(named);
