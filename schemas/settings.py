@@ -385,6 +385,8 @@ class ApiSettings(Section):
     # A colon would end it early in HTTP Basic: RFC 7617, section 2.
     username: Annotated[str, Field(pattern=r"^[^:\x00-\x1f\x7f]+$")] | None = None
     """The user of the API, for ShipStream alone; it has no colon."""
+    market: Annotated[str, Field(pattern=r"^[A-Z]{2,8}$")] | None = None
+    """The market, for Dropea alone, where the address does not begin with it: `ES`, `IT`, `PT`."""
     key: Annotated[Secret, PlainValidator(_unresolved_secret)]
     """A reference to the API key, `env:NAME` or `file:PATH`; only `dropstream reconcile` resolves it."""
     answer_timeout_ms: Annotated[int, Field(ge=100, le=600_000)] = 60_000

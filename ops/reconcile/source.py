@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 
@@ -97,6 +97,15 @@ class SourceKind:
     cannot_give: tuple[str, ...]
 
 
+_ADDRESSES = frozenset({"address", "shipping_address", "billing_address"})
+
+
+def without_address(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row without where a customer lives: nothing rests on it, so it is not kept."""
+    return {name: value for name, value in row.items() if name not in _ADDRESSES}
+
+
 def state_body(kind: str, row: object, **more: object) -> bytes:
     """The body of a state: the same row gives the same bytes, in whatever order its fields came."""
-    return orjson.dumps({"fetched": kind, "row": row, **more}, option=orjson.OPT_SORT_KEYS)
+    row_of = {} if row is None else {"row": row}
+    return orjson.dumps({"fetched": kind, **row_of, **more}, option=orjson.OPT_SORT_KEYS)

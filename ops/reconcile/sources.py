@@ -3,13 +3,16 @@
 import os
 from collections.abc import Mapping
 
+from ops.reconcile.dreamship import DREAMSHIP
+from ops.reconcile.dropea import DROPEA
+from ops.reconcile.modern_dropship import MODERN_DROPSHIP
 from ops.reconcile.shipstream import SHIPSTREAM
 from ops.reconcile.source import SourceKind
 from schemas.errors import ConfigurationError, UsageError
 from schemas.secrets import resolve
 from schemas.settings import Settings
 
-SOURCES: Mapping[str, SourceKind] = {one.provider: one for one in (SHIPSTREAM,)}
+SOURCES: Mapping[str, SourceKind] = {one.provider: one for one in (SHIPSTREAM, DROPEA, DREAMSHIP, MODERN_DROPSHIP)}
 
 
 def source_of(settings: Settings, endpoint: str) -> SourceKind:

@@ -110,6 +110,19 @@ def _basic(message: Message) -> Interpretation:
     )
 
 
+def _interpret_fetched(message: Message) -> Interpretation | Rejection:
+    """What an order means that `ops.reconcile` fetched; the API says no time of its change, so its state is its key."""
+    order_id = text_id(message.body.get("id"))
+    if message.body.get("fetched") != "order" or order_id is None:
+        return Rejection(Reason.BODY_UNRECOGNISED, "it is no order that is fetched from Dreamship")
+    return Interpretation(
+        provider_event="GET orders",
+        natural_key=f"fetched:order:{order_id}:{message.digest}",
+        occurred=Occurred(message.received_at, TimeQuality.EXACT),
+        facts=(_fact(message, Domain.ORDER, "observed"),),
+    )
+
+
 def _fact(message: Message, domain: Domain, what: str) -> Fact:
     body, data = message.body, mapping(message.body.get("data"))
     object_id = mapping(body.get("event")).get("object_id")
@@ -264,6 +277,7 @@ PROVIDER = Provider(
     signature_policy="require",
     claim=_claim,
     interpret=_interpret,
+    interpret_fetched=_interpret_fetched,
     # Ten tries in 72 hours, then the delivery is lost; "continued" failures may disable webhooks for the whole account.
     # How many it does not say, so the 72 hours are the limit: https://docs.dreamship.com/reference/webhooks
     patience=RetryPolicy(

@@ -19,14 +19,14 @@ from processors.deliver.fields import decimal_text, mapping, objects, text, text
 from processors.deliver.personal import PersonalFields
 from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup, Twin
 from processors.deliver.signatures import Claim, base64_text, hex_text, mac, single_header
-from processors.deliver.times import occurred_at, occurred_at_wall_time
+from processors.deliver.times import Occurred, occurred_at, occurred_at_wall_time, read_instant
 from schemas.delivery import Delivery
 from schemas.event_data import IncidentData, Item, OrderData, OtherData, Shipment
 from schemas.notes.rejections import Reason, Rejection
 from schemas.retry_policy import Loss, RetryPolicy
 from schemas.settings import EndpointSettings
 from schemas.times import rfc3339, timestamp_ms
-from schemas.vocabulary import Domain, IncidentStatus, OrderStatus
+from schemas.vocabulary import Domain, IncidentStatus, OrderStatus, TimeQuality
 
 _V1_SIGNATURE = "X-Dropea-Hmac-Sha256"
 _V2_SIGNATURE = "X-Dropea-Signature"
@@ -287,6 +287,24 @@ def _digest(parts: tuple[str | None, ...], message: Message) -> str:
     return hashlib.sha256("\n".join(known).encode()).hexdigest()
 
 
+def _interpret_fetched(message: Message) -> Interpretation | Rejection:
+    """What an order or an incident of version 2 means that `ops.reconcile` fetched; it looks like a webhook's."""
+    kind = text(message.body.get("fetched"))
+    if kind not in {"order", "issue"}:
+        return Rejection(Reason.BODY_UNRECOGNISED, "it is no state that is fetched from Dropea")
+    fact = _order_v2("observed", message) if kind == "order" else _incident_v2("observed", message)
+    changed_at = read_instant(mapping(message.body.get("resource")).get("updated_at"))
+    own_id = _in_market(message, message.body.get("resource_id"))
+    if changed_at is None or own_id is None or fact.entity_id is None:
+        return Rejection(Reason.BODY_UNRECOGNISED, f"the fetched {kind} has no id, no market or no updated_at")
+    return Interpretation(
+        provider_event=f"GET {kind}s",
+        natural_key=f"fetched:{kind}:{own_id}:{rfc3339(changed_at)}",
+        occurred=Occurred(changed_at, TimeQuality.EXACT),
+        facts=(fact,),
+    )
+
+
 def _sign_v1(body: bytes, secret: bytes, _at: datetime) -> Mapping[str, str]:
     return {_V1_SIGNATURE: base64_text(mac(secret, body)).decode()}
 
@@ -331,6 +349,7 @@ PROVIDER = Provider(
     signature_policy="verify-if-present",
     claim=_claim,
     interpret=_interpret,
+    interpret_fetched=_interpret_fetched,
     # v2: three consecutive failures switch a subscription off; an answer within 5 s. v1 says nothing of either, and is
     # held to the same: https://public-api.dropea.com/dropshipper/openapi.json
     patience=RetryPolicy(

@@ -25,7 +25,7 @@ from schemas.notes.rejections import Reason, Rejection
 from schemas.retry_policy import Loss, RetryPolicy
 from schemas.settings import EndpointSettings, SignatureScheme
 from schemas.times import rfc3339
-from schemas.vocabulary import Domain, OrderStatus
+from schemas.vocabulary import Domain, OrderStatus, TimeQuality
 
 _ENCODINGS = {"hex": hex_text, "base64": base64_text}
 # Seconds since 1970 have ten digits until the year 2286, milliseconds thirteen; a longer number is no time.
@@ -126,6 +126,28 @@ def _facts(message: Message, topic: str) -> Iterator[Fact]:
         case _:
             other = OtherData(entity_id=own_id, payload=message.payload)
             yield Fact(Domain.OTHER, "unknown_event", own_id, other)
+
+
+def _interpret_fetched(message: Message) -> Interpretation | Rejection:
+    """What an order, or a variant with the time of its product, means that `ops.reconcile` fetched."""
+    kind, data = text(message.body.get("fetched")), mapping(message.body.get("data"))
+    own_id = _own_id(data)
+    changed_at = read_instant(message.body.get("updated") if kind == "inventory" else data.get("updated"))
+    if kind not in {"order", "inventory"} or own_id is None or changed_at is None:
+        return Rejection(Reason.BODY_UNRECOGNISED, "it is no state with an id and a time that is fetched from here")
+    if kind == "order":
+        shipped = OrderStatus.SHIPPED if _is_shipped(data) else None
+        status = OrderStatus.CANCELLED if _is_cancelled(data) else shipped
+        fact = Fact(Domain.ORDER, "observed", own_id, _order_data(data, status, message.payload))
+    else:
+        stock = _inventory_data(data, text_id(message.body.get("product_id")))
+        fact = Fact(Domain.INVENTORY, "observed", own_id, stock)
+    return Interpretation(
+        provider_event=f"GET {'orders' if kind == 'order' else 'products'}",
+        natural_key=f"fetched:{kind}:{own_id}:{rfc3339(changed_at)}",
+        occurred=Occurred(changed_at, TimeQuality.EXACT),
+        facts=(fact,),
+    )
 
 
 def _own_id(thing: Mapping[str, Any]) -> str | None:
@@ -276,6 +298,7 @@ PROVIDER = Provider(
     signature_policy="require",
     claim=_claim,
     interpret=_interpret,
+    interpret_fetched=_interpret_fetched,
     # Three days without an accepted request: "FAILED", and deactivated. How fast we must answer is not said.
     patience=RetryPolicy(
         loss=Loss.SUBSCRIPTION,
