@@ -1,6 +1,6 @@
 """Makes a delivery durable: in Kafka, else in the spool, from which it goes on to Kafka by itself.
 
-Order: while the spool has deliveries of an endpoint, newer deliveries of the endpoint go behind them.
+Order: while the spool has deliveries of an endpoint's lane, newer deliveries of the lane go behind them.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from ingest.spool.episode import SpoolingEpisode
 from ingest.spool.folder import claim, left_behind
 from ingest.spool.network_disk import network_file_system_of
 from ingest.spool.queue import Spool
+from ingest.spool.rows import lane_of
 from schemas.delivery import PendingRecord
 from schemas.settings import IngestSettings
 
@@ -118,7 +119,7 @@ class Storage:
         The storage takes `reservation` over, and releases it when it needs the bytes no more.
         """
         on_report = partial(self._conclude, record, reservation, on_outcome)
-        if self._has_spooled(record.endpoint) or not self._publisher.publish(record, reservation, on_report):
+        if self._has_spooled(lane_of(record)) or not self._publisher.publish(record, reservation, on_report):
             self._enqueue(record, reservation, on_outcome)
 
     def _conclude(self, record: PendingRecord, reservation: Reservation, on_outcome: OnOutcome, report: Report) -> None:
@@ -165,11 +166,11 @@ class Storage:
         salvaging = any(spool.salvaging for spool in self._left_behind)
         return [one for one in self._spools if not one.hurt and not (salvaging and one is self._spool)]
 
-    def _has_spooled(self, endpoint: str) -> bool:
-        """Returns whether deliveries of the endpoint are in a spool, so that newer ones must go behind them."""
-        if self._spool is not None and self._spool.holds(endpoint):
+    def _has_spooled(self, lane: str) -> bool:
+        """Returns whether deliveries of the lane are in a spool, so that newer ones must go behind them."""
+        if self._spool is not None and self._spool.holds(lane):
             return True
-        return bool(self._left_behind) and any(spool.holds(endpoint) for spool in self._left_behind)
+        return bool(self._left_behind) and any(spool.holds(lane) for spool in self._left_behind)
 
     async def _run_background(self) -> None:
         try:

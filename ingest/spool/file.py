@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from ingest.spool.rows import COLUMNS, SpooledRecord, read_row, row_of
+from ingest.spool.rows import COLUMNS, SpooledRecord, lane_of, read_row, row_of
 from ingest.spool.salvage import ReadableRecords, SpoolDamagedError, primary_code
 from ingest.spool.tables import upgrade
 from schemas.delivery import PendingRecord
@@ -43,7 +43,7 @@ _WAITING = """
 FROM records WHERE id > ? AND id NOT IN (SELECT id FROM records WHERE refused IS NOT NULL)
 AND id NOT IN (SELECT id FROM damaged) ORDER BY id
 """
-_ENDPOINTS = "SELECT endpoint, count(*) FROM records"
+_LANES = "SELECT key, count(*) FROM records"
 
 
 class SpoolInUseError(Exception):
@@ -52,7 +52,7 @@ class SpoolInUseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """How many records wait in a file, by endpoint, and the time of the oldest one (ms)."""
+    """How many records wait in a file, by lane, and the time of the oldest one (ms)."""
 
     waiting: Counter[str]
     oldest_ms: int | None
@@ -100,18 +100,18 @@ class SpoolFile:
     def append(self, records: Sequence[PendingRecord]) -> int:
         """Writes all of the records in one commit; returns the id of the first one, the others have the next ids."""
         rows = [row_of(record) for record in records]
-        endpoints = [record.endpoint for record in records]
-        if self._untallied.total() + len(endpoints) < _UNTALLIED_MAX:
+        lanes = [lane_of(record) for record in records]
+        if self._untallied.total() + len(lanes) < _UNTALLIED_MAX:
             self._write((_INSERT, rows))
-            self._untallied.update(endpoints)
+            self._untallied.update(lanes)
         else:
-            self._write((_INSERT, rows), (_TALLY, list((self._untallied + Counter(endpoints)).items())))
+            self._write((_INSERT, rows), (_TALLY, list((self._untallied + Counter(lanes)).items())))
             self._tallied_to, self._untallied = self._read_int("SELECT max(last_id) FROM tally"), Counter()
         return self._read_int("SELECT last_insert_rowid()") - len(records) + 1
 
     def take_over(self, spooled: Sequence[SpooledRecord]) -> None:
         """Writes records of a damaged file under the ids that they had there; call `recount` behind the last ones."""
-        counts = Counter(one.record.endpoint for one in spooled)
+        counts = Counter(lane_of(one.record) for one in spooled)
         self._write(
             (_TAKE_OVER, [(one.id, *row_of(one.record)) for one in spooled]),
             (_TALLY, list(counts.items())),
@@ -154,13 +154,13 @@ class SpoolFile:
 
     def remove(self, spooled: Sequence[SpooledRecord]) -> None:
         """Deletes these records, which Kafka has."""
-        tallied = Counter(one.record.endpoint for one in spooled if one.id <= self._tallied_to)
+        tallied = Counter(lane_of(one.record) for one in spooled if one.id <= self._tallied_to)
         ids = {one.id for one in spooled}
         self._write(
             ("DELETE FROM records WHERE id = ?", [(number,) for number in ids]),
             ("UPDATE tally SET records = records - ? WHERE endpoint = ?", [(n, name) for name, n in tallied.items()]),
         )
-        self._untallied -= Counter(one.record.endpoint for one in spooled if one.id > self._tallied_to)
+        self._untallied -= Counter(lane_of(one.record) for one in spooled if one.id > self._tallied_to)
         # Where a page says wrong ids, what is met cannot be deleted by its id, and would be sent again and again.
         rows = self._database.execute("SELECT id FROM records ORDER BY id LIMIT ?", (len(ids),))
         if still_there := ids & {number for (number,) in rows.fetchall()}:
@@ -232,25 +232,23 @@ class SpoolFile:
         run(f"PRAGMA max_page_count = {max(1, self.bytes_max // _PAGE_BYTES)}")
 
     def _read_content(self) -> tuple[int, Counter[str], Content]:
-        """Returns the last id in the tally, the number of newer records by endpoint, and the content in all."""
+        """Returns the last id in the tally, the number of newer records by lane, and the content in all."""
         self.damaged = {number for (number,) in self._database.execute("SELECT id FROM damaged")}
         self.oldest(count_max=_SIGHT_RECORDS, bytes_max=_SIGHT_BYTES)
         tally: Counter[str] = Counter()
         tallied_to = 0
-        for endpoint, count, last_id in self._database.execute("SELECT endpoint, records, last_id FROM tally"):
-            if not (isinstance(endpoint, bytes) and isinstance(count, int) and isinstance(last_id, int)):
+        for lane, count, last_id in self._database.execute("SELECT endpoint, records, last_id FROM tally"):
+            if not (isinstance(lane, bytes) and isinstance(count, int) and isinstance(last_id, int)):
                 raise SpoolDamagedError("the counts of the file are none")
             tallied_to = max(tallied_to, last_id)
-            tally[endpoint.decode("utf-8", "replace")] += max(0, count)
+            tally[lane.decode("utf-8", "replace")] += max(0, count)
         untallied = self._count("WHERE id > ?", tallied_to)
         aside = self._count("WHERE id IN (SELECT id FROM damaged) AND 0 <= ?", 0)
         return tallied_to, untallied, Content(tally + untallied - aside, self.oldest_ms())
 
     def _count(self, where: str, argument: int) -> Counter[str]:
-        rows = self._database.execute(f"{_ENDPOINTS} {where} GROUP BY endpoint", (argument,))
-        return Counter(
-            {endpoint.decode("utf-8", "replace"): count for endpoint, count in rows if isinstance(endpoint, bytes)}
-        )
+        rows = self._database.execute(f"{_LANES} {where} GROUP BY key", (argument,))
+        return Counter({lane.decode("utf-8", "replace"): count for lane, count in rows if isinstance(lane, bytes)})
 
     def _note_damaged(self, ids: Sequence[int]) -> None:
         _log.error("spooled_records_damaged", path=str(self.path), ids=ids)

@@ -24,7 +24,7 @@ import structlog
 
 from ingest.spool.file import SpoolFile
 from ingest.spool.folder import salvage
-from ingest.spool.rows import SpooledRecord
+from ingest.spool.rows import SpooledRecord, lane_of
 from ingest.spool.salvage import is_damage
 from schemas.delivery import PendingRecord
 
@@ -121,12 +121,12 @@ class Spool:
         """Returns whether the thread died of a fault of this program; only a restart helps."""
         return not self._thread.is_alive()
 
-    def holds(self, endpoint: str) -> bool:
-        """Returns whether records of this endpoint are here or on their way here, so that newer ones go behind them.
+    def holds(self, lane: str) -> bool:
+        """Returns whether records of this lane are here or on their way here, so that newer ones go behind them.
 
         Not while a damaged file cannot be salvaged: nobody knows for how long.
         """
-        return not self._unsalvaged and self._waiting.get(endpoint, 0) > 0
+        return not self._unsalvaged and self._waiting.get(lane, 0) > 0
 
     def enqueue(self, record: PendingRecord, release: Callable[[], None]) -> "Future[bool]":
         """Queues a record for the disk, behind those enqueued before; give the future to `written` to wait for it.
@@ -138,8 +138,8 @@ class Spool:
             release()
             done.set_result(False)
             return done
-        self._waiting[record.endpoint] += 1
-        self._unsettled[record.endpoint] += 1
+        self._waiting[lane_of(record)] += 1
+        self._unsettled[lane_of(record)] += 1
         self._unwritten[done] = _Unwritten(record, release)
         if len(self._unwritten) == 1 and not self._in_commit:
             self._loop.call_soon(self._commit_gathered)
@@ -160,7 +160,7 @@ class Spool:
             unwritten.release()
         else:
             unwritten = self._in_commit[done]
-        self._uncount([unwritten.record.endpoint], written=False)
+        self._uncount([lane_of(unwritten.record)], written=False)
         done.set_result(False)
 
     async def oldest(self, *, count_max: int, bytes_max: int, after: int = 0) -> list[SpooledRecord]:
@@ -245,7 +245,7 @@ class Spool:
     def _settle(self, first_id: int | None) -> None:
         """Ends the records of the commit: they are on the disk, from `first_id` on, or are not there, for None."""
         in_time = {done: one for done, one in self._in_commit.items() if not done.done()}
-        self._uncount([one.record.endpoint for one in in_time.values()], written=first_id is not None)
+        self._uncount([lane_of(one.record) for one in in_time.values()], written=first_id is not None)
         for number, (done, one) in enumerate(self._in_commit.items()):
             one.release()
             if done in in_time:
@@ -255,16 +255,16 @@ class Spool:
         self._in_commit = {}
         self._commit_gathered()
 
-    def _uncount(self, endpoints: Sequence[str], *, written: bool) -> None:
+    def _uncount(self, lanes: Sequence[str], *, written: bool) -> None:
         """Notes that it is known now whether the records are on the disk."""
-        counted = Counter(endpoints)
+        counted = Counter(lanes)
         self._unsettled -= counted
         if not written:
             self._waiting -= counted
 
     def _forget(self, spooled: Sequence[SpooledRecord]) -> None:
         # Minus leaves out what is not above 0.
-        self._waiting -= Counter(one.record.endpoint for one in spooled if one.id not in self._late)
+        self._waiting -= Counter(lane_of(one.record) for one in spooled if one.id not in self._late)
         self._late -= {one.id for one in spooled}
 
     def _note_found(self, found: Sequence[SpooledRecord]) -> None:

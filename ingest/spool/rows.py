@@ -25,6 +25,11 @@ class SpooledRecord:
     record: PendingRecord
 
 
+def lane_of(record: PendingRecord) -> str:
+    """Returns what keeps its order: the key of the record as text, which is the endpoint where it has no lanes."""
+    return record.key.decode("utf-8", "replace")
+
+
 def row_of(record: PendingRecord) -> tuple[str, bytes, int, bytes, bytes, int]:
     """Returns the columns of the record, without its id."""
     endpoint, key, value, headers, timestamp_ms = record

@@ -36,6 +36,11 @@ CREATE TABLE unchecked (last_id INTEGER NOT NULL) STRICT;
 INSERT INTO unchecked SELECT ifnull(max(id), 0) FROM records;
 CREATE TABLE damaged (id INTEGER PRIMARY KEY) STRICT;
 """,
+    # From here on column `endpoint` of the tally has the lane: the records' key, which is the endpoint without lanes.
+    """
+DELETE FROM tally;
+INSERT INTO tally SELECT CAST(key AS TEXT), count(*), max(id) FROM records GROUP BY key;
+""",
 )
 
 

@@ -216,7 +216,7 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 9")
     database.close()
-    with pytest.raises(SpoolTooNewError, match="version 9; this program knows 3"):
+    with pytest.raises(SpoolTooNewError, match="version 9; this program knows 4"):
         SpoolFile(path, bytes_max=ROOM)
     file = claim(tmp_path, bytes_max=ROOM)
     assert file.path.name == "spool-1.sqlite"

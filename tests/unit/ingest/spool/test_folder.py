@@ -42,7 +42,7 @@ def test_a_file_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     (aside,) = tmp_path.glob("spool-3.sqlite.corrupt-*")
     assert there.unread == {
         tmp_path / "spool-0.sqlite": "unable to open database file",
-        tmp_path / "spool-2.sqlite": f"{tmp_path}/spool-2.sqlite is of version 9; this program knows 3",
+        tmp_path / "spool-2.sqlite": f"{tmp_path}/spool-2.sqlite is of version 9; this program knows 4",
         aside: "it was damaged and set aside; save what is in it, then take it away",
     }
     own = claim(tmp_path, bytes_max=ROOM)
