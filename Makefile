@@ -9,7 +9,7 @@ PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-
 TESTS := tests/integration tests/unit tests/property tests/providers
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test coverage tools chaos bench lint format schemas freeze metrics settings lock clean
+.PHONY: help env run test coverage tools chaos soak bench lint format schemas freeze metrics settings lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -54,6 +54,9 @@ chaos: env  ## faults at length: 100,000 deliveries through the processors', the
 	@$(BIN)/python -m tests.chaos.processors
 	@$(BIN)/python -m tests.chaos.ingress
 	@$(BIN)/python -m tests.chaos.replay
+
+soak: env  ## an hour at 1,000 deliveries a second through the whole system; RATE=n, MINUTES=n, PUBLISH=1 (into docs/)
+	@$(BIN)/python -m tests.soak $(if $(RATE),--rate $(RATE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PUBLISH),--publish)
 
 bench: env  ## what a delivery costs, ours beside the obvious program; QUICK=1, ONLY=part, PUBLISH=1 (into docs/)
 	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(PUBLISH),--publish)
