@@ -43,6 +43,7 @@ class AnswerFigures:
     failing_seconds_allowed: float | None
     last_success_timestamp_seconds: float | None
     last_failure_timestamp_seconds: float | None
+    failing_began_timestamp_seconds: float | None = None
 
 
 _MEANINGS = {
@@ -55,6 +56,8 @@ _MEANINGS = {
     "failing_seconds_allowed": "Time of failures that the provider bears; absent where it names none.",
     "last_success_timestamp_seconds": "When a delivery was last answered 200 in time; absent before the first.",
     "last_failure_timestamp_seconds": "When a delivery last failed; absent before the first.",
+    "failing_began_timestamp_seconds": "When the last failures in a row began, over or not; absent before the first. "
+    "dropstream reconcile --outage last asks for what changed since then.",
 }
 
 

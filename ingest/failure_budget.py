@@ -87,6 +87,7 @@ class FailureBudgets:
             failing_seconds_allowed=policy.failing_s_max if policy else None,
             last_success_timestamp_seconds=record.succeeded_at,
             last_failure_timestamp_seconds=record.failed_at,
+            failing_began_timestamp_seconds=None if record.failed_at is None else record.failing_since,
         )
 
     def _new_record(self, endpoint: str) -> _AnswerHistory:

@@ -7,6 +7,7 @@ import typer
 
 from ops.configuration import ConfigFile, configuration_file, load_settings
 from ops.event_loop import run as run_loop
+from ops.reconcile.outage import begin_of_last_outage
 from ops.reconcile.plan import find_gaps, new_run, parse_gap
 from ops.reconcile.screen import show_plan, show_progress, show_result
 from ops.reconcile.source import SourceKind
@@ -24,7 +25,10 @@ from schemas.notes.reconciliations import ReconcileRun
 from schemas.settings import Settings
 
 _DRY_RUN = typer.Option("--dry-run", help="Ask and write nothing; say what the API cannot give back.")
+_OUTAGE = typer.Option(metavar="last", help="What changed since we last failed to answer 200.")
 _WATCH = typer.Option("--watch", help='Run on, and fetch what is lost where reconcile = "automatic".')
+
+_WHOSE = "say whose, and for what: --endpoint E, and --gap FIRST-LAST, --from TIME or --outage last"
 
 
 def reconcile(
@@ -39,6 +43,7 @@ def reconcile(
     until: Annotated[
         str | None, typer.Option("--to", metavar="TIME", help="And not after; default: the present.")
     ] = None,
+    outage: Annotated[str | None, _OUTAGE] = None,
     dry_run: Annotated[bool, _DRY_RUN] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     watch: Annotated[bool, _WATCH] = False,
@@ -52,17 +57,19 @@ def reconcile(
     settings = load_settings(config)
     source = str(configuration_file(config))
     check_name("endpoint", endpoint, settings.endpoints)
-    if (watch or resume) and (endpoint or gap or begin or until or dry_run or (watch and resume)):
-        raise UsageError("--watch and --resume need no other option: endpoint and run say themselves what they are for")
+    if (watch or resume) and (endpoint or gap or begin or until or outage or dry_run or (watch and resume)):
+        raise UsageError("--watch and --resume need no other option: endpoint and run say what they are for")
     if watch:
         run_service(lambda signals: watch_and_reconcile(settings, source, signals.stopping), settings)
         return
     if resume is not None:
         _resume(settings, resume, source)
         return
-    if endpoint is None or (gap is None) == (begin is None):
-        raise UsageError("say whose, and for what: --endpoint E, and --gap FIRST-LAST or --from TIME")
+    if endpoint is None or [gap, begin, outage].count(None) != 2 or outage not in {None, "last"}:
+        raise UsageError(_WHOSE)
     kind = source_of(settings, endpoint)
+    if outage:
+        begin = run_loop(begin_of_last_outage(settings, endpoint)).isoformat()
     planned = _plan(settings, endpoint, gap, begin, until)
     show_plan(settings, kind, planned, dry_run=dry_run)
     if not dry_run:

@@ -32,6 +32,7 @@ _FIGURES = st.lists(
         failing_seconds_allowed=st.none() | _MOMENTS,
         last_success_timestamp_seconds=st.none() | _MOMENTS,
         last_failure_timestamp_seconds=st.none() | _MOMENTS,
+        failing_began_timestamp_seconds=st.none() | _MOMENTS,
     ),
     unique_by=lambda one: one.endpoint,
     max_size=5,

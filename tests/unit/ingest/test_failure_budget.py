@@ -156,3 +156,16 @@ def test_what_each_provider_bears() -> None:
         assert policy.source.startswith("https://")
         assert policy.failures_max or policy.failing_s_max
         assert policy.source in (_PROVIDERS / f"{name}.py").read_text(encoding="utf-8")
+
+
+def test_when_the_last_outage_began_is_known_after_it_is_over() -> None:
+    """The first failure of the last ones in a row; nothing before the first, and a success forgets nothing of it."""
+    desk = Desk()
+    desk.answer("a", Outcome.STORED)
+    assert desk.of("a").failing_began_timestamp_seconds is None
+    desk.now += 60
+    desk.answer("a", Outcome.UNAVAILABLE)
+    desk.now += 60
+    desk.answer("a", Outcome.UNAVAILABLE, Outcome.STORED)
+    desk.now += 60
+    assert desk.of("a").failing_began_timestamp_seconds == 1_000_060.0
