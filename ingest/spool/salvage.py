@@ -20,8 +20,14 @@ _RECORD_BYTES_MIN = 100
 _DAMAGED = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}
 )
-# Bytes that the disk does not give back are damage, too; other errors of the disk pass, or are of the whole disk.
-_UNREADABLE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
+# Bytes that the disk does not give back are damage, too; other errors of the disk pass, or are of the whole disk. After
+# an fsync that failed, a later one proves nothing of this file: Linux takes its pages for written.
+_UNTRUSTED = frozenset(
+    {
+        *(sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS),
+        *(sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC),
+    }
+)
 
 
 class SpoolDamagedError(sqlite3.DatabaseError):
@@ -32,7 +38,7 @@ class SpoolDamagedError(sqlite3.DatabaseError):
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Returns whether the file itself is damaged; no statement of the spool breaks a constraint of a sound file."""
-    return primary_code(error) in _DAMAGED or getattr(error, "sqlite_errorcode", 0) in _UNREADABLE
+    return primary_code(error) in _DAMAGED or getattr(error, "sqlite_errorcode", 0) in _UNTRUSTED
 
 
 def primary_code(error: sqlite3.Error) -> int:
