@@ -14,6 +14,7 @@ from schemas.records import RawRecord
 
 _BODY_CHARACTERS_MAX = 1_000_000
 _VALUE_CHARACTERS_MAX = 120
+_STEP_CHARACTERS_MAX = 1_000
 
 
 def step_line(step: Step) -> bytes:
@@ -65,6 +66,7 @@ def whole(found: DeliveryDetail) -> dict[str, Any]:
         "body": masked_body(found.delivery.body),
         "claims": sorted(clipped(one, _VALUE_CHARACTERS_MAX) for one in found.claimed)[:20],
         "today": [_today(one.topic, one.value) for one in found.would_become[:20]],
+        "steps": [(one.name, clipped(one.found, _STEP_CHARACTERS_MAX), one.stops) for one in found.steps],
         "written": [_written(topic, record, with_data=False) for topic, record in found.events],
         "retries": [
             {"place": f"{one.position.partition}:{one.position.offset}", "at": one.at_ms, "delivery": one.delivery}

@@ -8,8 +8,8 @@ from aiokafka import TopicPartition
 from ops.deliveries.backwards import ChunkReader, Offsets, open_chunk_reader
 from ops.deliveries.outcomes import OUTCOME_TOPICS
 from ops.deliveries.summary import DeliverySummary, Mention, Summaries, mention_in, named_offset
+from ops.inspect.explain import ExplainedStep, NothingSeen, explain
 from ops.kafka.reader import full_name
-from processors.deliver.dedupe import DedupeResult, Sighting
 from processors.deliver.step import Rules, claimed_entities, deliver
 from schemas.delivery import Delivery, read_record
 from schemas.errors import DropstreamError, UsageError
@@ -30,7 +30,8 @@ _CLOCKS_APART_MS = 2_000
 @dataclass(slots=True)
 class DeliveryDetail:
     """A delivery and what became of it; `would_become` is what today's rules make of it, were it
-    new, and `claimed` are the ids of the entities that it says it is about.
+    new, and `claimed` are the ids of the entities that it says it is about, and `steps` say why, as
+    `dropstream explain` does.
 
     `looked_until_ms` (ms since 1970) is how far the topics were read, None where they were read to their ends. `events`
     are the records of the events, by topic.
@@ -41,6 +42,7 @@ class DeliveryDetail:
     summary: DeliverySummary
     would_become: tuple[Record, ...]
     claimed: frozenset[str]
+    steps: list[ExplainedStep]
     events: list[tuple[str, RawRecord]] = field(default_factory=list)
     retries: list[Mention] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -76,23 +78,18 @@ async def _read_raw(reader: ChunkReader, position: Position) -> RawRecord:
     raise UsageError(f"no delivery lies at {position.partition}:{position.offset} of {position.topic}; {there}")
 
 
-class _AlwaysFirst:
-    """Takes every delivery for a first try, so that the pure step says all that it leads to."""
-
-    def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:  # noqa: ARG002 as `Sightings` has them
-        return Sighting(DedupeResult.FIRST, natural_key, offset, (b"", b""))
-
-    def remember(self, sighting: Sighting) -> None:
-        """Nothing is kept."""
-
-
 def _new_detail(record: RawRecord, rules: Rules) -> DeliveryDetail:
     mention = mention_in("raw", record)
     if mention is None:
         raise UsageError("the record is no delivery")
     summary = Summaries().add(mention)
     return DeliveryDetail(
-        record, read_record(record), summary, deliver(record, rules, _AlwaysFirst()), claimed_entities(record, rules)
+        record=record,
+        delivery=read_record(record),
+        summary=summary,
+        would_become=deliver(record, rules, NothingSeen()),
+        claimed=claimed_entities(record, rules),
+        steps=explain(record, rules),
     )
 
 

@@ -118,7 +118,7 @@ def _key_in_words(meaning: Interpretation) -> str:
 
 
 def _records_step(raw: RawRecord, rules: Rules) -> ExplainedStep:
-    records = deliver(raw, rules, _NothingSeen())
+    records = deliver(raw, rules, NothingSeen())
     told = [_record_in_words(record) for record in records]
     rejected = records[0].topic == "rejected"
     return ExplainedStep("records", f"{len(records)}: {', '.join(told)}", stops=rejected, more={"records": told})
@@ -134,8 +134,8 @@ def _record_in_words(record: Record) -> str:
     return f"{record.topic}, key {key}, {headers['type'].decode()}, id {orjson.loads(record.value)['id']}"
 
 
-class _NothingSeen:
-    """A memory of retries in which nothing came before."""
+class NothingSeen:
+    """A memory of retries in which nothing came before, so that the pure step says all that a delivery leads to."""
 
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
         """Always a first try."""
@@ -143,4 +143,4 @@ class _NothingSeen:
         return Sighting(DedupeResult.FIRST, natural_key, offset, (b"", b""))
 
     def remember(self, sighting: Sighting) -> None:
-        """Does nothing: one delivery is explained, and none comes after it."""
+        """Does nothing: no other delivery comes after this one."""

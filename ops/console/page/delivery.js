@@ -56,6 +56,7 @@ function became(one, written) {
   if (one.rejected_at) parts.push(h("h3", {}, one.outcome === "rejected" ? "Rejected" : "Rejected at first"), pairs([["reason", one.reason], ["detail", one.detail], ["in rejected at", one.rejected_at]]));
   for (const event of written) parts.push(eventPart(event));
   if (one.today.length && !written.length) parts.push(h("h3", {}, "By today's configuration"), h("ul", { class: "plain-list" }, one.today.map((each) => h("li", {}, theirs(TODAY[each.topic] ?? `it would become ${plain(each.type)} ${each.subject}`)))));
+  if (one.steps.length) parts.push(h("h3", {}, "Why, step by step, by today's configuration"), h("ol", { class: "steps" }, one.steps.map(([name, found, stops]) => h("li", stops ? { class: "stops" } : {}, h("b", {}, name), " ", h("span", { class: "found" }, theirs(found)), stops ? h("span", { class: "badge rejected" }, "stops here") : null))));
   if (one.claims.length && one.outcome === "rejected") parts.push(h("h3", {}, "It says that it is about"), h("p", { class: "mono" }, theirs(one.claims.join(", "))));
   if (one.retries.length) parts.push(h("h3", {}, plural(one.retries.length, "retry", "retries")), h("ul", { class: "plain-list" }, one.retries.map((each) => h("li", {}, h("a", { class: "mono", href: `/deliveries/${each.place}` }, each.place), " ", both(each.at)))));
   if (one.sequence !== null || one.gaps.length) {

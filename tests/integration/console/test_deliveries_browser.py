@@ -65,6 +65,9 @@ def test_an_order_that_never_arrived_is_found_and_done_again(running: System, br
     expect(page.locator("#verdict-title")).to_contain_text("rejected · late")
     expect(page.locator("#came")).to_contain_text('"unique_id": "100000015"')
     expect(page.locator("#became")).to_contain_text("it would become order.created 100000015")
+    expect(page.locator("#became .steps li", has_text="signature")).to_contain_text(
+        "HMAC-SHA256 over the body: verified"
+    )
     page.get_by_role("button", name="Redrive").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Look what it would do").click()
