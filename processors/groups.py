@@ -3,8 +3,13 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 
 from processors.deliver.dedupe import DedupeStore
+from processors.deliver.keys.disk import DISK_KEY_BYTES, DiskMemory
+from processors.deliver.keys.local import KeyPlace
+from processors.deliver.keys.segments import KeyBudget
+from processors.deliver.keys.table import MEMORY_KEY_BYTES
 from processors.deliver.provider import Provider
 from processors.deliver.step import DeliverStep, Rules
 from processors.deliver.times import TimeBounds
@@ -22,6 +27,8 @@ from schemas.topics import record_bytes_max
 from schemas.vocabulary import EVENT_TOPICS
 
 _HOUR_S = 3_600
+# Of a partition whose keys are in memory alone.
+_MEMORY_BYTES_MAX = 268_435_456
 # Every topic that a delivery can lead to.
 DELIVER_OUTPUTS = (*EVENT_TOPICS, "rejected", "duplicates", "sequence")
 
@@ -42,10 +49,28 @@ def deliver_rules(
     )
 
 
-def new_dedupe_store(settings: Settings) -> DedupeStore:
-    """The store of one partition of `raw`, empty."""
+def new_dedupe_store(settings: Settings, disk_memory: DiskMemory | None = None) -> DedupeStore:
+    """The store of one partition of `raw`, empty; in memory alone without the `disk_memory` of the process."""
     process = settings.process
-    return DedupeStore(window_s=process.dedupe_window_hours * _HOUR_S, keys_max=process.dedupe_keys_max)
+    on_disk = bool(process.state_dir and disk_memory)
+    return DedupeStore(
+        window_s=process.dedupe_window_hours * _HOUR_S,
+        budget=key_budget(settings, on_disk=on_disk),
+        place=KeyPlace(
+            memory_keys_max=process.dedupe_memory_keys_max,
+            state_dir=Path(process.state_dir) if on_disk else None,
+            disk_memory=disk_memory,
+        ),
+    )
+
+
+def key_budget(settings: Settings, *, on_disk: bool) -> KeyBudget:
+    """How many keys these settings allow a partition and an endpoint."""
+    process = settings.process
+    bytes_max = (process.dedupe_endpoint_bytes_max, process.dedupe_partition_bytes_max)
+    if on_disk:
+        return KeyBudget(*(one // DISK_KEY_BYTES for one in bytes_max))
+    return KeyBudget(*(min(one, _MEMORY_BYTES_MAX) // MEMORY_KEY_BYTES for one in bytes_max))
 
 
 def deliver_group(
@@ -61,6 +86,7 @@ def deliver_group(
     `endpoints` is asked at the start of each transaction; without it those of the settings stay.
     """
     known = endpoints or (lambda: settings.endpoints)
+    disk_memory = DiskMemory()
     metrics.groups.expect_group("deliver")
     metrics.deliver.secrets.watch(known)
     metrics.deliver.expect_endpoints(known())
@@ -71,7 +97,7 @@ def deliver_group(
         new_step=lambda: DeliverStep(deliver_rules(known(), settings, providers)),
         rules=_current_rules(settings, known, providers),
         outputs=DELIVER_OUTPUTS,
-        new_store=lambda: new_dedupe_store(settings),
+        new_store=lambda: new_dedupe_store(settings, disk_memory),
         settings=settings,
         metrics=metrics.groups,
         count_outputs=metrics.deliver.count_outputs,

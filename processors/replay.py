@@ -173,9 +173,9 @@ def redrive_step(record: RawRecord, store: Replaying, task: Task) -> Sequence[Re
     return [*new, *(one for one in outputs if one.topic == "sequence")]
 
 
-def endless_dedupe_store(keys_max: int) -> DedupeStore:
+def endless_dedupe_store() -> DedupeStore:
     """A dedupe store without a window: a redrive must not add an event that is there already, however old."""
-    return DedupeStore(window_s=_FOREVER_S, keys_max=keys_max)
+    return DedupeStore(window_s=_FOREVER_S)
 
 
 def _copied(records: Sequence[Record], plan: ReplayPlan) -> list[Record]:

@@ -28,7 +28,8 @@ def rules_version(
         "event_time_ahead_hours_max": process.event_time_ahead_hours_max,
         "event_time_behind_days_max": process.event_time_behind_days_max,
         "dedupe_window_hours": process.dedupe_window_hours,
-        "dedupe_keys_max": process.dedupe_keys_max,
+        "dedupe_endpoint_bytes_max": process.dedupe_endpoint_bytes_max,
+        "dedupe_partition_bytes_max": process.dedupe_partition_bytes_max,
     }
     digests = {name: endpoint_digest(endpoint) for name, endpoint in endpoints.items()}
     return RulesVersion(

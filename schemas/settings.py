@@ -279,9 +279,18 @@ class ProcessSettings(Section):
     dedupe_window_hours: Annotated[int, Field(ge=1)] = 120
     """How long a delivery is remembered, so that the provider's retry of it adds nothing. The default is longer than
     the 104 hours for which ShipStream retries."""
-    dedupe_keys_max: Annotated[int, Field(ge=1)] = 1_000_000
-    """Deliveries remembered per partition, 232 to 277 bytes of memory each; beyond it the oldest are forgotten early,
-    and counted."""
+    state_dir: str = "./state"
+    """The folder for what the processors remember of deliveries, a cache that Kafka can restore at any time; the
+    processes of one machine can share it. Empty: all is kept in memory, up to 268,435,456 bytes a partition."""
+    dedupe_memory_keys_max: Annotated[int, Field(ge=0)] = 20_000
+    """So many deliveries of a partition are remembered in memory, 256 bytes each; where there are more, all of them go
+    to `state_dir`, 48 bytes each."""
+    dedupe_endpoint_bytes_max: Annotated[int, Field(ge=1)] = 25_769_803_776
+    """What the deliveries of one endpoint may take of a partition's memory of retries. Beyond it the oldest ones of
+    this endpoint are forgotten early; an alert tells of it before. The default holds 1,000 a second for 120 h."""
+    dedupe_partition_bytes_max: Annotated[int, Field(ge=1)] = 51_539_607_552
+    """What the memory of retries of one partition may take. Beyond it the oldest deliveries of the endpoint that takes
+    most are forgotten early; an alert tells of it before."""
     event_time_ahead_hours_max: Annotated[int, Field(ge=1, le=87_600)] = 24
     """A provider's time further ahead of the receipt is not believed, and the event has the time of receipt. The clock
     of a wrong time zone is ahead by 14 hours at most; believed once, a time of the next century would make every later

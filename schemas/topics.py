@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 
 from schemas.settings import Settings
 
+_HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
+_RAW_MS = 30 * _DAY_MS
+# Of changelogs: they are read whole at a start, so what is superseded must be removed in time.
+_SEGMENT_BYTES = 67_108_864
 # An event holds the whole body and what was read from it; the room over the body is for that, and for up to 128 header
 # fields of 8,190 bytes (aiohttp's own limits). A larger event is rejected with its size, never sent to fail.
 _ENVELOPE_BYTES = 2_097_152
@@ -23,6 +27,7 @@ class Topic:
     """One row: `name` without prefix; `retention_ms` None for a compacted one.
 
     `grows` where it has as many partitions as `kafka.partitions` says; of the others any number does.
+    With `keeps_window` a compacted topic forgets what no delivery that is still in `raw` can ask for.
     """
 
     name: str
@@ -30,10 +35,11 @@ class Topic:
     value: str
     retention_ms: int | None
     grows: bool = True
+    keeps_window: bool = False
 
 
 TOPICS: tuple[Topic, ...] = (
-    Topic("raw", "endpoint, or endpoint#lane", "exact body bytes", 30 * _DAY_MS),
+    Topic("raw", "endpoint, or endpoint#lane", "exact body bytes", _RAW_MS),
     Topic("orders", "provider:endpoint:order_id", "event", 30 * _DAY_MS),
     Topic("inventory", "provider:endpoint:sku-or-variant", "event", 30 * _DAY_MS),
     Topic("catalog", "provider:endpoint:entity_id", "event", 30 * _DAY_MS),
@@ -44,7 +50,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic("duplicates", "endpoint", "one record per dropped retry", 30 * _DAY_MS),
     Topic("gaps", "endpoint", "a gap's state", 30 * _DAY_MS),
     # Changelogs: as many partitions as the input, for state lives in the partition of its input's number.
-    Topic("deliver-state", "raw offset", "the keys of one transaction", None),
+    Topic("deliver-state", "raw offset", "the keys of one transaction", None, keeps_window=True),
     Topic("sequence-state", "endpoint, or a hole of it", "what the gap tracker remembers", None),
     Topic(
         "replay-state",
@@ -129,6 +135,13 @@ def _config(topic: Topic, settings: Settings) -> dict[str, str]:
         # Where the clock of an ingress runs ahead, Kafka must not refuse its records: the default is an hour.
         "message.timestamp.after.max.ms": _ANY_TIME,
     }
-    if topic.retention_ms is None:
+    if topic.retention_ms is not None:
+        return {**config, "cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+    # Kafka compacts and deletes whole segments, never the newest; the sizes that it has by default would keep the
+    # superseded records of months.
+    config |= {"segment.bytes": str(_SEGMENT_BYTES), "segment.ms": str(_DAY_MS)}
+    if not topic.keeps_window:
         return {**config, "cleanup.policy": "compact"}
-    return {**config, "cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+    # A key is asked for until its window is over, and by deliveries that wait in `raw` for as long as that keeps them.
+    kept_ms = settings.process.dedupe_window_hours * _HOUR_MS + _RAW_MS + _DAY_MS
+    return {**config, "cleanup.policy": "compact,delete", "retention.ms": str(kept_ms)}

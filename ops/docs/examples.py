@@ -57,7 +57,7 @@ def _records(providers: Mapping[str, Provider]) -> Iterator[Record]:
     rules = _rules(providers)
     offset = 1041
     for story in _stories(providers):
-        seen = DedupeStore(window_s=432_000, keys_max=1_000)
+        seen = DedupeStore(window_s=432_000)
         for raw in _raw_records(story, first_offset=offset):
             headers = tuple((name, value or b"") for name, value in raw.headers)
             yield Record("raw", raw.key or b"", raw.value or b"", headers)
@@ -148,7 +148,7 @@ def _gaps(providers: Mapping[str, Provider], rules: Rules) -> Iterator[Record]:
     provider = next(one for one in providers.values() if any(sample.name == _SEQUENCE for sample in one.samples))
     sample = next(sample for sample in provider.samples if sample.name == _SEQUENCE)
     deliveries = (_sample(provider.name, sample, number=number, at=at) for number, at in arrivals)
-    seen = DedupeStore(window_s=1, keys_max=10)
+    seen = DedupeStore(window_s=1)
     for raw in _raw_records(deliveries, first_offset=2041):
         for record in deliver(raw, rules, seen):
             if record.topic == "sequence":

@@ -139,8 +139,8 @@ class NothingSeen:
 
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
         """Always a first try."""
-        del endpoint, body, received_s
-        return Sighting(DedupeResult.FIRST, natural_key, offset, (b"", b""))
+        del body, received_s
+        return Sighting(DedupeResult.FIRST, natural_key, offset, (b"", b""), endpoint)
 
     def remember(self, sighting: Sighting) -> None:
         """Does nothing: no other delivery comes after this one."""

@@ -6,14 +6,16 @@ sequence moves with its endpoint.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import islice
+from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from ops.kafka.reader import full_name
+from processors.deliver.dedupe import DedupeStore
+from processors.deliver.keys.buckets import inherited
 from processors.groups import gap_rules, new_dedupe_store
 from processors.runtime.changelog import restore_store
-from processors.runtime.state_store import Change
+from processors.runtime.state_store import Change, StateStore
 from processors.sequence.store import SequenceStore
 from schemas.kafka.partitions import partition_of
 from schemas.notes.layouts import LAYOUT_KEY, LAYOUT_PARTITION, Layout, Move, write_layout
@@ -54,14 +56,58 @@ async def move_states(
 
 async def _copy_sightings(settings: Settings, producer: AIOKafkaProducer, parent: int, children: Sequence[int]) -> None:
     topic = full_name("deliver-state", settings)
-    store = new_dedupe_store(settings)
-    await restore_store(store, TopicPartition(topic, parent), settings)
-    changes = store.inheritance(parent)
-    while chunk := list(islice(changes, _CHANGES_PER_TRANSACTION)):
-        async with producer.transaction():
-            for key, value in chunk:
-                for child in children:
-                    await producer.send(topic, value, key=key, partition=child)
+    heirs = _Heirs(producer, topic, parent, children, new_dedupe_store(settings))
+    await restore_store(heirs, TopicPartition(topic, parent), settings)
+
+
+@dataclass(slots=True, eq=False)
+class _Heirs(StateStore):
+    """Takes the changelog of `parent` record by record, and writes what it says for `children`; keeps nothing."""
+
+    producer: AIOKafkaProducer
+    topic: str
+    parent: int
+    children: Sequence[int]
+    like: DedupeStore
+    _waiting: list[Change] = field(default_factory=list)
+    _is_read: bool = False
+    entries: int = 0
+    evicted: int = 0
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Takes a bucket."""
+        change = inherited(key, value, self.parent)
+        if change is not None:
+            self._waiting.append(change)
+            self.entries += 1
+
+    def reaches_back_to_ms(self, key: bytes, value: bytes | None, written_ms: int) -> int | None:
+        """As the store of the group has it."""
+        return self.like.reaches_back_to_ms(key, value, written_ms)
+
+    def restored(self) -> None:
+        """All is read; what waits is written next."""
+        self._is_read = True
+
+    async def settle(self) -> None:
+        """Writes what waits, where it is enough for a transaction."""
+        if len(self._waiting) < _CHANGES_PER_TRANSACTION and not (self._is_read and self._waiting):
+            return
+        waiting, self._waiting = self._waiting, []
+        async with self.producer.transaction():
+            for key, value in waiting:
+                for child in self.children:
+                    await self.producer.send(self.topic, value, key=key, partition=child)
+
+    def changes(self) -> Sequence[Change]:
+        """None of its own."""
+        return ()
+
+    def commit(self) -> None:
+        """Nothing runs here."""
+
+    def roll_back(self) -> None:
+        """Nothing runs here."""
 
 
 async def _sequence_changes(settings: Settings, before: int, after: int) -> list[tuple[int, Change]]:

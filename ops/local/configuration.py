@@ -166,7 +166,8 @@ def local_configuration(providers: Iterable[Provider]) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     spool = local_file().parent / "spool"
     endpoints = "".join(_endpoint(provider, folder) for provider in providers)
-    return f"{_BASE}spool_dir = {toml_value(str(spool))}\n{endpoints}"
+    state = toml_value(str(spool.parent / "state"))
+    return f"{_BASE}spool_dir = {toml_value(str(spool))}\n[process]\nstate_dir = {state}\n{endpoints}"
 
 
 def write_local_configuration(settings: Settings) -> Path:

@@ -83,7 +83,7 @@ async def open_state(
     """The state at the beginning of `one`, with the memory of retries of then; `seen` is an empty memory to fill."""
     progress = replace(progress, next=one.first)
     if task.plan.source == "rejected":
-        seen = endless_dedupe_store(settings.process.dedupe_keys_max)
+        seen = endless_dedupe_store()
         for seed in basis.seeds:
             recall(seed, task.rules, seen)
         seen.commit()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Protocol
 
 import structlog
@@ -19,6 +20,7 @@ from ops.service.run import Signals, run_service
 from ops.service.running_configuration import begun
 from ops.service.workers.parent import ParentPlan, supervise
 from ops.service.workers.worker import ParentLink, Worker, WorkerCount, WorkerPath
+from processors.deliver.keys.folder import state_dir_fault
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
 from processors.providers import discover
@@ -97,6 +99,7 @@ async def _run_groups(
         known = endpoints
 
     if "deliver" in names:
+        _check_state_dir(mine)
         groups["deliver"] = deliver_group(mine, discover(), metrics, signals.stopping, endpoints=lambda: known)
     if "sequence" in names:
         groups["sequence"] = sequence_group(mine, metrics, signals.stopping)
@@ -163,3 +166,11 @@ async def run_together(groups: Sequence[Runner], stopping: asyncio.Event) -> Non
             _log.error("group_failed", error=repr(failure))
     if first is not None:
         raise first
+
+
+def _check_state_dir(settings: Settings) -> None:
+    """Raises `ConfigurationError` where what is remembered of deliveries could not be kept when it grows."""
+    state_dir = settings.process.state_dir
+    fault = state_dir_fault(Path(state_dir)) if state_dir else None
+    if fault is not None:
+        raise ConfigurationError("process.state_dir", (f'{fault}; state_dir = "" keeps all in memory',))

@@ -7,31 +7,40 @@ counted.
 """
 
 import hashlib
-import struct
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import chain, islice, repeat
+from functools import lru_cache, partial
 from typing import Protocol
 
-from processors.runtime.state_store import Change, StateStore
-from schemas.fast_frozen import fast_frozen
-from schemas.notes.raw_places import is_elsewhere, moved_place
+import structlog
 
-# One entry: the hash of a key; then a digest of the body, the offset in `raw`, and the time of receipt (s since 1970).
-_ENTRY = struct.Struct(">16s8sqI")
-_SIGHTING = struct.Struct(">8sqI")
-_NAME = struct.Struct(">q")
-_HASH_BYTES = 16
+from processors.deliver.keys.buckets import (
+    HASH_BYTES,
+    NO_NAME,
+    OWN_KEY,
+    SIGHTING,
+    Bucket,
+    bucket_key,
+    bucket_value,
+    read_bucket,
+    tag_of,
+)
+from processors.deliver.keys.disk import DiskKeys
+from processors.deliver.keys.local import KeyPlace, LocalKeys, StoreState
+from processors.deliver.keys.segments import WITNESSES, KeyBudget, Segments
+from processors.deliver.keys.table import KeyTable, MemoryKeys
+from processors.runtime.state_store import Change, LocalStoreError, LogExtent, StateStore
+from schemas.fast_frozen import fast_frozen
+
+_log = structlog.get_logger()
+
 _DIGEST_BYTES = 8
 _SECONDS_MAX = 2**32 - 1
-# Stream time is the smallest of so many receipts in a row, so that no wrong clock moves it. The price: a bucket is
-# removed so many receipts late.
-_WITNESSES = 64
-# A transaction removes at most so many buckets, or as many keys as it adds: after a pause a million buckets can be
-# outdated at once, and the event loop must not wait for all of them.
-_OUTDATED_MAX = 1_000
+# A processor's clock may differ from an ingress's by so much.
+_CLOCKS_S = 3_600
+# From this share of a budget on, a person is told.
+NEARLY_FULL = 0.8
 
 
 class DedupeResult(StrEnum):
@@ -44,18 +53,21 @@ class DedupeResult(StrEnum):
 
 @fast_frozen()
 class Sighting:
-    """The verdict on a delivery; `DedupeStore.remember` takes it back.
+    """The verdict on a delivery of `endpoint`; `DedupeStore.remember` takes it back.
 
     `natural_key` is the key that the delivery goes by from now on; `first_offset` is the place of its first try: an
     offset of the same partition of `raw`, or what `schemas.notes.raw_places` makes of another one. `age_s` is how long
     before this receipt the first try was received.
+    `is_own` where the key tells it from a delivery of the same natural key.
     """
 
     kind: DedupeResult
     natural_key: str
     first_offset: int
     entry: tuple[bytes, bytes]
+    endpoint: str
     age_s: int = 0
+    is_own: bool = False
 
 
 class Sightings(Protocol):
@@ -95,185 +107,290 @@ def judge_sighting(
     body: bytes,
     offset: int,
     received_s: int,
+    find_own: Callable[[bytes], bytes | None] | None = None,
 ) -> Sighting:
-    """The verdict on a delivery, where `find` gives the second half of the entry of a key."""
+    """The verdict on a delivery, where `find` gives the second half of the entry of a key.
+
+    `find_own` is for the keys that tell deliveries of one natural key apart; without it `find` knows them too.
+    """
     received_s = min(max(received_s, 0), _SECONDS_MAX)
     digest = _digest(body)
-    entry = _SIGHTING.pack(digest, offset, received_s)
+    entry = SIGHTING.pack(digest, offset, received_s)
     key = _hash(endpoint, natural_key)
     found = _within(window_s, find(key), received_s)
     if found is not None and found[0] == digest:
-        return Sighting(DedupeResult.RETRY, natural_key, found[1], (key, entry), received_s - found[2])
+        return Sighting(DedupeResult.RETRY, natural_key, found[1], (key, entry), endpoint, received_s - found[2])
     # Looked up even where the plain key is unknown: its window may be over, and that of a differing body not.
     own_key = _key_with(natural_key, digest)
     own = _hash(endpoint, own_key)
-    again = _within(window_s, find(own), received_s)
+    again = _within(window_s, (find_own or find)(own), received_s)
     if again is not None:
-        return Sighting(DedupeResult.RETRY, own_key, again[1], (own, entry), received_s - again[2])
+        return Sighting(
+            DedupeResult.RETRY, own_key, again[1], (own, entry), endpoint, received_s - again[2], is_own=True
+        )
     if found is None:
-        return Sighting(DedupeResult.FIRST, natural_key, offset, (key, entry))
-    return Sighting(DedupeResult.BODY_DIFFERS, own_key, found[1], (own, entry))
+        return Sighting(DedupeResult.FIRST, natural_key, offset, (key, entry), endpoint)
+    return Sighting(DedupeResult.BODY_DIFFERS, own_key, found[1], (own, entry), endpoint, is_own=True)
 
 
 def newest(sighting: Sighting, *, endpoint: str, natural_key: str) -> Sighting:
     """The sighting of the newest delivery of this key: remembered, it stands in the place of the one before."""
-    return replace(sighting, natural_key=natural_key, entry=(_hash(endpoint, natural_key), sighting.entry[1]))
+    entry = (_hash(endpoint, natural_key), sighting.entry[1])
+    return replace(sighting, natural_key=natural_key, entry=entry, is_own=False)
 
 
 def _within(window_s: int, packed: bytes | None, received_s: int) -> tuple[bytes, int, int] | None:
     """Body digest, offset and receipt of a key's first try, where the first try lies within the window."""
     if packed is None:
         return None
-    digest, offset, first_s = _SIGHTING.unpack(packed)
+    digest, offset, first_s = SIGHTING.unpack(packed)
     return (digest, offset, first_s) if received_s - first_s <= window_s else None
 
 
 @dataclass(slots=True, eq=False)
 class DedupeStore(StateStore):
-    """The keys of one partition of `raw` within `window_s`, at most `keys_max`.
+    """The keys of one partition of `raw` within `window_s`.
 
     A verdict compares the times of two receipts, whatever came between them. Stream time only says which keys may be
-    removed. The keys of one transaction are a bucket: one changelog record, named by the raw offset of its first key;
-    buckets are removed whole, the oldest first.
+    forgotten. The keys of one transaction are a bucket: one changelog record, named by the raw offset of its first key.
     """
 
     window_s: int
-    keys_max: int
+    budget: KeyBudget = field(default_factory=KeyBudget)
+    place: KeyPlace = field(default_factory=KeyPlace)
     evicted: int = 0
-    _memory: dict[bytes, bytes] = field(default_factory=dict)
-    _order: deque[bytes] = field(default_factory=deque)  # The hashes, the oldest first.
-    # Of the buckets, in the same order. Columns, for a quiet partition has a bucket for every key.
-    _names: deque[int] = field(default_factory=deque)
-    _sizes: deque[int] = field(default_factory=deque)
-    _times_s: deque[int] = field(default_factory=deque)  # Stream time once the bucket was there; 0 before there is one.
-    _receipts_s: deque[int] = field(default_factory=lambda: deque(maxlen=_WITNESSES))
-    _overlay: dict[bytes, bytes] = field(default_factory=dict)
+    _segments: Segments = field(init=False)
+    _keys: KeyTable = field(default_factory=MemoryKeys)
+    _overlay: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    _local: LocalKeys = field(init=False)
+    # The last bucket, and an offset of the changelog at which its record is the next bucket.
+    _last_name: int = NO_NAME
+    _anchor: int = 0
+    _anchor_next: int = 0
+    # Whether the changelog must show the last bucket again, before anything is taken from it.
+    _must_match: bool = False
+    _fault: LocalStoreError | None = None
+    _is_told: bool = False
+
+    def __post_init__(self) -> None:
+        self._segments = Segments(self.window_s, self.budget)
+        self._local = LocalKeys(self.place)
 
     @property
     def entries(self) -> int:
-        """How many keys memory holds."""
-        return len(self._memory)
+        """How many keys are stored."""
+        return self._segments.keys
+
+    @property
+    def fullness(self) -> float:
+        """The share of its budget that the fullest endpoint, or the partition, has spent; beyond 1 keys go early."""
+        return self._segments.fullness
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether the keys are on disk."""
+        return isinstance(self._keys, DiskKeys)
 
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
-        """The verdict on the delivery; by the time of receipt, so that a replay judges the same."""
+        """The verdict on the delivery; by the time of receipt, so that a replay judges the same.
+
+        Raises:
+            LocalStoreError: the disk does not say whether the key is there.
+        """
+        tag = _tag_of(endpoint)
         return judge_sighting(
-            self._find,
+            partial(self._find, tag),
             self.window_s,
             endpoint=endpoint,
             natural_key=natural_key,
             body=body,
             offset=offset,
             received_s=received_s,
+            find_own=partial(self._find, tag | OWN_KEY),
         )
 
     def remember(self, sighting: Sighting) -> None:
         """Stores the delivery, at once for the running transaction, and for good with its commit."""
         key, entry = sighting.entry
-        # At the end, also where its window ended within this transaction: a bucket is in the order of receipt.
+        tag = _tag_of(sighting.endpoint)
+        # At the end, also where its window ended within this transaction: a bucket is in the order of `raw`.
         self._overlay.pop(key, None)
-        self._overlay[key] = entry
-
-    def restore(self, key: bytes, value: bytes | None) -> None:
-        """Takes a bucket, or removes one.
-
-        Raises:
-            ValueError: the record is no bucket.
-        """
-        if len(key) != _NAME.size or (value is not None and (not value or len(value) % _ENTRY.size)):
-            raise ValueError(f"a key of {len(key)} and a value of {len(value or b'')} bytes are no bucket")
-        (name,) = _NAME.unpack(key)
-        if value is None:
-            # Buckets are removed in their order: it is the oldest one, or compaction has removed its record before.
-            if self._names and self._names[0] == name:
-                self._remove_oldest()
-        elif not self._names or name > self._names[-1]:  # Offsets only grow: any other bucket is in memory already.
-            self._add_bucket(name, {entry[0]: _SIGHTING.pack(*entry[1:]) for entry in _ENTRY.iter_unpack(value)})
+        self._overlay[key] = (tag | OWN_KEY if sighting.is_own else tag, entry)
 
     def changes(self) -> Sequence[Change]:
-        """The new keys as one bucket, and tombstones for the buckets whose time or room is over."""
-        outdated = self._outdated_count()
-        tombstones = [(_NAME.pack(name), None) for name in islice(self._names, outdated)]
+        """The new keys as one bucket."""
+        self._anchor_next = self.changelog_offset
         if not self._overlay:
-            return tombstones
-        packed = b"".join(key + sighting for key, sighting in self._overlay.items())
-        return [(_NAME.pack(self._overlay_name()), packed), *tombstones]
+            return []
+        return [(bucket_key(self._overlay_name()), bucket_value(self._overlay_groups()))]
 
     def commit(self) -> None:
-        """Moves the overlay into memory and removes the outdated buckets."""
-        for _ in range(self._outdated_count()):
-            self.evicted += 0 if self._oldest_is_past() else self._sizes[0]
-            self._remove_oldest()
+        """Moves the overlay into the store, and forgets what is over."""
         if self._overlay:
-            self._add_bucket(self._overlay_name(), self._overlay)
+            groups = {tag: b"".join(entries) for tag, entries in self._overlay_groups().items()}
+            self._anchor = self._anchor_next
+            self._add(Bucket(self._overlay_name(), groups))
             self._overlay = {}
+        self._write()
 
     def roll_back(self) -> None:
         """Removes the overlay."""
         self._overlay = {}
 
-    def inheritance(self, partition: int) -> Iterator[Change]:
-        """The changelog records by which another partition remembers all that this one, `partition`, does.
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Takes a bucket; a tombstone of version 0.1.0 says nothing, for keys are forgotten by time.
 
-        Their names come before all that the other partition will have of its own.
+        Raises:
+            ValueError: the record is no bucket.
+            LocalStoreError: the store on disk is not a cache of this changelog.
         """
-        keys = iter(self._order)
-        for name, size in enumerate(self._sizes, start=-len(self._sizes)):
-            bucket = [(key, _SIGHTING.unpack(self._memory[key])) for key in islice(keys, size) if key in self._memory]
-            entries = [
-                _ENTRY.pack(key, digest, moved_place(place, partition), received_s)
-                for key, (digest, place, received_s) in bucket
-            ]
-            if entries:
-                yield _NAME.pack(name), b"".join(entries)
+        bucket = read_bucket(key, value)
+        if bucket is None:
+            return
+        if self._must_match:
+            if bucket.name != self._last_name:
+                raise self._failed(LocalStoreError("the changelog does not have what it ends with", is_damage=True))
+            self._must_match = False
+        elif bucket.name > self._last_name:  # Offsets only grow: any other bucket is stored already.
+            self._anchor = self.changelog_offset
+            self._add(bucket)
+            if isinstance(self._keys, DiskKeys) and self._keys.is_worth_writing:
+                self._write()
 
-    def _find(self, key: bytes) -> bytes | None:
-        return self._overlay.get(key) or self._memory.get(key)
+    def restored(self) -> None:
+        """The changelog is read to its end.
+
+        Raises:
+            LocalStoreError: the store on disk is not a cache of this changelog.
+        """
+        if self._must_match:
+            raise self._failed(LocalStoreError("the changelog ends before what it ends with", is_damage=True))
+        self._write()
+
+    def reaches_back_to_ms(self, key: bytes, value: bytes | None, written_ms: int) -> int | None:
+        """A window before a bucket was written or received, less what two clocks differ."""
+        try:
+            bucket = read_bucket(key, value)
+        except ValueError:
+            return None
+        if bucket is None:
+            return None
+        earliest_s = min(written_ms // 1_000, *bucket.newest_receipts_s(WITNESSES))
+        return 1_000 * (earliest_s - self.window_s - _CLOCKS_S)
+
+    async def open(self, log: LogExtent) -> int:
+        """Takes what is on disk, where that is a cache of `log`; returns where reading begins.
+
+        Raises:
+            LocalStoreError: the disk cannot be used now.
+        """
+        if self._fault is not None:
+            await self._let_go(str(self._fault) if self._fault.is_damage else None)
+        if self.changelog_offset > log.end:
+            await self._let_go("it is ahead of the changelog")
+        if self.changelog_offset:
+            return max(self.changelog_offset, log.first)
+        found = await self._local.open(log)
+        if found is None:
+            return log.first
+        self._keys, state, segments = found
+        self._segments.load(segments, state.stream_s, state.receipts_s)
+        self.changelog_offset, self.input_offset = state.changelog_offset, state.input_offset
+        self.rules_digest, self._last_name, self._anchor = state.rules_digest, state.last_name, state.anchor
+        self._must_match = self._last_name != NO_NAME
+        return self._anchor if self._must_match else max(self.changelog_offset, log.first)
+
+    async def settle(self) -> None:
+        """Moves the keys to the disk where they are many, and waits where the disk is behind.
+
+        Raises:
+            LocalStoreError: the disk failed, or the store on it is damaged.
+        """
+        if self._fault is not None:
+            raise self._fault
+        try:
+            if isinstance(self._keys, MemoryKeys) and self._local.is_wanted_for(self.entries):
+                self._keys = await self._local.move(self._keys, self._segments)
+                self._keys.write(self._state().row(), self._segments.touched())
+            if isinstance(self._keys, DiskKeys):
+                await self._keys.settle()
+        except LocalStoreError as error:
+            raise self._failed(error) from error
+
+    async def discard(self, reason: str) -> None:
+        """Forgets everything, on disk too."""
+        await self._let_go(reason)
+
+    async def close(self) -> None:
+        """Puts everything on the disk that is not there, and forgets what is in memory."""
+        await self._let_go(None)
+
+    async def _let_go(self, damage: str | None) -> None:
+        keys, self._keys = self._keys, MemoryKeys()
+        self._segments = Segments(self.window_s, self.budget)
+        self._overlay, self._fault, self._must_match = {}, None, False
+        self._last_name, self._anchor = NO_NAME, 0
+        self.changelog_offset, self.input_offset, self.rules_digest = 0, 0, ""
+        await self._local.let_go(keys if isinstance(keys, DiskKeys) else None, damage)
+
+    def _find(self, tag: int, key: bytes) -> bytes | None:
+        running = self._overlay.get(key)
+        if running is not None:
+            return running[1]
+        if self._fault is not None:
+            raise self._fault
+        try:
+            return self._keys.find(self._segments.live, tag, key)
+        except LocalStoreError as error:
+            raise self._failed(error) from error
 
     def _overlay_name(self) -> int:
         """The name of the bucket that the overlay will be; no other of this partition can have it."""
-        return _offset_of(next(iter(self._overlay.values())))
+        name: int = SIGHTING.unpack(next(iter(self._overlay.values()))[1])[1]
+        return name
 
-    def _outdated_count(self) -> int:
-        """How many of the oldest buckets this transaction removes: those past the window, or too many."""
-        count, keys = len(self._memory) + len(self._overlay), 0
-        newest_s = self._times_s[-1] if self._times_s else 0
-        # Read in one go, as `_oldest_is_past` reads one: to index the middle of a deque costs as much as the way there.
-        witnessed = chain(islice(self._times_s, _WITNESSES, None), repeat(newest_s))
-        for outdated, (size, witnessed_s) in enumerate(zip(self._sizes, witnessed, strict=False)):
-            if outdated >= _OUTDATED_MAX and keys >= len(self._overlay):
-                return outdated
-            if count - keys <= self.keys_max and newest_s - witnessed_s <= self.window_s:
-                return outdated
-            keys += size
-        return len(self._sizes)
+    def _overlay_groups(self) -> Mapping[int, Sequence[bytes]]:
+        groups: dict[int, list[bytes]] = {}
+        for key, (tag, sighting) in self._overlay.items():
+            groups.setdefault(tag, []).append(key + sighting)
+        return groups
 
-    def _oldest_is_past(self) -> bool:
-        """Whether no receipt that may still come is within the window of the oldest bucket.
+    def _add(self, bucket: Bucket) -> None:
+        segment = self._segments.add(bucket.counts, bucket.newest_receipts_s(WITNESSES))
+        self._keys.add(segment, bucket.groups.items())
+        self._last_name = bucket.name
+        for one in self._segments.forget():
+            self._keys.forget(one)
+            if one.early:
+                self.evicted += one.count
+                _log.error("retries_forgotten_early", count=one.count, partition=self._local.partition)
+        is_nearly_full = self.fullness >= NEARLY_FULL
+        if is_nearly_full and not self._is_told:
+            _log.warning("retries_nearly_forgotten", share=round(self.fullness, 2), partition=self._local.partition)
+        self._is_told = is_nearly_full
 
-        The clock of its receipts may have been wrong. So its time is what stream time was when enough receipts had come
-        behind it, which is never too early.
-        """
-        return len(self._times_s) > _WITNESSES and self._times_s[-1] - self._times_s[_WITNESSES] > self.window_s
+    def _write(self) -> None:
+        """Puts what changed on the disk; a fault is raised by what asks the store next, for the commit is done."""
+        if isinstance(self._keys, DiskKeys) and self._fault is None:
+            try:
+                self._keys.write(self._state().row(), self._segments.touched())
+            except LocalStoreError as error:
+                self._failed(error)
 
-    def _add_bucket(self, name: int, sightings: dict[bytes, bytes]) -> None:
-        self._memory.update(sightings)
-        self._order.extend(sightings)
-        self._names.append(name)
-        self._sizes.append(len(sightings))
-        self._receipts_s.extend(map(_received_of, sightings.values()))
-        before_s = self._times_s[-1] if self._times_s else 0
-        enough = len(self._receipts_s) == _WITNESSES
-        self._times_s.append(max(before_s, min(self._receipts_s)) if enough else 0)
+    def _state(self) -> StoreState:
+        return StoreState(
+            changelog_offset=self.changelog_offset,
+            input_offset=self.input_offset,
+            rules_digest=self.rules_digest,
+            last_name=self._last_name,
+            anchor=self._anchor,
+            stream_s=self._segments.stream_s,
+            receipts_s=tuple(self._segments.receipts_s),
+        )
 
-    def _remove_oldest(self) -> None:
-        self._names.popleft()
-        self._times_s.popleft()
-        for _ in range(self._sizes.popleft()):
-            key = self._order.popleft()
-            # A key that came again after its window belongs to a younger bucket.
-            found = self._memory.get(key)
-            if found is not None and (not self._names or _is_before(_offset_of(found), self._names[0])):
-                del self._memory[key]
+    def _failed(self, error: LocalStoreError) -> LocalStoreError:
+        self._fault = error
+        return error
 
 
 def key_of_another_body(natural_key: str, body: bytes) -> str:
@@ -289,20 +406,10 @@ def _digest(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
 
 
-def _offset_of(packed: bytes) -> int:
-    offset: int = _SIGHTING.unpack(packed)[1]
-    return offset
-
-
-def _is_before(place: int, name: int) -> bool:
-    """Whether a key of this place belongs to a bucket before the one of this name; inherited ones are the oldest."""
-    return is_elsewhere(place) or place < name
-
-
-def _received_of(packed: bytes) -> int:
-    received_s: int = _SIGHTING.unpack(packed)[2]
-    return received_s
-
-
 def _hash(endpoint: str, natural_key: str) -> bytes:
-    return hashlib.blake2b(f"{endpoint}\n{natural_key}".encode(), digest_size=_HASH_BYTES).digest()
+    return hashlib.blake2b(f"{endpoint}\n{natural_key}".encode(), digest_size=HASH_BYTES).digest()
+
+
+@lru_cache(maxsize=65_536)
+def _tag_of(endpoint: str) -> int:
+    return tag_of(endpoint)

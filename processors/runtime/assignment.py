@@ -7,7 +7,7 @@ one round and for no more.
 """
 
 import asyncio
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.partition import Partition, open_partition
-from processors.runtime.state_store import StoreT
+from processors.runtime.state_store import LocalStoreError, StoreT
 from schemas.errors import DropstreamError
 from schemas.records import Record
 
@@ -80,6 +80,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
         self._assigned = True
         for source in self._stores.keys() - set(assigned):
             self.spec.metrics.hide_partition(self.spec.name, source.partition)
+            self._run_to_its_end(self._stores[source].close())
         self.consumer.pause(*assigned)
         for source in assigned:
             # A position of some kind, or the client looks for one by itself; opening sets the real one.
@@ -144,6 +145,8 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
         async with self._lock:
             for source in list(self._open):
                 self._close(source)
+            for store in self._stores.values():
+                self._run_to_its_end(store.close())
         if self._closing:
             _, late = await asyncio.wait(self._closing, timeout=timeout_s)
             for task in late:
@@ -154,7 +157,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
         try:
             with spec.metrics.opening_seconds.labels(spec.name).time():
                 self._open[source] = await open_partition(self.consumer, source, spec, self._stores[source])
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, TimeoutError, LocalStoreError) as error:
             return error
         self._pending.discard(source)
         self.consumer.resume(source)
@@ -183,7 +186,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
             raise FencedError(
                 f"partition {source.partition} of {source.topic} has a new owner ({error}); this process ends"
             ) from error
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, TimeoutError, LocalStoreError) as error:
             # Opening it anew ends the transaction, and goes back to what was really committed.
             _log.warning("transaction_failed", group=spec.name, partition=source.partition, error=repr(error))
             spec.metrics.transactions_failed.labels(spec.name).inc()
@@ -206,10 +209,13 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
         return end is not None and await self.consumer.position(source) >= end
 
     def _close(self, source: TopicPartition) -> None:
-        task = asyncio.create_task(self._open.pop(source).close())
+        self._run_to_its_end(self._open.pop(source).close())
+        self._show()
+
+    def _run_to_its_end(self, closing: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(closing)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-        self._show()
 
     def _close_to_reopen(self, source: TopicPartition) -> None:
         self._close(source)

@@ -40,6 +40,9 @@ class GroupMetrics:
         self._connected = gauge(f"{PREFIX}connected", "1 while Kafka answers the group, busy or idle.")
         self._lag = of_partition(f"{PREFIX}lag_records", "Records that were there and not processed.")
         self._remembered = of_partition(f"{PREFIX}remembered", "Entries of the partition's memory.")
+        self._share = of_partition(
+            f"{PREFIX}remembered_share", "How much of its budget the partition's memory has used; beyond 1 it forgets."
+        )
         self._evicted = of_partition(f"{PREFIX}evicted", "Entries forgotten early, for want of room.")
 
     def expect_group(self, group: str) -> None:
@@ -69,10 +72,11 @@ class GroupMetrics:
         """Shows the lag and the store of one partition."""
         self._lag.labels(group, str(partition)).set(lag)
         self._remembered.labels(group, str(partition)).set(store.entries)
+        self._share.labels(group, str(partition)).set(store.fullness)
         self._evicted.labels(group, str(partition)).set(store.evicted)
 
     def hide_partition(self, group: str, partition: int) -> None:
         """Shows nothing of a partition that another process has now."""
-        for gauge in (self._lag, self._remembered, self._evicted):
+        for gauge in (self._lag, self._remembered, self._share, self._evicted):
             with suppress(KeyError):
                 gauge.remove(group, str(partition))

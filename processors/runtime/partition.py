@@ -61,7 +61,7 @@ class Partition(Generic[StoreT]):
         The transaction takes fewer records than it was given where they lead to more than it should hold.
 
         Raises:
-            KafkaError, TimeoutError: nobody knows whether it is committed; opening the partition anew decides that.
+            KafkaError, TimeoutError, LocalStoreError: opening the partition anew decides what is committed.
             ProducerFenced: another process owns the partition; this one must not go on.
         """
         spec, store, changelog = self.spec, self.store, self.spec.changelog_of(self.source)
@@ -93,11 +93,11 @@ class Partition(Generic[StoreT]):
             await self.producer.send_offsets_to_transaction({self.source: behind}, spec.id)
             await writer.written()
             await self.producer.commit_transaction()
-        store.commit()
         store.changelog_offset = max(store.changelog_offset, writer.offset_behind(changelog))
         store.input_offset = behind
         if rules is not None:
             store.rules_digest = rules.digest
+        store.commit()
         return Committed(outputs, taken, behind)
 
     def is_due(self, now: datetime) -> bool:
@@ -123,8 +123,8 @@ class Partition(Generic[StoreT]):
             await writer.send()
             await writer.written()
             await self.producer.commit_transaction()
-        store.commit()
         store.changelog_offset = max(store.changelog_offset, writer.offset_behind(changelog))
+        store.commit()
         return outputs
 
     async def close(self) -> None:
@@ -137,6 +137,7 @@ class Partition(Generic[StoreT]):
 
         Whether a transaction that failed is committed, nobody knows before the partition is opened anew.
         """
+        await self.store.settle()
         process = self.spec.settings.process
         writer = TransactionWriter(self.producer, self.spec.settings.kafka.topic_prefix)
         began = time.monotonic()
@@ -194,6 +195,7 @@ async def open_partition(
 
     Raises:
         KafkaError, TimeoutError: the cluster cannot be reached or does not answer; nothing is open then.
+        LocalStoreError: the disk of the store cannot be used now; nothing is open then.
         DropstreamError: its changelog is corrupt.
     """
     settings = spec.settings

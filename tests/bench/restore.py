@@ -40,7 +40,7 @@ def settings_of(servers: str, prefix: str) -> Settings:
 
 
 def empty() -> DedupeStore:
-    return DedupeStore(window_s=432_000, keys_max=2 * FULL_KEYS)
+    return DedupeStore(window_s=432_000)
 
 
 async def fill(settings: Settings, keys: int, keys_per_record: int) -> None:

@@ -9,6 +9,7 @@ from ops.audit.judging.origin import origin_reader
 from ops.audit.judging.sightings import DiskSightings, SightingsFile
 from ops.audit.reading.eras import Eras
 from processors.deliver.step import Rules
+from processors.groups import key_budget
 from processors.providers import discover
 from processors.rules_version import rules_version
 from schemas.records import RawRecord
@@ -45,7 +46,7 @@ def audited_in_memory(
         seen,
         0,
         window_s=process.dedupe_window_hours * 3_600,
-        keys_max=process.dedupe_keys_max,
+        keys_max=key_budget(settings, on_disk=False).keys_kept,
         bucket_max=process.records_per_round_max,
     )
     today = rules_version(settings, settings.endpoints, discover())

@@ -33,7 +33,7 @@ def test_both_memories_say_the_same(history: list[tuple[str, str, bytes, int, bo
     file = SightingsFile()
     disk = DiskSightings(file, 7, window_s=WINDOW_S, keys_max=10_000, bucket_max=100)
     neighbour = DiskSightings(file, 8, window_s=WINDOW_S, keys_max=10_000, bucket_max=100)
-    seen, now_s = DedupeStore(window_s=WINDOW_S, keys_max=10_000), 1_000_000
+    seen, now_s = DedupeStore(window_s=WINDOW_S), 1_000_000
     for offset, (endpoint, key, body, pause_s, ends) in enumerate(history):
         now_s += pause_s
         arrival = (endpoint, key, body, now_s)

@@ -1,16 +1,21 @@
 """A retry inside the window is dropped and nothing else is, whatever the order, the crashes and the restarts."""
 
+import asyncio
 import struct
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from processors.deliver.dedupe import DedupeResult, DedupeStore
-from processors.runtime.state_store import Change
+from processors.deliver.keys.local import KeyPlace
+from processors.deliver.keys.segments import KeyBudget
+from processors.runtime.state_store import Change, LogExtent
 
 WINDOW_S = 100
 # More buckets than it takes until the first of them may be forgotten.
@@ -40,8 +45,8 @@ arrivals = st.lists(
 )
 
 
-def fresh(keys_max: int = 1_000) -> DedupeStore:
-    return DedupeStore(window_s=WINDOW_S, keys_max=keys_max)
+def fresh(budget: KeyBudget | None = None) -> DedupeStore:
+    return DedupeStore(window_s=WINDOW_S, budget=budget or KeyBudget())
 
 
 def see(store: DedupeStore, key: str, body: bytes, *, offset: int, at_s: int) -> DedupeResult:
@@ -96,6 +101,55 @@ def test_verdicts_are_those_of_the_definition_through_restarts(history: list[Arr
             store = restored
 
 
+@settings(max_examples=30, deadline=None)
+@example([Arrival(key, b"one", pause_s, ends=True) for pause_s in (1, 7, 50, 101) for key in "abcde" * 20])
+@given(arrivals)
+def test_keys_on_disk_give_the_verdicts_of_memory(history: list[Arrival]) -> None:
+    """Kind, key and first try of each delivery, through restarts of either; and both forget the same."""
+
+    async def judge_beside(folder: Path) -> None:
+        place = KeyPlace(memory_keys_max=0, state_dir=folder)
+        disk, memory, now_s, end = DedupeStore(window_s=WINDOW_S, place=place), fresh(), 1_000_000, 0
+        await disk.open(LogExtent("cluster", "deliver-state", 3, 0, 0))
+        for offset, arrival in enumerate(history):
+            now_s += arrival.pause_s
+            told = [
+                store.judge(
+                    endpoint=arrival.key, natural_key=arrival.key, body=arrival.body, offset=offset, received_s=now_s
+                )
+                for store in (disk, memory)
+            ]
+            assert told[0] == told[1]
+            if told[0].kind is not DedupeResult.RETRY:
+                disk.remember(told[0])
+                memory.remember(told[1])
+            if not arrival.ends:
+                continue
+            changes = disk.changes()
+            assert changes == memory.changes()
+            end += len(changes)
+            disk.changelog_offset = end
+            disk.commit()
+            memory.commit()
+            await disk.settle()
+            assert disk.entries == memory.entries
+            if offset % 7 == 0:
+                assert disk.is_on_disk == bool(disk.entries)
+                await disk.close()
+                began = await disk.open(LogExtent("cluster", "deliver-state", 3, 0, end))
+                assert began == max(0, end - 1)
+                if changes:
+                    disk.restore(*changes[0])
+                    disk.restored()
+                    await disk.settle()
+                else:
+                    return
+        await disk.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(judge_beside(Path(folder)))
+
+
 @given(arrivals)
 def test_a_failed_transaction_leaves_no_trace(history: list[Arrival]) -> None:
     """What was rolled back is judged again as if it had never been."""
@@ -130,58 +184,122 @@ def test_endpoints_do_not_share_keys() -> None:
 
 
 def test_what_is_past_the_window_is_forgotten() -> None:
-    """Keys leave memory and changelog some time after their window is over, and that is no eviction."""
+    """Keys are forgotten some time after their window is over, without a word in the changelog; it is no eviction."""
     store = fresh()
     changelog: list[Change] = []
     for offset in range(_MANY):
         see(store, f"key {offset}", b"one", offset=offset, at_s=1_000 + offset * WINDOW_S)
         changelog += store.changes()
         store.commit()
-    tombstones = [key for key, value in changelog if value is None]
-    assert tombstones[0] == bytes(8)
-    assert store.entries == _MANY - len(tombstones) < _MANY * 0.7
+    assert len(changelog) == _MANY
+    assert None not in [value for _, value in changelog]
+    assert 64 <= store.entries < _MANY * 0.7
     assert store.evicted == 0
 
 
 def test_any_history_is_forgotten_in_steps_that_the_event_loop_bears() -> None:
     """A load test and then a pause: 300,000 buckets are outdated at once, and no transaction takes 20 ms for them."""
-    store = fresh(keys_max=1_000_000)
+    store = fresh()
     for offset in range(300_000):
-        entry = struct.pack(">16s8sqI", struct.pack(">16xq", offset)[-16:], bytes(8), offset, 1_000)
-        store.restore(struct.pack(">q", offset), entry)
-    # Deliveries that come after the pause, enough of them that no clock is doubted.
-    for offset in range(300_000, 300_064):
-        see(store, f"key {offset}", b"one", offset=offset, at_s=1_000_000)
-        store.commit()
-    assert store.entries > 200_000
+        store.restore(struct.pack(">q", offset), _entry_of_version_010(offset, received_s=1_000))
+    assert store.entries == 300_000
     worst_s = 0.0
-    while tombstones := store.changes():
-        assert len(tombstones) <= 1_000
+    # Deliveries that come after the pause, enough of them that no clock is doubted.
+    for offset in range(300_000, 300_400):
         began = time.thread_time()
+        see(store, f"key {offset}", b"one", offset=offset, at_s=1_000_000 + offset)
         store.changes()
         store.commit()
         worst_s = max(worst_s, time.thread_time() - began)
-    assert store.entries < 200
+    assert store.entries < 300
     assert store.evicted == 0
     assert worst_s < 0.02
 
 
-def test_without_room_the_oldest_go_first_and_are_counted() -> None:
-    """Memory has a bound; what the bound removes is counted."""
-    store = fresh(keys_max=3)
-    for offset, key in enumerate("abcde"):
-        see(store, key, b"one", offset=offset, at_s=1_000 + offset)
+def _entry_of_version_010(offset: int, *, received_s: int) -> bytes:
+    return struct.pack(">8xq8sqI", offset, bytes(8), offset, received_s)
+
+
+def test_what_version_010_wrote_is_read() -> None:
+    """Its buckets count, its tombstones forget nothing, and keys that it wrote are found beside those of today."""
+    store = fresh()
+    old = store.judge(endpoint="shop", natural_key="old", body=b"one", offset=7, received_s=1_000)
+    store.restore(struct.pack(">q", 7), old.entry[0] + old.entry[1])
+    store.restore(struct.pack(">q", 7), None)
+    store.restore(struct.pack(">q", 3), None)
+    assert see(store, "old", b"one", offset=8, at_s=1_001) is DedupeResult.RETRY
+    assert see(store, "new", b"one", offset=9, at_s=1_001) is DedupeResult.FIRST
+    store.commit()
+    assert see(store, "old", b"one", offset=10, at_s=1_002) is DedupeResult.RETRY
+    assert see(store, "new", b"one", offset=11, at_s=1_002) is DedupeResult.RETRY
+
+
+def test_a_noisy_endpoint_is_forgotten_and_no_other() -> None:
+    """Beyond its budget the oldest keys of the endpoint go; those of a quiet neighbour stay, and all is counted."""
+    store = fresh(KeyBudget(endpoint_keys_max=80))
+    offset = 0
+
+    def see_at(endpoint: str, key: str) -> DedupeResult:
+        nonlocal offset
+        offset += 1
+        sighting = store.judge(endpoint=endpoint, natural_key=key, body=b"one", offset=offset, received_s=1_000)
+        if sighting.kind is not DedupeResult.RETRY:
+            store.remember(sighting)
         store.changes()
         store.commit()
-    assert (store.entries, store.evicted) == (3, 2)
-    kinds = [see(store, key, b"one", offset=9, at_s=1_010) for key in "ac"]
-    assert kinds == [DedupeResult.FIRST, DedupeResult.RETRY]
+        return sighting.kind
+
+    for key in "abc":
+        assert see_at("quiet", key) is DedupeResult.FIRST
+    for number in range(64):
+        see_at("noisy", f"key {number}")
+    assert (store.fullness, store.evicted) == (0.8, 0)
+    for number in range(64, 1_000):
+        see_at("noisy", f"key {number}")
+    assert [see_at("quiet", key) for key in "abc"] == [DedupeResult.RETRY] * 3
+    assert 70 <= store.entries <= 83
+    assert store.evicted == 1_003 - store.entries
+    assert see_at("noisy", "key 999") is DedupeResult.RETRY
+    assert see_at("noisy", "key 940") is DedupeResult.RETRY
+    assert see_at("noisy", "key 0") is DedupeResult.FIRST
 
 
-@pytest.mark.parametrize(("key", "value"), [(b"short", b"x" * 36), (b"8 bytes.", b"x" * 35), (b"8 bytes.", b"")])
-def test_a_corrupt_changelog_is_refused(key: bytes, value: bytes) -> None:
+def test_a_full_partition_forgets_for_the_endpoint_that_takes_most() -> None:
+    """Three endpoints share a partition: the largest pays, the others keep every key."""
+    store = fresh(KeyBudget(partition_keys_max=160))
+    for offset in range(300):
+        endpoint = "large" if offset % 3 else f"small {offset % 2}"
+        store.remember(
+            store.judge(endpoint=endpoint, natural_key=f"{offset}", body=b"one", offset=offset, received_s=1_000)
+        )
+        store.commit()
+    assert store.entries <= 160
+    kinds = {
+        offset: store.judge(
+            endpoint=f"small {offset % 2}", natural_key=f"{offset}", body=b"one", offset=999, received_s=1_000
+        ).kind
+        for offset in range(0, 300, 3)
+    }
+    assert set(kinds.values()) == {DedupeResult.RETRY}
+
+
+_CORRUPT = [
+    (b"short", b"x" * 36),
+    (b"8 bytes.", b"x" * 35),
+    (b"8 bytes.", b""),
+    (b"\x01 8 bytes", b""),
+    (b"\x01 8 bytes", b"x" * 36),
+    (b"\x01 8 bytes", b"tag." + b"\0\0\0\2" + b"x" * 36),
+    (b"\x01 8 bytes", b"tag." + b"\0\0\0\0"),
+    (b"\x01 8 bytes", None),
+    (b"\x02 8 bytes", b"tag." + b"\0\0\0\1" + b"x" * 36),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), _CORRUPT)
+def test_a_corrupt_changelog_is_refused(key: bytes, value: bytes | None) -> None:
     """Nothing is guessed from a record that this code cannot have written."""
-    with pytest.raises(ValueError, match="no bucket"):
+    with pytest.raises(ValueError, match=r"no bucket|group|entries"):
         fresh().restore(key, value)
 
 
@@ -189,7 +307,7 @@ def test_a_corrupt_changelog_is_refused(key: bytes, value: bytes) -> None:
 def test_a_few_wrong_clocks_do_not_end_the_window(wrong_s: int) -> None:
     """Receipts a year off, first of all and in between: what is remembered stays, and they leave with the others."""
     window_s = 5 * _DAY_S
-    store, now_s, wrong = DedupeStore(window_s=window_s, keys_max=10_000), 1_000_000_000, 0
+    store, now_s, wrong = DedupeStore(window_s=window_s), 1_000_000_000, 0
     for offset in range(40 * 24):
         now_s += 3_600
         if offset % 50 in {0, 1, 7}:
@@ -208,7 +326,7 @@ def test_a_few_wrong_clocks_do_not_end_the_window(wrong_s: int) -> None:
 @pytest.mark.parametrize("a_day", [0.1, 1, 6, 12, 20, 24, 100])
 def test_retries_are_known_however_seldom_deliveries_come(a_day: float) -> None:
     """Months of a quiet shop, then many at once: each retry within the window is one, each after it is not."""
-    store, now_s, offset = DedupeStore(window_s=5 * _DAY_S, keys_max=100_000), 1_000_000_000, 0
+    store, now_s, offset = DedupeStore(window_s=5 * _DAY_S), 1_000_000_000, 0
     pauses = [int(_DAY_S / a_day)] * 200 + [1] * 500 + [int(_DAY_S / a_day)] * 100
     for pause_s in pauses:
         now_s, offset = now_s + pause_s, offset + 1

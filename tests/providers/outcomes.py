@@ -26,7 +26,7 @@ AT = datetime(2026, 3, 4, 5, 6, 7, 890_123, tzinfo=UTC)
 
 def nothing_seen() -> DedupeStore:
     """A memory without a delivery."""
-    return DedupeStore(window_s=432_000, keys_max=1_000)
+    return DedupeStore(window_s=432_000)
 
 
 def records(fixture: Fixture) -> tuple[Record, ...]:

@@ -131,7 +131,7 @@ async def start_processor(
     *,
     dies_at: str | None = None,
 ) -> Processor:
-    """Starts the program on the settings' broker and prefix.
+    """Starts the program on the settings' broker and prefix; it remembers more than a few deliveries on disk.
 
     `environ` holds the secrets that it knows, `dies_at` is a step of `tests.support.dying`.
     """
@@ -142,6 +142,7 @@ async def start_processor(
         f"replication_factor = {kafka.replication_factor}\npartitions = {kafka.partitions}\n"
         f"[sequence]\ngrace_seconds = {settings.sequence.grace_seconds}\n"
         f"[process]\nadmin_port = 0\nrecords_per_round_max = {settings.process.records_per_round_max}\n"
+        f'state_dir = "{folder / "state"}"\ndedupe_memory_keys_max = 20\n'
         f"session_timeout_ms = {settings.process.session_timeout_ms}\n"
         f"transaction_timeout_ms = {settings.process.transaction_timeout_ms}\n{ENDPOINTS}"
     )

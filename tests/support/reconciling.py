@@ -45,7 +45,7 @@ class Log:
     rules: Rules
     raw: list[RawRecord] = field(default_factory=list)
     outputs: list[Record] = field(default_factory=list)
-    store: DedupeStore = field(default_factory=lambda: DedupeStore(window_s=432_000, keys_max=100_000))
+    store: DedupeStore = field(default_factory=lambda: DedupeStore(window_s=432_000))
     _read: int = 0
     _processed: int = 0
 

@@ -106,7 +106,7 @@ class _FixedSightings:
             kind = DedupeResult.FIRST if natural_key.startswith(COPY) else kind
         key = key_of_another_body(natural_key, body) if kind is DedupeResult.BODY_DIFFERS else natural_key
         first = self.first_offset if kind is DedupeResult.RETRY else offset
-        return Sighting(kind, key, first, (b"", b""))
+        return Sighting(kind, key, first, (b"", b""), endpoint)
 
     def remember(self, sighting: Sighting) -> None:
         """Does nothing: the answer is fixed."""

@@ -17,7 +17,7 @@ from ops.audit.reading.stream import PartitionStream, open_stream
 from ops.kafka.reader import full_name
 from ops.replay.history import open_state, read_basis
 from processors.deliver.step import Rules
-from processors.groups import deliver_rules
+from processors.groups import deliver_rules, key_budget
 from processors.providers import discover
 from processors.replay import Known, Replaying, Task
 from processors.rules_version import rules_version
@@ -174,12 +174,14 @@ class WriterOpener:
         return known[partition]
 
     def _memory(self, window_s: int | None = None) -> DiskSightings:
-        process = self.assignment.settings.process
+        settings = self.assignment.settings
+        process = settings.process
+        budget = key_budget(settings, on_disk=bool(process.state_dir))
         return DiskSightings(
             self.seen,
             next(self._numbers),
             window_s=process.dedupe_window_hours * _HOUR_S if window_s is None else window_s,
-            keys_max=process.dedupe_keys_max,
+            keys_max=budget.keys_kept,
             bucket_max=process.records_per_round_max,
         )
 

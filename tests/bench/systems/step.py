@@ -17,7 +17,7 @@ class Step:
         self._rules = Rules(settings.endpoints, discover(), record_bytes_max(settings))
         process = settings.process
         self._seen: defaultdict[int, DedupeStore] = defaultdict(
-            lambda: DedupeStore(window_s=process.dedupe_window_hours * 3_600, keys_max=process.dedupe_keys_max)
+            lambda: DedupeStore(window_s=process.dedupe_window_hours * 3_600)
         )
 
     def __call__(self, raw: RawRecord) -> tuple[Record, ...]:

@@ -259,7 +259,7 @@ async def test_topics_that_grew_are_clean(settings: SettingsFactory) -> None:
 
 async def test_what_a_full_memory_forgot_is_told_and_is_no_fault(settings: SettingsFactory) -> None:
     """Retries that came after their keys had to make room were processed again: that is counted, and clean."""
-    small = f"{PROCESS}records_per_round_max = 5\ndedupe_keys_max = 10\n"
+    small = f"{PROCESS}records_per_round_max = 5\ndedupe_partition_bytes_max = 480\n"
     mine = await prepared(settings(ENDPOINTS + small, environ=ENVIRON, partitions=1))
     batch = deliveries(40)
     await put(mine, [*batch, *again(batch[:10]), *again(batch[:3]), *again(batch[38:])])

@@ -81,7 +81,7 @@ async def test_every_sample_is_taken_and_understood(ready: Settings) -> None:
     types = [
         value
         for record in records
-        for event in deliver(record, rules, DedupeStore(window_s=60, keys_max=100))
+        for event in deliver(record, rules, DedupeStore(window_s=60))
         for name, value in event.headers
         if name == "type"
     ]

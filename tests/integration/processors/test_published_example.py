@@ -88,7 +88,7 @@ async def our_member(settings: Settings, name: str, schedule: Schedule, stopping
         source="raw",
         changelog="deliver-state",
         new_step=lambda: slow_step,
-        new_store=lambda: DedupeStore(window_s=1, keys_max=1),
+        new_store=lambda: DedupeStore(window_s=1),
         settings=settings,
         metrics=GroupMetrics(CollectorRegistry()),
     )

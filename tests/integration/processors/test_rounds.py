@@ -39,7 +39,7 @@ async def _copying(settings: Settings, registry: CollectorRegistry) -> AsyncIter
         source="raw",
         changelog="deliver-state",
         new_step=lambda: _copied,
-        new_store=lambda: DedupeStore(window_s=1, keys_max=1),
+        new_store=lambda: DedupeStore(window_s=1),
         settings=settings,
         metrics=GroupMetrics(registry),
     )

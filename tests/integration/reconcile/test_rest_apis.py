@@ -169,7 +169,7 @@ async def fetched(case: Case, server: RestServer, *, cursor: str = "") -> list[S
 
 def told(case: Case, pages: list[StatePage]) -> list[tuple[str, str, str, str | None]]:
     """What group `deliver` makes of the pages, repeats dropped."""
-    store, found = DedupeStore(window_s=432_000, keys_max=1_000), []
+    store, found = DedupeStore(window_s=432_000), []
     for offset, state in enumerate(state for page in pages for state in page.states):
         origin = FetchOrigin(RUN)
         delivery = Delivery("1", case.provider, ENDPOINT, state.asked_at, "h", (), state.body, fetched=origin)

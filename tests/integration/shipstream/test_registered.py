@@ -66,7 +66,7 @@ async def test_what_the_registered_webhook_sends_is_verified(
     outputs = deliver(
         raw,
         Rules(mine.endpoints, discover(), record_bytes_max=record_bytes_max(mine)),
-        DedupeStore(window_s=1, keys_max=1),
+        DedupeStore(window_s=1),
     )
     event = next(json.loads(one.value or b"") for one in outputs if one.topic == "inventory")
     assert (event["signature"], event["subject"], event["data"]["available"]) == ("verified", "MUG", "7")

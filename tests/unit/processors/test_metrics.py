@@ -129,7 +129,7 @@ def test_a_partition_that_went_elsewhere_is_not_shown() -> None:
     """Its lag is another process's to tell; twice does no harm."""
     figures = Figures()
     for partition in (0, 1):
-        figures.metrics.groups.show_partition("deliver", partition, lag=7, store=DedupeStore(window_s=1, keys_max=1))
+        figures.metrics.groups.show_partition("deliver", partition, lag=7, store=DedupeStore(window_s=1))
     for _ in range(2):
         figures.metrics.groups.hide_partition("deliver", 0)
     assert figures.of("lag_records", group="deliver", partition="0") is None

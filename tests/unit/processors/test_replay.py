@@ -49,7 +49,7 @@ def rejected(offset: int = 40, body: bytes = ORDER) -> RawRecord:
 
 
 def memory() -> DedupeStore:
-    return endless_dedupe_store(1_000)
+    return endless_dedupe_store()
 
 
 def state() -> Replaying:

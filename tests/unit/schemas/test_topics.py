@@ -30,7 +30,8 @@ KEPT = {
     "dropstream.sequence": ("delete", "604800000"),
     "dropstream.duplicates": ("delete", "2592000000"),
     "dropstream.gaps": ("delete", "2592000000"),
-    "dropstream.deliver-state": ("compact", None),
+    # 120 hours, and 31 days: a day more than `raw` is kept.
+    "dropstream.deliver-state": ("compact,delete", "3110400000"),
     "dropstream.sequence-state": ("compact", None),
     "dropstream.replay-state": ("compact", None),
     "dropstream.layout": ("compact", None),
@@ -40,8 +41,10 @@ KEPT = {
 }
 
 
-def settings(kafka: str = "") -> Settings:
-    return read_configuration(f"[kafka]\n{kafka}\n[endpoints]\n", source="test", context=Context({}, ()))
+def settings(kafka: str = "", process: str = "") -> Settings:
+    return read_configuration(
+        f"[kafka]\n{kafka}\n[process]\n{process}\n[endpoints]\n", source="test", context=Context({}, ())
+    )
 
 
 def test_every_topic_is_kept_as_long_as_promised() -> None:
@@ -69,6 +72,17 @@ def test_without_a_setting_there_are_12_partitions_and_3_replicas() -> None:
     planned = plan(settings())
     assert {(topic.partitions, topic.replication_factor) for topic in planned} == {(12, 3)}
     assert {topic.config["message.timestamp.type"] for topic in planned} == {"CreateTime"}
+
+
+def test_changelogs_are_cleaned_in_time() -> None:
+    """Their segments end after a day or 64 MiB, so that a start reads little that is superseded."""
+    kinds = {topic.name: topic.config for topic in plan(settings())}
+    ends = {
+        (config.get("segment.ms"), config.get("segment.bytes")) for name, config in kinds.items() if "state" in name
+    }
+    assert ends == {("86400000", "67108864")}
+    longer = {topic.name: topic.config for topic in plan(settings(process="dedupe_window_hours = 240"))}
+    assert longer["dropstream.deliver-state"]["retention.ms"] == "3542400000"
 
 
 def test_prefix_and_partitions_are_those_of_the_settings() -> None:

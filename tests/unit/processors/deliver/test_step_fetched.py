@@ -68,7 +68,7 @@ def fetched(body: object, *, newest_known: datetime | None = None, offset: int =
 
 
 def store() -> DedupeStore:
-    return DedupeStore(window_s=432_000, keys_max=1_000)
+    return DedupeStore(window_s=432_000)
 
 
 def event(raw: RawRecord) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def outcome(reason: Reason, given: Fixture) -> tuple[Record, ...]:
     rules = given.rules()
     if reason is Reason.ENDPOINT_UNKNOWN:
         rules = Rules({}, providers(), RECORD_BYTES_MAX)
-    return deliver(given.record(), rules, DedupeStore(window_s=432_000, keys_max=1_000))
+    return deliver(given.record(), rules, DedupeStore(window_s=432_000))
 
 
 def test_no_reason_is_without_a_delivery() -> None:
@@ -139,14 +139,14 @@ def test_the_same_delivery_set_right_is_no_rejection(named: tuple[Reason, str], 
     options = {name: value for name, value in (case.options or {}).items() if name == "signature_scheme"}
     body = GOOD if case.provider == "shipstream" else b'{"type":"product.selected","data":{"id":"p"}}'
     right = fixture(replace(case, body=body, secret=SECRET, options=options))
-    made = deliver(right.record(), right.rules(), DedupeStore(window_s=432_000, keys_max=1_000))
+    made = deliver(right.record(), right.rules(), DedupeStore(window_s=432_000))
     assert [record.topic for record in made if record.topic != "sequence"] == ["catalog"]
 
 
 def test_a_rejected_delivery_is_no_retry_when_it_comes_again() -> None:
     """The second try of what was rejected is rejected too, with its own place, and never called a duplicate."""
     given = fixture(CASES[Reason.SIGNATURE_INVALID, "another's secret"])
-    store = DedupeStore(window_s=432_000, keys_max=1_000)
+    store = DedupeStore(window_s=432_000)
     first = deliver(given.record(), given.rules(), store)
     again = deliver(replace(given, offset=8).record(), given.rules(), store)
     places = [dict(record.headers)["dropstream-raw"] for record in (*first, *again)]

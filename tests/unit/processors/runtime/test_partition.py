@@ -84,7 +84,7 @@ def opened(producer: Producer, **fields: Any) -> Partition[DedupeStore]:
         source="raw",
         changelog="deliver-state",
         new_step=Step,
-        new_store=lambda: DedupeStore(window_s=9, keys_max=9),
+        new_store=lambda: DedupeStore(window_s=9),
         settings=settings,
         metrics=GroupMetrics(CollectorRegistry()),
         **fields,

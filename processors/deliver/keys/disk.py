@@ -1,0 +1,279 @@
+"""Keys on disk: one RocksDB of a partition of `raw`, a cache of its changelog that may be thrown away at any time.
+
+Keys, counts of segments and the place in the changelog are written together, into one column family, without a log of
+their own: what a dead process leaves is what stood at some moment before, whole. A block that is damaged says so
+(checksums), and then the changelog makes the store anew.
+
+RocksDict holds the interpreter's lock while it writes, so a write that RocksDB would slow down fails instead
+(`no_slowdown`) and is tried again: nothing may keep heartbeats waiting.
+"""
+
+import asyncio
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteBufferManager,
+    WriteOptions,
+)
+
+from processors.deliver.keys.buckets import ENTRY_BYTES, HASH_BYTES, NO_TAG
+from processors.deliver.keys.segments import Forgotten, Segment, Touched
+from processors.runtime.state_store import LocalStoreError
+
+# What a key takes on disk: 36 bytes, and what compaction has not yet put together.
+DISK_KEY_BYTES = 48
+_PREFIX = struct.Struct(">II")
+# Rows beside the keys; no segment has such a number.
+_SEGMENT_ROW = b"\xfc"
+_COUNT_ROW = b"\xfd"
+_STATE_ROW = b"\xfe"
+_SEGMENT = struct.Struct(">qqq")
+# To write so many at once takes a millisecond.
+_KEYS_PER_WRITE = 500
+_MEMTABLE_BYTES = 8_388_608
+_BLOCK_BYTES = 16_384
+_BLOOM_BITS = 10
+# Faults of the disk, as RocksDB words them; any other error of RocksDB's is damage.
+_DISK_FAULTS = {
+    "No space left on device": "the disk is full; make room, or give process.state_dir a larger one",
+    "Disk quota exceeded": "the disk is full; make room, or give process.state_dir a larger one",
+    "Read-only file system": "the disk cannot be written; mount it so that it can, or set process.state_dir to another",
+    "Permission denied": "the folder cannot be written; give this user the right to, or set process.state_dir",
+}
+_WAITING_KEYS_MAX = 20_000
+_STALL_S = 0.05
+# How RocksDB words what it does not take at once.
+_STALL = "Result incomplete"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskMemory:
+    """What all stores of a process share: a cache of blocks, and a bound on what is not yet on disk."""
+
+    cache: Cache = field(default_factory=lambda: Cache(33_554_432))
+    unwritten: WriteBufferManager = field(default_factory=lambda: WriteBufferManager(67_108_864, False))
+
+
+def _options(memory: DiskMemory) -> Options:
+    blocks = BlockBasedOptions()
+    # Most look-ups are of keys that are not there: ten bits a key answer 99 of 100 of them from memory.
+    blocks.set_bloom_filter(_BLOOM_BITS, False)
+    blocks.set_block_cache(memory.cache)
+    blocks.set_block_size(_BLOCK_BYTES)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_block_based_table_factory(blocks)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_write_buffer_size(_MEMTABLE_BYTES)
+    options.set_max_write_buffer_number(4)
+    options.set_write_buffer_manager(memory.unwritten)
+    options.set_max_background_jobs(2)
+    options.set_keep_log_file_num(2)
+    options.set_max_log_file_size(1_048_576)
+    options.set_stats_dump_period_sec(0)
+    options.set_stats_persist_period_sec(0)
+    return options
+
+
+@dataclass(slots=True, eq=False)
+class DiskKeys:
+    """An open RocksDB. After a `LocalStoreError` it is good for nothing but `close`."""
+
+    folder: Path
+    _db: Rdict
+    _write: WriteOptions
+    _batch: WriteBatch = field(default_factory=lambda: WriteBatch(raw_mode=True))
+    # Entries of `_batch` and of batches that RocksDB did not take yet, by their full keys.
+    _unwritten: dict[bytes, bytes] = field(default_factory=dict)
+    _stalled: list[WriteBatch] = field(default_factory=list)
+    _expired: list[tuple[bytes, bytes]] = field(default_factory=list)
+    _reclaiming: "asyncio.Task[None] | None" = None
+
+    @classmethod
+    def open(cls, folder: Path, memory: DiskMemory) -> "DiskKeys":
+        """Opens or creates it; takes milliseconds whatever its size.
+
+        Raises:
+            LocalStoreError: it is damaged, or the folder cannot be used.
+        """
+        write = WriteOptions()
+        write.disable_wal = True  # type: ignore[method-assign,assignment] # The stub calls it a method; it is a property.
+        write.no_slowdown = True
+        with _explained(folder):
+            return cls(folder, Rdict(str(folder), _options(memory)), write)
+
+    def find(self, segments: Sequence[Segment], tag: int, key: bytes) -> bytes | None:
+        """The youngest sighting of the key among those of `tag`, and those without a tag.
+
+        Raises:
+            LocalStoreError: the disk does not give it, or gave something damaged.
+        """
+        for segment in reversed(segments):
+            for one in (tag, NO_TAG):
+                if one in segment.keys_by_tag:
+                    found = self._get(_PREFIX.pack(segment.number, one) + key)
+                    if found is not None:
+                        return found
+        return None
+
+    def add(self, segment: Segment, groups: Iterable[tuple[int, bytes]]) -> None:
+        """Takes packed entries; they are in the store with the next `write`."""
+        put, unwritten = self._batch.put, self._unwritten
+        for tag, packed in groups:
+            prefix = _PREFIX.pack(segment.number, tag)
+            for start in range(0, len(packed), ENTRY_BYTES):
+                middle = start + HASH_BYTES
+                key, sighting = prefix + packed[start:middle], packed[middle : start + ENTRY_BYTES]
+                put(key, sighting)
+                unwritten[key] = sighting
+
+    def forget(self, forgotten: Forgotten) -> None:
+        """Forgets with the next `write`; `reclaim` gives the room back."""
+        number, tag = forgotten.segment.number, forgotten.tag
+        first = _PREFIX.pack(number, tag or 0)
+        end = _PREFIX.pack(number, tag + 1) if tag is not None else _PREFIX.pack(number + 1, 0)
+        for key in [key for key in self._unwritten if first <= key < end]:
+            del self._unwritten[key]
+        self._batch.delete_range(first, end)
+        self._batch.delete_range(_COUNT_ROW + first, _COUNT_ROW + end)
+        if tag is None:
+            self._batch.delete(_SEGMENT_ROW + first[:4])
+        self._expired.append((first, end))
+
+    @property
+    def is_worth_writing(self) -> bool:
+        """Whether enough keys were added for a write."""
+        return len(self._unwritten) >= _KEYS_PER_WRITE
+
+    def write(self, state: Mapping[str, Any] | None, touched: Touched | None) -> None:
+        """Writes all that was added and forgotten, the rows of what was touched, and the state of the whole.
+
+        Without a state it is not complete yet: a store that has none is not taken when it is opened.
+
+        Raises:
+            LocalStoreError: the disk is full or failed.
+        """
+        if touched is not None:
+            for one in touched.segments:
+                witnessed_s = -1 if one.witnessed_s is None else one.witnessed_s
+                row = _SEGMENT.pack(one.begins_s, one.receipts_behind, witnessed_s)
+                self._batch.put(_SEGMENT_ROW + one.number.to_bytes(4), row)
+            for (number, tag), count in touched.counts.items():
+                self._batch.put(_COUNT_ROW + _PREFIX.pack(number, tag), count.to_bytes(8))
+        if state is not None:
+            self._batch.put(_STATE_ROW, orjson.dumps(state))
+        self._stalled.append(self._batch)
+        self._batch = WriteBatch(raw_mode=True)
+        self._write_stalled()
+
+    def read(self) -> tuple[dict[str, Any] | None, list[Segment]]:
+        """The state of the whole, None in a new store, and its segments, the oldest first."""
+        with _explained(self.folder):
+            state = self._db.get(_STATE_ROW)
+            if state is None:
+                return None, []
+            segments: dict[int, Segment] = {}
+            for key, row in self._db.items(from_key=_SEGMENT_ROW):
+                if not isinstance(key, bytes):
+                    raise TypeError("the database is not in raw mode")
+                if key[:1] == _SEGMENT_ROW:
+                    begins_s, receipts_behind, witnessed_s = _SEGMENT.unpack(row)
+                    number = int.from_bytes(key[1:])
+                    segments[number] = Segment(
+                        number, begins_s, {}, 0, receipts_behind, None if witnessed_s < 0 else witnessed_s
+                    )
+                elif key[:1] == _COUNT_ROW:
+                    number, tag = _PREFIX.unpack(key[1:])
+                    segments[number].keys_by_tag[tag] = int.from_bytes(row)
+                    segments[number].keys += int.from_bytes(row)
+            return orjson.loads(state), list(segments.values())
+
+    async def settle(self) -> None:
+        """Returns when RocksDB keeps up with what is written; gives back the room of what was forgotten, by and by.
+
+        Raises:
+            LocalStoreError: the disk is full or failed.
+        """
+        while len(self._unwritten) > _WAITING_KEYS_MAX:
+            await asyncio.sleep(_STALL_S)
+            self._write_stalled()
+        if self._reclaiming is not None and self._reclaiming.done():
+            done, self._reclaiming = self._reclaiming, None
+            done.result()
+        if self._expired and self._reclaiming is None:
+            expired, self._expired = self._expired, []
+            self._reclaiming = asyncio.create_task(asyncio.to_thread(self._reclaim, expired))
+
+    async def close(self) -> None:
+        """Writes everything to the disk and lets the folder go."""
+        if self._reclaiming is not None:
+            await asyncio.wait({self._reclaiming})
+        await asyncio.to_thread(self._close)
+
+    def abandon(self) -> None:
+        """Lets the folder go, whatever is not on the disk."""
+        self._db.close()
+
+    def _get(self, key: bytes) -> bytes | None:
+        if self._unwritten and (waiting := self._unwritten.get(key)) is not None:
+            return waiting
+        try:
+            found: bytes | None = self._db.get(key)
+        except Exception as error:
+            raise _error(self.folder, error) from error
+        return found
+
+    def _write_stalled(self) -> None:
+        while self._stalled:
+            try:
+                self._db.write(self._stalled[0], self._write)
+            except Exception as error:
+                if _STALL in str(error):
+                    return
+                raise _error(self.folder, error) from error
+            del self._stalled[0]
+        self._unwritten.clear()
+
+    def _reclaim(self, expired: Sequence[tuple[bytes, bytes]]) -> None:
+        with _explained(self.folder):
+            self._db.flush()
+            for first, end in expired:
+                self._db.compact_range(first, end)
+
+    def _close(self) -> None:
+        with _explained(self.folder):
+            try:
+                self._db.flush()
+            finally:
+                self._db.close()
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except LocalStoreError:
+        raise
+    except Exception as error:
+        raise _error(folder, error) from error
+
+
+def _error(folder: Path, error: Exception) -> LocalStoreError:
+    """What a person is told; whether the store itself is bad, or the disk below it."""
+    said = str(error)
+    for sign, sentence in _DISK_FAULTS.items():
+        if sign in said:
+            return LocalStoreError(f"{sentence}: {folder} ({said})", is_damage=False)
+    return LocalStoreError(f"{folder} is damaged ({said})", is_damage=True)
