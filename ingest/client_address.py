@@ -16,6 +16,10 @@ Address = IPv4Address | IPv6Address
 _HOPS_MAX = 32
 # `1.2.3.4:port`, `[v6]` or `[v6]:port`; a bare IPv6 address has colons of its own.
 _WITH_PORT = re.compile(r"\[(?P<v6>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\](?::[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}")
+# An IPv6 address and a port without brackets, as some proxies write it. It is read where the whole is no address;
+# where it is one (`2001:db8::1:8080`), nobody can tell whether its end is a port, and it is the address.
+_BARE_WITH_PORT = re.compile(r"(?P<v6>[0-9A-Fa-f]*(?::[0-9A-Fa-f.]*){2,}):(?P<port>[0-9]{1,5})")
+_PORT_MAX = 65_535
 UNKNOWN = ""
 
 
@@ -49,8 +53,13 @@ class ClientAddresses:
         if not forwarded_for or not self._trusts(read_address(peer)):
             return peer
         found: Address | None = None
-        for hop, text in enumerate(reversed(",".join(forwarded_for).rsplit(",", _HOPS_MAX + 1))):
-            found = _read_hop(text.strip(" \t"))
+        for hop, part in enumerate(reversed(",".join(forwarded_for).rsplit(",", _HOPS_MAX + 1))):
+            text = part.strip(" \t")
+            # RFC 9110 section 5.6.1: an empty part between two others says nothing. As the last one it would: the proxy
+            # that we speak to has named nobody.
+            if not text and found is not None and hop < _HOPS_MAX:
+                continue
+            found = _read_hop(text)
             if found is None or hop >= _HOPS_MAX:
                 return UNKNOWN
             if not self._trusts(found):
@@ -62,5 +71,8 @@ class ClientAddresses:
 
 
 def _read_hop(text: str) -> Address | None:
-    with_port = _WITH_PORT.fullmatch(text)
-    return read_address((with_port["v6"] or with_port["v4"]) if with_port else text)
+    if with_port := _WITH_PORT.fullmatch(text):
+        return read_address(with_port["v6"] or with_port["v4"])
+    address = read_address(text)
+    bare = _BARE_WITH_PORT.fullmatch(text) if address is None else None
+    return read_address(bare["v6"]) if bare and int(bare["port"]) <= _PORT_MAX else address

@@ -206,9 +206,9 @@ class IngestSettings(Section):
     answered 503 and closed where none is idle."""
     header_timeout_ms: Annotated[int, Field(ge=100)] = 10_000
     """How long a new connection may stay silent, and how long the headers of a request may take."""
-    body_bytes_max: Annotated[int, Field(ge=1, le=67_108_864)] = 1_048_576
-    """The largest body; a larger one is answered 413. The topics' record limits follow it, so run
-    `dropstream topics plan` and `apply` after raising it."""
+    body_bytes_max: Annotated[int, Field(ge=1, le=67_108_864)] = 4_194_304
+    """The largest body; a larger one is answered 413. The default takes the stock of 10,000 variants in one
+    delivery. The topics' record limits follow it, so run `dropstream topics plan` and `apply` after raising it."""
     body_timeout_ms: Annotated[int, Field(ge=100)] = 20_000
     """How long a body may take to arrive; after it the answer is 408."""
     body_bytes_per_second_min: Annotated[int, Field(ge=0)] = 128

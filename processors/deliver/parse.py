@@ -21,8 +21,9 @@ from schemas.notes.rejections import Reason, Rejection
 
 # JSON readers give up somewhere past this many levels (Python's own at about 1,000); an event must never be unreadable.
 _NESTING_MAX = 128
-# Each value but the first has a comma before it. No shop sends a body of so many; such a body costs seconds to process.
-_VALUES_MAX = 100_000
+# Each value but the first has a comma before it. 10,000 variants with all that a vendor says of each are 200,000
+# values; no shop sends many more, and they would cost the others a second.
+_VALUES_MAX = 300_000
 _DIGITS_EXACT = 18
 _BOUNDS = TimeBounds()
 # The end of a number that has a fraction or an exponent, every digit being a 0 and E an e, and a number that is too

@@ -29,8 +29,9 @@ from schemas.records import Position, RawRecord, Record
 from schemas.settings import EndpointSettings
 from schemas.vocabulary import Domain, SignatureStatus
 
-# One delivery becomes at most so many events: they are written in one transaction, which has a time.
-_FACTS_MAX = 10_000
+# One delivery becomes at most so many events: they are written in one transaction, which has a time. It takes an order
+# of 10,000 SKUs, and 10,000 variants that are withdrawn, with two events each; docs/decisions.md has what that costs.
+_FACTS_MAX = 25_000
 
 
 @dataclass(frozen=True, slots=True)

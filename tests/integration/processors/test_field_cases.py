@@ -16,6 +16,7 @@ from tests.support.processing import PROCESS, audited
 from tests.support.raw_http import post
 from tests.support.serving import serving
 from tests.support.waiting import UNHURRIED_MS
+from tests.unit.processors.test_hostile_bodies import STOCK_OF_10_000
 
 pytestmark = pytest.mark.kafka
 
@@ -68,6 +69,19 @@ async def test_every_case_from_the_field_comes_out_right(settings: SettingsFacto
             for event in fixture.expected.get("events", ())
         ), fixture
     assert rejected == {}
+
+
+async def test_the_stock_of_ten_thousand_skus_comes_through(settings: SettingsFactory) -> None:
+    """One delivery of more than a mebibyte is taken, and each of its SKUs has its event, in one transaction."""
+    tables = '[endpoints.acme]\nprovider = "shipstream"\nsignature = "verify-if-present"\n'
+    mine = settings(INGEST + PROCESS + tables, environ={}, partitions=1)
+    await apply(mine)
+    async with serving(mine) as running:
+        body = json.dumps(STOCK_OF_10_000["shipstream"]).encode()
+        assert (await running.ask(post("/webhooks/acme", body))).status == 200
+    async with working(mine):
+        verdict = await audited(mine, 1)
+    assert (verdict.clean, verdict.pending, verdict.outputs) == (True, 0, {"inventory": 10_000}), verdict
 
 
 def endpoint_table(name: str, fixture: Fixture) -> str:

@@ -54,6 +54,14 @@ def test_a_trusted_proxy_is_believed(peer: str) -> None:
         ([f"::ffff:{CLIENT}"], CLIENT),
         ([f"[::ffff:{CLIENT}]:1"], CLIENT),
         (["10.7.7.7, 10.8.8.8"], "10.7.7.7"),
+        # An empty part between two others says nothing: a header that was empty, or one comma too many.
+        ([f"{CLIENT},, 10.9.9.9"], CLIENT),
+        ([CLIENT, "", "10.9.9.9"], CLIENT),
+        # A port behind an IPv6 address without brackets, where the whole can be no address.
+        (["2001:db8:0:0:0:0:0:7:443"], "2001:db8::7"),
+        (["2001:db8::7:51234x, 2001:db8::7:65535"], "2001:db8::7"),
+        # And where it can: nobody knows that 8080 is a port.
+        (["2001:db8::7:8080"], "2001:db8::7:8080"),
     ],
 )
 def test_the_right_most_stranger_is_the_remote(headers: list[str], remote: str) -> None:

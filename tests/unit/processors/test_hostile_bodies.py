@@ -77,6 +77,35 @@ SHAPES = {
 }
 
 
+def _variant(number: int) -> dict[str, object]:
+    price = {"retailPrice": 12.5, "retailCurrency": "USD", "basePrice": 8.25, "baseCurrency": "USD"}
+    size = {"weight": 1.5, "weightUnits": "lb", "dimensions": {"length": 1, "width": 2, "height": 3, "units": "in"}}
+    own = {"id": f"{number:024x}", "sku": f"SKU-{number}", "title": f"Variant {number}", "inventoryAmount": 5}
+    code = {"barcode": "0123456789012", "barcodeType": "EAN", "options": [{"name": "Size", "value": "M"}]}
+    return {**own, **price, **code, "skipCount": False, **size, "attributes": {}}
+
+
+def _adjustment(sku: str) -> dict[str, object]:
+    figures = {"qty_adjust": -5, "qty_available": 95, "qty_advertised": 95}
+    return {"sku": sku, "external_id": None, "product_id": 7, **figures}
+
+
+STOCK_OF_10_000: dict[str, dict[str, object]] = {
+    "shipstream": {
+        "topic": "inventory:adjusted",
+        "message": {
+            "stock_adjustments": {sku: _adjustment(sku) for sku in (f"SHOP-{number:06}" for number in range(10_000))},
+            "webhook_increment_id": 12,
+        },
+    },
+    "modern_dropship": {
+        "_id": "1",
+        "type": "product.inventoryChanged",
+        "data": {"id": "2", "variants": [_variant(number) for number in range(10_000)]},
+    },
+}
+
+
 def become(provider: str, body: bytes) -> tuple[Record, ...]:
     delivery = Delivery("id", provider, provider, datetime(2026, 5, 21, tzinfo=UTC), "192.0.2.1", (), body)
     headers = tuple(record_headers(delivery))
@@ -85,10 +114,10 @@ def become(provider: str, body: bytes) -> tuple[Record, ...]:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_megabyte_becomes_few_and_small_records(shape: str) -> None:
-    """At most 10,000 records, none larger than its topic takes; where that cannot be, one rejected record."""
+    """At most 25,000 records, none larger than its topic takes; where that cannot be, one rejected record."""
     provider, body = SHAPES[shape]
     records = become(provider, body)
-    assert 1 <= len(records) <= 10_000
+    assert 1 <= len(records) <= 25_000
     assert max(record.bytes_count for record in records) <= RULES.record_bytes_max
     if records[0].topic == "rejected":
         assert len(records) == 1
@@ -100,6 +129,16 @@ def test_a_large_real_stock_change_is_not_rejected() -> None:
     records = become(*SHAPES["shipstream, 7,000 real adjustments"])
     assert {record.topic for record in records} <= {"inventory", "other"}
     assert len(records) > 1
+
+
+@pytest.mark.parametrize("provider", ["shipstream", "modern_dropship"])
+def test_the_stock_of_ten_thousand_skus_fits_the_defaults(provider: str) -> None:
+    """One delivery of 10,000 SKUs, with all that the vendor says of each, is within every bound, and one event each."""
+    body = orjson.dumps(STOCK_OF_10_000[provider])
+    assert MEBIBYTE < len(body) <= SETTINGS.ingest.body_bytes_max
+    records = become(provider, body)
+    assert [record.topic for record in records] == ["inventory"] * 10_000
+    assert sum(record.bytes_count for record in records) < 20 * MEBIBYTE
 
 
 def test_a_record_that_cannot_be_copied_is_named() -> None:
