@@ -32,6 +32,7 @@ from ops.kafka.clients import admin
 from ops.kafka.offsets import GROUP_SOURCES, PartitionOffsets, members_if_known, read_group_offsets
 from ops.kafka.reader import full_name
 from ops.kafka.topics import Comparison, read_comparisons
+from ops.reconcile.tail_gaps import find_tail_gaps
 from ops.service.unready import unready_reasons
 from processors.providers import discover
 from schemas.errors import ConfigurationError, DropstreamError
@@ -41,6 +42,7 @@ from schemas.secrets import resolve
 from schemas.settings import Settings
 
 _HTTP_TIMEOUT_S = 3.0
+_TAILS_WITHIN_S = 60.0
 _AUDIT_STATE_WITHIN_S = 15.0
 # As the alert DropstreamProcessorsLag.
 _BEHIND_MAX = 10_000
@@ -69,6 +71,7 @@ async def examine(settings: Settings, read: tuple[str, str], now: datetime) -> t
     ingest, process = settings.ingest, settings.process
     async with asyncio.TaskGroup() as checks:
         cluster = checks.create_task(_examine_cluster(settings, now))
+        tails = checks.create_task(_examine_tails(settings, now))
         services = [
             checks.create_task(_examine_service("ingress", "ingest", ingest.admin_host, ingest.admin_port)),
             checks.create_task(_examine_service("processors", "process", process.admin_host, process.admin_port)),
@@ -86,6 +89,7 @@ async def examine(settings: Settings, read: tuple[str, str], now: datetime) -> t
             )
         ),
         *cluster.result(),
+        *tails.result(),
         *(service.result() for service in services),
         *(
             CheckResult("failed" if one.level == "error" else "warning", f"{one.endpoint}: configuration", one.sentence)
@@ -175,6 +179,16 @@ def examine_file_system(network: str | None, spool_bytes_max: int) -> Sequence[C
         f"on a network file system ({network}), where SQLite's log is unsafe; set ingest.spool_dir to a local disk"
     )
     return (CheckResult("warning", "spool's disk", sentence),)
+
+
+async def _examine_tails(settings: Settings, now: datetime) -> Sequence[CheckResult]:
+    """Whether deliveries are missing at the end of a sequence, where ShipStream can be asked."""
+    try:
+        async with asyncio.timeout(_TAILS_WITHIN_S):
+            found = await find_tail_gaps(settings, now)
+    except (DropstreamError, TimeoutError):
+        return ()  # Kafka's own line says why nothing of it is known.
+    return tuple(CheckResult(one.level, f"end of {one.endpoint}", one.sentence) for one in found)
 
 
 async def _examine_cluster(settings: Settings, now: datetime) -> Sequence[CheckResult]:
