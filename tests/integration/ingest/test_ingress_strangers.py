@@ -8,24 +8,11 @@ from pathlib import Path
 import pytest
 from aiohttp.http import HttpProcessingError
 
-from tests.bench.gauge import peak_rss_kib
 from tests.conftest import SettingsFactory
-from tests.support.ports import free_ports
-from tests.support.programs import program
+from tests.http.floods import FIELD, FLOODS, GOOD, MEMORY_KIB_MAX, NOBODY, UNFINISHED, flood
 from tests.support.raw_http import RawClient, post
 from tests.support.serving import Serving, ready, take_raw_away
 from tests.support.waiting import until
-
-_SIZE = 400_000
-_NOBODY = b"POST /webhooks/nobody HTTP/1.1\r\nHost: x\r\n"
-_FIELD = b"X-Long: " + b"y" * 8_000 + b"\r\n"
-_UNFINISHED = _NOBODY + _FIELD * (_SIZE // len(_FIELD))
-_GOOD = post("/webhooks/acme", b"good")
-_FLOODS = {
-    "malformed": bytes(_SIZE),
-    "unfinished head": _UNFINISHED,
-    "body for nobody": _NOBODY + b"Content-Length: %d\r\n\r\n" % (2 * _SIZE) + bytes(_SIZE),
-}
 
 
 def unread(running: Serving, kind: str) -> float:
@@ -33,36 +20,10 @@ def unread(running: Serving, kind: str) -> float:
     return running.registry.get_sample_value("dropstream_ingest_unread_bytes", {"kind": kind}) or 0.0
 
 
-async def shout(port: int, content: bytes) -> None:
-    """Sends it all, and stays until the server closes."""
-    async with RawClient(port) as client:
-        await client.send(content)
-        await client.rest()
-
-
-@pytest.mark.parametrize("content", _FLOODS.values(), ids=_FLOODS.keys())
+@pytest.mark.parametrize("content", FLOODS.values(), ids=FLOODS.keys())
 async def test_a_flood_of_strangers_does_not_fill_the_memory(tmp_path: Path, content: bytes) -> None:
     """450 connections of 400 KB, 150 at a time: the program never takes 192 MB, and holds nothing afterwards."""
-    port = free_ports(2)
-    file = tmp_path / "dropstream.toml"
-    file.write_text(
-        '[kafka]\nbootstrap_servers = "127.0.0.1:1"\n'
-        f'[ingest]\nhost = "127.0.0.1"\nport = {port}\nadmin_port = {port + 1}\nspool_dir = "{tmp_path}/spool"\n'
-        "header_timeout_ms = 1000\nanswer_timeout_ms = 1000\n"
-        '[endpoints.acme]\nprovider = "shipstream"\nsecrets = ["env:SECRET"]\n'
-    )
-    environ = {"SECRET": "a-secret-of-32-letters-or-more-it-is"}
-    async with program(tmp_path, "ingest", admin_port=port + 1, environ=environ) as running:
-        await running.ready()
-        for _ in range(3):
-            await asyncio.gather(*(shout(port, content) for _ in range(150)))
-        assert peak_rss_kib([running.process.pid]) < 192 * 1_024
-        await running.shows(
-            *(f'dropstream_ingest_unread_bytes{{kind="{kind}"}} 0.0' for kind in ("heads", "bodies", "deferred"))
-        )
-        async with RawClient(port) as client:
-            await client.send(_GOOD)
-            assert (await client.answer()).status == 200
+    assert await flood(tmp_path, [content], bursts=3, together=150) < MEMORY_KIB_MAX
 
 
 @pytest.mark.kafka
@@ -70,20 +31,20 @@ async def test_unread_bytes_are_told_by_kind(settings: SettingsFactory) -> None:
     """Half a head, the body of a refused request, and what stands behind a delivery that waits; then nothing."""
     async with ready(settings) as running, AsyncExitStack() as clients:
         head, body, behind = [await clients.enter_async_context(RawClient(running.port)) for _ in range(3)]
-        await head.send(_NOBODY + _FIELD)
-        await until(lambda: unread(running, "heads") == len(_NOBODY + _FIELD))
+        await head.send(NOBODY + FIELD)
+        await until(lambda: unread(running, "heads") == len(NOBODY + FIELD))
         head.reset()
         await until(lambda: unread(running, "heads") == 0)
 
         await take_raw_away(running.settings)
-        await behind.send(_GOOD)
+        await behind.send(GOOD)
         await until(lambda: running.ingress.receiver.in_progress == 1)
-        await behind.send(_GOOD)
-        await until(lambda: unread(running, "deferred") == len(_GOOD))
+        await behind.send(GOOD)
+        await until(lambda: unread(running, "deferred") == len(GOOD))
         behind.reset()
         await until(lambda: unread(running, "deferred") == 0)
 
-        await body.send(_NOBODY + b"Content-Length: 100000\r\n\r\n" + bytes(5_000))
+        await body.send(NOBODY + b"Content-Length: 100000\r\n\r\n" + bytes(5_000))
         assert (await body.answer()).status == 404
         body.reset()
         await until(lambda: unread(running, "bodies") + unread(running, "heads") == 0)
@@ -94,16 +55,16 @@ async def test_the_longest_holder_gives_way(settings: SettingsFactory) -> None:
     """Strangers with unfinished heads end each other; half a delivery beside them waits, and is stored."""
     async with ready(settings, "unread_bytes_max = 1_048_576") as running, AsyncExitStack() as strangers:
         async with RawClient(running.port) as provider:
-            await provider.send(_GOOD[:-2])
+            await provider.send(GOOD[:-2])
             await until(lambda: running.ingress.receiver.in_progress == 1)
             for number in range(10):
                 stranger = await strangers.enter_async_context(RawClient(running.port))
-                await stranger.send(_UNFINISHED)
+                await stranger.send(UNFINISHED)
                 await until(
                     lambda number=number: running.closed("gave_way") == max(0, number - 1)  # type: ignore[misc] # it is bound here
                 )
                 assert unread(running, "heads") <= 1_048_576
-            await provider.send(_GOOD[-2:])
+            await provider.send(GOOD[-2:])
             assert (await provider.answer()).status == 200
         assert await running.bodies() == [b"good", b"the last"]
 
@@ -144,12 +105,12 @@ _LOOK = b"GET /webhooks/nobody HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize("first", [b"", _LOOK, _NOBODY], ids=["silent", "idle", "half a head"])
+@pytest.mark.parametrize("first", [b"", _LOOK, NOBODY], ids=["silent", "idle", "half a head"])
 async def test_idle_strangers_give_way(settings: SettingsFactory, first: bytes) -> None:
     """They hold all places: the next one takes that of the longest idle, and who has delivered keeps his own."""
     async with ready(settings, "connections_max = 10") as running, AsyncExitStack() as clients:
         provider = await clients.enter_async_context(RawClient(running.port))
-        await provider.send(_GOOD)
+        await provider.send(GOOD)
         assert (await provider.answer()).status == 200
         for _ in range(30):
             stranger = await clients.enter_async_context(RawClient(running.port))
@@ -157,7 +118,7 @@ async def test_idle_strangers_give_way(settings: SettingsFactory, first: bytes) 
             if first == _LOOK:
                 assert (await stranger.answer()).status == 404
         await until(lambda: running.closed("gave_way") == 21)
-        assert (await running.ask(_GOOD)).status == 200
-        await provider.send(_GOOD)
+        assert (await running.ask(GOOD)).status == 200
+        await provider.send(GOOD)
         assert (await provider.answer()).status == 200
         assert running.requests("", "connections_full") == 0
