@@ -15,7 +15,7 @@ from tests.chaos.obligations import ENDPOINTS, Load
 from tests.chaos.stage import Stage
 from tests.chaos.strange_ingress import DEATHS, DISK_HANGS, DISK_SLOW
 from tests.chaos.stranger_faults import big_bodies_one_endpoint, idle_flood, strangers_flood
-from tests.support.serving import limit_topic
+from tests.support.serving import limit_topic, set_topic
 from tests.support.waiting import PATIENCE_S
 
 Fault = Callable[[Stage, Load, random.Random], Awaitable[None]]
@@ -71,13 +71,25 @@ async def kafka_stalls(stage: Stage, _load: Load, _chance: random.Random) -> Non
 
 async def one_leader_gone(stage: Stage, load: Load, _chance: random.Random) -> None:
     """One of three nodes is killed, and its partitions of `raw` have no other copy; the others go on."""
+    await lose_a_node(stage, load)
+
+
+async def one_copy_gone(stage: Stage, load: Load, _chance: random.Random) -> None:
+    """One of three nodes is killed; the one copy that is left of its partitions takes nothing alone."""
+    raw = f"{stage.settings.kafka.topic_prefix}raw"
+    await asyncio.to_thread(set_topic, stage.cluster.bootstrap_servers, raw, "min.insync.replicas", "2")
+    await lose_a_node(stage, load)
+
+
+async def lose_a_node(stage: Stage, load: Load) -> None:
+    """Kills a node; notes which share of the deliveries to partitions without a copy there went to Kafka at once."""
     raw = f"{stage.settings.kafka.topic_prefix}raw"
     client = AdminClient({"bootstrap.servers": stage.settings.kafka.bootstrap_servers})
     partitions = (await asyncio.to_thread(client.list_topics, raw, timeout=PATIENCE_S)).topics[raw].partitions
     healthy = [
         name
         for name in (f"e{number}" for number in range(ENDPOINTS))
-        if partitions[partition_of(name.encode(), len(partitions))].leader != stage.node.plan.id
+        if stage.node.plan.id not in partitions[partition_of(name.encode(), len(partitions))].replicas
     ]
     await stage.node.kill()
     before = await stage.requests()
@@ -330,9 +342,11 @@ ALL: tuple[Fault, ...] = (
     broker_stopped, broker_killed, broker_frozen, broker_long_away, wire_cut, wire_reset, disk_full, disk_hangs,
     disk_slow, page_damaged, ingress_killed, ingress_stopped, ingress_dies_at_each_step, clock_jumps, producer_poisoned,
     slow_connections, hostile_bodies, strangers_flood, idle_flood, big_bodies_one_endpoint, everything, acks_slow,
-    latency, kafka_stalls, one_leader_gone,
+    latency, kafka_stalls, one_leader_gone, one_copy_gone,
 )  # fmt: skip
 # What Kafka only acknowledges late must not be sent again and again.
 LATE: tuple[Fault, ...] = (acks_slow, latency)
 # These are played on a cluster of three nodes, each with partitions of its own.
-THREE_NODES: tuple[Fault, ...] = (one_leader_gone,)
+THREE_NODES: tuple[Fault, ...] = (one_leader_gone, one_copy_gone)
+# Here each partition has two copies, else one.
+TWO_COPIES: tuple[Fault, ...] = (one_copy_gone,)

@@ -154,7 +154,8 @@ async def _play_on(nodes: int, chosen: Sequence[faults.Fault], folder: Path, *, 
         for fault in chosen:
             place = folder / fault.__name__
             place.mkdir()
-            async with staged(fault.__name__, place, cluster=cluster, wire=wire, away_s=away_s) as stage:
+            copies = 2 if fault in faults.TWO_COPIES else 1
+            async with staged(fault.__name__, place, cluster=cluster, wire=wire, away_s=away_s, copies=copies) as stage:
                 played = await play(fault, stage, seed=seed)
             print("\n    ".join((_row(fault.__name__, played), *played.untidy)), flush=True)  # noqa: T201
             results.append(played.good)

@@ -158,7 +158,9 @@ _FACTS = aiohttp.ClientTimeout(total=2.0)
 
 
 @asynccontextmanager
-async def staged(name: str, folder: Path, *, cluster: BrokerCluster, wire: Wire, away_s: float) -> AsyncIterator[Stage]:
+async def staged(
+    name: str, folder: Path, *, cluster: BrokerCluster, wire: Wire, away_s: float, copies: int = 1
+) -> AsyncIterator[Stage]:
     """A stage with a running ingress; whatever runs at the end is killed."""
     port = free_ports(2)
     config = folder / "dropstream.toml"
@@ -167,7 +169,7 @@ async def staged(name: str, folder: Path, *, cluster: BrokerCluster, wire: Wire,
     )
     config.write_text(
         f'[kafka]\nbootstrap_servers = "127.0.0.1:{wire.port}"\ntopic_prefix = "{name.replace("_", "-")}."\n'
-        f"replication_factor = 1\npartitions = 3\n"
+        f"replication_factor = {copies}\npartitions = 3\n"
         f'[ingest]\nhost = "127.0.0.1"\nport = {port}\nadmin_port = {port + 1}\nspool_dir = "{folder / "spool"}"\n'
         f"{endpoints}"
     )

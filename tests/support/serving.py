@@ -186,8 +186,13 @@ async def create_raw(settings: Settings, *, bytes_max: int | None = None, partit
 
 def limit_topic(bootstrap_servers: str, name: str, bytes_max: int) -> None:
     """The topic's own limit, for batches as for records, from now on; `name` is its full one."""
+    set_topic(bootstrap_servers, name, "max.message.bytes", str(bytes_max))
+
+
+def set_topic(bootstrap_servers: str, name: str, key: str, value: str) -> None:
+    """The topic's own value of a setting of Kafka's, from now on."""
     client = AdminClient({"bootstrap.servers": bootstrap_servers})
-    entry = ConfigEntry("max.message.bytes", str(bytes_max), incremental_operation=AlterConfigOpType.SET)
+    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
     topic = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
     client.incremental_alter_configs([topic])[topic].result(10)
 
