@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-from tests.bench.beside_go import BesideGo
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
 from tests.bench.load.plan import Plan, Result, generate
 from tests.bench.load.requests import request, write_requests
@@ -19,6 +18,7 @@ from tests.bench.place import Place, Program, endpoint_names, read_settings, run
 from tests.bench.report.figures import Figure, figure, ratio
 from tests.bench.report.report import Bar, Part, Progress, Section
 from tests.bench.systems import go_program
+from tests.bench.systems.beside_go import BesideGo
 
 OURS = "dropstream"
 OBVIOUS = "obvious"
