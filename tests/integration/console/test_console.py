@@ -152,6 +152,12 @@ async def test_kafka_may_be_away(settings: SettingsFactory, cluster: ClusterFact
         concern = next(one for one in gone["concerns"] if one["what"].startswith("Kafka: "))
         assert concern["level"] == "bad"
         assert well["now"] <= concern["since_ms"] <= gone["now"]
+        # The topics' figures are told as old too, since the last answer: a consumer says nothing by itself.
+        silent = await picture_with(client, lambda one: state_of(one, "Kafka topics") == "away")
+        topics = next(one for one in silent["sources"] if one["name"] == "Kafka topics")
+        assert topics["detail"].startswith("Kafka has not answered for ")
+        assert topics["since_ms"] <= silent["now"] - 7_000
+        assert silent["delivered_at"] == well["delivered_at"] > 0
         broker.nodes[0].thaw()
         await put(mine, deliveries(3, first=13))
         await picture_with(
