@@ -26,7 +26,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 
 from ingest.answers import Answer, Outcome, response
 from ingest.budgets import ByteBudget, Reservation
-from ingest.client_address import ClientAddresses
+from ingest.client_address import UNKNOWN, ClientAddresses
 from ingest.endpoints import Endpoint, EndpointTable
 from ingest.failure_budget import FailureBudgets
 from ingest.http.body import read_body
@@ -204,6 +204,8 @@ class Receiver:
             is_probe = request.method in {"GET", "HEAD"} and request.rel_url.raw_path in _PROBED
             return Answer(Outcome.CHECKED if is_probe else Outcome.NOT_FOUND)
         if (refusal := self._refuse(request.method, endpoint, client_address)) is not None:
+            if refusal.outcome is Outcome.ADDRESS_REFUSED and client_address == UNKNOWN:
+                self._throttled_log.note_unreadable_address(endpoint.name)
             return refusal
         reservation = Reservation(self._budget, endpoint.in_flight)
         try:

@@ -1,4 +1,4 @@
-"""Counts what each rule for deliveries without an id would get wrong: `python -m tests.bench.repeats`.
+"""Counts what each rule for deliveries without an id would get wrong: `python -m tests.providers.simulate_repeats`.
 
 A delivery that is known by its body alone may be a retry or a change back, and nothing in it says which. Here a shop
 with a known truth sends: entities change between few states, some answers are lost, and the provider sends again after
