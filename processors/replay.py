@@ -8,10 +8,11 @@ today.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from processors.deliver.dedupe import DedupeStore, SightingsOfRun
+from processors.deliver.dedupe import DedupeStore, Sighting, Sightings, SightingsOfRun
 from processors.deliver.step import Rules, deliver, recall
 from processors.runtime.state_store import Change, StateStore
 from schemas.events import read_event
+from schemas.notes.raw_places import moved_place
 from schemas.notes.rejections import read_rejected
 from schemas.notes.replays import ReplayPlan, ReplayProgress, progress_key, write
 from schemas.records import Position, RawRecord, Record, next_offset
@@ -143,12 +144,43 @@ def warm_up(raw: RawRecord, store: Replaying, task: Task) -> None:
     One that the plan takes and that lies in its range was judged by an earlier run of this plan, by today's rules. Any
     other was judged by the live group, which stored nothing that it rejected, whatever today's rules say.
     """
+    _warm_up(raw, store.deliveries, task)
+
+
+def _warm_up(raw: RawRecord, deliveries: Sightings, task: Task) -> None:
     if not task.takes_endpoint(raw):
         return
     if task.wants(raw) and task.has_in_range(raw):
-        deliver(raw, task.rules, store.deliveries)
+        deliver(raw, task.rules, deliveries)
     elif raw.position not in task.known.rejected:
-        recall(raw, task.rules, store.deliveries)
+        recall(raw, task.rules, deliveries)
+
+
+@dataclass(frozen=True, slots=True)
+class _OfAncestor:
+    """A dedupe store that is told of deliveries of another `partition`, in which its keys lay before a migration."""
+
+    deliveries: SightingsOfRun
+    partition: int
+
+    def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
+        """The verdict of the store."""
+        return self.deliveries.judge(
+            endpoint=endpoint,
+            natural_key=natural_key,
+            body=body,
+            offset=moved_place(offset, self.partition),
+            received_s=received_s,
+        )
+
+    def remember(self, sighting: Sighting) -> None:
+        """Stores the delivery with the place where it really lies."""
+        self.deliveries.remember(sighting)
+
+
+def warm_up_from(raw: RawRecord, store: Replaying, task: Task) -> None:
+    """`warm_up` with a delivery of a partition in which the keys of the store's one lay before a migration."""
+    _warm_up(raw, _OfAncestor(store.deliveries, raw.position.partition), task)
 
 
 def redrive_step(record: RawRecord, store: Replaying, task: Task) -> Sequence[Record]:

@@ -52,13 +52,7 @@ TOPICS: tuple[Topic, ...] = (
     # Changelogs: as many partitions as the input, for state lives in the partition of its input's number.
     Topic("deliver-state", "raw offset", "the keys of one transaction", None, keeps_window=True),
     Topic("sequence-state", "endpoint, or a hole of it", "what the gap tracker remembers", None),
-    Topic(
-        "replay-state",
-        "replay's id, with the partition",
-        "a replay's plan; how far it is in a partition",
-        None,
-        grows=False,
-    ),
+    Topic("replay-state", "replay's id, with the partition", "a replay's plan; how far it is in a partition", None),
     # Among how many partitions keys are placed (schemas/notes/layouts.py; partition 0 alone).
     Topic("layout", "layout", "the number of partitions that counts, and where a migration stands", None, grows=False),
     # How far reconciliations are (schemas/notes/reconciliations.py; partition 0 alone).

@@ -5,18 +5,20 @@ no memory of what earlier redrives did.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from ops.kafka.layouts import look_at_layout
 from ops.kafka.ranges import offsets_at, read_ranges
 from ops.kafka.reader import full_name, read_written
 from processors.deliver.dedupe import SightingsOfRun
 from processors.deliver.step import Rules, possible_ids, recall
 from processors.groups import new_dedupe_store
-from processors.replay import Known, Replaying, Task, endless_dedupe_store, warm_up
+from processors.replay import Known, Replaying, Task, endless_dedupe_store, warm_up, warm_up_from
 from schemas.delivery import read_record
 from schemas.events import read_event
+from schemas.notes.layouts import ancestors_of
 from schemas.notes.rejections import named_position, read_rejected
 from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 from schemas.records import Position, RawRecord
@@ -33,12 +35,14 @@ class ReplayBasis:
     """The basis of a run of a replay or a redrive.
 
     `since` is when its first delivery was received, less the difference of two clocks. Its memory of retries begins
-    with the ranges `before` of `raw`, or with the records `seeds`.
+    with the ranges `before` of `raw`, or with the records `seeds`; that of a partition which a migration made, with
+    those of its `ancestors`.
     """
 
     known: Known = field(default_factory=Known)
     since: datetime = _EPOCH
     before: Sequence[Range] = ()
+    ancestors: Mapping[int, Sequence[Range]] = field(default_factory=dict)
     seeds: Sequence[RawRecord] = ()
 
 
@@ -68,7 +72,23 @@ async def _basis_in_raw(settings: Settings, left: Sequence[Range]) -> ReplayBasi
         async for record in read_written(settings, "rejected", _moment(min(first_ms.values()) - window_ms))
         if (position := named_position(record)) is not None
     }
-    return ReplayBasis(Known(rejected=rejected), since=_moment(min(first_ms.values()) - _HOUR_MS), before=before)
+    return ReplayBasis(
+        Known(rejected=rejected),
+        since=_moment(min(first_ms.values()) - _HOUR_MS),
+        before=before,
+        ancestors=await _ancestors(settings, {partition: ms - window_ms for partition, ms in first_ms.items()}),
+    )
+
+
+async def _ancestors(settings: Settings, since_ms: Mapping[int, int]) -> dict[int, list[Range]]:
+    """For each partition that a migration made: where its keys lay before, from the given time on."""
+    layout = (await look_at_layout(settings)).layout
+    found: dict[int, list[Range]] = {}
+    for partition, ms in since_ms.items():
+        ends = dict(ancestors_of(layout.moves if layout else (), partition))
+        begins = await offsets_at(settings, full_name("raw", settings), dict.fromkeys(ends, ms))
+        found[partition] = [Range(one, min(begins.get(one, end), end), end) for one, end in ends.items()]
+    return found
 
 
 async def open_state(
@@ -89,6 +109,11 @@ async def open_state(
         seen.commit()
         return Replaying(task.plan.id, one.partition, seen, progress)
     state = Replaying(task.plan.id, one.partition, seen or new_dedupe_store(settings), progress)
+    for ancestor in basis.ancestors.get(one.partition, ()):
+        async for records in read_ranges(settings, full_name("raw", settings), [ancestor]):
+            for record in records:
+                warm_up_from(record, state, task)
+            state.deliveries.commit()
     before = [other for other in basis.before if other.partition == one.partition]
     async for records in read_ranges(settings, full_name("raw", settings), before):
         for record in records:

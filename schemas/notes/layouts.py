@@ -5,7 +5,7 @@ what is remembered of a key lies in the partition of the old one. The record say
 migration to another number stands (`ops/kafka/migration.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -57,6 +57,21 @@ class Layout:
     phase: MigrationPhase | None = None
     ends: Mapping[str, Mapping[int, int]] | None = None
     moves: tuple[Move, ...] = ()
+
+
+def parent_of(moves: Sequence[Move], partition: int) -> tuple[int, int] | None:
+    """The partition of `raw` in which the keys of this one lay before a migration made it, and up to which offset.
+
+    None for a partition that no migration made.
+    """
+    move = next((one for one in moves if one.before <= partition < one.after), None)
+    return None if move is None else (move.parent(partition), move.raw[move.parent(partition)])
+
+
+def ancestors_of(moves: Sequence[Move], partition: int) -> list[tuple[int, int]]:
+    """All partitions of `raw` in which the keys of this one lay, the oldest first, each with the offset as above."""
+    parent = parent_of(moves, partition)
+    return [] if parent is None else [*ancestors_of(moves, parent[0]), parent]
 
 
 _LAYOUT = TypeAdapter(Layout)

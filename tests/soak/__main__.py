@@ -1,8 +1,9 @@
 """`python -m tests.soak`: the whole system under a steady load for an hour, followed to its end by an audit.
 
 An ingress, both consumer groups and a real Kafka of their own; signed deliveries of every provider at one rate, each
-hundredth one a retry. Memory, open files and disk are sampled all the time. It ends with 0 where every delivery was
-answered 200, the audit is clean, and memory and open files are flat.
+hundredth one a retry; the numbers that a slice of the load leaves over are gaps. Memory, open files and disk are
+sampled all the time. It ends with 0 where every delivery was answered 200, the audit is clean, and memory and open
+files are flat.
 """
 
 import argparse

@@ -23,7 +23,7 @@ from ops.replay.store import ReplayStore
 from processors.groups import DELIVER_OUTPUTS
 from schemas.errors import DropstreamError
 from schemas.notes.audits import Checkpoint
-from schemas.notes.layouts import Move
+from schemas.notes.layouts import Move, parent_of
 from schemas.notes.replays import Range
 from schemas.notes.rules import RulesNote, RulesVersion, read_rules
 from schemas.settings import Settings
@@ -92,11 +92,8 @@ class AuditSnapshot:
     unknown: Sequence[str] = ()
 
     def parent_of(self, partition: int) -> tuple[int, int] | None:
-        """The partition of `raw` in which the keys of this one lay before a migration made it, and the offset up to
-        which they did; None for a partition that no migration made.
-        """
-        move = next((one for one in self.moves if one.before <= partition < one.after), None)
-        return None if move is None else (move.parent(partition), move.raw[move.parent(partition)])
+        """The partition of `raw` in which the keys of this one lay before a migration, and up to which offset."""
+        return parent_of(self.moves, partition)
 
     def root_of(self, partition: int) -> int:
         """The first of the partitions in which the keys of this one lay."""

@@ -29,7 +29,7 @@ from tests.support.processing import (
     put,
     signed,
 )
-from tests.support.replaying import Program, ended
+from tests.support.replaying import Program, counts, ended
 from tests.support.serving import serving
 from tests.support.waiting import PATIENCE_S, until
 
@@ -96,7 +96,7 @@ def numbered(number: int) -> Delivery:
 async def test_from_4_to_12_partitions_nothing_is_lost_doubled_or_forgotten(
     settings: SettingsFactory, tmp_path: Path
 ) -> None:
-    """Retries of moved endpoints are dropped after the migration as before it, and every promise holds."""
+    """Retries of moved endpoints are dropped after the migration as before it, by a replay too, and order holds."""
     old = await prepared(settings(ENDPOINTS + MORTAL, environ=ENVIRON, partitions=4))
     new = with_partitions(old, 12)
     first = deliveries(200)
@@ -118,6 +118,10 @@ async def test_from_4_to_12_partitions_nothing_is_lost_doubled_or_forgotten(
     assert (verdict.pending, verdict.outputs["duplicates"]) == (0, 200)
     raw = await read_topic(new, "raw")
     assert {one.position.partition for one in raw if (one.key or b"").decode() in moved} & set(range(4, 12))
+    replay = await ended(await Program(new, tmp_path, ENVIRON).start("replay", "--in-place", "--yes"))
+    assert replay.code == 0, replay.err
+    assert counts(replay.out)["retries"] == 200
+    assert (await audited(new, 500)).clean
 
 
 async def told(process: asyncio.subprocess.Process, text: str) -> None:

@@ -1,18 +1,21 @@
 """Partitions that a foreign hand adds: nobody processes a key apart from what is remembered of it."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from ops.kafka.layouts import put_layout
+from ops.kafka.layouts import look_at_layout, put_layout
+from ops.kafka.migration import migrate
 from ops.kafka.reader import read_topic
 from schemas.notes.layouts import Layout, MigrationPhase
+from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.support.histories import grow
-from tests.support.processing import ENDPOINTS, ENVIRON, PROCESS, deliveries, prepared, processors, put
+from tests.support.processing import ENDPOINTS, ENVIRON, PROCESS, audited, deliveries, prepared, processors, put
 from tests.support.raw_http import post
 from tests.support.serving import serving, serving_settings
-from tests.support.waiting import until
+from tests.support.waiting import until, until_it_is
 
 pytestmark = pytest.mark.kafka
 
@@ -21,15 +24,15 @@ SENTENCE = (
 )
 
 
-async def test_processors_refuse_partitions_that_a_foreign_hand_added(
+async def test_partitions_that_a_foreign_hand_added_are_refused_until_a_migration(
     settings: SettingsFactory, tmp_path: Path
 ) -> None:
-    """At their start and while they run they end with a sentence that names the topics and the way out."""
+    """Processors end with a sentence, at once and at their start; `--migrate` then drops every retry of meanwhile."""
     mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
-    await put(mine, deliveries(30))
+    await put(mine, deliveries(60))
     async with processors(mine, tmp_path) as start:
         running = await start("running")
-        await running.says("partition_opened")
+        assert (await audited(mine, 60)).pending == 0
         await grow(mine, 6, "raw", "deliver-state")
         assert await running.ended() == 1
         late = await start("late")
@@ -38,6 +41,21 @@ async def test_processors_refuse_partitions_that_a_foreign_hand_added(
         said = one.log.read_text(encoding="utf-8")
         assert SENTENCE.format(mine.kafka.topic_prefix) in said
         assert "dropstream topics apply --migrate" in said
+    await put(mine, deliveries(60))  # All of them are retries, among six partitions, as an old ingress places them.
+    new = mine.model_copy(update={"kafka": mine.kafka.model_copy(update={"partitions": 6})})
+    async with processors(mine, tmp_path) as start, asyncio.TaskGroup() as group:
+        moving = group.create_task(migrate(new, lambda _line: None))
+        await until_it_is(lambda: _is_moving(new))
+        await start("after")
+        assert (await moving).partitions == 6
+        verdict = await audited(new, 120)
+    assert verdict.clean, verdict.findings[:5]
+    assert (verdict.pending, verdict.outputs["duplicates"]) == (0, 60)
+
+
+async def _is_moving(settings: Settings) -> bool:
+    layout = (await look_at_layout(settings)).layout
+    return layout is not None and layout.phase is not None
 
 
 async def test_an_ingress_places_keys_by_the_layout(settings: SettingsFactory, tmp_path: Path) -> None:
