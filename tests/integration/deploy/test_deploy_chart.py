@@ -90,6 +90,7 @@ def test_every_part_starts_with_what_it_is_given(arguments: tuple[str | Path, ..
         read = read_as_deployed(text, environ, folder=folder, signing_secrets=name in VERIFIES)
         assert (read.ingest.admin_port, read.process.admin_port) == (8081, 8082)
         assert read.ingest.spool_dir == "/var/lib/dropstream/spool"
+        assert read.process.state_dir == "/var/lib/dropstream/state"
 
 
 def mounted_secrets(pod: Any) -> Iterator[str]:
@@ -166,6 +167,17 @@ def test_a_spool_outlives_its_pod_and_its_set() -> None:
     assert ingest["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
     assert [one["metadata"]["name"] for one in ingest["volumeClaimTemplates"]] == ["spool"]
     assert of_kind(documents, "PodDisruptionBudget", "-ingest")["spec"]["maxUnavailable"] == 1
+
+
+def test_a_processor_remembers_on_a_volume_of_its_own() -> None:
+    """As large as it is told, where the configuration says, and gone with the set: Kafka has all of it."""
+    documents = manifests(*SMALL, "--set", "process.state.size=7Gi")
+    process = of_kind(documents, "StatefulSet", "-process")["spec"]
+    (claim,) = process["volumeClaimTemplates"]
+    assert (claim["metadata"]["name"], claim["spec"]["resources"]["requests"]) == ("state", {"storage": "7Gi"})
+    (container,) = process["template"]["spec"]["containers"]
+    assert {"name": "state", "mountPath": "/var/lib/dropstream/state"} in container["volumeMounts"]
+    assert process["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Delete", "whenScaled": "Delete"}
 
 
 def test_a_processor_is_a_member_by_its_pods_name() -> None:

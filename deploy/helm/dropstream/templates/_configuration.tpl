@@ -23,7 +23,7 @@
 {{- define "dropstream.configuration" -}}
 {{- $settings := .Values.settings -}}
 {{- $ingest := dict "host" "0.0.0.0" "port" 8080 "admin_host" "0.0.0.0" "admin_port" 8081 "spool_dir" "/var/lib/dropstream/spool" -}}
-{{- $process := dict "admin_host" "0.0.0.0" "admin_port" 8082 -}}
+{{- $process := dict "admin_host" "0.0.0.0" "admin_port" 8082 "state_dir" "/var/lib/dropstream/state" -}}
 {{- range $key := list "log_level" "log_format" }}
 {{- with index $settings $key }}
 {{ $key }} = {{ . | quote }}
