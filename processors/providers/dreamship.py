@@ -8,7 +8,7 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
@@ -24,6 +24,36 @@ from schemas.retry_policy import Loss, RetryPolicy
 from schemas.settings import EndpointSettings
 from schemas.times import rfc3339
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus, TimeQuality
+
+
+class DreamshipEvent(TypedDict):
+    """What happened; `uuid` is the id of the delivery."""
+
+    uuid: str
+    object_id: int
+    object_type: str
+    action: str
+    message: str
+    timestamp: str
+    user: str
+
+
+class DreamshipBody(TypedDict):
+    """An advanced webhook on the wire; a basic one is the bare order that stands in `data` here.
+
+    {"id": 3346950, "object": "order",
+     "event": {"uuid": "85fd0f85-...", "object_id": 3346950, "object_type": "order", "action": "order-status-updated",
+               "message": "...", "timestamp": "2026-11-24T09:59:00.103721Z", "user": "System"},
+     "data": {"id": 3346950, "status": "fulfilled", "reference_id": "PO-7",
+              "line_items": [{"id": 972329, "quantity": 1, "item_variant": 2342}],
+              "fulfillments": [{"id": 1, "trackings": [{"tracking_number": "9400", "carrier": "USPS"}]}]}}
+    """
+
+    id: int
+    object: str
+    event: DreamshipEvent
+    data: Mapping[str, Any]
+
 
 _SIGNATURE_HEADER = "X-Dreamship-Signature"
 # Ours, made once: the ids of sample deliveries rest on it.
@@ -254,9 +284,16 @@ def _sample_order(sample_id: uuid.UUID) -> dict[str, Any]:
 def _advanced_sample(number: int, at: datetime) -> bytes:
     sample_id = uuid.uuid5(_SAMPLES, f"advanced {number} {at.isoformat()}")
     order = _sample_order(sample_id)
-    event = {"uuid": str(sample_id), "object_id": order["id"], "object_type": "order", "action": "order-status-updated"}
-    event |= {"message": "Sample", "timestamp": rfc3339(at), "user": "System"}
-    return orjson.dumps({"id": order["id"], "object": "order", "event": event, "data": order})
+    event = DreamshipEvent(
+        uuid=str(sample_id),
+        object_id=order["id"],
+        object_type="order",
+        action="order-status-updated",
+        message="Sample",
+        timestamp=rfc3339(at),
+        user="System",
+    )
+    return orjson.dumps(DreamshipBody(id=order["id"], object="order", event=event, data=order))
 
 
 def _basic_sample(number: int, at: datetime) -> bytes:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict, cast
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -27,6 +27,41 @@ from schemas.retry_policy import Loss, RetryPolicy
 from schemas.settings import EndpointSettings
 from schemas.times import rfc3339, timestamp_ms
 from schemas.vocabulary import Domain, IncidentStatus, OrderStatus, TimeQuality
+
+
+class DropeaV1Body(TypedDict, total=False):
+    """A body of version 1 on the wire: flat, with `order_id` or `incidence_id`.
+
+    {"topic": "order:status_update", "order_id": 265494, "prev_status": "confirmed", "new_status": "cancelled",
+     "updated_at": "2025-05-29 14:14:58"}
+    """
+
+    topic: str
+    order_id: int
+    incidence_id: int
+    prev_status: str
+    new_status: str
+    updated_at: str
+
+
+class DropeaV2Body(TypedDict):
+    """A body of version 2 on the wire: an envelope with a whole order or issue.
+
+    {"topic": "order.status.changed", "market": "ES", "event_id": "0d1f7d4a-...",
+     "event_at": "2026-11-24T09:59:09.000Z",
+     "resource_id": 14,
+     "resource": {"id": 14, "status": "SHIPPING", "sub_status": "OUT_FOR_DELIVERY", "store_id": 2,
+                  "line_items": [{"variant_id": 77, "sku": "MUG-BLUE", "quantity": 2}], "carrier": "GLS",
+                  "tracking_number": "TRK-1", "external_order_id": "SHOP-1"}}
+    """
+
+    topic: str
+    market: str
+    event_id: str
+    event_at: str
+    resource_id: int
+    resource: Mapping[str, Any]
+
 
 _V1_SIGNATURE = "X-Dropea-Hmac-Sha256"
 _V2_SIGNATURE = "X-Dropea-Signature"
@@ -315,14 +350,22 @@ def _sign_v2(body: bytes, secret: bytes, _at: datetime) -> Mapping[str, str]:
 
 def _sample_v1(topic: str, id_field: str, status: str, number: int, at: datetime) -> bytes:
     change = {id_field: timestamp_ms(at) * 1_000 + number, "prev_status": "pending", "new_status": status}
-    return orjson.dumps({"topic": topic, **change, "updated_at": f"{at.astimezone(_MADRID):%Y-%m-%d %H:%M:%S}"})
+    body = {"topic": topic, **change, "updated_at": f"{at.astimezone(_MADRID):%Y-%m-%d %H:%M:%S}"}
+    return orjson.dumps(cast(DropeaV1Body, body))
 
 
 def _sample_v2(topic: str, resource: Mapping[str, Any], number: int, at: datetime) -> bytes:
     resource_id, moment = timestamp_ms(at) * 1_000 + number, rfc3339(at)
     event_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{topic}/{resource_id}/{moment}"))
-    envelope = {"topic": topic, "market": "PT", "event_id": event_id, "event_at": moment, "resource_id": resource_id}
-    return orjson.dumps({**envelope, "resource": {"id": resource_id, **resource}})
+    body = DropeaV2Body(
+        topic=topic,
+        market="PT",
+        event_id=event_id,
+        event_at=moment,
+        resource_id=resource_id,
+        resource={"id": resource_id, **resource},
+    )
+    return orjson.dumps(body)
 
 
 _SAMPLE_ORDER = {"status": "PENDING", "line_items": [{"variant_id": 77, "sku": "MUG-BLUE", "quantity": 2}]}

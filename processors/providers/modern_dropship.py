@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
@@ -26,6 +26,23 @@ from schemas.retry_policy import Loss, RetryPolicy
 from schemas.settings import EndpointSettings, SignatureScheme
 from schemas.times import rfc3339
 from schemas.vocabulary import Domain, OrderStatus, TimeQuality
+
+
+class ModernDropshipBody(TypedDict):
+    """A body on the wire; older and other names of the same things stand in the tables below.
+
+    {"_id": "61a7ff00d29ad93400104599", "type": "product.inventoryChanged", "created": "2026-11-24T09:59:09.148Z",
+     "companyObjectId": "5ede5c2d228b3c00016443a4",
+     "data": {"id": "5aa180d29ad9340010459936", "title": "T", "updated": "2026-11-24T09:59:00.000Z",
+              "variants": [{"id": "5deae112d30a4f00191d758f", "sku": "A-M", "inventoryAmount": 16}]}}
+    """
+
+    _id: str
+    type: str
+    created: str
+    companyObjectId: str
+    data: Mapping[str, Any]
+
 
 _ENCODINGS = {"hex": hex_text, "base64": base64_text}
 # Seconds since 1970 have ten digits until the year 2286, milliseconds thirteen; a longer number is no time.
@@ -280,8 +297,14 @@ def _sample(number: int, at: datetime) -> bytes:
         {"id": f"{sample_id}-l", "sku": "SAMPLE-L", "title": "Sample, large", "inventoryAmount": 0},
     ]
     product = {"id": f"{sample_id}-p", "title": "Sample", "variants": variants, "updated": rfc3339(at)}
-    envelope = {"_id": sample_id, "type": "product.inventoryChanged", "created": rfc3339(at)}
-    return orjson.dumps({**envelope, "companyObjectId": "5ede5c2d228b3c00016443a4", "data": product})
+    body = ModernDropshipBody(
+        _id=sample_id,
+        type="product.inventoryChanged",
+        created=rfc3339(at),
+        companyObjectId="5ede5c2d228b3c00016443a4",
+        data=product,
+    )
+    return orjson.dumps(body)
 
 
 def _sign(body: bytes, secret: bytes, at: datetime) -> dict[str, str]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 import orjson
 
@@ -24,6 +24,30 @@ from schemas.retry_policy import Loss, RetryPolicy
 from schemas.settings import EndpointSettings
 from schemas.times import rfc3339, timestamp_ms
 from schemas.vocabulary import Domain, OrderStatus, TimeQuality
+
+
+class ShipstreamMessage(TypedDict):
+    """What every message has, beside the fields of its topic; `ShipstreamBody` shows one whole."""
+
+    webhook_increment_id: int
+    event_timestamp: str
+
+
+class ShipstreamBody(TypedDict):
+    """A body on the wire; other keys may stand beside these.
+
+    {"merchant_code": "acme_inc", "topic": "shipment:packed", "message": {
+        "unique_id": "100000595", "order_unique_id": "100000540", "order_status": "complete", "carrier": "ups",
+        "items": [{"order_item_id": "2954", "sku": "A-500", "quantity": "1.0000"}],
+        "packages": [{"package_id": "234", "tracker_id": "229", "items": [...], "tracking_numbers": ["TT234"]}],
+        "trackers": [{"tracker_id": "229", "carrier": "ups", "tracking_number": "TT234"}],
+        "webhook_increment_id": 3, "event_timestamp": "2026-11-24T09:59:09+00:00"}}
+    """
+
+    merchant_code: NotRequired[str]
+    topic: str
+    message: ShipstreamMessage
+
 
 _SIGNATURE_HEADER = "X-Plugin-Hmac-Sha256"
 # The release of dropstream 0.1.0.
@@ -504,8 +528,9 @@ def _sign(body: bytes, secret: bytes, _at: datetime) -> Mapping[str, str]:
 
 
 def _sample_body(topic: str, number: int, at: datetime, fields: Mapping[str, Any]) -> bytes:
-    common = {"webhook_increment_id": number, "event_timestamp": rfc3339(at)}
-    return orjson.dumps({"merchant_code": "sample", "topic": topic, "message": {**fields, **common}})
+    common = ShipstreamMessage(webhook_increment_id=number, event_timestamp=rfc3339(at))
+    message = cast(ShipstreamMessage, {**fields, **common})
+    return orjson.dumps(ShipstreamBody(merchant_code="sample", topic=topic, message=message))
 
 
 def _sample_stock(sku: str, adjustment: int, number: int) -> dict[str, Any]:
