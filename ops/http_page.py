@@ -41,7 +41,7 @@ async def fetch_page(url: str, *, within_s: float, socket: Path | None = None) -
 
 
 @dataclass(slots=True)
-class _Answer:
+class _PageParts:
     """What the parser has found so far of one answer; its methods are those that the parser calls."""
 
     body: list[bytes] = field(default_factory=list)
@@ -56,7 +56,7 @@ class _Answer:
 
 async def _read_page(reader: asyncio.StreamReader) -> HttpPage | None:
     """The answer, or None where the connection ends within it."""
-    answer = _Answer()
+    answer = _PageParts()
     parser = httptools.HttpResponseParser(answer)
     while not answer.complete:
         content = await reader.read(_READ_BYTES)
