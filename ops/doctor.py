@@ -9,7 +9,7 @@ import ctypes
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +29,7 @@ from ops.endpoints.secret_strength import other_weaknesses
 from ops.event_loop import run
 from ops.http_page import fetch_page
 from ops.kafka.clients import admin
+from ops.kafka.layouts import look_at_layout
 from ops.kafka.offsets import GROUP_SOURCES, PartitionOffsets, members_if_known, read_group_offsets
 from ops.kafka.reader import full_name
 from ops.kafka.topics import Comparison, read_comparisons
@@ -38,6 +39,8 @@ from processors.providers import discover
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.kafka.codecs import AS_PRODUCED
 from schemas.kafka.log_bounds import NotKnown
+from schemas.notes.layout_faults import layout_fault
+from schemas.notes.layouts import Layout
 from schemas.secrets import resolve
 from schemas.settings import Settings
 
@@ -197,6 +200,7 @@ async def _examine_cluster(settings: Settings, now: datetime) -> Sequence[CheckR
         async with admin(settings) as client:
             brokers = len((await client.describe_cluster())["brokers"])
         comparisons = await read_comparisons(settings)
+        layout = await look_at_layout(settings)
         state = await _audit_state(settings)
         groups = [await _examine_group(settings, name) for name in GROUP_SOURCES]
     except DropstreamError as error:
@@ -207,7 +211,14 @@ async def _examine_cluster(settings: Settings, now: datetime) -> Sequence[CheckR
         kafka = CheckResult("failed", "kafka", sentence)
     else:
         kafka = CheckResult("ok", "kafka", f"{brokers} broker(s) at {servers}")
-    return kafka, examine_topics(comparisons), examine_compression(comparisons), *groups, examine_audit(state, now)
+    return (
+        kafka,
+        examine_topics(comparisons),
+        examine_layout(layout.layout, layout.counts, settings.kafka.topic_prefix),
+        examine_compression(comparisons),
+        *groups,
+        examine_audit(state, now),
+    )
 
 
 async def _examine_group(settings: Settings, name: str) -> CheckResult:
@@ -277,6 +288,21 @@ def examine_topics(comparisons: Sequence[Comparison]) -> CheckResult:
         return CheckResult("ok", "topics", f"all {len(comparisons)} agree with the plan")
     level: Literal["failed", "warning"] = "failed" if missing else "warning"
     return CheckResult(level, "topics", f"{missing} missing, {differing} differ; run dropstream topics apply")
+
+
+def examine_layout(layout: Layout | None, counts: Mapping[str, int], prefix: str) -> CheckResult:
+    """Whether keys are placed among as many partitions as there are, and whether a migration is under way."""
+    if layout is not None and layout.phase is not None:
+        sentence = (
+            f"a migration from {layout.partitions} to {layout.target} partitions is under way, and the ingress spools; "
+            "where nobody runs it: dropstream topics apply --migrate goes on with it"
+        )
+        return CheckResult("warning", "partitions", sentence)
+    if fault := layout_fault(layout, counts, prefix):
+        return CheckResult("failed", "partitions", fault.replace("\n", ". "))
+    if layout is None:
+        return CheckResult("warning", "partitions", "nobody noted how many there are; run dropstream topics apply")
+    return CheckResult("ok", "partitions", f"keys are placed among the {layout.partitions} that are there")
 
 
 def examine_compression(comparisons: Sequence[Comparison]) -> CheckResult:

@@ -14,6 +14,7 @@ from ops.doctor import (
     examine_disk,
     examine_file_system,
     examine_group,
+    examine_layout,
     examine_time_zones,
     examine_topics,
 )
@@ -21,6 +22,7 @@ from ops.kafka.offsets import PartitionOffsets
 from ops.kafka.topics import Comparison, TopicState
 from schemas.kafka.log_bounds import LogBounds, NotKnown
 from schemas.notes.audits import AuditResult, Status
+from schemas.notes.layouts import Layout, MigrationPhase
 from schemas.topics import TopicPlan
 
 PLAN = TopicPlan("d.raw", partitions=1, replication_factor=1, config={})
@@ -113,6 +115,21 @@ def test_a_group_that_keeps_up_is_well(
     """What nobody can say of a group is never told as well."""
     result = examine_group("deliver", members, found)
     assert (result.subject, result.level, result.sentence) == ("group deliver", level, sentence)
+
+
+def test_partitions_that_are_not_those_of_the_layout_fail() -> None:
+    """What a foreign hand added is named with the way out; a migration that nobody ends is a warning."""
+    counts = dict.fromkeys(("raw", "deliver-state", "sequence", "sequence-state"), 4)
+    four = Layout(partitions=4)
+    assert examine_layout(four, counts, "d.").sentence == "keys are placed among the 4 that are there"
+    grown = examine_layout(four, counts | {"raw": 8}, "d.")
+    assert grown.level == "failed"
+    assert grown.sentence.startswith("d.raw has 8 partitions, and keys are placed among 4: a foreign hand changed")
+    assert "Set kafka.partitions to a multiple of 4 that is at least 8" in grown.sentence
+    shrunk = examine_layout(four, counts | {"sequence": 1}, "d.")
+    assert "made anew with fewer partitions" in shrunk.sentence
+    moving = examine_layout(Layout(partitions=4, target=8, phase=MigrationPhase.DRAIN), counts | {"raw": 8}, "d.")
+    assert (moving.level, "topics apply --migrate goes on with it" in moving.sentence) == ("warning", True)
 
 
 def audited(at: str, status: Status, **exceptions: int) -> AuditState:
