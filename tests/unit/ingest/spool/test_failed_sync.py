@@ -20,6 +20,7 @@ from ingest.spool.file import SpoolFile
 from ingest.spool.queue import Spool
 from tests.support.checkout import ROOT as CHECKOUT
 from tests.support.skipped import missing
+from tests.support.waiting import PATIENCE_S
 from tests.unit.ingest.spool.test_file import ROOM, pending
 from tests.unit.ingest.spool.test_queue import put
 
@@ -67,7 +68,9 @@ def test_a_file_that_could_not_be_synced_is_left_for_a_fresh_one(tmp_path: Path)
     (folder := tmp_path / "spool").mkdir()
     environ = {**os.environ, "LD_PRELOAD": str(shim), "FAIL_SYNC": str(tmp_path / "fail")}
     command = [sys.executable, "-m", "tests.unit.ingest.spool.test_failed_sync", str(folder)]
-    told = subprocess.run(command, env=environ, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, timeout=60).stdout
+    told = subprocess.run(
+        command, env=environ, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, timeout=PATIENCE_S
+    ).stdout
     assert json.loads(told) == {
         "written": [True, True, True],
         "found": [pending(number).timestamp_ms for number in (1, 2, 3)],
