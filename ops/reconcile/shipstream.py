@@ -6,10 +6,10 @@ https://docs.shipstream.io/merchant-api/stock-movement, .../rate-limits.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from ops.reconcile.merchant_clock import MerchantClock, find_clock
@@ -37,7 +37,7 @@ _BETWEEN_REQUESTS_S = 0.1
 _LIMITS = CallLimits(answer_bytes_max=67_108_864, tries_max=6, wait_max_s=120.0)
 # The address and e-mail of a customer are not asked for.
 _ORDER_FIELDS = ["*", "items", "shipments", "packages", "status_history"]
-_SHIPMENT_FIELDS = ["*"]
+_FIELDS = ["*"]
 _OPEN_STATUSES = ["new", "processing", "holded", "backordered", "partial_backorder", "delayed_shipment"]
 _OPEN_STATUSES += ["invalid_address", "unable_to_process", "unresolved"]
 # Whether a change of the very second counts is not documented, and ids may show up a little out of order.
@@ -55,7 +55,6 @@ class ShipstreamSource:
     _done: set[str] = field(default_factory=set)
     _clock: MerchantClock | None = None
     _free_at: float = 0.0
-    _asked_at: datetime | None = None  # When the newest request was sent.
 
     async def pages(self, window: Window, *, cursor: str, memory: Mapping[str, str]) -> AsyncIterator[StatePage]:
         """The orders that changed, the orders whose shipments did, and the stock that did; oldest ids first."""
@@ -70,26 +69,29 @@ class ShipstreamSource:
         yield await self._stock(window, memory)
 
     async def _orders(self, window: Window, *, after: int) -> AsyncIterator[StatePage]:
-        async for rows, last in self._changed("order.search", "order_id", _ORDER_FIELDS, window, after):
-            states = await self._order_states(rows, self._asked_at or self.access.now())
-            self._done |= {order_id for row in rows if (order_id := text_id(row.get("order_id")))}
-            yield StatePage(_ORDERS, f"{_ORDERS}:{last}", states)
+        async for rows, last in self._changed("order.search", "order_id", _FIELDS, window, after):
+            ids = {order_id for row in rows if (order_id := text_id(row.get("order_id")))}
+            self._done |= ids
+            yield StatePage(_ORDERS, f"{_ORDERS}:{last}", await self._states_of(ids))
 
     async def _orders_of_shipments(self, window: Window, *, after: int) -> AsyncIterator[StatePage]:
         """A change of a shipment may leave the time of its order as it is."""
-        async for rows, last in self._changed("shipment.search", "shipment_id", _SHIPMENT_FIELDS, window, after):
+        async for rows, last in self._changed("shipment.search", "shipment_id", _FIELDS, window, after):
             ids = {order_id for row in rows if (order_id := text_id(row.get("order_id")))} - self._done
-            asked_at = self.access.now()
-            orders = await self._rows_of("order.search", "order_id", sorted(ids), _ORDER_FIELDS)
             self._done |= ids
-            yield StatePage(_SHIPPED, f"{_SHIPPED}:{last}", await self._order_states(orders, asked_at))
+            yield StatePage(_SHIPPED, f"{_SHIPPED}:{last}", await self._states_of(ids))
 
-    async def _order_states(self, orders: Sequence[Mapping[str, Any]], asked_at: datetime) -> tuple[FetchedState, ...]:
-        """Each order with all of its shipments, whichever of them changed: so a second run gives the same state."""
-        ids = [order_id for row in orders if (order_id := text_id(row.get("order_id")))]
+    async def _states_of(self, ids: Collection[str]) -> tuple[FetchedState, ...]:
+        """Each order with all of its shipments, whichever of them changed: so a second run gives the same state.
+
+        The shipments are asked for first. So an order holds at least what its shipments' times say, whatever changes
+        between the two answers.
+        """
         shipments: dict[str | None, list[Mapping[str, Any]]] = {}
-        for row in await self._rows_of("shipment.search", "order_id", ids, _SHIPMENT_FIELDS, by="shipment_id"):
+        for row in await self._rows_of("shipment.search", "order_id", sorted(ids), _FIELDS, by="shipment_id"):
             shipments.setdefault(text_id(row.get("order_id")), []).append(row)
+        asked_at = self.access.now()
+        orders = await self._rows_of("order.search", "order_id", sorted(ids), _ORDER_FIELDS)
         return tuple(
             FetchedState(state_body("order", row, shipments=shipments.get(text_id(row.get("order_id")), [])), asked_at)
             for row in orders
@@ -217,7 +219,6 @@ class ShipstreamSource:
         await asyncio.sleep(max(0.0, self._free_at - loop.time()))
         between_s = self.access.between_requests_s
         self._free_at = loop.time() + (_BETWEEN_REQUESTS_S if between_s is None else between_s)
-        self._asked_at = self.access.now()
         return await self.api.call(ApiCall(method, arguments, (self.access.key,)))
 
 

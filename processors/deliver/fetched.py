@@ -14,10 +14,13 @@ from processors.deliver.times import Occurred
 from schemas.delivery import Delivery
 from schemas.fetched import FetchOrigin
 from schemas.notes.rejections import Reason, Rejection
+from schemas.vocabulary import TimeQuality
 
 # For so long after a change an answer of an API may still lack it; and clocks differ. Amazon tells its clients to wait
 # for two minutes: https://developer-docs.amazon.com/sp-api/lang-ja_JP/docs/get-orders-with-filtering-criteria
 _SETTLED_AFTER = timedelta(minutes=2)
+# Providers write whole seconds, and clocks differ: a webhook of just after the answer must not seem older than it.
+_JUST_BEFORE = timedelta(seconds=5)
 
 
 def interpret(provider: Provider, message: Message, origin: FetchOrigin | None) -> Interpretation | Rejection:
@@ -31,6 +34,11 @@ def interpret(provider: Provider, message: Message, origin: FetchOrigin | None) 
     if isinstance(meaning, Rejection) or known is None or _may_be_newer(known, message.received_at):
         return meaning
     return replace(meaning, occurred=Occurred(max(known, meaning.occurred.at), meaning.occurred.quality))
+
+
+def asked_about(message: Message) -> Occurred:
+    """The time of a fetched state of which the API says no time: just before it was asked."""
+    return Occurred(message.received_at - _JUST_BEFORE, TimeQuality.EXACT)
 
 
 def is_overtaken(delivery: Delivery) -> bool:

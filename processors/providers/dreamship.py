@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 
 import orjson
 
+from processors.deliver.fetched import asked_about
 from processors.deliver.fields import decimal_text, first_id, mapping, objects, text, text_id, truth
 from processors.deliver.personal import PersonalFields
 from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
@@ -148,7 +149,7 @@ def _interpret_fetched(message: Message) -> Interpretation | Rejection:
     return Interpretation(
         provider_event="GET orders",
         natural_key=f"fetched:order:{order_id}:{message.digest}",
-        occurred=Occurred(message.received_at, TimeQuality.EXACT),
+        occurred=asked_about(message),
         facts=(_fact(message, Domain.ORDER, "observed"),),
     )
 

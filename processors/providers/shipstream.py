@@ -12,6 +12,7 @@ from typing import Any, NotRequired, TypedDict, cast
 
 import orjson
 
+from processors.deliver.fetched import asked_about
 from processors.deliver.fields import decimal_text, first_id, mapping, objects, text, text_id, whole_number
 from processors.deliver.personal import PersonalFields
 from processors.deliver.provider import Fact, Interpretation, Message, Provider, Sample, Setup
@@ -518,7 +519,7 @@ def _fetched_stock(row: Mapping[str, Any], message: Message) -> Interpretation |
     return Interpretation(
         provider_event="inventory.list",
         natural_key=f"fetched:inventory:{sku}:{rfc3339(message.received_at)}",
-        occurred=Occurred(message.received_at, TimeQuality.EXACT),
+        occurred=asked_about(message),
         facts=(Fact(_INVENTORY, "observed", sku, data),),
     )
 

@@ -142,3 +142,30 @@ def test_a_run_that_is_killed_anywhere_ends_as_one_that_is_not(changes: list[Cha
     events = [[one.value for one in log.outputs if one.topic != "duplicates"] for log in (whole, broken)]
     assert len(events[0]) == len(events[1])
     assert seen_in(whole.view()) == seen_in(broken.view())
+
+
+@given(changes=CHANGES, meanwhile=CHANGES, page=st.sampled_from((1, 2, 100)), skew=st.integers(-3, 3))
+@how(max_examples=60)
+def test_what_happens_while_a_run_asks_is_never_overtaken(
+    changes: list[Change], meanwhile: list[Change], page: int, skew: int
+) -> None:
+    """Webhooks that come while pages are turned count, whatever the page says; the provider's clock may be off."""
+    warehouse, log = Warehouse(at=BEGIN - hours(2), page_max=page), Log(rules_of())
+    arrive(warehouse, log, changes)
+    now = warehouse.at + hours(3)
+    left = list(meanwhile)
+    calls = 0
+
+    def one_more(_method: str) -> None:
+        nonlocal now, calls
+        calls += 1
+        now += timedelta(milliseconds=700)
+        if left and calls > 8:  # The clock of the merchant is found out by then.
+            change = left.pop()
+            warehouse.at = (now + timedelta(seconds=skew)).replace(microsecond=0)
+            happen(warehouse, change)
+            log.receive(warehouse.sent[-1].delivery(ENDPOINT, received_at=now))
+
+    warehouse.on_call = one_more
+    asyncio.run(reconciliation(warehouse, log, Store(), now=lambda: now).run(new_run()))
+    assert seen_in(log.view()) == truth_of(warehouse)

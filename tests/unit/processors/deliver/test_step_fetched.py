@@ -127,11 +127,11 @@ def test_a_complete_order_is_as_far_as_its_times_say(times: dict[str, str | None
     assert (found["data"]["status"], found["data"]["provider_status"]) == (status, "complete")
 
 
-def test_fetched_stock_counts_from_when_it_was_asked_for() -> None:
-    """The API says no time of a figure."""
+def test_fetched_stock_counts_from_just_before_it_was_asked_for() -> None:
+    """The API says no time of a figure; webhooks are dated in whole seconds, by another clock."""
     found = event(fetched(STOCK))
     assert (found["type"], found["subject"]) == ("dropstream.inventory.observed", "MUG")
-    assert (found["time"], found["signature"]) == ("2026-05-21T14:32:11.000000Z", "fetched")
+    assert (found["time"], found["signature"]) == ("2026-05-21T14:32:06.000000Z", "fetched")
     assert (found["data"]["available"], found["data"]["advertised"]) == ("4.0000", "5.0000")
 
 
