@@ -27,6 +27,8 @@ from schemas.topics import record_bytes_max
 from schemas.vocabulary import EVENT_TOPICS
 
 _HOUR_S = 3_600
+# Most deliveries are remembered under one key, those that are known by their body alone under three.
+KEYS_PER_DELIVERY = 3
 # Of a partition whose keys are in memory alone.
 _MEMORY_BYTES_MAX = 268_435_456
 # Every topic that a delivery can lead to.

@@ -43,7 +43,7 @@ class Judge:
         """The records that the delivery ought to have led to; remembers the delivery for the retries that follow."""
         offset, seen = raw.position.offset, self.seen
         other_rules = self.eras.other_than_today(offset, endpoint)
-        seen.is_unsure = bool(other_rules)
+        seen.begin(is_unsure=bool(other_rules))
         records = self.placed(deliver(raw, self.rules, seen), offset)
         return Judgement(records, other_rules, seen.may_be_forgotten, seen.unsure_of)
 

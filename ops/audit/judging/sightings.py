@@ -88,7 +88,7 @@ class SightingsFile:
 class DiskSightings:
     """The memory of one partition of `raw`, with a `number` of its own; `window_s` and `keys_max` as processors have.
 
-    `bucket_max` is how many keys a processor forgets at once. After each `judge`, `may_be_forgotten` says whether a
+    `bucket_max` is how many keys a processor forgets at once. Since `begin`, `may_be_forgotten` says whether a
     processor may have forgotten the first try by then, for want of room; `unsure_of` is the offset of the first try
     where other rules judged it: they may have rejected it, and then no processor remembers it.
     A partition that a migration made remembers what its parent did when it was made.
@@ -106,10 +106,14 @@ class DiskSightings:
     is_unsure: bool = False
     _count: int = 0
 
+    def begin(self, *, is_unsure: bool = False) -> None:
+        """A delivery is judged next; other rules judged it where `is_unsure`."""
+        self.may_be_forgotten, self.unsure_of, self.is_unsure = False, None, is_unsure
+
     def judge(self, *, endpoint: str, natural_key: str, body: bytes, offset: int, received_s: int) -> Sighting:
         """Whether the delivery is a first try, a retry of one that is remembered, or has its key and another body."""
-        self.may_be_forgotten = False
-        self.unsure_of = None
+        was_forgotten, was_unsure_of = self.may_be_forgotten, self.unsure_of
+        self.may_be_forgotten, self.unsure_of = False, None
         sighting = judge_sighting(
             self._find,
             self.window_s,
@@ -122,6 +126,9 @@ class DiskSightings:
         if sighting.kind is DedupeResult.RETRY and (self.may_be_forgotten or self.unsure_of is not None):
             # A processor that did not remember the first try has remembered this one: its memory is fuller than ours.
             self._count += 1
+        # A delivery may be asked for under several keys; what is not sure of one of them is not sure of it.
+        self.may_be_forgotten = self.may_be_forgotten or was_forgotten
+        self.unsure_of = was_unsure_of if self.unsure_of is None else self.unsure_of
         return sighting
 
     def remember(self, sighting: Sighting) -> None:

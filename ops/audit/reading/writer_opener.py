@@ -17,7 +17,7 @@ from ops.audit.reading.stream import PartitionStream, open_stream
 from ops.kafka.reader import full_name
 from ops.replay.history import open_state, read_basis
 from processors.deliver.step import Rules
-from processors.groups import deliver_rules, key_budget
+from processors.groups import KEYS_PER_DELIVERY, deliver_rules, key_budget
 from processors.providers import discover
 from processors.replay import Known, Replaying, Task
 from processors.rules_version import rules_version
@@ -182,7 +182,7 @@ class WriterOpener:
             next(self._numbers),
             window_s=process.dedupe_window_hours * _HOUR_S if window_s is None else window_s,
             keys_max=budget.keys_kept,
-            bucket_max=process.records_per_round_max,
+            bucket_max=process.records_per_round_max * KEYS_PER_DELIVERY,
         )
 
     def _partitions(self, plan: ReplayPlan) -> dict[str, int]:
