@@ -49,6 +49,8 @@ class KnownStates:
     _newest: dict[tuple[Domain, str], datetime] = field(default_factory=dict)
     _figures: dict[str, tuple[datetime, _Figures]] = field(default_factory=dict)
     _fetched: set[tuple[str, bytes]] = field(default_factory=set)
+    # By entity: when the newest telling happened, and the digest of the state where that was fetched.
+    _tellings: dict[tuple[Domain, str], tuple[datetime, bytes]] = field(default_factory=dict)
 
     def add(self, raw: RawRecord) -> None:
         """Adds a record; one of another endpoint, and one that is rejected, changes nothing."""
@@ -57,8 +59,11 @@ class KnownStates:
         meaning = believed(raw, self.rules)
         if meaning is None:
             return
-        if read_record(raw).fetched is not None:
-            self._fetched.add((meaning.natural_key, _digest(raw.value or b"")))
+        is_fetched = read_record(raw).fetched is not None
+        digest = _digest(raw.value or b"") if is_fetched else b""
+        self._add_tellings(meaning, digest)
+        if is_fetched:
+            self._fetched.add((meaning.natural_key, digest))
         elif meaning.occurred.quality is not TimeQuality.RECEIVED:
             self._add_webhook(meaning)
         self._add_figures(meaning)
@@ -69,7 +74,10 @@ class KnownStates:
         if meaning is None or len(meaning.facts) != 1 or meaning.facts[0].entity_id is None:
             return JudgedState(StateVerdict.UNREADABLE)
         fact, at, entity_id = meaning.facts[0], meaning.occurred.at, meaning.facts[0].entity_id
-        if (meaning.natural_key, _digest(raw.value or b"")) in self._fetched or self._has_figures_of(fact):
+        digest = _digest(raw.value or b"")
+        # An API that says no time of a change gives the same state again, unless something happened in between.
+        is_newest = self._tellings.get((fact.domain, entity_id), (at, b""))[1] == digest
+        if is_newest or (meaning.natural_key, digest) in self._fetched or self._has_figures_of(fact):
             return JudgedState(StateVerdict.KNOWN, fact.domain)
         newest = self._newest.get((fact.domain, entity_id))
         return JudgedState(StateVerdict.NEWS, fact.domain, newest if newest is not None and newest > at else None)
@@ -80,6 +88,14 @@ class KnownStates:
             if fact.entity_id is not None:
                 entity = (fact.domain, fact.entity_id)
                 self._newest[entity] = max(at, self._newest.get(entity, at))
+
+    def _add_tellings(self, meaning: Interpretation, digest: bytes) -> None:
+        at = meaning.occurred.at
+        for fact in meaning.facts:
+            if fact.entity_id is not None:
+                entity = (fact.domain, fact.entity_id)
+                if self._tellings.get(entity, (at, b""))[0] <= at:
+                    self._tellings[entity] = (at, digest)
 
     def _add_figures(self, meaning: Interpretation) -> None:
         at = meaning.occurred.at

@@ -142,13 +142,13 @@ def _basic(message: Message) -> Interpretation:
 
 
 def _interpret_fetched(message: Message) -> Interpretation | Rejection:
-    """What an order means that `ops.reconcile` fetched; the API says no time of its change, so its state is its key."""
+    """What an order means that `ops.reconcile` fetched; the API says no time of its change."""
     order_id = text_id(message.body.get("id"))
     if message.body.get("fetched") != "order" or order_id is None:
         return Rejection(Reason.BODY_UNRECOGNISED, "it is no order that is fetched from Dreamship")
     return Interpretation(
         provider_event="GET orders",
-        natural_key=f"fetched:order:{order_id}:{message.digest}",
+        natural_key=f"fetched:order:{order_id}:{rfc3339(message.received_at)}",
         occurred=asked_about(message),
         facts=(_fact(message, Domain.ORDER, "observed"),),
     )
