@@ -11,7 +11,13 @@ from typing import Literal
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from ops.kafka.clients import admin
 from ops.kafka.layouts import note_first_layout
@@ -235,7 +241,13 @@ async def _settled(
     clock = asyncio.get_running_loop().time
     deadline = clock() + _VISIBLE_TIMEOUT_S
     while True:
-        now = await _comparisons(client, plans)
-        if clock() >= deadline or all(is_done(one) for one in now):
-            return now
+        try:
+            now = await _comparisons(client, plans)
+        except UnknownTopicOrPartitionError:
+            # A topic that was made a moment ago is shown by one node of the cluster, and not known yet to another.
+            if clock() >= deadline:
+                raise
+        else:
+            if clock() >= deadline or all(is_done(one) for one in now):
+                return now
         await asyncio.sleep(_VISIBLE_INTERVAL_S)
