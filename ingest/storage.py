@@ -35,6 +35,8 @@ _log = structlog.get_logger("ingest")
 
 _CHECK_S = 1.0
 _ADOPT_S = 30.0
+# A spool opens at once, however large it is; a damaged one is first read as far as it reads, which may take minutes.
+_OPEN_S = 5.0
 
 
 class Storage:
@@ -53,6 +55,7 @@ class Storage:
         self._spool: Spool | None = None
         self._filled = asyncio.Event()
         self._episode = SpoolingEpisode(self._folder, now=time.monotonic)
+        self._opening: asyncio.Task[None] | None = None
         self._background: asyncio.Task[None] | None = None
         self._enqueued: set[asyncio.Task[None]] = set()
 
@@ -92,20 +95,28 @@ class Storage:
         )
 
     async def start(self) -> None:
-        """Opens the spool, so that it is there for the first delivery, and starts to connect to Kafka."""
+        """Opens the spool, so that it is there for the first delivery, and starts to connect to Kafka.
+
+        A damaged spool does not keep the ingress from receiving for longer than 5 s: what comes while it is read goes
+        to Kafka ahead of what it holds, or is refused.
+        """
         self._publisher.start()
         if self._bytes_max:
             if network := network_file_system_of(self._folder):
                 _log.warning("spool_on_network_disk", path=str(self._folder), file_system=network)
-            await self._open_spool()
-            await self._adopt_left_behind()
-            self._background = asyncio.create_task(self._run_background(), name="empty the spool")
+            self._opening = asyncio.create_task(self._open_spools(), name="open the spool")
+            await asyncio.wait((self._opening,), timeout=_OPEN_S)
+            if not self._opening.done():
+                _log.warning("spool_opens_late", path=str(self._folder), waited_s=_OPEN_S)
+            self._background = asyncio.create_task(self._run_background(self._opening), name="empty the spool")
 
     async def stop(self, *, within_s: float) -> None:
         """Writes the published records for up to `within_s` seconds; closes the spools, and logs what is left."""
-        if self._background is not None:
-            self._background.cancel()
-            await asyncio.wait((self._background,))
+        tasks = [task for task in (self._background, self._opening) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         await self._publisher.stop(within_s=within_s)
         left = self.figures()
         for spool in self._spools:
@@ -172,8 +183,13 @@ class Storage:
             return True
         return bool(self._left_behind) and any(spool.holds(lane) for spool in self._left_behind)
 
-    async def _run_background(self) -> None:
+    async def _open_spools(self) -> None:
+        await self._open_spool()
+        await self._adopt_left_behind()
+
+    async def _run_background(self, opening: "asyncio.Task[None]") -> None:
         try:
+            await opening
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._drain_spools())
                 tasks.create_task(self._maintain_spools())

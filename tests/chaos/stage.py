@@ -161,7 +161,10 @@ _FACTS = aiohttp.ClientTimeout(total=2.0)
 async def staged(
     name: str, folder: Path, *, cluster: BrokerCluster, wire: Wire, away_s: float, copies: int = 1
 ) -> AsyncIterator[Stage]:
-    """A stage with a running ingress; whatever runs at the end is killed."""
+    """A stage with a running ingress; whatever runs at the end is killed.
+
+    With more copies there are partitions enough that one node leads some whose other copies are elsewhere.
+    """
     port = free_ports(2)
     config = folder / "dropstream.toml"
     endpoints = "".join(
@@ -169,7 +172,7 @@ async def staged(
     )
     config.write_text(
         f'[kafka]\nbootstrap_servers = "127.0.0.1:{wire.port}"\ntopic_prefix = "{name.replace("_", "-")}."\n'
-        f"replication_factor = {copies}\npartitions = 3\n"
+        f"replication_factor = {copies}\npartitions = {3 * copies}\n"
         f'[ingest]\nhost = "127.0.0.1"\nport = {port}\nadmin_port = {port + 1}\nspool_dir = "{folder / "spool"}"\n'
         f"{endpoints}"
     )
