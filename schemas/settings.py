@@ -229,7 +229,7 @@ class IngestSettings(Section):
     for a small batch may hold much."""
     kafka_deadline_ms: Annotated[int, Field(ge=1)] = 1500
     """How long a delivery waits for Kafka's acknowledgement; then it goes to the spool."""
-    producers: Annotated[int, Field(ge=1, le=32)] = 4
+    producers: Annotated[int, Field(ge=1, le=32)] = 3
     """Kafka producers of one process. Each has partitions of its own, those with copies on the same nodes together, so
     that a node that hangs holds up few others. A producer has one connection to each node."""
     producer_hung_ms: Annotated[int, Field(ge=1_000)] = 10_000
