@@ -59,19 +59,22 @@ class Layout:
     moves: tuple[Move, ...] = ()
 
 
-def parent_of(moves: Sequence[Move], partition: int) -> tuple[int, int] | None:
-    """The partition of `raw` in which the keys of this one lay before a migration made it, and up to which offset.
+def parent_of(moves: Sequence[Move], partition: int, *, topic: str = "raw") -> tuple[int, int] | None:
+    """The partition in which the keys of this one lay before a migration made it, and up to which offset.
 
-    None for a partition that no migration made.
+    `topic` is `raw` or `sequence`. None for a partition that no migration made.
     """
     move = next((one for one in moves if one.before <= partition < one.after), None)
-    return None if move is None else (move.parent(partition), move.raw[move.parent(partition)])
+    if move is None:
+        return None
+    ends = move.raw if topic == "raw" else move.sequence
+    return move.parent(partition), ends[move.parent(partition)]
 
 
-def ancestors_of(moves: Sequence[Move], partition: int) -> list[tuple[int, int]]:
-    """All partitions of `raw` in which the keys of this one lay, the oldest first, each with the offset as above."""
-    parent = parent_of(moves, partition)
-    return [] if parent is None else [*ancestors_of(moves, parent[0]), parent]
+def ancestors_of(moves: Sequence[Move], partition: int, *, topic: str = "raw") -> list[tuple[int, int]]:
+    """All partitions in which the keys of this one lay, the oldest first, each with the offset as above."""
+    parent = parent_of(moves, partition, topic=topic)
+    return [] if parent is None else [*ancestors_of(moves, parent[0], topic=topic), parent]
 
 
 _LAYOUT = TypeAdapter(Layout)

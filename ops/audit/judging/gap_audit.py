@@ -1,6 +1,7 @@
 """Reads `gaps` and `sequence` once, and runs the gap tracker again, partition by partition."""
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 
 from aiokafka import TopicPartition
 
@@ -13,6 +14,7 @@ from ops.kafka.reader import full_name
 from processors.groups import gap_rules
 from schemas.kafka.partitions import partition_of
 from schemas.notes.gaps import read_gap
+from schemas.notes.layouts import ancestors_of
 from schemas.notes.replays import Range
 from schemas.records import RawRecord
 
@@ -39,20 +41,43 @@ async def audit_gaps(assignment: AuditAssignment, tally: AuditTally) -> None:
         return
     rules = gap_rules(assignment.settings)
     judged = {
-        partition: GapsOfPartition(rules, snapshot.since.get(partition))
+        partition: GapsOfPartition(rules, _since(assignment, snapshot, partition))
         for partition in snapshot.observations
         if partition in assignment.sequences
     }
     await _note_gaps(assignment, snapshot, judged, tally)
     for partition, gaps in judged.items():
-        async for records in _records(assignment, "sequence", {partition: snapshot.observations[partition]}):
-            for record in records:
-                gaps.observe(record)
+        for source in _sources(assignment, snapshot, partition):
+            async for records in _records(assignment, "sequence", {source.partition: source}):
+                for record in records:
+                    if not assignment.snapshot.moves or _is_placed(record, partition, len(snapshot.observations)):
+                        gaps.observe(record)
         due, unjudged = gaps.finish(snapshot.now, is_caught_up=snapshot.is_running and partition in snapshot.caught_up)
         for finding in gaps.findings:
             tally.add_finding(finding)
         tally.gaps_due += due
         tally.gaps_unjudged += unjudged
+
+
+def _sources(assignment: AuditAssignment, snapshot: GapSnapshot, partition: int) -> list[Range]:
+    """The observations of the partition, in order: those of the partitions from which a migration made it first."""
+    own = snapshot.observations[partition]
+    found: list[Range] = []
+    for ancestor, end in ancestors_of(assignment.snapshot.moves, partition, topic="sequence"):
+        if (one := snapshot.observations.get(ancestor)) is not None:
+            found.append(Range(ancestor, one.first, max(one.first, min(one.end, end))))
+    return [*found, own]
+
+
+def _is_placed(record: RawRecord, partition: int, count: int) -> bool:
+    """Whether the observation's endpoint belongs to the partition today, wherever the record lies."""
+    return partition_of(record.key or b"", count) == partition
+
+
+def _since(assignment: AuditAssignment, snapshot: GapSnapshot, partition: int) -> datetime | None:
+    """The time before which gaps cannot be judged, of the partition and of all that it was made from."""
+    times = [snapshot.since.get(one.partition) for one in _sources(assignment, snapshot, partition)]
+    return max((one for one in times if one is not None), default=None)
 
 
 async def _note_gaps(

@@ -15,6 +15,7 @@ from processors.providers import discover
 from schemas.delivery import Delivery
 from schemas.kafka.partitions import partition_of
 from schemas.notes.duplicates import read_duplicate
+from schemas.notes.gaps import GapState, read_gap
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.support.processing import (
@@ -135,6 +136,7 @@ async def told(process: asyncio.subprocess.Process, text: str) -> None:
 async def test_killed_twice_under_load_a_migration_goes_on(settings: SettingsFactory, tmp_path: Path) -> None:
     """kill -9 while the old partitions are read, and while state moves: another call ends it, the audit is clean."""
     tables = f'[ingest]\nhost = "127.0.0.1"\nport = 0\nspool_dir = "{tmp_path / "spool"}"\n{ENDPOINTS}{MORTAL}'
+    tables += "[sequence]\ngrace_seconds = 1\n"
     old = await prepared(settings(tables, environ=ENVIRON, partitions=3))
     new = with_partitions(old, 12)
     dropstream = Program(new, tmp_path, ENVIRON)
@@ -162,4 +164,6 @@ async def test_killed_twice_under_load_a_migration_goes_on(settings: SettingsFac
     dropped = {note.delivery for one in await read_topic(new, "duplicates") if (note := read_duplicate(one.value))}
     assert load.retries <= dropped
     assert len(load.retries) > 80
+    gaps = {gap.state for one in await read_topic(new, "gaps") if (gap := read_gap(one.value))}
+    assert gaps == {GapState.OPEN, GapState.FILLED}
     assert {one.position.partition for one in await read_topic(new, "raw")} >= {3, 4, 9, 10}
