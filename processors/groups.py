@@ -51,18 +51,23 @@ def deliver_rules(
     )
 
 
-def new_dedupe_store(settings: Settings, disk_memory: DiskMemory | None = None) -> DedupeStore:
-    """The store of one partition of `raw`, empty; in memory alone without the `disk_memory` of the process."""
-    process = settings.process
-    on_disk = bool(process.state_dir and disk_memory)
+def new_dedupe_store(settings: Settings, place: KeyPlace | None = None) -> DedupeStore:
+    """The store of one partition of `raw`, empty; in memory alone without the `place` that a process has."""
+    place = place or KeyPlace()
     return DedupeStore(
-        window_s=process.dedupe_window_hours * _HOUR_S,
-        budget=key_budget(settings, on_disk=on_disk),
-        place=KeyPlace(
-            memory_keys_max=process.dedupe_memory_keys_max,
-            state_dir=Path(process.state_dir) if on_disk else None,
-            disk_memory=disk_memory,
-        ),
+        window_s=settings.process.dedupe_window_hours * _HOUR_S,
+        budget=key_budget(settings, on_disk=place.state_dir is not None),
+        place=place,
+    )
+
+
+def key_place(settings: Settings) -> KeyPlace:
+    """Where a process keeps the keys of its partitions."""
+    process = settings.process
+    return KeyPlace(
+        memory_keys_max=process.dedupe_memory_keys_max,
+        state_dir=Path(process.state_dir) if process.state_dir else None,
+        disk_memory=DiskMemory(),
     )
 
 
@@ -88,7 +93,7 @@ def deliver_group(
     `endpoints` is asked at the start of each transaction; without it those of the settings stay.
     """
     known = endpoints or (lambda: settings.endpoints)
-    disk_memory = DiskMemory()
+    place = key_place(settings)
     metrics.groups.expect_group("deliver")
     metrics.deliver.secrets.watch(known)
     metrics.deliver.expect_endpoints(known())
@@ -99,7 +104,7 @@ def deliver_group(
         new_step=lambda: DeliverStep(deliver_rules(known(), settings, providers)),
         rules=_current_rules(settings, known, providers),
         outputs=DELIVER_OUTPUTS,
-        new_store=lambda: new_dedupe_store(settings, disk_memory),
+        new_store=lambda: new_dedupe_store(settings, place),
         settings=settings,
         metrics=metrics.groups,
         count_outputs=metrics.deliver.count_outputs,

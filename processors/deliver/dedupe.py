@@ -6,6 +6,7 @@ its key says: a counter that began anew, or a message made anew. It is processed
 counted.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -316,6 +317,10 @@ class DedupeStore(StateStore):
                 await self._keys.settle()
         except LocalStoreError as error:
             raise self._failed(error) from error
+
+    def turn_to_restore(self) -> asyncio.Semaphore:
+        """One of few turns that all partitions of the process share."""
+        return self.place.turns
 
     async def discard(self, reason: str) -> None:
         """Forgets everything, on disk too."""

@@ -8,6 +8,7 @@ two of the runtime: the input offset, for Kafka forgets what a group committed a
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import structlog
@@ -100,11 +101,13 @@ class _Restoring:
         if begin == log.first:
             begin = await self._newer_begin(log)
         self.consumer.seek(changelog, begin)
-        while (records := await self._fetch(log.end)) is not None:
-            for record in records:
-                self._restore_record(record)
-                if time.monotonic() - self._turn_began_at > _TURN_S:
-                    await self._give_turn(begin, record.offset, log.end)
+        # What is little waits for nobody.
+        async with store.turn_to_restore() if log.end - begin > _TAIL_RECORDS else nullcontext():
+            while (records := await self._fetch(log.end)) is not None:
+                for record in records:
+                    self._restore_record(record)
+                    if time.monotonic() - self._turn_began_at > _TURN_S:
+                        await self._give_turn(begin, record.offset, log.end)
         for fault in self._corrupt.values():
             raise DropstreamError(f"changelog {changelog.topic}, partition {changelog.partition}, {fault}")
         store.changelog_offset = max(store.changelog_offset, log.end)

@@ -7,6 +7,7 @@ is memory; one that may grow beyond memory keeps a cache on disk, which the chan
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -66,6 +67,10 @@ class StateStore(ABC):
     async def discard(self, reason: str) -> None:
         """Forgets everything that the store holds, so that it can be restored from the first record on."""
         raise NotImplementedError("memory alone is never damaged")
+
+    def turn_to_restore(self) -> AbstractAsyncContextManager[object]:
+        """Waits for its turn where stores are restored one after the other, so that the first is soon at work."""
+        return nullcontext()
 
     def restored(self) -> None:  # noqa: B027 most stores have nothing to compare
         """The changelog is read to its end.

@@ -5,7 +5,7 @@ Whatever is wrong with it is said once and mended by the changelog: `LocalKeys` 
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,21 @@ _log = structlog.get_logger()
 
 # To write so many at once takes a millisecond; then the event loop gets its turn.
 _KEYS_PER_MOVE = 500
+# One waits for Kafka while the other is put into its store: more would only end later, all of them.
+_RESTORED_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPlace:
     """Where the keys of a partition are kept: in memory up to `memory_keys_max`, beyond that below `state_dir`.
 
-    Without a `state_dir` all are in memory.
+    Without a `state_dir` all are in memory. `turns` is one for all partitions that are restored one after the other.
     """
 
     memory_keys_max: int = 20_000
     state_dir: Path | None = None
     disk_memory: DiskMemory | None = None
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_RESTORED_AT_ONCE))
 
 
 @dataclass(frozen=True, slots=True)
