@@ -87,7 +87,8 @@ class Place:
             f'topic_prefix = "{self.prefix}{name}."\nreplication_factor = 1\npartitions = {PARTITIONS}\n'
             f'[ingest]\nhost = "127.0.0.1"\nport = {ports[0]}\nadmin_port = {ports[1]}\n'
             f'spool_dir = "{spool or self.folder / f"spool-{name}"}"\n{codec}'
-            f"[process]\nadmin_port = {ports[2]}\ncommit_interval_ms = {commit_interval_ms}\n{codec}{tables}"
+            f"[process]\nadmin_port = {ports[2]}\ncommit_interval_ms = {commit_interval_ms}\n"
+            f'state_dir = "{self.folder / f"state-{name}"}"\n{codec}{tables}'
         )
         return path
 
