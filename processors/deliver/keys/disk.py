@@ -58,6 +58,12 @@ _STALL_S = 0.05
 _STALL = "Result incomplete"
 
 
+# What is written: a key and its value, or the begin and the end of what is removed.
+_PUT = 0
+_REMOVE = 1
+_Change = tuple[int, bytes, bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class DiskMemory:
     """What all stores of a process share: a cache of blocks, and a bound on what is not yet on disk."""
@@ -94,10 +100,11 @@ class DiskKeys:
     folder: Path
     _db: Rdict
     _write: WriteOptions
-    _batch: WriteBatch = field(default_factory=lambda: WriteBatch(raw_mode=True))
-    # Entries of `_batch` and of batches that RocksDB did not take yet, by their full keys.
+    _changes: "list[_Change]" = field(default_factory=list)
+    # Entries of `_changes`, and of changes that RocksDB did not take yet, by their full keys.
     _unwritten: dict[bytes, bytes] = field(default_factory=dict)
-    _stalled: list[WriteBatch] = field(default_factory=list)
+    # Changes and not batches of them: RocksDict takes a batch apart, whether the write fails or not.
+    _stalled: "list[list[_Change]]" = field(default_factory=list)
     _expired: list[tuple[bytes, bytes]] = field(default_factory=list)
     _reclaiming: "asyncio.Task[None] | None" = None
 
@@ -130,13 +137,13 @@ class DiskKeys:
 
     def add(self, segment: Segment, groups: Iterable[tuple[int, bytes]]) -> None:
         """Takes packed entries; they are in the store with the next `write`."""
-        put, unwritten = self._batch.put, self._unwritten
+        change, unwritten = self._changes.append, self._unwritten
         for tag, packed in groups:
             prefix = _PREFIX.pack(segment.number, tag)
             for start in range(0, len(packed), ENTRY_BYTES):
                 middle = start + HASH_BYTES
                 key, sighting = prefix + packed[start:middle], packed[middle : start + ENTRY_BYTES]
-                put(key, sighting)
+                change((_PUT, key, sighting))
                 unwritten[key] = sighting
 
     def forget(self, forgotten: Forgotten) -> None:
@@ -146,10 +153,10 @@ class DiskKeys:
         end = _PREFIX.pack(number, tag + 1) if tag is not None else _PREFIX.pack(number + 1, 0)
         for key in [key for key in self._unwritten if first <= key < end]:
             del self._unwritten[key]
-        self._batch.delete_range(first, end)
-        self._batch.delete_range(_COUNT_ROW + first, _COUNT_ROW + end)
+        self._changes.append((_REMOVE, first, end))
+        self._changes.append((_REMOVE, _COUNT_ROW + first, _COUNT_ROW + end))
         if tag is None:
-            self._batch.delete(_SEGMENT_ROW + first[:4])
+            self._changes.append((_REMOVE, _SEGMENT_ROW + first[:4], _SEGMENT_ROW + end[:4]))
         self._expired.append((first, end))
 
     @property
@@ -169,13 +176,13 @@ class DiskKeys:
             for one in touched.segments:
                 witnessed_s = -1 if one.witnessed_s is None else one.witnessed_s
                 row = _SEGMENT.pack(one.begins_s, one.receipts_behind, witnessed_s)
-                self._batch.put(_SEGMENT_ROW + one.number.to_bytes(4), row)
+                self._changes.append((_PUT, _SEGMENT_ROW + one.number.to_bytes(4), row))
             for (number, tag), count in touched.counts.items():
-                self._batch.put(_COUNT_ROW + _PREFIX.pack(number, tag), count.to_bytes(8))
+                self._changes.append((_PUT, _COUNT_ROW + _PREFIX.pack(number, tag), count.to_bytes(8)))
         if state is not None:
-            self._batch.put(_STATE_ROW, orjson.dumps(state))
-        self._stalled.append(self._batch)
-        self._batch = WriteBatch(raw_mode=True)
+            self._changes.append((_PUT, _STATE_ROW, orjson.dumps(state)))
+        self._stalled.append(self._changes)
+        self._changes = []
         self._write_stalled()
 
     def read(self) -> tuple[dict[str, Any] | None, list[Segment]]:
@@ -238,7 +245,7 @@ class DiskKeys:
     def _write_stalled(self) -> None:
         while self._stalled:
             try:
-                self._db.write(self._stalled[0], self._write)
+                self._db.write(_batch(self._stalled[0]), self._write)
             except Exception as error:
                 if _STALL in str(error):
                     return
@@ -258,6 +265,17 @@ class DiskKeys:
                 self._db.flush()
             finally:
                 self._db.close()
+
+
+def _batch(changes: "Iterable[_Change]") -> WriteBatch:
+    batch = WriteBatch(raw_mode=True)
+    put = batch.put
+    for kind, first, second in changes:
+        if kind == _PUT:
+            put(first, second)
+        else:
+            batch.delete_range(first, second)
+    return batch
 
 
 @contextmanager

@@ -51,10 +51,11 @@ class Rocks:
 
     def put(self, entries: list[tuple[bytes, bytes]]) -> None:
         """Stores the entries together."""
-        batch = WriteBatch(raw_mode=True)
-        for key, value in entries:
-            batch.put(key, value)
         while True:
+            # Anew for each try: a write takes it apart, whether it fails or not.
+            batch = WriteBatch(raw_mode=True)
+            for key, value in entries:
+                batch.put(key, value)
             try:
                 self._db.write(batch, self._options)
             except Exception as error:

@@ -219,8 +219,12 @@ class _Stalled:
 
     def __init__(self, db: Any, times: int) -> None:
         self._db, self._times = db, times
+        self._seen: list[Any] = []
 
     def write(self, *written: Any) -> None:
+        # RocksDict takes a batch apart before it writes, whether the write fails or not.
+        assert written[0] not in self._seen, "this batch is already consumed"
+        self._seen.append(written[0])
         self._times -= 1
         if self._times >= 0:
             raise Exception("Result incomplete: Write stall")  # noqa: TRY002 as RocksDict raises it
