@@ -1,7 +1,7 @@
 """Turns what a person names (a gap, times, the last outage) into a run: which window of time is asked for, and why."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ops.kafka.reader import read_topic
@@ -54,7 +54,7 @@ async def find_gaps(settings: Settings, endpoint: str, first: int, last: int) ->
 
 @dataclass(slots=True)
 class LostGaps:
-    """The gaps that are lost and not reconciled, by the records of `gaps`, which are added in order."""
+    """The gaps that are lost and neither reconciled nor dismissed, by the records of `gaps`, added in their order."""
 
     _lost: list[Gap] = field(default_factory=list)
 
@@ -62,12 +62,13 @@ class LostGaps:
         """Adds the next record."""
         if gap.state is GapState.LOST:
             self._lost.append(gap)
-        elif gap.state is GapState.RECONCILED:
+        elif gap.state in {GapState.RECONCILED, GapState.DISMISSED}:
             self.remove((gap,))
 
-    def remove(self, reconciled: Sequence[Gap]) -> None:
-        """Takes away what these gaps cover."""
-        self._lost = [one for one in self._lost if not any(_covers(gap, one) for gap in reconciled)]
+    def remove(self, settled: Sequence[Gap]) -> None:
+        """Takes away the ids that these gaps name; what is left of a gap stays lost."""
+        for gap in settled:
+            self._lost = [part for one in self._lost for part in _without(one, gap)]
 
     def all(self) -> list[Gap]:
         """All of them, in the order in which they were lost."""
@@ -84,9 +85,12 @@ async def lost_gaps(settings: Settings, endpoint: str) -> list[Gap]:
     return lost.all()
 
 
-def _covers(reconciled: Gap, lost: Gap) -> bool:
-    same = (reconciled.endpoint, reconciled.epoch) == (lost.endpoint, lost.epoch)
-    return same and reconciled.first <= lost.first and lost.last <= reconciled.last
+def _without(lost: Gap, settled: Gap) -> list[Gap]:
+    same = (settled.endpoint, settled.epoch) == (lost.endpoint, lost.epoch)
+    if not same or settled.last < lost.first or lost.last < settled.first:
+        return [lost]
+    parts = (replace(lost, last=settled.first - 1), replace(lost, first=settled.last + 1))
+    return [part for part in parts if part.first <= part.last]
 
 
 async def begin_of(settings: Settings, endpoint: str, gaps: Sequence[Gap]) -> datetime:

@@ -1,10 +1,11 @@
 """What a person names becomes a window of time that holds what was lost."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from ops.reconcile.plan import begin_before, new_run, parse_gap
+from ops.reconcile.plan import LostGaps, begin_before, new_run, parse_gap
 from schemas.configuration import Context, read_configuration
 from schemas.errors import UsageError
 from schemas.notes.gaps import Gap, GapState
@@ -78,3 +79,15 @@ def test_a_window_has_a_length() -> None:
     for begin, end in ((NOW, None), (NOW.replace(hour=2), NOW.replace(hour=2))):
         with pytest.raises(UsageError, match="nothing lies between"):
             new_run("reconcile-1-a", "acme", begin=begin, end=end, gaps=(), now=NOW)
+
+
+def test_what_was_reconciled_or_dismissed_is_not_fetched_again() -> None:
+    """Of a lost gap the ids that nobody settled are left; those of another epoch or endpoint are others."""
+    lost = LostGaps()
+    wide = replace(GAP, first=2, last=9)
+    told = [wide, replace(wide, first=4, last=5, state=GapState.DISMISSED), replace(wide, first=20, last=21)]
+    told += [replace(wide, first=20, last=30, state=GapState.RECONCILED)]
+    told += [replace(wide, state=GapState.DISMISSED, epoch=2), replace(wide, state=GapState.DISMISSED, endpoint="b")]
+    for one in told:
+        lost.add(one)
+    assert [(one.first, one.last) for one in lost.all()] == [(2, 3), (6, 9)]
