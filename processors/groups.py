@@ -1,8 +1,9 @@
 """The two consumer groups, `deliver` and `sequence`: topics, step, store and rules of each."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from processors.deliver.dedupe import DedupeStore
@@ -15,13 +16,16 @@ from processors.deliver.step import DeliverStep, Rules
 from processors.deliver.times import TimeBounds
 from processors.metrics import ProcessMetrics
 from processors.rules_version import gap_rules_version, rules_version
+from processors.runtime.byte_account import ByteAccount
 from processors.runtime.group import Group
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.upstream import Upstream
 from processors.sequence.step import observe, punctuate
 from processors.sequence.store import SequenceStore
 from processors.sequence.tracker import GapRules
+from schemas.notes.rejections import refused_record
 from schemas.notes.rules import RulesVersion
+from schemas.records import RawRecord, Record
 from schemas.settings import EndpointSettings, Settings
 from schemas.topics import record_bytes_max
 from schemas.vocabulary import EVENT_TOPICS
@@ -87,10 +91,12 @@ def deliver_group(
     stopping: asyncio.Event,
     *,
     endpoints: Callable[[], Mapping[str, EndpointSettings]] | None = None,
+    account: ByteAccount | None = None,
 ) -> Group[DedupeStore]:
     """Group `deliver`: `raw` to events, rejections and dropped retries, until `stopping` is set.
 
-    `endpoints` is asked at the start of each transaction; without it those of the settings stay.
+    `endpoints` is asked at the start of each transaction; without it those of the settings stay. `account` is that of
+    the process; without it the group has one of its own.
     """
     known = endpoints or (lambda: settings.endpoints)
     place = key_place(settings)
@@ -107,9 +113,15 @@ def deliver_group(
         new_store=lambda: new_dedupe_store(settings, place),
         settings=settings,
         metrics=metrics.groups,
+        refused=partial(_refused_records, bytes_max=record_bytes_max(settings)),
+        account=account or ByteAccount(settings.process.bytes_in_hand_max),
         count_outputs=metrics.deliver.count_outputs,
     )
     return Group(spec, stopping)
+
+
+def _refused_records(raw: RawRecord, error: str, *, bytes_max: int) -> Sequence[Record]:
+    return (refused_record(raw, error, bytes_max),)
 
 
 def _current_rules(
@@ -135,7 +147,9 @@ def gap_rules(settings: Settings) -> GapRules:
     )
 
 
-def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asyncio.Event) -> Group[SequenceStore]:
+def sequence_group(
+    settings: Settings, metrics: ProcessMetrics, stopping: asyncio.Event, *, account: ByteAccount | None = None
+) -> Group[SequenceStore]:
     """Group `sequence`: observations to gaps, until `stopping` is set."""
     metrics.groups.expect_group("sequence")
     metrics.sequence.expect_endpoints(settings.endpoints)
@@ -160,6 +174,7 @@ def sequence_group(settings: Settings, metrics: ProcessMetrics, stopping: asynci
         new_store=new_store,
         settings=settings,
         metrics=metrics.groups,
+        account=account or ByteAccount(settings.process.bytes_in_hand_max),
         count_outputs=metrics.sequence.count_outputs,
     )
     return Group(spec, stopping)

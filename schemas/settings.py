@@ -262,20 +262,27 @@ class ProcessSettings(Section):
     """The address of the admin port; it has no login, so keep it inside your network."""
     admin_port: Annotated[int, Field(ge=0, le=65_535)] = 8082
     """The TCP port of `/livez`, `/readyz` and `/metrics` of the processors; 0 takes any free one."""
-    commit_interval_ms: Annotated[int, Field(ge=0, le=5_000)] = 100
+    commit_interval_ms: Annotated[int, Field(ge=0, le=5_000)] = 40
     """How long records are gathered for one transaction: longer costs less CPU, shorter delivers earlier."""
+    producers: Annotated[int, Field(ge=1, le=16)] = 2
+    """How many transactions of a group a process has at once. One that Kafka is slow to take holds up the partitions in
+    it, and no others; more of them cost more requests."""
+    bytes_in_hand_max: Annotated[int, Field(ge=33_554_432)] = 268_435_456
+    """The memory in bytes that a process takes for deliveries on their way, over what it takes when idle; a partition
+    that has its share is not fetched from."""
     session_timeout_ms: Annotated[int, Field(ge=6_000)] = 10_000
     """A member that sends no heartbeat for so long loses its partitions to the other members of its group."""
     transaction_timeout_ms: Annotated[int, Field(ge=1_000)] = 9_000
-    """Kafka aborts a transaction that takes longer. It must be below `session_timeout_ms`: then a frozen owner is
-    fenced before it is replaced."""
+    """Kafka aborts a transaction that takes longer. It must be below `session_timeout_ms`: then what a dead owner left
+    open ends about when its partitions are given away."""
     instance_id: Annotated[str, Field(pattern=_INSTANCE_PATTERN)] | None = None
     """Static membership: a member of this name that comes back within its session finds its partitions, without a
-    rebalance. Each process needs a name of its own; `--workers` appends the worker's number."""
+    rebalance, and ends at once the transactions that it left open. Each process needs a name of its own; `--workers`
+    appends the worker's number."""
     compression: Compression = "zstd"
     """How the processors compress what they write, batch by batch. Whatever the topics hold can be read."""
     records_per_round_max: Annotated[int, Field(ge=1)] = 2_000
-    """The most records that a group fetches for one round of transactions."""
+    """The most records of a partition that one transaction takes."""
     dedupe_window_hours: Annotated[int, Field(ge=1)] = 120
     """How long a delivery is remembered, so that the provider's retry of it adds nothing. The default is longer than
     the 104 hours for which ShipStream retries."""

@@ -122,6 +122,8 @@ def _counts(verdict: AuditVerdict) -> Iterator[tuple[str, str]]:
         yield f"not provable, {topic} begins later", str(count)
     if verdict.forgotten:
         yield "retries that a full memory let through", str(verdict.forgotten)
+    if verdict.refused:
+        yield "rejected because Kafka refused the records", str(verdict.refused)
     if verdict.gaps_due:
         yield "gaps due, not reported yet", str(verdict.gaps_due)
     if verdict.gaps_unjudged:

@@ -129,6 +129,7 @@ def _verdict(
         beyond_proof=dict(tally.beyond_proof),
         other_rules=dict(tally.other_rules),
         forgotten=tally.forgotten,
+        refused=tally.refused,
         unjudged=tally.unjudged,
         gaps_due=tally.gaps_due,
         gaps_unjudged=tally.gaps_unjudged,

@@ -23,6 +23,7 @@ class AuditTally:
     other_rules: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, list[str]] = field(default_factory=dict)
     forgotten: int = 0
+    refused: int = 0
     unjudged: int = 0
     gaps_due: int = 0
     gaps_unjudged: int = 0
@@ -51,6 +52,7 @@ class AuditTally:
         name = "" if plan is None else f"{plan.id}: "
         self.other_rules.update({f"{name}{rules}": number for rules, number in report.other_rules.items()})
         self.forgotten += report.forgotten
+        self.refused += report.refused
         self.unjudged += report.unproven_bodies
         if plan is not None and report.left_out:
             positions = [str(Position(*raw_partition, offset)) for offset in report.left_out]

@@ -70,8 +70,9 @@ class AuditVerdict:
     `found` counts each kind, `findings` holds the first of them. `outputs` are the records read by topic, `replays`
     what each replay and redrive wrote. `beyond_proof` are records by topic that may have been there before retention
     removed the beginning of the topic; `other_rules` are deliveries by the rules that judged them, where those are not
-    today's and led to something else; `forgotten` are retries that came after the memory was full; `unjudged` are
-    retries whose first try lies before the range. `gaps_due` are gaps that are not reported yet, `gaps_unjudged` are
+    today's and led to something else; `forgotten` are retries that came after the memory was full; `refused` are
+    deliveries in `rejected` because Kafka refused what they led to; `unjudged` are retries whose first try lies before
+    the range. `gaps_due` are gaps that are not reported yet, `gaps_unjudged` are
     gaps from before the time since when they can be judged. `unknown` are sentences: what is not known, and what to
     wait for. `remarks` are for a person, and no part of the verdict.
     """
@@ -85,6 +86,7 @@ class AuditVerdict:
     beyond_proof: Mapping[str, int] = field(default_factory=dict)
     other_rules: Mapping[str, int] = field(default_factory=dict)
     forgotten: int = 0
+    refused: int = 0
     unjudged: int = 0
     gaps_due: int = 0
     gaps_unjudged: int = 0

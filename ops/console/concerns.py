@@ -42,6 +42,7 @@ _OF_REASON = {
     Reason.ENDPOINT_UNKNOWN: "Configure the endpoint again, or have the provider stop; then redrive.",
     Reason.BODY_NOT_JSON: "Look at one: a proxy or a test may send something else.",
     Reason.BODY_UNRECOGNISED: "Look at one: the provider may have a new format.",
+    Reason.KAFKA_REFUSED: "Look at max.message.bytes of the topics and the brokers; then redrive.",
 }
 
 

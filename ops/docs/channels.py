@@ -71,7 +71,7 @@ _OF_REJECTED = (
     HeaderField(
         "dropstream-reason",
         "Why: endpoint_unknown, signature_missing, signature_invalid, secret_expired, timestamp_outside_tolerance, "
-        "body_not_json or body_unrecognised.",
+        "body_not_json, body_unrecognised or kafka_refused.",
         "signature_invalid",
     ),
     HeaderField(

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced
 from prometheus_client import CollectorRegistry
 
@@ -21,14 +21,16 @@ from ops.replay.history import ReplayBasis, open_state, read_basis
 from ops.replay.store import ReplayStore, read_store
 from processors.deliver.step import Rules
 from processors.replay import Replaying, Task, redrive_step, replay_step
-from processors.runtime.assignment import Batches
 from processors.runtime.group_spec import GroupSpec
+from processors.runtime.intake import Batches
 from processors.runtime.metrics import GroupMetrics
 from processors.runtime.partition import Partition
+from processors.runtime.transaction import Bounds, Transaction, TransactionFailedError
 from schemas.errors import DropstreamError
 from schemas.kafka.arguments import reader_arguments, transactional_producer_arguments
 from schemas.kafka.cancellation import stopped_within
 from schemas.kafka.futures import ignore_kafka_errors
+from schemas.kafka.group_producer import GroupProducer
 from schemas.kafka.producers import stop_producer
 from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 from schemas.records import RawRecord, Record
@@ -123,27 +125,33 @@ class ReplayRun:
         return (await read_store(self.settings)).total_progress(self.plan)
 
     async def _partition(
-        self, one: Range, producer: AIOKafkaProducer, store: ReplayStore, basis: ReplayBasis, slots: asyncio.Semaphore
+        self, one: Range, producer: GroupProducer, store: ReplayStore, basis: ReplayBasis, slots: asyncio.Semaphore
     ) -> None:
         async with slots:
             source = TopicPartition(full_name(self.plan.source, self.settings), one.partition)
             task = Task(self.plan, replace(self.rules, replay=self.plan.id), basis.known)
             state = await open_state(self.settings, task, basis, one, store.progress_of(self.plan, one))
-            partition = Partition(source, self._group_spec(task), state, producer)
-            behind = one.first
+            spec, partition = self._group_spec(task), Partition(source, state, position=one.first)
             async for records in self._records(source, one):
-                behind = await self._write(partition, records, behind)
-            self.on_offsets(one.end - behind)
+                partition.add(records)
+                await self._write(partition, spec, producer)
+            self.on_offsets(one.end - partition.position)
 
-    async def _write(self, partition: Partition[Replaying], records: Sequence[ConsumerRecord], behind: int) -> int:
-        """Writes what the records lead to; `behind` is the offset before which all is done, before and after."""
-        while records:
-            await self.pace.spend(len(records))
-            done = await partition.transact(records)
+    async def _write(
+        self, partition: Partition[Replaying], spec: GroupSpec[Replaying], producer: GroupProducer
+    ) -> None:
+        kafka_s = self.settings.process.transaction_timeout_ms / 1000
+        bounds = Bounds(self.pace.records_max, kafka_s, written_s=kafka_s)
+        while partition.records:
+            behind = partition.position
+            await self.pace.spend(min(len(partition.records), bounds.records_max))
+            try:
+                # No member: the producer is of this range alone, and its start fenced every other of the plan.
+                await Transaction(spec, producer, None, [partition], bounds).run()
+            except TransactionFailedError as failed:
+                raise failed.error from failed
             self._failures = 0
-            self.on_offsets(done.next_offset - behind)
-            behind, records = done.next_offset, records[done.taken :]
-        return behind
+            self.on_offsets(partition.position - behind)
 
     def _group_spec(self, task: Task) -> GroupSpec[Replaying]:
         judge = replay_step if self.plan.source == "raw" else redrive_step
@@ -192,13 +200,13 @@ class ReplayRun:
         return found
 
     @asynccontextmanager
-    async def _producer(self, one: Range) -> AsyncIterator[AIOKafkaProducer]:
+    async def _producer(self, one: Range) -> AsyncIterator[GroupProducer]:
         """A started producer: an earlier producer of the same name is fenced, and its transaction ended."""
         prefix = self.settings.kafka.topic_prefix
         # One redrive at a time may write: what is an event already must not change under it.
         owner = self.plan.id if self.plan.source == "raw" else "redrive"
         name = f"{prefix}{owner}-{full_name(self.plan.source, self.settings)}-{one.partition}"
-        producer = AIOKafkaProducer(**transactional_producer_arguments(self.settings, transactional_id=name))
+        producer = GroupProducer(**transactional_producer_arguments(self.settings, transactional_id=name))
         try:
             async with asyncio.timeout(self.settings.process.transaction_timeout_ms / 1000):
                 await producer.start()

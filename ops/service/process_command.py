@@ -24,6 +24,7 @@ from processors.deliver.keys.folder import state_dir_fault
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
 from processors.providers import discover
+from processors.runtime.byte_account import ByteAccount
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.health import Health
 from schemas.settings import EndpointSettings, Settings
@@ -81,8 +82,7 @@ async def _run_groups(
     source: SettingsSource, first: LoadedConfiguration, names: Sequence[str], worker: Worker | None, signals: Signals
 ) -> None:
     settings, running = first.settings, begun(source.file, first.text)
-    registry = CollectorRegistry()
-    describe_process(registry)
+    registry = _described_registry()
     metrics = ProcessMetrics(registry)
     mine = settings if worker is None else worker_settings(settings, worker.number)
     groups: dict[str, Runner] = {}
@@ -98,11 +98,14 @@ async def _run_groups(
         nonlocal known
         known = endpoints
 
+    account = ByteAccount(mine.process.bytes_in_hand_max)
     if "deliver" in names:
         _check_state_dir(mine)
-        groups["deliver"] = deliver_group(mine, discover(), metrics, signals.stopping, endpoints=lambda: known)
+        groups["deliver"] = deliver_group(
+            mine, discover(), metrics, signals.stopping, endpoints=lambda: known, account=account
+        )
     if "sequence" in names:
-        groups["sequence"] = sequence_group(mine, metrics, signals.stopping)
+        groups["sequence"] = sequence_group(mine, metrics, signals.stopping, account=account)
     ports = settings.process
     async with (
         admin(
@@ -117,9 +120,15 @@ async def _run_groups(
         audits_shown(mine, registry),
     ):
         if worker is None:
-            places = {"admin": (ports.admin_host, admin_port)}
-            announce("process", settings, source.file, listening(places), groups=", ".join(names))
+            places = listening({"admin": (ports.admin_host, admin_port)})
+            announce("process", settings, source.file, places, groups=", ".join(names))
         await run_together(list(groups.values()), signals.stopping)
+
+
+def _described_registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    describe_process(registry)
+    return registry
 
 
 def worker_settings(settings: Settings, number: int) -> Settings:

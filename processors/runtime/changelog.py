@@ -19,6 +19,7 @@ from schemas.errors import DropstreamError
 from schemas.kafka.arguments import restore_arguments
 from schemas.kafka.cancellation import cancellation_kept
 from schemas.kafka.cluster_id import cluster_id
+from schemas.kafka.high_watermarks import high_watermark
 from schemas.records import next_offset
 from schemas.settings import Settings
 
@@ -51,7 +52,9 @@ def is_of_store(key: bytes | None) -> bool:
 
 
 async def restore_store(store: StateStore, changelog: TopicPartition, settings: Settings) -> None:
-    """Reads the changelog on to its end; call it when the former owner is fenced and can write nothing more.
+    """Reads what is committed in the changelog, up to its end at the call; waits for transactions that are open there.
+
+    Call it when no former owner can commit anything that is not there yet.
 
     The event loop gets its turn every few milliseconds, whatever the size of the store.
 
@@ -117,9 +120,9 @@ class _Restoring:
     async def _log(self) -> LogExtent:
         changelog = self.changelog
         async with asyncio.timeout(self.timeout_s):
-            end = (await self.consumer.end_offsets([changelog]))[changelog]
             # Compaction may have removed that record; the reader goes on at the next one that is there.
             first = (await self.consumer.beginning_offsets([changelog]))[changelog]
+            end = await high_watermark(self.consumer, changelog)
             cluster = await cluster_id(self.consumer)
         return LogExtent(cluster, changelog.topic, changelog.partition, first, end)
 

@@ -1,8 +1,8 @@
-"""One consumer group in this process: it connects, goes round, and ends.
+"""One consumer group in this process: it connects, keeps its parts at work, and ends.
 
-A round: open the partitions assigned since the last one -> fetch once for all -> one transaction per partition, side by
-side. A slow cluster is waited for here, with growing pauses; an error that no wait mends ends the process, and its
-supervisor starts it anew.
+Each part goes round by itself: the intake fetches, the rounds put what was fetched into transactions, the trials try
+partitions that failed, opening reads stores, the ticks look at the clock. A slow cluster is waited for in each of them,
+with growing pauses; an error that no wait mends ends the process, and its supervisor starts it anew.
 """
 
 import asyncio
@@ -15,35 +15,75 @@ from typing import Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError
 
-from processors.runtime.assignment import Assignment, Batches
+from processors.runtime.assignment import Assignment
+from processors.runtime.attempts import Attempts
 from processors.runtime.connection import Connection
 from processors.runtime.group_spec import GroupSpec
+from processors.runtime.intake import Intake
+from processors.runtime.opening import Opening
+from processors.runtime.producer_slot import ProducerSlot, producer_ids
+from processors.runtime.rounds import Rounds
 from processors.runtime.state_store import StoreT
+from processors.runtime.stuck import StuckWatch
+from processors.runtime.ticks import Ticks
+from processors.runtime.trials import Trials
 from schemas.errors import DropstreamError
 from schemas.health import Health
-from schemas.kafka.arguments import GROUP_FETCH_WAIT_MS, group_consumer_arguments
+from schemas.kafka.arguments import group_consumer_arguments
 from schemas.kafka.cancellation import stopped_within
-from schemas.kafka.futures import retrieve_exception
 from schemas.kafka.layout_watch import LayoutWatch
 from schemas.notes.layout_faults import layout_fault, may_process, readable_partitions
 
 _log = structlog.get_logger()
 
-_FETCH_WAIT_MS = 200
-# Longer than a fetch that finds nothing: the client's next one waits for it.
-_MORE_WAIT_MS = GROUP_FETCH_WAIT_MS + 25
-_PUNCTUATE_S = 1.0
-_TURN_S = 1.0
-# Consecutive failures after which an error that no retry mends ends the process.
-_FAILURES_MAX = 5
 _BACKOFF_FIRST_S = 0.2
 _BACKOFF_MAX_S = 5.0
 _STOP_TIMEOUT_S = 5.0
 _MIGRATION_S = 1.0
-# Longer than any healthy round: opening and a transaction are each bounded by the transaction's time-out.
+# How soon it is noticed that a migration begins.
+_LOOK_S = 1.0
+# Longer than any turn of the intake takes: a fetch is looked at every second.
 _SILENT_AFTER_S = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class _Parts(Generic[StoreT]):
+    """The parts of a group that is connected."""
+
+    assignment: Assignment[StoreT]
+    intake: Intake[StoreT]
+    opening: Opening[StoreT]
+    rounds: Rounds[StoreT]
+    trials: Trials[StoreT]
+    ticks: Ticks[StoreT]
+    stuck: StuckWatch[StoreT]
+
+    async def release(self) -> None:
+        """Ends what runs on any partition, in bounded time."""
+        await self.opening.cancel()
+        await asyncio.gather(self.rounds.release(), self.trials.release())
+
+    async def run(self) -> None:
+        """Runs until the intake is told to stop; what runs then is ended.
+
+        Raises:
+            FencedError, DropstreamError: as the parts do.
+        """
+        parts = (self.opening, self.rounds, self.trials, self.ticks, self.stuck)
+        others = [asyncio.ensure_future(one.run()) for one in parts]
+        intake = asyncio.ensure_future(self.intake.run())
+        try:
+            # Of the others none ends by itself but by its failure.
+            await asyncio.wait({intake, *others}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (intake, *others):
+                task.cancel()
+            ended = await asyncio.gather(intake, *others, return_exceptions=True)
+        failures = [one for one in ended if isinstance(one, Exception)]
+        if failures:
+            raise failures[0]
 
 
 @dataclass
@@ -52,13 +92,9 @@ class Group(Generic[StoreT]):
 
     spec: GroupSpec[StoreT]
     stopping: asyncio.Event
-    _assignment: Assignment[StoreT] | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _parts: _Parts[StoreT] | None = None
     _failures: int = 0
-    _punctuate_at: float = 0.0
-    _turned_at: float | None = None
-    _has_paused: bool = False
-    _waiter: "asyncio.Task[bool] | None" = None
     _connection: Connection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,57 +105,87 @@ class Group(Generic[StoreT]):
         """Processes until `stopping` is set.
 
         Raises:
-            FencedError: another process took a partition over; end this process and start anew.
-            DropstreamError: a topic that the group reads or writes is missing.
+            FencedError: another process has the name of this one; only one of the two can go on.
+            DropstreamError: a topic that the group reads or writes is missing, or its partitions are not those of the
+                layout.
         """
         async with LayoutWatch(self.spec.settings).running() as watch:
-            try:
-                while not self.stopping.is_set():
-                    await self._take_part(watch)
-            finally:
-                if self._waiter is not None:
-                    self._waiter.cancel()
+            while not self.stopping.is_set():
+                await self._take_part(watch)
 
     async def _take_part(self, watch: LayoutWatch) -> None:
-        """Is a member of the group until `stopping` is set, or a migration wants the group empty.
-
-        Raises as `run` does.
-        """
+        """Is a member of the group until `stopping` is set, or a migration wants the group empty; raises as `run`."""
         consumer = await self._connected(watch)
         if consumer is None:
             return
-        readable = readable_partitions(watch.layout)
-        assignment: Assignment[StoreT] = Assignment(self.spec, consumer, readable=readable)
-        self._assignment = assignment
+        leaving, readable = asyncio.Event(), readable_partitions(watch.layout)
+        slots = [
+            ProducerSlot(one, self.spec.topics, self.spec.settings)
+            for one in producer_ids(self.spec.id, self.spec.settings)
+        ]
+        self._parts = parts = self._parts_of(consumer, slots, readable, leaving)
         self._connection.begin(consumer)
         try:
-            consumer.subscribe([self.spec.source_topic], listener=assignment)
-            # Where a whole migration went by unseen, the group begins anew too.
-            while (
-                not self.stopping.is_set() and self._may_go_on(watch) and readable == readable_partitions(watch.layout)
-            ):
-                await self._round(consumer, assignment)
+            consumer.subscribe([self.spec.source_topic], listener=parts.assignment)
+            async with asyncio.TaskGroup() as together:
+                together.create_task(parts.run())
+                together.create_task(self._leave_in_time(watch, readable, leaving))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group  # One reason to end is enough.
         finally:
             self._connection.end()
-            await assignment.close(_STOP_TIMEOUT_S)
+            await parts.assignment.close(_STOP_TIMEOUT_S)
+            await stopped_within(_STOP_TIMEOUT_S, asyncio.gather(*(slot.stop() for slot in slots)))
             await stopped_within(_STOP_TIMEOUT_S, consumer.stop())
 
     def health(self) -> Health:
-        """Live while rounds turn, be Kafka there or not; ready when it answers and every assigned partition is open."""
-        if self._assignment is None or self._turned_at is None:
+        """Live while it looks for records, be Kafka there or not; ready when Kafka answers and all is open."""
+        parts = self._parts
+        if parts is None or parts.intake.turned_at is None:
             return Health(live=True, ready=False, facts={"connected": False})
-        live = asyncio.get_running_loop().time() - self._turned_at < _SILENT_AFTER_S
-        connected, complete = self._connection.is_up, self._assignment.is_complete
+        live = asyncio.get_running_loop().time() - parts.intake.turned_at < _SILENT_AFTER_S
+        connected, assignment = self._connection.is_up, parts.assignment
+        ready = live and connected and assignment.is_complete and not parts.intake.failures
         return Health(
             live=live,
-            ready=live and connected and complete and not self._failures and not self.stopping.is_set(),
+            ready=ready and not self.stopping.is_set(),
             facts={
                 "connected": connected,
                 "kafka_silent_seconds": round(self._connection.silent_s or 0.0, 1),
-                "partitions_open": self._assignment.open_count,
-                "partitions_opening": self._assignment.pending_count,
+                "partitions_open": assignment.open_count,
+                "partitions_opening": assignment.opening_count,
+                "partitions_stuck": ", ".join(str(one.partition) for one in sorted(parts.stuck.partitions())),
             },
         )
+
+    def _parts_of(
+        self, consumer: AIOKafkaConsumer, slots: list[ProducerSlot], readable: int | None, leaving: asyncio.Event
+    ) -> _Parts[StoreT]:
+        *shared, of_trials = slots
+        parts: _Parts[StoreT]
+
+        async def release() -> None:
+            await parts.release()
+
+        assignment: Assignment[StoreT] = Assignment(self.spec, consumer, release, readable)
+        attempts = Attempts(assignment)
+        rounds = Rounds(assignment, attempts, shared)
+        parts = _Parts(
+            assignment,
+            Intake(assignment, leaving, self._connection),
+            Opening(assignment),
+            rounds,
+            Trials(assignment, attempts, of_trials),
+            Ticks(assignment, rounds, self.clock),
+            StuckWatch(assignment),
+        )
+        return parts
+
+    async def _leave_in_time(self, watch: LayoutWatch, readable: int | None, leaving: asyncio.Event) -> None:
+        """Sets `leaving` when the group is to end, or to begin anew: where a whole migration went by unseen, too."""
+        while not self.stopping.is_set() and self._may_go_on(watch) and readable == readable_partitions(watch.layout):
+            await self._pause(_LOOK_S)
+        leaving.set()
 
     def _may_go_on(self, watch: LayoutWatch) -> bool:
         """Whether the group may read now; False while a migration moves its state.
@@ -165,77 +231,6 @@ class Group(Generic[StoreT]):
             )
         return None
 
-    async def _round(self, consumer: AIOKafkaConsumer, assignment: Assignment[StoreT]) -> None:
-        loop = asyncio.get_running_loop()
-        process = self.spec.settings.process
-        failures = self._failures
-        if (error := await assignment.open_pending()) is not None:
-            await self._back_off("partition_not_opened", error)
-        batches = await self._fetch(consumer, assignment)
-        began = loop.time()
-        if batches and not await assignment.process(batches):
-            await self._back_off("round_incomplete", None)
-            return
-        if self._punctuate_at <= began:
-            self._punctuate_at = began + _PUNCTUATE_S
-            await assignment.punctuate(self.clock())
-        if self._failures == failures:
-            # A round in which nothing failed, be there something to read or not.
-            self._failures = 0
-        self._has_paused = bool(batches) and _count(batches) < process.records_per_round_max
-        if self._has_paused:
-            await self._pause(began + process.commit_interval_ms / 1000 - loop.time())
-
-    async def _fetch(self, consumer: AIOKafkaConsumer, assignment: Assignment[StoreT]) -> Batches:
-        """The fetched records; none where the cluster is away or `stopping` is set.
-
-        Raises:
-            DropstreamError: fetching fails for good.
-        """
-        # A cancelled fetch never leaves its fetch context, and one waits without bound while the group rebalances.
-        fetch = asyncio.ensure_future(self._fetched(consumer))
-        while not fetch.done() and not self.stopping.is_set():
-            self._turned_at = asyncio.get_running_loop().time()
-            self._connection.observe()
-            await asyncio.wait({fetch, self._stop_waiter()}, timeout=_TURN_S, return_when=asyncio.FIRST_COMPLETED)
-        if not fetch.done():
-            fetch.add_done_callback(retrieve_exception)
-            return {}
-        try:
-            return fetch.result()
-        except OffsetOutOfRangeError as error:
-            await assignment.reopen(error.args[0])
-            await self._back_off("position_out_of_range", error)
-            return {}
-        except KafkaError as error:
-            if not error.retriable and self._failures > _FAILURES_MAX:
-                raise DropstreamError(f"group {self.spec.name} cannot fetch any more: {error!r}") from error
-            await self._back_off("fetch_failed", error)
-            return {}
-
-    async def _fetched(self, consumer: AIOKafkaConsumer) -> Batches:
-        """The records that have come, of all partitions.
-
-        During a pause the client holds what came at the beginning of it, and asks for more only when that is taken. So
-        after a pause there are two fetches, or the rest would lie until the next round.
-        """
-        left = self.spec.settings.process.records_per_round_max
-        first: Batches = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=left)
-        left -= _count(first)
-        if not (first and self._has_paused and left > 0):
-            return first
-        try:
-            more: Batches = await consumer.getmany(timeout_ms=_MORE_WAIT_MS, max_records=left)
-        except KafkaError:
-            return first  # The client will not give these again; the error comes again with the next fetch.
-        return {source: [*first.get(source, ()), *more.get(source, ())] for source in {**first, **more}}
-
-    def _stop_waiter(self) -> "asyncio.Task[bool]":
-        """One task for the whole run that ends when `stopping` is set."""
-        if self._waiter is None:
-            self._waiter = asyncio.create_task(self.stopping.wait())
-        return self._waiter
-
     async def _back_off(self, event: str, error: BaseException | None) -> None:
         delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1)  # noqa: S311 jitter
         self._failures += 1
@@ -245,11 +240,6 @@ class Group(Generic[StoreT]):
 
     async def _pause(self, seconds: float) -> None:
         """Waits, but not past `stopping`."""
-        if seconds > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self.stopping.wait()
-
-
-def _count(batches: Batches) -> int:
-    return sum(map(len, batches.values()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()

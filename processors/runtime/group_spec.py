@@ -1,12 +1,13 @@
 """What sets one consumer group apart from another: its topics, its step, the store of that step, its rules."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic
 
 from aiokafka import TopicPartition
 
+from processors.runtime.byte_account import ByteAccount
 from processors.runtime.metrics import GroupMetrics
 from processors.runtime.state_store import StoreT
 from processors.runtime.upstream import Upstream
@@ -25,8 +26,9 @@ class GroupSpec(Generic[StoreT]):
     it is given. The rules of a step may differ from one transaction to the next, never within one. `punctuate` gives
     the outputs that time alone makes due, once `upstream` has read what came before. `logs_input_offset` is False where
     the store's own changes say how far it came. `rules` gives the rules of the next step, where topic `rules` is to say
-    them; `outputs` are then the short names of all topics that the step writes to. `count_outputs` is called with the
-    outputs of each committed transaction.
+    them; `outputs` are then the short names of all topics that the step writes to. `refused` gives the outputs of a
+    record whose own ones Kafka refuses, as it says in so many words; without it the partition stands. `account` is that
+    of the process. `count_outputs` is called with the outputs of each committed transaction.
     """
 
     name: str
@@ -41,6 +43,8 @@ class GroupSpec(Generic[StoreT]):
     logs_input_offset: bool = True
     rules: Callable[[], RulesVersion] | None = None
     outputs: Sequence[str] = ()
+    refused: Callable[[RawRecord, str], Sequence[Record]] | None = None
+    account: ByteAccount = field(default_factory=ByteAccount)
     count_outputs: Callable[[Sequence[Record]], None] = lambda _outputs: None
 
     @property

@@ -1,7 +1,7 @@
 """What every consumer group counts; the label `group` tells the groups apart."""
 
 from collections import Counter as Counted
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -43,6 +43,11 @@ class GroupMetrics:
         self._share = of_partition(
             f"{PREFIX}remembered_share", "How much of its budget the partition's memory has used; beyond 1 it forgets."
         )
+        self._stuck = of_partition(
+            f"{PREFIX}partition_stuck_seconds",
+            "For how long a partition that is ours does not get on; there is no series for one that does.",
+        )
+        self._shown_stuck: dict[str, set[int]] = {}
         self._evicted = of_partition(f"{PREFIX}evicted", "Entries forgotten early, for want of room.")
 
     def expect_group(self, group: str) -> None:
@@ -74,6 +79,14 @@ class GroupMetrics:
         self._remembered.labels(group, str(partition)).set(store.entries)
         self._share.labels(group, str(partition)).set(store.fullness)
         self._evicted.labels(group, str(partition)).set(store.evicted)
+
+    def show_stuck(self, group: str, seconds: Mapping[int, float]) -> None:
+        """Shows the partitions that do not get on, and no others."""
+        for partition in self._shown_stuck.get(group, set()) - seconds.keys():
+            self._stuck.remove(group, str(partition))
+        for partition, stuck_s in seconds.items():
+            self._stuck.labels(group, str(partition)).set(stuck_s)
+        self._shown_stuck[group] = set(seconds)
 
     def hide_partition(self, group: str, partition: int) -> None:
         """Shows nothing of a partition that another process has now."""

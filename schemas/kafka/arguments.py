@@ -18,6 +18,7 @@ GROUP_FETCH_WAIT_MS = 50
 # A broker refuses a batch whose transaction it checks while the group joins it (KIP-890), for milliseconds; aiokafka's
 # own 100 were the longest wait of a transaction.
 _TRANSACTION_RETRY_MS = 40
+_ANSWER_SHARE = 32
 _RESTORE_FETCH_BYTES = 16_777_216
 
 
@@ -53,7 +54,7 @@ def producer_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def transactional_producer_arguments(settings: Settings, *, transactional_id: str) -> dict[str, Any]:
-    """The producer of one input partition; starting it fences every older one of the same id."""
+    """A transactional producer; starting it fences every older one of the same id."""
     return {
         **producer_arguments(settings),
         "transactional_id": transactional_id,
@@ -72,6 +73,8 @@ def group_consumer_arguments(settings: Settings, *, group: str) -> dict[str, Any
         **reader_arguments(settings),
         "group_id": group,
         "fetch_max_wait_ms": GROUP_FETCH_WAIT_MS,
+        # One answer of a node is read as a whole. A first record that is larger comes all the same.
+        "fetch_max_bytes": process.bytes_in_hand_max // _ANSWER_SHARE,
         # Static membership (KIP-345): leaving at the end would cause the rebalance that it is to spare.
         "group_instance_id": process.instance_id,
         "session_timeout_ms": process.session_timeout_ms,

@@ -5,7 +5,7 @@ aiokafka's own `start` and `stop` wait for the broker without bound (aio-libs/ai
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -18,18 +18,26 @@ from schemas.kafka.futures import retrieve_exception
 _CLOSE_S = 2.0
 
 
-async def open_producer(arguments: Mapping[str, Any], *, topic: str, within_s: float) -> AIOKafkaProducer:
-    """A started producer that knows the partitions of `topic`, so that its first record waits for nothing.
+async def open_producer(
+    arguments: Mapping[str, Any],
+    *,
+    topic: str,
+    within_s: float,
+    others: Sequence[str] = (),
+    make: Callable[..., AIOKafkaProducer] = AIOKafkaProducer,
+) -> AIOKafkaProducer:
+    """A started producer that knows the partitions of `topic` and `others`, so that its first record waits for nothing.
 
     Raises:
         KafkaError, OSError: the cluster cannot be reached, or refuses us.
-        TimeoutError: the cluster or the topic was not there within `within_s`.
+        TimeoutError: the cluster or a topic was not there within `within_s`.
     """
-    producer = AIOKafkaProducer(**arguments)
+    producer = make(**arguments)
     try:
         async with asyncio.timeout(within_s):
             await producer.start()
-            await producer.partitions_for(topic)
+            for name in (topic, *others):
+                await producer.partitions_for(name)
     except BaseException:
         await close_producer(producer, flush_s=0)
         raise

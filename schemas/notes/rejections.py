@@ -3,20 +3,27 @@
 A rejected record is the raw record, unchanged, with the reason added: it can be redriven any day.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
+from typing import Protocol
 
 from schemas.delivery import read_record
 from schemas.fast_frozen import fast_frozen
 from schemas.records import Position, RawRecord, Record, read_position
 from schemas.times import timestamp_ms
 
+_REFUSED = "Kafka refuses a record that this delivery leads to: "
 # The headers that `rejected_record` adds, in its order.
 _ADDED = ("dropstream-reason", "dropstream-detail", "dropstream-raw")
 
 
 class Reason(StrEnum):
-    """The closed set of reasons; each is the value of `dropstream-reason`."""
+    """The closed set of reasons; each is the value of `dropstream-reason`.
+
+    All but the last are of the delivery. `kafka_refused` is of the records that it led to: a broker took none of them,
+    and would not have taken them later, because of their size or content.
+    """
 
     ENDPOINT_UNKNOWN = "endpoint_unknown"
     SIGNATURE_MISSING = "signature_missing"
@@ -25,6 +32,7 @@ class Reason(StrEnum):
     TIMESTAMP_OUTSIDE_TOLERANCE = "timestamp_outside_tolerance"
     BODY_NOT_JSON = "body_not_json"
     BODY_UNRECOGNISED = "body_unrecognised"
+    KAFKA_REFUSED = "kafka_refused"
 
 
 @fast_frozen()
@@ -49,6 +57,28 @@ def rejected_record(raw: RawRecord, why: Rejection, bytes_max: int) -> Record:
     received = [(name, value or b"") for name, value in raw.headers]
     whole = Record("rejected", raw.key or b"", raw.value or b"", (*received, *added))
     return whole if whole.bytes_count <= bytes_max else Record("rejected", b"", b"", added)
+
+
+class HasHeaders(Protocol):
+    """A record as it was read or written."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """Names and values, in order."""
+
+
+def refused_reason(record: HasHeaders) -> str | None:
+    """Kafka's own reason, of a record of `rejected` that is there because Kafka refused what the delivery led to."""
+    headers = dict(record.headers)
+    if headers.get("dropstream-reason") != Reason.KAFKA_REFUSED.encode():
+        return None
+    detail = (headers.get("dropstream-detail") or b"").decode("utf-8", "replace")
+    return detail.removeprefix(_REFUSED) if detail.startswith(_REFUSED) else None
+
+
+def refused_record(raw: RawRecord, error: str, bytes_max: int) -> Record:
+    """The record of `rejected` for a delivery whose records Kafka refuses; `error` names Kafka's reason in a word."""
+    return rejected_record(raw, Rejection(Reason.KAFKA_REFUSED, f"{_REFUSED}{error}"), bytes_max)
 
 
 def named_position(record: RawRecord) -> Position | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from schemas.errors import DropstreamError
-from tests.bench import compression, costs, ingress, intervals, latency, processors, replay, restore, spool
+from tests.bench import compression, costs, engine, ingress, intervals, latency, processors, replay, restore, spool
 from tests.bench.machine import Disturbance, describe
 from tests.bench.place import Place, place
 from tests.bench.report.chart import chart
@@ -39,6 +39,10 @@ async def _processors(place: Place, progress: Progress, *, quick: bool) -> Part:
 
 async def _latency(place: Place, progress: Progress, *, quick: bool) -> Part:
     return await latency.measure(place, latency.QUICK if quick else latency.FULL, progress)
+
+
+async def _engine(place: Place, progress: Progress, *, quick: bool) -> Part:
+    return await engine.measure(place, engine.QUICK if quick else engine.FULL, progress)
 
 
 async def _intervals(place: Place, progress: Progress, *, quick: bool) -> Part:
@@ -82,6 +86,7 @@ PARTS: Mapping[str, Callable[..., Awaitable[Part]]] = {
     "processors": _processors,
     "latency": _latency,
     "intervals": _intervals,
+    "engine": _engine,
     "compression": _compression,
     "spool": _spool,
     "bodies": _bodies,

@@ -71,23 +71,28 @@ class Place:
         endpoints: int = 4,
         bootstrap_servers: str | None = None,
         spool: Path | None = None,
-        commit_interval_ms: int = 100,
+        commit_interval_ms: int | None = 100,
+        partitions: int = PARTITIONS,
         compression: str | None = None,
     ) -> Path:
-        """The configuration of a program: topics of its own by its name, ports that are free."""
+        """The configuration of a program: topics of its own by its name, ports that are free.
+
+        With `commit_interval_ms` None the program's own default counts.
+        """
         ports = [free_ports(1) for _ in range(3)]
         tables = "".join(
             f'[endpoints.{one}]\nprovider = "{provider}"\nsecrets = ["env:SECRET"]\n'
             for one, provider in endpoint_names(endpoints)
         )
         codec = f'compression = "{compression}"\n' if compression else ""
+        interval = "" if commit_interval_ms is None else f"commit_interval_ms = {commit_interval_ms}\n"
         path = self.folder / f"{name}.toml"
         path.write_text(
             f'[kafka]\nbootstrap_servers = "{bootstrap_servers or self.bootstrap_servers}"\n'
-            f'topic_prefix = "{self.prefix}{name}."\nreplication_factor = 1\npartitions = {PARTITIONS}\n'
+            f'topic_prefix = "{self.prefix}{name}."\nreplication_factor = 1\npartitions = {partitions}\n'
             f'[ingest]\nhost = "127.0.0.1"\nport = {ports[0]}\nadmin_port = {ports[1]}\n'
             f'spool_dir = "{spool or self.folder / f"spool-{name}"}"\n{codec}'
-            f"[process]\nadmin_port = {ports[2]}\ncommit_interval_ms = {commit_interval_ms}\n"
+            f"[process]\nadmin_port = {ports[2]}\n{interval}"
             f'state_dir = "{self.folder / f"state-{name}"}"\n{codec}{tables}'
         )
         return path
@@ -206,8 +211,9 @@ async def running(
     python: str | None = None,
     topics: bool = True,
     cores: frozenset[int] | None = None,
+    checkout: Path = ROOT,
 ) -> AsyncIterator[Program]:
-    """A module of Python, or a file, with these arguments on the server's processor; it has ended on leaving."""
+    """A module of a checkout, or a file, with these arguments on the server's processor; it has ended on leaving."""
     settings = read_settings(config)
     if topics:
         await apply(settings)
@@ -216,8 +222,8 @@ async def running(
     with log.open("ab") as output, _on(cores or place.cores.server):
         process = await asyncio.create_subprocess_exec(
             *(*command, *arguments),
-            cwd=ROOT,
-            env={**os.environ, "SECRET": SECRET},
+            cwd=checkout,
+            env={**os.environ, "SECRET": SECRET, "PYTHONPATH": str(checkout)},
             stdout=output,
             stderr=output,
         )

@@ -1,7 +1,7 @@
-"""`dropstream` that kills itself with -9 at a named step of a transaction.
+"""`dropstream` that kills itself with -9, or freezes, at a named step of a transaction.
 
-Run as `python -m tests.support.dying STEP VERB ...`. What it runs is the real program; only the calls at the
-borders of the steps are wrapped.
+Run as `python -m tests.support.dying STEP VERB ...`; with `freeze:STEP` it stops itself there until it gets SIGCONT.
+What it runs is the real program; only the calls at the borders of the steps are wrapped.
 """
 
 import asyncio
@@ -13,9 +13,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-import processors.runtime.partition
+import processors.runtime.opening
 from ops.cli import main
 from processors.runtime.transaction_writer import TransactionWriter
+from schemas.kafka.group_producer import GroupProducer
 
 Method = Callable[..., Awaitable[Any]]
 
@@ -23,12 +24,14 @@ Method = Callable[..., Awaitable[Any]]
 # or after it, and with which call of all partitions together. Late enough that some transactions are behind it.
 STEPS = {
     "fenced": ("start", "after", 3),
+    "offsets_known": ("stable_offsets", "after", 2),
+    "restoring": ("restore_store", "during", 3),
     "restored": ("restore_store", "after", 3),
     "begun": ("begin_transaction", "after", 5),
     "outputs_on_their_way": ("send_batch", "during", 30),
     "some_outputs_sent": ("send_batch", "after", 30),
-    "offsets_on_their_way": ("send_offsets_to_transaction", "during", 5),
-    "offsets_sent": ("send_offsets_to_transaction", "after", 5),
+    "positions_on_their_way": ("send_positions", "during", 5),
+    "positions_sent": ("send_positions", "after", 5),
     "all_sent": ("written", "before", 5),
     "written": ("written", "after", 5),
     "commit_on_its_way": ("commit_transaction", "during", 5),
@@ -40,8 +43,14 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def deadly(method: Method, moment: str, turn: int) -> Method:
-    """`method`; its `turn`-th call is the process's last."""
+def freeze() -> None:
+    """Stops this process; the line before tells the test."""
+    os.write(1, b'{"event": "frozen_by_the_test"}\n')
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def deadly(method: Method, moment: str, turn: int, end: Callable[[], None]) -> Method:
+    """`method`; in its `turn`-th call the process comes to its `end`."""
     calls = 0
 
     async def call(*args: object, **kwargs: object) -> object:
@@ -50,23 +59,31 @@ def deadly(method: Method, moment: str, turn: int) -> Method:
         if calls != turn:
             return await method(*args, **kwargs)
         if moment == "before":
-            die()
+            end()
+            return await method(*args, **kwargs)
         if moment == "during":
             # The request is out; nobody reads the answer.
-            asyncio.get_running_loop().call_later(0.001, die)
+            asyncio.get_running_loop().call_later(0.001, end)
+            return await method(*args, **kwargs)
         answer = await method(*args, **kwargs)
-        die()
+        end()
         return answer
 
     return call
 
 
 def arm(step: str) -> None:
-    """From now on the process ends at `step`."""
-    name, moment, turn = STEPS[step]
-    owners: dict[str, object] = {"restore_store": processors.runtime.partition, "written": TransactionWriter}
+    """From now on the process ends, or freezes, at `step`."""
+    end = freeze if step.startswith("freeze:") else die
+    name, moment, turn = STEPS[step.removeprefix("freeze:")]
+    owners: dict[str, object] = {
+        "stable_offsets": processors.runtime.opening,
+        "restore_store": processors.runtime.opening,
+        "written": TransactionWriter,
+        "send_positions": GroupProducer,
+    }
     owner = owners.get(name, AIOKafkaProducer)
-    setattr(owner, name, deadly(getattr(owner, name), moment, turn))
+    setattr(owner, name, deadly(getattr(owner, name), moment, turn, end))
 
 
 if __name__ == "__main__":

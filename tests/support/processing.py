@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count as numbers_from
 from pathlib import Path
+from random import Random
 
 from aiokafka import AIOKafkaProducer
 from uuid_utils import uuid7
@@ -54,13 +56,17 @@ transaction_timeout_ms = 50000
 """
 ENVIRON = {"SECRET": SECRET.decode()}
 # Now, for a record of `raw` has the time of receipt, and one past the topic's retention is deleted under the test.
+_NUMBERS = numbers_from(1_000_000)
 STARTED_AT = datetime.now(UTC).replace(microsecond=0)
 
 
-def signed(sample: Sample, provider: str, endpoint: str, number: int) -> Delivery:
-    """The sample's delivery of that number, as received by the endpoint."""
+def signed(sample: Sample, provider: str, endpoint: str, number: int, note_bytes: int = 0) -> Delivery:
+    """The sample's delivery of that number, as received by the endpoint, with a note of so many bytes in its body."""
     at = STARTED_AT + timedelta(milliseconds=number)
     body = sample.body(number, at)
+    if note_bytes:
+        note = Random(number).randbytes(note_bytes // 2).hex().encode()  # noqa: S311 no secret
+        body = body.replace(b"{", b'{"note":"' + note + b'",', 1)
     headers = sample.sign(body, SECRET, at)
     received = [(name.encode(), value.encode()) for name, value in headers.items()]
     return Delivery(str(uuid7()), provider, endpoint, at, "192.0.2.1", kept_headers(received), body)
@@ -72,6 +78,21 @@ def deliveries(count: int, first: int = 1) -> list[Delivery]:
     return [
         signed(sample, provider, provider.replace("_", "-"), number)
         for number in range(first, first + count)
+        for sample, provider in (samples[number % len(samples)],)
+    ]
+
+
+def signed_orders(count: int, note_bytes: int = 0) -> list[Delivery]:
+    """`count` deliveries on orders, each another one, with so many bytes more in the body that no codec makes small."""
+    samples = [
+        (sample, provider.name)
+        for provider in discover().values()
+        for sample in provider.samples
+        if any(".order." in one for one in sample.event_types)
+    ]
+    return [
+        signed(sample, provider, provider.replace("_", "-"), next(_NUMBERS), note_bytes)
+        for number in range(count)
         for sample, provider in (samples[number % len(samples)],)
     ]
 
@@ -130,10 +151,11 @@ async def start_processor(
     environ: Mapping[str, str] = ENVIRON,
     *,
     dies_at: str | None = None,
+    freezes_at: str | None = None,
 ) -> Processor:
     """Starts the program on the settings' broker and prefix; it remembers more than a few deliveries on disk.
 
-    `environ` holds the secrets that it knows, `dies_at` is a step of `tests.support.dying`.
+    `environ` holds the secrets that it knows, `dies_at` and `freezes_at` are steps of `tests.support.dying`.
     """
     config = folder / "dropstream.toml"
     kafka = settings.kafka
@@ -146,12 +168,13 @@ async def start_processor(
         f"session_timeout_ms = {settings.process.session_timeout_ms}\n"
         f"transaction_timeout_ms = {settings.process.transaction_timeout_ms}\n{ENDPOINTS}"
     )
+    ending = f"freeze:{freezes_at}" if freezes_at else dies_at
     log = folder / f"{name}.log"
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            *(("tests.support.dying", dies_at) if dies_at else ("ops",)),
+            *(("tests.support.dying", ending) if ending else ("ops",)),
             "process",
             "--config",
             str(config),

@@ -16,6 +16,7 @@ class Why(Enum):
     NOTED = auto()  # The first try lies where the audit does not know it, and the note says where.
     BODY_BEFORE = auto()  # The body came before the range, and the provider gives no id.
     OTHER_BODY_BEFORE = auto()  # The key came before the range, with another body.
+    REFUSED = auto()  # Kafka refused what the delivery led to, and the rejected record says so.
 
 
 # Why the records would be right, all of them, and the offset of the first try that was noted (-1 where none was).
@@ -32,6 +33,10 @@ def alternatives(
     not know then either.
     """
     raw = delivery.raw
+    for actual in delivery.unexpected:
+        error = actual.refused_reason
+        if error is not None:
+            yield Why.REFUSED, judge.as_refused(raw, error), -1
     if is_doubtful:
         yield Why.NOT_REMEMBERED, judge.as_first(raw), -1
         yield Why.NOT_REMEMBERED, judge.as_other_body(raw), -1

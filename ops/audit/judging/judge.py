@@ -13,6 +13,7 @@ from processors.deliver.dedupe import DedupeResult, Sighting, Sightings, key_of_
 from processors.deliver.repeats import COPY, LATEST
 from processors.deliver.step import Rules, deliver
 from schemas.kafka.partitions import partition_of
+from schemas.notes.rejections import refused_record
 from schemas.records import RawRecord, Record
 
 
@@ -67,6 +68,10 @@ class Judge:
     def as_repeated(self, raw: RawRecord) -> tuple[ExpectedRecord, ...]:
         """The records that the delivery leads to where its body came before, and another of its entity since."""
         return self._as(raw, _FixedSightings(DedupeResult.RETRY, is_overtaken=True))
+
+    def as_refused(self, raw: RawRecord, error: str) -> tuple[ExpectedRecord, ...]:
+        """The records that the delivery leads to where Kafka refuses, for the reason `error`, what it would lead to."""
+        return self.placed([refused_record(raw, error, self.rules.record_bytes_max)], raw.position.offset)
 
     def is_retry_of(self, raw: RawRecord, first: RawRecord) -> bool:
         """Whether `raw` is authentic, and the same as `first`, received within the window of retries."""

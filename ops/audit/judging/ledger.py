@@ -19,6 +19,7 @@ from ops.audit.judging.ledger_report import LedgerReport
 from ops.audit.judging.open_delivery import OpenDelivery
 from ops.audit.judging.records import ActualRecord, ExpectedRecord, OutputPartition
 from processors.replay import endpoint_of
+from schemas.notes.raw_places import is_elsewhere
 from schemas.records import Fetched, RawRecord, next_offset
 
 # A clock of a processor may be so far behind that of an ingress.
@@ -63,6 +64,8 @@ class PartitionLedger:
     _unsettled: deque[tuple[int, int, OpenDelivery]] = field(default_factory=deque)
     # Offsets, counted from `first`, of deliveries that other rules judged and that led to something else.
     _judged_otherwise: Bits = field(default_factory=Bits)
+    # Offsets, counted the same way, of deliveries of which Kafka refused what they led to: no processor remembers them.
+    _refused: Bits = field(default_factory=Bits)
 
     def __post_init__(self) -> None:
         self.next = self.first
@@ -230,7 +233,11 @@ class PartitionLedger:
     def _is_right_after_all(self, offset: int, delivery: OpenDelivery) -> bool:
         """Whether what came is right although it was not expected: a processor's memory was another than ours."""
         judgement = delivery.judgement
-        is_doubtful = judgement.may_be_forgotten or self._was_judged_otherwise(judgement.unsure_of)
+        is_doubtful = (
+            judgement.may_be_forgotten
+            or self._was_judged_otherwise(judgement.unsure_of)
+            or any(self._was_refused(one.first_try) for one in delivery.expected)
+        )
         before = offset if is_doubtful else None if self.knows_all_before else self.first
         for why, records, first in alternatives(self.judge, delivery, is_doubtful=is_doubtful, before=before):
             if delivery.led_to(records):
@@ -238,6 +245,9 @@ class PartitionLedger:
                     self.report.noted_only.append((offset, first))
                 elif why in {Why.BODY_BEFORE, Why.OTHER_BODY_BEFORE}:
                     self.report.unproven_bodies += 1
+                elif why is Why.REFUSED:
+                    self.report.refused += 1
+                    self._refused.add(offset - self.first)
                 elif judgement.may_be_forgotten:
                     self.report.forgotten += 1
                 return True
@@ -248,6 +258,12 @@ class PartitionLedger:
         if offset is None:
             return False
         return offset in self._open or offset < self.first or offset - self.first in self._judged_otherwise
+
+    def _was_refused(self, offset: int | None) -> bool:
+        """Whether Kafka refused what the delivery at `offset`, in this partition, led to."""
+        if offset is None or is_elsewhere(offset) or offset < self.first:
+            return False
+        return offset - self.first in self._refused
 
     def _settle_other_rules(self, offset: int, delivery: OpenDelivery) -> None:
         """Closes a delivery that other rules judged, and that led to something else than today's rules lead to."""

@@ -14,7 +14,8 @@ class LedgerReport:
     """`found` counts the findings by kind, `findings` holds the first of them.
 
     `beyond_proof` counts by topic the records that retention may have deleted, `other_rules` the deliveries that other
-    rules judged and that led to something else, `forgotten` the retries that a full memory let through.
+    rules judged and that led to something else, `forgotten` the retries that a full memory let through,
+    `refused` the deliveries that are in `rejected` because Kafka refused what they led to.
     """
 
     found: Counter[FindingKind] = field(default_factory=Counter)
@@ -22,6 +23,7 @@ class LedgerReport:
     beyond_proof: Counter[str] = field(default_factory=Counter)
     other_rules: Counter[str] = field(default_factory=Counter)
     forgotten: int = 0
+    refused: int = 0
     # Notes of retries whose first try lies before the range, or was forgotten: the retry's offset, and the first's.
     noted_only: list[tuple[int, int]] = field(default_factory=list)
     # Deliveries of which nothing came, but perhaps a note of a retry that is deleted.

@@ -6,6 +6,7 @@ from typing import Self
 import orjson
 
 from schemas.notes.raw_places import place_of
+from schemas.notes.rejections import refused_reason
 from schemas.records import Fetched, Position, read_position
 
 # One partition of an output topic: the topic's short name and the partition.
@@ -29,6 +30,25 @@ class OutputRecord:
             and self.output == other.output
             and self.headers == other.headers
         )
+
+    @property
+    def first_try(self) -> int | None:
+        """The place in `raw` of the first try that a record of `duplicates` names (`schemas.notes.raw_places`).
+
+        None for a record of another topic, and where the first try would lie in another topic than the retry.
+        """
+        if self.output[0] != "duplicates":
+            return None
+        try:
+            note = orjson.loads(self.value)
+        except ValueError:
+            return None
+        if not isinstance(note, dict):
+            return None
+        first, own = (read_position(str(note.get(name))) for name in ("first", "raw"))
+        if first is None or own is None or first.topic != own.topic:
+            return None
+        return place_of(first, own)
 
     def is_due_in_place_of(self, other: "OutputRecord") -> bool:
         """Whether both have the same key in the same output partition."""
@@ -60,20 +80,6 @@ class ActualRecord(OutputRecord):
         )
 
     @property
-    def first_try(self) -> int | None:
-        """The place in `raw` of the first try that a record of `duplicates` names (`schemas.notes.raw_places`).
-
-        None for a record of another topic, and where the first try would lie in another topic than the retry.
-        """
-        if self.output[0] != "duplicates":
-            return None
-        try:
-            note = orjson.loads(self.value)
-        except ValueError:
-            return None
-        if not isinstance(note, dict):
-            return None
-        first, own = (read_position(str(note.get(name))) for name in ("first", "raw"))
-        if first is None or own is None or first.topic != own.topic:
-            return None
-        return place_of(first, own)
+    def refused_reason(self) -> str | None:
+        """Why Kafka refused what the delivery led to, of a record of `rejected` that says so."""
+        return refused_reason(self) if self.output[0] == "rejected" else None

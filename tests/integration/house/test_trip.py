@@ -30,7 +30,7 @@ pytestmark = pytest.mark.kafka
 _PACKAGES = tuple(str(ROOT / package) for package in ("ingest", "processors", "schemas"))
 _INGEST = '[ingest]\nhost = "127.0.0.1"\nport = 0\nspool_bytes_max = 0\n'
 _TRIPS = 3
-_APPENDED = "ingest/kafka/batches.py"
+_TAKEN_IN = "processors/runtime/byte_account.py"
 _STEPS_MAX = 25
 
 
@@ -43,9 +43,11 @@ def files_that_run() -> Iterator[dict[str, None]]:
         path = frame.f_code.co_filename
         if event == "call" and path.startswith(_PACKAGES):
             file = path.removeprefix(f"{ROOT}/")
-            # A group looks for records all the time; only what it does behind the webhook's append is of the trip.
-            if not file.startswith("processors/") or _APPENDED in files:
-                files.setdefault(file)
+            if file == _TAKEN_IN and file not in files:
+                # A group looks for records all the time; of the trip is what it does once it has the webhook's.
+                for name in [one for one in files if one.startswith("processors/")]:
+                    del files[name]
+            files.setdefault(file)
 
     sys.setprofile(note)
     try:

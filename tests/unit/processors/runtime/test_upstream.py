@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import NotCoordinatorForGroupError
-from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
 from processors.runtime.upstream import Upstream
+from schemas.kafka.committed_offsets import OffsetFetchResponse_v7
+from tests.support.coordinating import offsets_answer
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONE, OTHER = TopicPartition("raw", 0), TopicPartition("raw", 1)
@@ -45,9 +46,9 @@ class Cluster:
     async def coordinator_lookup(self, _kind: int, _group: str) -> int:
         return 1
 
-    async def send(self, _node: int, _request: object) -> OffsetFetchResponse_v3:
+    async def send(self, _node: int, _request: object, **_connection: object) -> OffsetFetchResponse_v7:
         found = [("raw", [(number, offset, "", 0)]) for number, offset in enumerate(self.committed)]
-        return OffsetFetchResponse_v3(0, [] if self.error else found, self.error)
+        return offsets_answer([] if self.error else found, self.error)
 
 
 async def ask(upstream: Upstream, cluster: Cluster, second: int) -> datetime | None:

@@ -10,19 +10,23 @@ from aiokafka.errors import (
     NotCoordinatorForGroupError,
     UnknownTopicOrPartitionError,
 )
-from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
-from schemas.kafka.committed_offsets import committed_offset, committed_offsets
+from schemas.kafka.committed_offsets import (
+    OffsetFetchResponse_v7,
+    committed_offset,
+    committed_offsets,
+    stable_offsets,
+)
+from tests.support.coordinating import OffsetsByTopic, offsets_answer
 
 SOURCE = TopicPartition("raw", 7)
-Topics = list[tuple[str, list[tuple[int, int, str, int]]]]
 
 
 class Coordinator:
     """A broker that gives one answer."""
 
-    def __init__(self, topics: Topics, error: int) -> None:
-        self.answer = OffsetFetchResponse_v3(0, topics, error)
+    def __init__(self, topics: OffsetsByTopic, error: int) -> None:
+        self.answer = offsets_answer(topics, error)
 
     def get_random_node(self) -> int:
         return 1
@@ -30,7 +34,7 @@ class Coordinator:
     async def coordinator_lookup(self, _kind: int, _group: str) -> int:
         return 1
 
-    async def send(self, _node: int, _request: object) -> OffsetFetchResponse_v3:
+    async def send(self, _node: int, _request: object, **_connection: object) -> OffsetFetchResponse_v7:
         return self.answer
 
 
@@ -53,7 +57,7 @@ async def test_an_offset_is_an_offset_and_minus_one_is_none(offset: int, means: 
     ],
 )
 async def test_an_error_is_never_taken_for_nothing_committed(
-    topics: Topics, error: int, raised: type[KafkaError]
+    topics: OffsetsByTopic, error: int, raised: type[KafkaError]
 ) -> None:
     """Else a group would begin at the start of the log whenever its coordinator moves."""
     with pytest.raises(raised):
@@ -62,12 +66,21 @@ async def test_an_error_is_never_taken_for_nothing_committed(
 
 async def test_of_every_partition_each_error_is_an_error() -> None:
     """A coordinator that cannot answer for one partition has not answered for the others either."""
-    answer: Topics = [("raw", [(6, 99, "", 0), (7, -1, "", 0)])]
+    answer: OffsetsByTopic = [("raw", [(6, 99, "", 0), (7, -1, "", 0)])]
     found = {TopicPartition("raw", 6): 99, SOURCE: None}
     assert await committed_offsets(Coordinator(answer, 0), "group", None) == found
     for topics, error in ((answer, 16), ([("raw", [(6, 99, "", 0), (7, -1, "", 14)])], 0)):
         with pytest.raises(KafkaError):
             await committed_offsets(Coordinator(topics, error), "group", None)
+
+
+async def test_an_offset_that_a_transaction_may_still_move_is_left_out() -> None:
+    """It is neither an offset nor "nothing committed"; any other error is one."""
+    answer: OffsetsByTopic = [("raw", [(6, -1, "", 88), (7, 41, "", 0)])]
+    asked = [TopicPartition("raw", 6), SOURCE]
+    assert await stable_offsets(Coordinator(answer, 0), "group", asked) == {SOURCE: 41}
+    with pytest.raises(GroupLoadInProgressError):
+        await stable_offsets(Coordinator([("raw", [(6, -1, "", 14), (7, 41, "", 0)])], 0), "group", asked)
 
 
 async def test_a_cluster_that_names_no_node_is_asked_again() -> None:

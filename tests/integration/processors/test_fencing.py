@@ -1,0 +1,163 @@
+"""Who may write for a partition, on real Kafka: the member that the group has given it to, and nobody else."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalGenerationError, KafkaError, UnknownMemberIdError
+
+from ops.kafka.reader import read_topic
+from schemas.kafka.arguments import group_consumer_arguments, reader_arguments, transactional_producer_arguments
+from schemas.kafka.committed_offsets import committed_offset
+from schemas.kafka.errors import FencedInstanceIdError
+from schemas.kafka.group_member import GroupMember, client_of, member_of
+from schemas.kafka.group_producer import GroupProducer
+from schemas.kafka.producers import close_producer
+from schemas.settings import Settings
+from tests.conftest import SettingsFactory
+from tests.support.processing import (
+    ENDPOINTS,
+    ENVIRON,
+    MORTAL,
+    PROCESS,
+    Processor,
+    audited,
+    deliveries,
+    outputs_so_far,
+    prepared,
+    processors,
+    progress,
+    put,
+    start_processor,
+)
+from tests.support.waiting import PATIENCE_S, until
+
+pytestmark = pytest.mark.kafka
+
+
+@asynccontextmanager
+async def joined(
+    settings: Settings, instance_id: str | None = None
+) -> AsyncIterator[tuple[AIOKafkaConsumer, GroupMember]]:
+    """A consumer that has its partitions of `raw`, and who it is in the group."""
+    process = settings.process.model_copy(update={"instance_id": instance_id})
+    mine, group = settings.model_copy(update={"process": process}), f"{settings.kafka.topic_prefix}deliver"
+    async with AIOKafkaConsumer(
+        f"{settings.kafka.topic_prefix}raw", **group_consumer_arguments(mine, group=group)
+    ) as consumer:
+        await until(lambda: bool(consumer.assignment()))
+        yield consumer, member_of(consumer, group)
+
+
+async def wrote(settings: Settings, value: bytes, member: GroupMember, *, position: int) -> KafkaError | None:
+    """Writes an event and commits the position as `member`; the error where it is refused. One id for all."""
+    name = f"{settings.kafka.topic_prefix}writer"
+    producer = GroupProducer(**transactional_producer_arguments(settings, transactional_id=name))
+    try:
+        await producer.start()
+        await producer.begin_transaction()
+        await producer.send_and_wait(f"{settings.kafka.topic_prefix}orders", value, key=b"k")
+        await producer.send_positions({TopicPartition(f"{settings.kafka.topic_prefix}raw", 0): position}, member)
+        await producer.commit_transaction()
+    except KafkaError as error:
+        return error
+    finally:
+        await close_producer(producer, flush_s=0)
+    return None
+
+
+async def test_only_the_member_of_today_commits(settings: SettingsFactory) -> None:
+    """Another generation, member or instance is refused, and nothing that it wrote is ever visible."""
+    mine = await prepared(settings(PROCESS, partitions=1))
+    source = TopicPartition(f"{mine.kafka.topic_prefix}raw", 0)
+    async with joined(mine, "pod-0") as (consumer, member):
+        for stranger, error in (
+            (replace(member, generation=member.generation + 1), IllegalGenerationError),
+            (replace(member, member_id=member.member_id[:-1] + "x"), FencedInstanceIdError),
+            (replace(member, instance_id="pod-1"), UnknownMemberIdError),
+            (replace(member, instance_id=None, member_id="somebody"), UnknownMemberIdError),
+        ):
+            assert isinstance(await wrote(mine, b"refused", stranger, position=7), error), stranger
+        assert await wrote(mine, b"taken", member, position=3) is None
+        assert await committed_offset(client_of(consumer), member.group, source) == 3
+    # The refused ones lie in the log, each aborted by the start of the producer behind it.
+    assert [record.value for record in await read_topic(mine, "orders")] == [b"taken"]
+    async with AIOKafkaConsumer(**{**reader_arguments(mine), "isolation_level": "read_uncommitted"}) as reader:
+        orders = TopicPartition(f"{mine.kafka.topic_prefix}orders", 0)
+        assert (await reader.end_offsets([orders]))[orders] == 10
+
+
+async def test_a_replaced_instance_is_fenced_though_its_generation_is_the_same(settings: SettingsFactory) -> None:
+    """A restart with the same instance id gets the partitions without a rebalance; the old process commits nothing."""
+    mine = await prepared(settings(PROCESS, partitions=1))
+    async with joined(mine, "pod-0") as (_, old), joined(mine, "pod-0") as (_, new):
+        assert (old.generation, old.member_id != new.member_id) == (new.generation, True)
+        assert isinstance(await wrote(mine, b"old", old, position=7), FencedInstanceIdError)
+        assert await wrote(mine, b"new", new, position=3) is None
+    assert [record.value for record in await read_topic(mine, "orders")] == [b"new"]
+
+
+# Before it may be named: what it wrote can never be committed. Behind it: the new owner waits for it.
+FREEZES = ("begun", "some_outputs_sent", "positions_sent", "all_sent", "commit_on_its_way")
+
+
+async def test_a_member_that_freezes_at_any_step_commits_once_or_never(
+    settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """Frozen in a transaction past its session and woken later, it loses and doubles nothing, and ends no new owner."""
+
+    async def freeze_and_wake(step: str) -> str | None:
+        plain = settings(ENDPOINTS + MORTAL, environ=ENVIRON)
+        kafka = plain.kafka.model_copy(update={"topic_prefix": f"{plain.kafka.topic_prefix}{step}."})
+        mine, folder = await prepared(plain.model_copy(update={"kafka": kafka})), tmp_path / step
+        folder.mkdir()
+        await put(mine, deliveries(300))
+        frozen = await start_processor(mine, folder, "frozen", freezes_at=step)
+        try:
+            await frozen.says("frozen_by_the_test")
+            async with processors(mine, folder) as start:
+                owner = await start("owner")
+                await put(mine, deliveries(300, first=301))
+                verdict = await audited(mine, 600)
+                frozen.signal(signal.SIGCONT)
+                await put(mine, deliveries(100, first=601))
+                verdict = await audited(mine, 700)
+                if owner.process.returncode is not None:
+                    return f"{step}: the owner ended: {owner.log.read_text(encoding='utf-8')[-500:]}"
+        finally:
+            frozen.signal(signal.SIGCONT)
+            frozen.signal(signal.SIGKILL)
+            await frozen.ended()
+        return None if verdict.clean and not verdict.pending else f"{step}: {verdict}"
+
+    assert not [fault for fault in await asyncio.gather(*map(freeze_and_wake, FREEZES)) if fault]
+
+
+async def test_two_processes_of_one_name_commit_nothing_twice(settings: SettingsFactory, tmp_path: Path) -> None:
+    """One of them ends and says why; what is there is right, and one of them alone goes on."""
+    mine = await prepared(settings(ENDPOINTS + MORTAL, environ=ENVIRON))
+    named = {**ENVIRON, "DROPSTREAM_PROCESS__INSTANCE_ID": "twin"}
+    await put(mine, deliveries(300))
+    async with processors(mine, tmp_path, named) as start:
+        twins = [await start("one"), await start("other")]
+        ended: list[Processor] = []
+        number = 300
+        async with asyncio.timeout(PATIENCE_S):
+            while not ended:
+                await put(mine, deliveries(10, first=number + 1))
+                number += 10
+                await outputs_so_far(mine)
+                ended = [one for one in twins if one.process.returncode is not None]
+        log = ended[0].log.read_text(encoding="utf-8")
+        assert ended[0].process.returncode == 1, log[-2000:]
+        assert "another process has the name of this one" in log
+        if len(ended) == len(twins):
+            await start("third")
+        await progress(mine, beyond=0)
+        verdict = await audited(mine, number)
+    assert (verdict.clean, verdict.pending) == (True, 0), verdict
