@@ -10,6 +10,7 @@ RocksDict holds the interpreter's lock while it writes, so a write that RocksDB 
 
 import asyncio
 import struct
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ _DISK_FAULTS = {
 }
 _WAITING_KEYS_MAX = 20_000
 _STALL_S = 0.05
+_STALL_MAX_S = 30.0
 # How RocksDB words what it does not take at once.
 _STALL = "Result incomplete"
 
@@ -213,7 +215,14 @@ class DiskKeys:
         Raises:
             LocalStoreError: the disk is full or failed.
         """
+        began = time.monotonic()
         while len(self._unwritten) > _WAITING_KEYS_MAX:
+            if time.monotonic() - began > _STALL_MAX_S:
+                raise LocalStoreError(
+                    f"the disk has taken nothing for {_STALL_MAX_S:.0f} s: {self.folder}; look after it, or give "
+                    "process.state_dir a quicker one",
+                    is_damage=False,
+                )
             await asyncio.sleep(_STALL_S)
             self._write_stalled()
         if self._reclaiming is not None and self._reclaiming.done():

@@ -250,6 +250,24 @@ async def test_a_disk_that_is_behind_forgets_nothing(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_a_disk_that_hangs_stops_its_partition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory has a bound: beyond it the partition is closed with a sentence, and makes nothing up meanwhile."""
+    monkeypatch.setattr("processors.deliver.keys.disk._STALL_MAX_S", 0.0)
+    monkeypatch.setattr("processors.deliver.keys.disk._WAITING_KEYS_MAX", 300)
+    store = fresh(tmp_path)
+    await store.open(extent(0))
+    changelog = await filled(store, range(200))
+    keys: Any = store._keys  # noqa: SLF001 as above
+    keys._db = _Stalled(keys._db, times=1_000)  # noqa: SLF001 as above
+    with pytest.raises(LocalStoreError, match="the disk has taken nothing for 0 s"):
+        await filled(store, range(200, 1_000))
+    with pytest.raises(LocalStoreError):
+        see(store, 0)
+    store, _ = await restored(tmp_path, extent(2), changelog)
+    assert [see(store, number) for number in (0, 199)] == [DedupeResult.RETRY] * 2
+    await store.close()
+
+
 async def test_a_folder_that_cannot_be_written_keeps_the_partition_closed(tmp_path: Path) -> None:
     """It is no damage: nothing is removed, and the sentence says what to do."""
     (tmp_path / "state").write_text("a file", encoding="utf-8")
