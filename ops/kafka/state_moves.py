@@ -89,8 +89,9 @@ class _Heirs(StateStore):
         """All is read; what waits is written next."""
         self._is_read = True
 
-    async def settle(self) -> None:
+    async def settle(self, patience_s: float = 1.0) -> None:
         """Writes what waits, where it is enough for a transaction."""
+        del patience_s
         if len(self._waiting) < _CHANGES_PER_TRANSACTION and not (self._is_read and self._waiting):
             return
         waiting, self._waiting = self._waiting, []

@@ -31,7 +31,7 @@ from processors.deliver.keys.disk import DiskKeys
 from processors.deliver.keys.local import KeyPlace, LocalKeys, StoreState
 from processors.deliver.keys.segments import WITNESSES, KeyBudget, Segments
 from processors.deliver.keys.table import KeyTable, MemoryKeys
-from processors.runtime.state_store import Change, LocalStoreError, LogExtent, StateStore
+from processors.runtime.state_store import Change, LocalStoreError, LogExtent, StateStore, StoreBusyError
 from schemas.fast_frozen import fast_frozen
 
 _log = structlog.get_logger()
@@ -301,7 +301,7 @@ class DedupeStore(StateStore):
         self._must_match = self._last_name != NO_NAME
         return self._anchor if self._must_match else max(self.changelog_offset, log.first)
 
-    async def settle(self) -> None:
+    async def settle(self, patience_s: float = 1.0) -> None:
         """Moves the keys to the disk where they are many, and waits where the disk is behind.
 
         Raises:
@@ -313,8 +313,12 @@ class DedupeStore(StateStore):
             if isinstance(self._keys, MemoryKeys) and self._local.is_wanted_for(self.entries):
                 self._keys = await self._local.move(self._keys, self._segments)
                 self._keys.write(self._state().row(), self._segments.touched())
+                # Complete from now on, whenever the process dies.
+                await self._keys.flush()
             if isinstance(self._keys, DiskKeys):
-                await self._keys.settle()
+                await self._keys.settle(patience_s)
+        except StoreBusyError:
+            raise
         except LocalStoreError as error:
             raise self._failed(error) from error
 

@@ -34,6 +34,8 @@ _RECORDS_PER_FETCH = 5_000
 _TAIL_RECORDS = 500
 _TURN_S = 0.01
 _TELL_S = 5.0
+# A disk that is given everything at once may be behind for a while.
+_DISK_PATIENCE_S = 30.0
 
 
 def input_offset_change(offset: int) -> Change:
@@ -115,7 +117,7 @@ class _Restoring:
             raise DropstreamError(f"changelog {changelog.topic}, partition {changelog.partition}, {fault}")
         store.changelog_offset = max(store.changelog_offset, log.end)
         store.restored()
-        await store.settle()
+        await store.settle(_DISK_PATIENCE_S)
 
     async def _log(self) -> LogExtent:
         changelog = self.changelog
@@ -156,7 +158,7 @@ class _Restoring:
         return found
 
     async def _give_turn(self, begin: int, offset: int, end: int) -> None:
-        await self.store.settle()
+        await self.store.settle(_DISK_PATIENCE_S)
         await asyncio.sleep(0)
         self._turn_began_at = now = time.monotonic()
         if now - self._told_at > _TELL_S:

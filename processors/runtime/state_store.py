@@ -22,6 +22,13 @@ class LocalStoreError(Exception):
         self.is_damage = is_damage
 
 
+class StoreBusyError(LocalStoreError):
+    """The disk does not keep up now. The store is right, and knows what is not yet on the disk; ask it again later."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, is_damage=False)
+
+
 @dataclass(frozen=True, slots=True)
 class LogExtent:
     """The changelog partition that a store is restored from: which one on which cluster, and what it has.
@@ -57,10 +64,11 @@ class StateStore(ABC):
         """
         return max(self.changelog_offset, log.first)
 
-    async def settle(self) -> None:  # noqa: B027 most stores are memory, and always settled
-        """Returns when the store bears more changes: called after restoring, and from time to time while restoring.
+    async def settle(self, patience_s: float = 1.0) -> None:  # noqa: B027 most stores are memory, and always settled
+        """Returns when the store bears more changes: called before a transaction, while restoring, and after it.
 
         Raises:
+            StoreBusyError: it does not after `patience_s`; the partition of a slow disk holds up no other.
             LocalStoreError: the disk fails, or the cache is damaged; `discard` it, and restore anew.
         """
 

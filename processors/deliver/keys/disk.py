@@ -31,7 +31,7 @@ from rocksdict import (
 
 from processors.deliver.keys.buckets import ENTRY_BYTES, HASH_BYTES, NO_TAG
 from processors.deliver.keys.segments import Forgotten, Segment, Touched
-from processors.runtime.state_store import LocalStoreError
+from processors.runtime.state_store import LocalStoreError, StoreBusyError
 
 # What a key takes on disk: 36 bytes, and what compaction has not yet put together.
 DISK_KEY_BYTES = 48
@@ -55,7 +55,6 @@ _DISK_FAULTS = {
 }
 _WAITING_KEYS_MAX = 20_000
 _STALL_S = 0.05
-_STALL_MAX_S = 30.0
 # How RocksDB words what it does not take at once.
 _STALL = "Result incomplete"
 
@@ -209,19 +208,19 @@ class DiskKeys:
                     segments[number].keys += int.from_bytes(row)
             return orjson.loads(state), list(segments.values())
 
-    async def settle(self) -> None:
+    async def settle(self, patience_s: float) -> None:
         """Returns when RocksDB keeps up with what is written; gives back the room of what was forgotten, by and by.
 
         Raises:
+            StoreBusyError: RocksDB does not keep up after `patience_s`.
             LocalStoreError: the disk is full or failed.
         """
         began = time.monotonic()
         while len(self._unwritten) > _WAITING_KEYS_MAX:
-            if time.monotonic() - began > _STALL_MAX_S:
-                raise LocalStoreError(
-                    f"the disk has taken nothing for {_STALL_MAX_S:.0f} s: {self.folder}; look after it, or give "
-                    "process.state_dir a quicker one",
-                    is_damage=False,
+            if time.monotonic() - began > patience_s:
+                raise StoreBusyError(
+                    f"the disk has taken nothing for {patience_s:.0f} s: {self.folder}; look after it, or give "
+                    "process.state_dir a quicker one"
                 )
             await asyncio.sleep(_STALL_S)
             self._write_stalled()
@@ -231,6 +230,11 @@ class DiskKeys:
         if self._expired and self._reclaiming is None:
             expired, self._expired = self._expired, []
             self._reclaiming = asyncio.create_task(asyncio.to_thread(self._reclaim, expired))
+
+    async def flush(self) -> None:
+        """Returns when all that was written is on the disk; it takes a moment, and only a new store needs it."""
+        with _explained(self.folder):
+            await asyncio.to_thread(self._db.flush)
 
     async def close(self) -> None:
         """Writes everything to the disk and lets the folder go."""

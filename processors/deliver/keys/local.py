@@ -22,6 +22,7 @@ _log = structlog.get_logger()
 
 # To write so many at once takes a millisecond; then the event loop gets its turn.
 _KEYS_PER_MOVE = 500
+_MOVE_PATIENCE_S = 30.0
 # One waits for Kafka while the other is put into its store: more would only end later, all of them.
 _RESTORED_AT_ONCE = 2
 
@@ -114,7 +115,7 @@ class LocalKeys:
             for start in range(0, len(entries), _KEYS_PER_MOVE):
                 disk.add(by_number[number], [(tag, b"".join(entries[start : start + _KEYS_PER_MOVE]))])
                 disk.write(None, None)
-                await disk.settle()
+                await disk.settle(_MOVE_PATIENCE_S)
                 await asyncio.sleep(0)
         segments.touch_all()
         _log.info("state_store_created", folder=str(folder.path), keys=segments.keys)
