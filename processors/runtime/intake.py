@@ -59,8 +59,9 @@ class Intake(Generic[StoreT]):
         has_paused = False
         try:
             while not self.stopping.is_set():
-                began = loop.time()
                 first = await self._fetched(_FETCH_WAIT_MS)
+                # The interval begins with a record: after a silence the next ones are gathered for a whole one.
+                began = loop.time()
                 # During a pause the client holds what came at the beginning of it, and asks for more only when that is
                 # taken; so there are two fetches, or the rest would lie until the next round.
                 more = await self._fetched(_MORE_WAIT_MS) if first and has_paused else {}

@@ -85,6 +85,10 @@ async def measure(place: Place, effort: Effort, progress: Progress) -> Part:
 async def processor(place: Place, checkout: Path, name: str, partitions: int) -> AsyncIterator[Program]:
     """Group `deliver` of a checkout, with every partition open, at its own defaults."""
     config = place.config(name, commit_interval_ms=None, partitions=partitions)
+    if checkout != ROOT:
+        # A setting that it does not know yet.
+        known = [one for one in config.read_text().splitlines(keepends=True) if not one.startswith("state_dir")]
+        config.write_text("".join(known))
     arguments = ("ops", "process", "deliver", "--config", str(config))
     async with running(place, config, *arguments, checkout=checkout) as program:
         await program.said("partition_opened", times=partitions)
