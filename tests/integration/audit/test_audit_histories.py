@@ -235,8 +235,8 @@ async def test_a_secret_rotated_by_sighup_is_no_fault(settings: SettingsFactory,
     await assert_named(today, FindingKind.DOUBLED, await write_again(mine, "orders", double))
 
 
-async def test_topics_that_grew_are_clean(settings: SettingsFactory) -> None:
-    """Outputs that got partitions while the processor ran and after it started anew, then raw: no key is misplaced."""
+async def test_outputs_that_grew_are_clean(settings: SettingsFactory) -> None:
+    """Outputs that got partitions while the processor ran, and after it started anew: no key is misplaced."""
     mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON, partitions=1))
     await put(mine, deliveries(30))
     async with processing(mine):
@@ -245,12 +245,8 @@ async def test_topics_that_grew_are_clean(settings: SettingsFactory) -> None:
         await put(mine, deliveries(30, first=31))
     await put(mine, deliveries(30, first=61))
     await process(mine)
-    await audited_clean(mine)
-    await grow(mine, 2, "raw", "deliver-state", "sequence", "duplicates")
-    await put(mine, deliveries(30, first=91))
-    await process(mine)
     verdict = await audited_clean(mine)
-    assert (verdict.deliveries, verdict.pending) == (120, 0)
+    assert (verdict.deliveries, verdict.pending) == (90, 0)
     grown = [one for one in await read_topic(mine, "orders") if one.position.partition]
     moved = replace(grown[-1], position=replace(grown[-1].position, partition=0))
     await write_again(mine, "orders", moved)
