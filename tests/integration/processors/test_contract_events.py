@@ -101,6 +101,10 @@ def hex_signature(body: bytes) -> bytes:
     return hmac.digest(SECRET, body, "sha256").hex().encode()
 
 
+def base64_signature(body: bytes) -> bytes:
+    return base64.b64encode(hmac.digest(SECRET, body, "sha256"))
+
+
 def check_event(found: Found, domain: Domain) -> tuple[bytes, str, str]:
     """Key, type and subject of a record that the CloudEvents SDK reads and that keeps its schema."""
     event = from_kafka(KafkaMessage(headers=found.headers, key=found.key, value=found.value), JSONFormat())
@@ -152,6 +156,7 @@ async def test_strangers_read_catalog_and_other(settings: SettingsFactory) -> No
     """Events of `catalog` and `other`, with the strangest ids there are, are read by librdkafka and the SDK alike."""
     mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON, partitions=1))
     variant = b'{"id":7,"event":{"uuid":"u-1","action":"item-variant-added"},"data":{"item":6,"sku":"MUG"}}'
+    unheard = b'{"topic":"never.heard-of","event_id":"e-1"}'
     await processed(
         mine,
         [
@@ -162,7 +167,7 @@ async def test_strangers_read_catalog_and_other(settings: SettingsFactory) -> No
             shipstream("product:created", sku="x" * 256, webhook_increment_id=5),
             shipstream("never:heard-of", webhook_increment_id=6),
             made("dreamship", "dreamship", variant, ("x-dreamship-signature", hex_signature(variant))),
-            made("dropea", "dropea", {"topic": "never.heard-of", "event_id": "e-1"}),
+            made("dropea", "dropea", unheard, ("x-dropea-signature", b"sha256=" + base64_signature(unheard))),
         ],
     )
     created = "dropstream.catalog.product_created"
