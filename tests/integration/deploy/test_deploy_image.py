@@ -143,7 +143,11 @@ class Nobody:
 
     def start(self, *arguments: str, python: bool = False) -> subprocess.Popen[str]:
         variables = {"PATH": f"{self.image}/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
-        variables |= {"DROPSTREAM_CONFIG": str(self.config), "TMPDIR": str(self.folder / "tmp"), "SECRET": "made-up-secret-of-acme"}
+        variables |= {
+            "DROPSTREAM_CONFIG": str(self.config),
+            "TMPDIR": str(self.folder / "tmp"),
+            "SECRET": "made-up-secret-of-acme",
+        }
         return subprocess.Popen(
             [
                 *("unshare", "--mount", "sh", "-c", _READ_ONLY, str(self.folder)),
