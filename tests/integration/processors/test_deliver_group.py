@@ -98,7 +98,7 @@ async def test_kill_9_and_rebalance_lose_and_double_nothing(settings: SettingsFa
     assert verdict.clean, verdict.findings[:5]
 
 
-# Seen once in eight runs: a transaction that was open when the broker was killed stays open for good on some partitions,
+# Seen once in eight runs: a transaction that was open when the broker was killed stays open on some partitions,
 # and readers of committed records wait there. The cause is not known yet; docs/guarantees.md tells it.
 @pytest.mark.xfail(raises=TimeoutError, strict=False, reason="a transaction can stay open after kill -9 of the broker")
 async def test_a_killed_broker_comes_back_and_nothing_is_missing(
