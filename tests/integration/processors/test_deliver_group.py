@@ -98,9 +98,6 @@ async def test_kill_9_and_rebalance_lose_and_double_nothing(settings: SettingsFa
     assert verdict.clean, verdict.findings[:5]
 
 
-# Seen once in eight runs: a transaction that was open when the broker was killed stays open on some partitions,
-# and readers of committed records wait there. The cause is not known yet; docs/guarantees.md tells it.
-@pytest.mark.xfail(raises=TimeoutError, strict=False, reason="a transaction can stay open after kill -9 of the broker")
 async def test_a_killed_broker_comes_back_and_nothing_is_missing(
     settings: SettingsFactory, cluster: ClusterFactory, tmp_path: Path
 ) -> None:
@@ -114,8 +111,15 @@ async def test_a_killed_broker_comes_back_and_nothing_is_missing(
         await broker.kill()
         await broker.restart(broker.nodes[0])
         await put(mine, deliveries(500, first=3_001))
-        async with asyncio.timeout(PATIENCE_S / 2):
-            verdict = await audited(mine, 3_500)
+        try:
+            async with asyncio.timeout(PATIENCE_S / 2):
+                verdict = await audited(mine, 3_500)
+        except TimeoutError:
+            # Kafka 4.3.1, killed between a commit and the last of its markers: started again, its coordinator knows no
+            # leader yet, takes the partitions for deleted, and skips the markers. Readers wait there for ever.
+            if "Couldn't find leader endpoint for partitions" in broker.nodes[0].log.read_text(encoding="utf-8"):
+                pytest.xfail("Kafka skipped the markers of a committed transaction, see docs/guarantees.md")
+            raise
         assert processor.process.returncode is None, processor.log.read_text()[-2000:]
         processor.signal(signal.SIGTERM)
         assert await processor.ended() == 0
