@@ -107,7 +107,7 @@ VERBS = {
     "endpoints": Verb("ops.endpoints.command", "app", "Shows and checks the configured endpoints; makes new ones."),
     "shipstream": Verb("ops.shipstream.command", "app", "ShipStream's management API."),
     "doctor": Verb(
-        "ops.doctor",
+        "ops.doctor.command",
         "doctor",
         "Checks configuration, secrets, Kafka, topics, clock and disk; exit code 1 if a check failed.",
     ),

@@ -7,17 +7,11 @@ import pytest
 from aiokafka import TopicPartition
 
 from ops.audit.state import AuditState
-from ops.doctor import (
-    CheckResult,
-    examine_audit,
-    examine_compression,
-    examine_disk,
-    examine_file_system,
-    examine_group,
-    examine_layout,
-    examine_time_zones,
-    examine_topics,
-)
+from ops.doctor.audit import examine_audit
+from ops.doctor.check_result import CheckResult
+from ops.doctor.kafka import examine_compression, examine_group, examine_layout, examine_topics
+from ops.doctor.machine import examine_time_zones
+from ops.doctor.spool import examine_disk, examine_file_system
 from ops.kafka.offsets import PartitionOffsets
 from ops.kafka.topics import Comparison, TopicState
 from schemas.kafka.log_bounds import LogBounds, NotKnown

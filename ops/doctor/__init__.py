@@ -1,0 +1,1 @@
+"""`dropstream doctor`: one file for each thing that it looks at."""

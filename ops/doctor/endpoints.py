@@ -1,0 +1,47 @@
+"""Whether endpoints and secrets can be used."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from ops.doctor.check_result import CheckResult
+from ops.endpoints.check import find_problems
+from ops.endpoints.secret_strength import other_weaknesses
+from processors.providers import discover
+from schemas.secrets import resolve
+from schemas.settings import Settings
+
+
+def examine_endpoints(settings: Settings, now: datetime) -> Sequence[CheckResult]:
+    """What is wrong with the endpoints that are configured, or that nothing is."""
+    problems = find_problems(settings, discover(), now)
+    if not problems:
+        secrets = [one.value for endpoint in settings.endpoints.values() for one in endpoint.secrets]
+        known = "every secret is there and valid" if all(one.value for one in secrets) else "no fault without secrets"
+        return (CheckResult("ok", "endpoints", f"{len(settings.endpoints)}, {known}"),)
+    return tuple(
+        CheckResult("failed" if one.level == "error" else "warning", f"endpoint {one.endpoint}", one.sentence)
+        for one in problems
+    )
+
+
+def examine_console_token(settings: Settings) -> Iterator[CheckResult]:
+    """Warnings of the console's token; none where the console runs elsewhere and the token is not known here."""
+    with contextlib.suppress(ValueError):
+        token = resolve(settings.console.token, os.environ) if settings.console.token is not None else None
+        for key, sentence in other_weaknesses(settings, token):
+            if key == "console.token":
+                yield CheckResult("warning", key, sentence)
+
+
+def examine_unread(faults: Sequence[str]) -> Sequence[CheckResult]:
+    """A warning where signing secrets cannot be read here; the rest is checked without them."""
+    if not faults:
+        return ()
+    more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
+    sentence = (
+        f"{faults[0]}{more}; right where the ingress runs alone, which needs none: "
+        "call dropstream doctor where dropstream process runs, too"
+    )
+    return (CheckResult("warning", "signing secrets", sentence),)
