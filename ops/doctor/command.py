@@ -18,6 +18,7 @@ from ops.doctor.machine import examine_clock, examine_time_zones
 from ops.doctor.sequences import examine_tails
 from ops.doctor.services import examine_service
 from ops.doctor.spool import examine_disk, examine_file_system
+from ops.doctor.state import examine_state
 from ops.endpoints.running import find_reload_problems
 from ops.event_loop import run
 from schemas.errors import ConfigurationError, DropstreamError
@@ -81,6 +82,7 @@ async def examine(settings: Settings, read: tuple[str, str], now: datetime) -> t
     async with asyncio.TaskGroup() as checks:
         cluster = checks.create_task(examine_cluster(settings, now))
         tails = checks.create_task(examine_tails(settings, now))
+        state = checks.create_task(examine_state(settings))
         services = [
             checks.create_task(examine_service("ingress", "ingest", ingest.admin_host, ingest.admin_port)),
             checks.create_task(examine_service("processors", "process", process.admin_host, process.admin_port)),
@@ -97,6 +99,7 @@ async def examine(settings: Settings, read: tuple[str, str], now: datetime) -> t
                 network_file_system_of(Path(settings.ingest.spool_dir)), settings.ingest.spool_bytes_max
             )
         ),
+        *state.result(),
         *cluster.result(),
         *tails.result(),
         *(service.result() for service in services),

@@ -134,6 +134,36 @@ def state_dir_fault(state_dir: Path) -> str | None:
         return str(error)
 
 
+@dataclass(frozen=True, slots=True)
+class StoreOrigin:
+    """A store that lies below `process.state_dir`, and the cluster of its log; None where it does not say it."""
+
+    path: Path
+    cluster: str | None
+
+
+def stores_below(state_dir: Path, topic: str) -> list[StoreOrigin]:
+    """The stores of the partitions of changelog `topic`, in the order of their paths.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    base = state_dir / topic
+    folders = sorted(one for one in base.iterdir() if one.is_dir()) if base.is_dir() else []
+    return [StoreOrigin(one, _cluster_in(one)) for one in folders]
+
+
+def _cluster_in(path: Path) -> str | None:
+    try:
+        told = orjson.loads((path / _ORIGIN).read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    match told:
+        case [int(format_), str(cluster), str(), int()] if format_ == _FORMAT:
+            return cluster
+    return None
+
+
 def _origin_of(log: LogExtent) -> bytes:
     return orjson.dumps([_FORMAT, log.cluster, log.topic, log.partition])
 

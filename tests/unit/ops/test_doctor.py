@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
@@ -12,8 +13,11 @@ from ops.doctor.check_result import CheckResult
 from ops.doctor.kafka import examine_compression, examine_group, examine_layout, examine_topics
 from ops.doctor.machine import examine_time_zones
 from ops.doctor.spool import examine_disk, examine_file_system
+from ops.doctor.state import examine_state_dir
 from ops.kafka.offsets import PartitionOffsets
 from ops.kafka.topics import Comparison, TopicState
+from processors.deliver.keys.folder import StateFolder
+from processors.runtime.state_store import LogExtent
 from schemas.kafka.log_bounds import LogBounds, NotKnown
 from schemas.notes.audits import AuditResult, Status
 from schemas.notes.layouts import Layout, MigrationPhase
@@ -50,6 +54,45 @@ def test_a_spool_on_the_network_is_a_warning() -> None:
     sentence = "on a network file system (nfs4), where SQLite's log is unsafe; set ingest.spool_dir to a local disk"
     assert examine_file_system("nfs4", 1) == (CheckResult("warning", "spool's disk", sentence),)
     assert (examine_file_system(None, 1), examine_file_system("nfs4", 0)) == ((), ())
+
+
+def told_of_state(state_dir: Path, cluster: str | None = "here") -> list[tuple[str, str]]:
+    return [(one.level, one.subject) for one in examine_state_dir(state_dir, "d.deliver-state", cluster)]
+
+
+async def made_store(state_dir: Path, cluster: str, partition: int) -> None:
+    log = LogExtent(cluster, "d.deliver-state", partition, 0, 0)
+    folder = StateFolder(state_dir)
+    await folder.claim(log)
+    folder.prepare(log)
+    folder.release()
+
+
+async def test_a_folder_of_state_with_room_and_stores_of_this_cluster_is_fine(tmp_path: Path) -> None:
+    """The stores may be there or not yet, and another system's beside them are not looked at."""
+    assert told_of_state(tmp_path / "not" / "yet") == [("ok", "state")]
+    await made_store(tmp_path, "here", 3)
+    (tmp_path / "other.deliver-state" / "0").mkdir(parents=True)
+    assert told_of_state(tmp_path) == [("ok", "state")]
+    assert told_of_state(tmp_path, None) == [("ok", "state")]
+
+
+async def test_state_of_another_cluster_is_a_warning_that_names_it(tmp_path: Path) -> None:
+    """Two systems with one folder and one prefix throw away each other's stores, again and again."""
+    await made_store(tmp_path, "there", 3)
+    await made_store(tmp_path, "here", 4)
+    (tmp_path / "d.deliver-state" / "5").mkdir()
+    assert told_of_state(tmp_path) == [("ok", "state"), ("warning", "state's stores")]
+    *_, last = examine_state_dir(tmp_path, "d.deliver-state", "here")
+    assert last.sentence.startswith("d.deliver-state/3, 5 is of another cluster or version; ")
+
+
+def test_a_folder_of_state_that_no_store_can_be_kept_in_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file in its place, and a disk that is full, are found before a partition stands still."""
+    (tmp_path / "file").write_bytes(b"")
+    assert told_of_state(tmp_path / "file")[0] == ("failed", "state")
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=1_000_000))
+    assert told_of_state(tmp_path) == [("failed", "state")]
 
 
 def test_a_missing_topic_fails() -> None:
