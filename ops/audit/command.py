@@ -18,6 +18,7 @@ from ops.event_loop import run
 from ops.kafka.reader import parse_start
 from ops.progress import ProgressBar, progress_shown
 from ops.times import parse_time
+from schemas.errors import DropstreamError
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
 
@@ -58,11 +59,13 @@ def audit_topics(
     settings = load_settings(config)
     with progress_shown("audit", 0, 0, in_pipes=not as_json) as bar:
         request = AuditRequest(AuditScope(begin, end_ms), workers, memory * 1_000_000)
-        verdict = run(_audit(settings, request, bar, since_last=since_last, accept=accept))
+        verdict, not_recorded = run(_audit(settings, request, bar, since_last=since_last, accept=accept))
     if as_json:
         screen.write_json(json.dumps(verdict_for_programs(verdict), separators=(",", ":"), ensure_ascii=False))
     else:
         show(verdict)
+    if not_recorded is not None:
+        raise DropstreamError(f"the verdict is not recorded in audit-state: {not_recorded}")
     if accept and verdict.unknown:
         (screen.note if as_json else screen.say)("nothing is accepted while something is not known")
     raise typer.Exit(0 if verdict.clean else 1)
@@ -70,14 +73,17 @@ def audit_topics(
 
 async def _audit(
     settings: Settings, request: AuditRequest, bar: ProgressBar, *, since_last: bool, accept: bool
-) -> AuditVerdict:
-    """The verdict; that of an audit of everything is written to `audit-state`."""
+) -> tuple[AuditVerdict, DropstreamError | None]:
+    """The verdict; that of an audit of everything is written to `audit-state`, else the error says why it is not."""
     if since_last and (checkpoint := (await read_state(settings)).checkpoint) is not None:
         request = replace(request, scope=AuditScope(checkpoint))
     verdict, next_one = await audit_within(settings, request, bar)
-    if request.scope.is_everything:
-        await write_state(settings, verdict, next_one, accept=accept)
-    return verdict
+    try:
+        if request.scope.is_everything:
+            await write_state(settings, verdict, next_one, accept=accept)
+    except DropstreamError as error:
+        return verdict, error
+    return verdict, None
 
 
 def verdict_for_programs(verdict: AuditVerdict) -> dict[str, object]:

@@ -15,6 +15,7 @@ from ops.audit.reading.snapshot import AuditScope, AuditSnapshot, take_snapshot
 from ops.audit.tally import AuditTally
 from ops.audit.verdict import AuditFinding, AuditVerdict, FindingKind
 from ops.audit.workers import audit_in_processes
+from ops.kafka.partitions import UnreadablePartitionError
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import Start, full_name
 from ops.progress import HIDDEN_BAR, ProgressBar
@@ -58,8 +59,25 @@ async def audit(
     return (await audit_within(settings, request, bar))[0]
 
 
-async def audit_within(settings: Settings, request: AuditRequest, bar: ProgressBar) -> tuple[AuditVerdict, Checkpoint]:
-    """The verdict on what is in scope, and where the next audit goes on."""
+async def audit_within(
+    settings: Settings, request: AuditRequest, bar: ProgressBar
+) -> tuple[AuditVerdict, Checkpoint | None]:
+    """The verdict on what is in scope, and where the next audit goes on.
+
+    Where a partition cannot be read, that is all of the verdict: it is `unknown`, and there is no checkpoint.
+
+    Raises:
+        DropstreamError: the cluster or a topic cannot be read.
+    """
+    try:
+        return await _audit_readable(settings, request, bar)
+    except UnreadablePartitionError as error:
+        return AuditVerdict(0, {}, unknown=[f"{error}; nothing is judged until it can be read"]), None
+
+
+async def _audit_readable(
+    settings: Settings, request: AuditRequest, bar: ProgressBar
+) -> tuple[AuditVerdict, Checkpoint]:
     scope = request.scope
     store = await read_store(settings)
     snapshot = await take_snapshot(settings, scope, store)

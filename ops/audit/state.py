@@ -68,7 +68,7 @@ async def read_state(settings: Settings, known: AuditState = AuditState()) -> Au
 
 
 async def write_state(
-    settings: Settings, verdict: AuditVerdict, checkpoint: Checkpoint, *, accept: bool = False
+    settings: Settings, verdict: AuditVerdict, checkpoint: Checkpoint | None, *, accept: bool = False
 ) -> None:
     """Writes how the audit ended and, where it was clean, where the next one goes on.
 
@@ -86,7 +86,7 @@ async def write_state(
         exceptions={str(kind): count for kind, count in verdict.found.items()},
     )
     records = [(RESULT_KEY, write(result))]
-    if verdict.clean or (accept and not verdict.unknown):
+    if checkpoint is not None and (verdict.clean or (accept and not verdict.unknown)):
         records.append((CHECKPOINT_KEY, write(checkpoint)))
     checked_client_arguments(settings.kafka)
     with cancellation_kept(asyncio.current_task()), kafka_failures_explained(settings.kafka):

@@ -17,6 +17,7 @@ from ops.audit.assignment import AuditAssignment
 from ops.audit.partitions import audit_partitions
 from ops.audit.tally import AuditTally
 from ops.event_loop import run
+from ops.kafka.partitions import UnreadablePartitionError
 from ops.parent import follow_parent
 from schemas.errors import DropstreamError
 
@@ -107,6 +108,8 @@ def main() -> None:
 
     try:
         tally = run(audit_partitions(assignment, on_deliveries))
+    except UnreadablePartitionError as error:
+        _write(UnreadablePartitionError(str(error)))
     except DropstreamError as error:
         _write(DropstreamError(str(error)))
     else:

@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from ops.kafka.clients import REQUEST_TIMEOUT_MS, consumer
-from ops.kafka.reader import full_name, partitions_of, seek_into_log
+from ops.kafka.partitions import readable_partitions_of
+from ops.kafka.reader import full_name, seek_into_log
 from schemas.kafka.partitions import partition_of
 from schemas.records import RawRecord, raw_record
 from schemas.settings import Settings
@@ -37,7 +38,7 @@ async def open_chunk_reader(settings: Settings, topics: Sequence[str]) -> AsyncI
         DropstreamError: the cluster cannot be reached, or has not all of the topics.
     """
     names = {topic: full_name(topic, settings) for topic in topics}
-    found = await partitions_of(settings, list(names.values()))
+    found = await readable_partitions_of(settings, list(names.values()))
     by_topic = {topic: [one for one in found if one.topic == name] for topic, name in names.items()}
     async with consumer(settings) as client:
         yield ChunkReader(client, by_topic)

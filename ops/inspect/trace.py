@@ -11,7 +11,8 @@ from typing import Any
 
 import orjson
 
-from ops.kafka.reader import AtOffsets, full_name, open_reader, partitions_of
+from ops.kafka.partitions import partitions_of
+from ops.kafka.reader import AtOffsets, full_name, open_reader
 from ops.progress import HIDDEN_BAR, Meter, ProgressBar
 from processors.deliver.step import Rules, claimed_entities
 from schemas.delivery import read_record

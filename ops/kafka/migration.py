@@ -17,8 +17,9 @@ from aiokafka.admin import NewPartitions
 from ops.kafka.clients import admin, kafka_failures_explained
 from ops.kafka.layouts import look_at_layout, put_layout
 from ops.kafka.offsets import members, read_group_offsets
+from ops.kafka.partitions import written_ends
 from ops.kafka.ranges import read_ranges
-from ops.kafka.reader import full_name, written_ends
+from ops.kafka.reader import full_name
 from ops.kafka.state_moves import move_states
 from schemas.errors import DropstreamError
 from schemas.kafka.arguments import transactional_producer_arguments

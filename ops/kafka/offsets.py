@@ -15,7 +15,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, kafka_failures_explained
-from ops.kafka.reader import partitions_of
+from ops.kafka.partitions import partitions_of
 from ops.times import EXAMPLES, parse_time
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.cancellation import cancellation_kept

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from ops.kafka.clients import consumer
-from ops.kafka.reader import AtOffset, AtOffsets, Start, open_reader, parse_start, partitions_of
+from ops.kafka.partitions import readable_partitions_of
+from ops.kafka.reader import AtOffset, AtOffsets, Start, open_reader, parse_start
 from ops.times import EXAMPLES
 from schemas.errors import DropstreamError, UsageError
 from schemas.notes.replays import Range
@@ -71,7 +72,9 @@ async def resolve(settings: Settings, topic: str, span: Span) -> tuple[Range, ..
     Raises:
         DropstreamError: a part of it is deleted, or was never there; says what is left.
     """
-    partitions = [one for one in await partitions_of(settings, [topic]) if span.partition in {None, one.partition}]
+    partitions = [
+        one for one in await readable_partitions_of(settings, [topic]) if span.partition in {None, one.partition}
+    ]
     if not partitions:
         raise DropstreamError(f"{topic}: no partition {span.partition}")
     async with consumer(settings) as client:

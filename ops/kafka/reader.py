@@ -15,13 +15,12 @@ from typing import Any, Literal
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, consumer
+from ops.kafka.clients import REQUEST_TIMEOUT_MS, consumer
+from ops.kafka.partitions import held_back, readable_partitions_of, written_ends
 from ops.progress import Meter
-from ops.suggest import nearest
 from ops.times import EXAMPLES, parse_time
 from schemas.errors import DropstreamError
 from schemas.kafka.answers import last_answer_at
-from schemas.kafka.descriptions import describe_topics
 from schemas.records import RawRecord, raw_record
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
@@ -31,6 +30,8 @@ _FETCH_TIMEOUT_MS = 500
 _RECORDS_PER_FETCH_MAX = 1_000
 # Longer than a broker takes to start again. A consumer says nothing by itself while the cluster is away.
 _SILENT_S_MAX = 60.0
+# Longer than Kafka takes to end the transaction of a dead process: it looks for those that are over every 10 s.
+_TRANSACTION_OVER_S = 60.0
 _OFFSET_PATTERN = re.compile(r"(\d{1,9}):(\d{1,18})", re.ASCII)
 
 
@@ -93,10 +94,14 @@ def base_name(topic: str) -> str:
 class TopicReader:
     """A position in some topics; made by `open_reader`."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], *, held_s_max: float = _SILENT_S_MAX
+    ) -> None:
         self._consumer = consumer
         self._ends = ends
-        self._answered_at = time.monotonic()
+        self._held_s_max = held_s_max
+        self._left: Mapping[TopicPartition, int] = {}
+        self._answered_at = self._moved_at = time.monotonic()
 
     @property
     def silent_s(self) -> float:
@@ -120,11 +125,20 @@ class TopicReader:
         return [raw_record(one) for batch in batches.values() for one in batch]
 
     async def is_at_end(self) -> bool:
-        """Whether everything that was there when the reader was opened has been fetched."""
-        for partition, end in self._ends.items():
-            if await self._consumer.position(partition) < end:
-                return False
-        return True
+        """Whether everything that was there when the reader was opened has been fetched.
+
+        Raises:
+            UnreadablePartitionError: the next record of a partition did not come for `held_s_max`, and no other did.
+        """
+        left = {
+            one: position for one, end in self._ends.items() if (position := await self._consumer.position(one)) < end
+        }
+        now = time.monotonic()
+        if left != self._left:
+            self._left, self._moved_at = left, now
+        elif left and now - self._moved_at > self._held_s_max:
+            raise held_back(min(left), left[min(left)], self._ends[min(left)], self._held_s_max)
+        return not left
 
     async def offsets_left(self) -> int:
         """How many offsets lie before the end; not each of them need be a record."""
@@ -159,6 +173,7 @@ async def open_reader(
     lie behind another producer's open transaction come when that has ended.
 
     Raises:
+        UnreadablePartitionError: a partition has no leader.
         DropstreamError: when the cluster is not reachable, or a topic or partition does not exist.
     """
     partitions = await _partitions(settings, topics, start)
@@ -166,7 +181,10 @@ async def open_reader(
         client.assign(partitions)
         async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
             ends = await _seek(client, partitions, start)
-        yield TopicReader(client, await written_ends(settings, partitions) if settled else ends)
+        if settled:
+            ends = await written_ends(settings, partitions)
+        held_s_max = _TRANSACTION_OVER_S + settings.process.transaction_timeout_ms / 1000
+        yield TopicReader(client, ends, held_s_max=held_s_max)
 
 
 async def read_written(
@@ -191,39 +209,8 @@ async def read_topic(settings: Settings, topic: str, start: Start = "beginning")
         return records
 
 
-async def written_ends(settings: Settings, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-    """The end of each partition, open transactions included."""
-    async with consumer(settings, isolation_level="read_uncommitted") as client:
-        client.assign(partitions)
-        async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
-            ends: dict[TopicPartition, int] = await client.end_offsets(partitions)
-    return ends
-
-
-async def partitions_of(settings: Settings, topics: Sequence[str]) -> list[TopicPartition]:
-    """Every partition of `topics` (full names).
-
-    Raises:
-        DropstreamError: a topic does not exist; names the nearest.
-    """
-    async with admin(settings) as client:
-        described = await describe_topics(client)
-        found = [
-            TopicPartition(topic, one.number)
-            for topic in topics
-            for one in (described[topic].partitions if topic in described else ())
-        ]
-    missing = [topic for topic in topics if topic not in described]
-    if missing:
-        prefix = settings.kafka.topic_prefix
-        own = [one.removeprefix(prefix) for one in described if not one.startswith("__")]
-        hint = nearest(missing[0].removeprefix(prefix), own)
-        raise DropstreamError(f"no such topic: {', '.join(missing)}{hint}; dropstream topics plan shows what there is")
-    return found
-
-
 async def _partitions(settings: Settings, topics: Sequence[str], start: Start) -> list[TopicPartition]:
-    found = await partitions_of(settings, topics)
+    found = await readable_partitions_of(settings, topics)
     if isinstance(start, AtOffset):
         found = [one for one in found if one.partition == start.partition]
         if not found:

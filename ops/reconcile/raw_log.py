@@ -10,8 +10,9 @@ from aiokafka import AIOKafkaProducer
 
 from ops.kafka.clients import CLOSE_TIMEOUT_S, checked_client_arguments, kafka_failures_explained
 from ops.kafka.layouts import look_at_layout
+from ops.kafka.partitions import partitions_of
 from ops.kafka.ranges import offsets_at
-from ops.kafka.reader import AtOffsets, TopicReader, full_name, open_reader, partitions_of
+from ops.kafka.reader import AtOffsets, TopicReader, full_name, open_reader
 from schemas.delivery import endpoint_keys
 from schemas.errors import DropstreamError
 from schemas.kafka.arguments import producer_arguments

@@ -7,7 +7,8 @@ import asyncio
 from datetime import UTC, datetime
 
 from ops.kafka.offsets import PartitionOffsets, read_group_offsets
-from ops.kafka.reader import AtOffset, Newest, full_name, open_reader, partitions_of
+from ops.kafka.partitions import partitions_of
+from ops.kafka.reader import AtOffset, Newest, full_name, open_reader
 from processors.groups import gap_rules
 from processors.sequence import tracker
 from processors.sequence.receipts import arrival_of

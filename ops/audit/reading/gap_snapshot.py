@@ -11,8 +11,9 @@ from ops.audit.reading.eras import Eras, eras_of
 from ops.audit.reading.snapshot import AuditScope, AuditSnapshot, starts_since
 from ops.kafka.clients import consumer
 from ops.kafka.offsets import members_if_known
+from ops.kafka.partitions import readable_partitions_of, written_ends
 from ops.kafka.ranges import read_ranges
-from ops.kafka.reader import full_name, partitions_of, written_ends
+from ops.kafka.reader import full_name
 from processors.rules_version import gap_rules_version
 from schemas.notes.audits import Checkpoint
 from schemas.notes.replays import Range
@@ -44,8 +45,8 @@ async def take_gap_snapshot(
     if scope.end_ms is not None or not (scope.start == "beginning" or scope.since):
         return None, []
     sequence = full_name("sequence", settings)
-    observed = await partitions_of(settings, [sequence])
-    written = await partitions_of(settings, [full_name("gaps", settings)])
+    observed = await readable_partitions_of(settings, [sequence])
+    written = await readable_partitions_of(settings, [full_name("gaps", settings)])
     committed, unknown = await committed_by_partition(settings, "sequence", observed)
     since = _judged_since(settings, scope)
     # A hole that is open then was seen at most so long before.

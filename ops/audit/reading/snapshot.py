@@ -16,8 +16,9 @@ from ops.audit.reading.committed import committed_by_partition, waiting_for
 from ops.audit.verdict import Pending
 from ops.kafka.clients import consumer
 from ops.kafka.layouts import look_at_layout
+from ops.kafka.partitions import readable_partitions_of, written_ends
 from ops.kafka.ranges import read_ranges
-from ops.kafka.reader import AtOffset, Start, full_name, partitions_of, written_ends
+from ops.kafka.reader import AtOffset, Start, full_name
 from ops.kafka.topics import existing
 from ops.replay.store import ReplayStore
 from processors.groups import DELIVER_OUTPUTS
@@ -124,10 +125,10 @@ async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStor
         DropstreamError: the cluster or a topic cannot be read.
     """
     looked_at = datetime.now(UTC)
-    raw_partitions = await partitions_of(settings, [full_name("raw", settings)])
+    raw_partitions = await readable_partitions_of(settings, [full_name("raw", settings)])
     committed, unknown = await committed_by_partition(settings, "deliver", raw_partitions)
     names = {full_name(topic, settings): topic for topic in (*DELIVER_OUTPUTS, *await _copies(settings, store))}
-    outputs = await partitions_of(settings, list(names))
+    outputs = await readable_partitions_of(settings, list(names))
     written = await written_ends(settings, outputs)
     async with consumer(settings) as client:
         raw_first, raw_end = await client.beginning_offsets(raw_partitions), await client.end_offsets(raw_partitions)
@@ -252,7 +253,7 @@ async def _rules(settings: Settings) -> tuple[list[RulesNote], dict[str, RulesVe
     notes: list[RulesNote] = []
     rules: dict[str, RulesVersion] = {}
     try:
-        partitions = await partitions_of(settings, [topic])
+        partitions = await readable_partitions_of(settings, [topic])
     except DropstreamError:
         return notes, rules
     async with consumer(settings) as client:

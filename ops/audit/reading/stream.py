@@ -15,8 +15,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from ops.kafka.clients import consumer
+from ops.kafka.partitions import held_back
 from ops.kafka.reader import seek_into_log
-from schemas.errors import DropstreamError
 from schemas.notes.replays import Range
 from schemas.records import RawRecord, raw_record
 from schemas.settings import Settings
@@ -65,7 +65,7 @@ class _Buffers:
         """Fetches records, of `needed` above all, and notes which partitions are read to their end.
 
         Raises:
-            DropstreamError: a partition gives no records although its log goes on.
+            UnreadablePartitionError: a partition gives no records although its log goes on.
         """
         share = 0 if self.is_full else self.bytes_max // len(self.ranges)
         wanted = {one for one in self.unread if self._bytes[one] < share or one in needed}
@@ -93,7 +93,7 @@ class _Buffers:
         if found:
             self._silent_since = None
         else:
-            self._complain_of_silence(self.unread.intersection(needed))
+            await self._complain_of_silence(self.unread.intersection(needed))
 
     @property
     def is_full(self) -> bool:
@@ -125,16 +125,14 @@ class _Buffers:
         self._bytes[partition] -= sum([_RECORD_BYTES + len(one.value or b"") for one in taken])
         return taken
 
-    def _complain_of_silence(self, wanted: set[TopicPartition]) -> None:
+    async def _complain_of_silence(self, wanted: set[TopicPartition]) -> None:
         now = asyncio.get_running_loop().time()
         if self._silent_since is None or not wanted:
             self._silent_since = now
         elif now - self._silent_since > _SILENT_AFTER_S:
             one = min(wanted)
-            raise DropstreamError(
-                f"partition {one.partition} of {one.topic} gives nothing for {_SILENT_AFTER_S:.0f} s, though its log "
-                f"goes on to offset {self.ranges[one].end}; look at the health of its leader, then audit again"
-            )
+            position = await self.client.position(one)
+            raise held_back(one, position, self.ranges[one].end, _SILENT_AFTER_S)
 
 
 @dataclass(slots=True)

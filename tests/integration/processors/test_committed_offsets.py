@@ -1,5 +1,6 @@
 """`dropstream offsets` on real Kafka: where a group stands, and moving it only while nobody consumes."""
 
+import re
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -88,3 +89,9 @@ async def test_every_partition_stands_there_and_unknown_is_unknown(
     assert f"{group}\t{raw}\t0\t{held[0]}\t{held[0]}\t0\t" in partly.out
     assert partly.code == 1
     assert f"partition 1 of {raw}: the partition has no leader" in partly.err
+    audited = await run("audit")
+    assert audited.code == 1
+    # The first topic that it reads and that lay on this broker too; where that is `audit-state`, no record is kept.
+    assert re.search(r"^unknown\tpartition \d+ of \S+ has no leader", audited.out, re.MULTILINE), audited
+    assert audited.out.endswith("verdict\tunknown\n")
+    assert audited.err == "" or audited.err.startswith("error: the verdict is not recorded in audit-state: Kafka at ")
