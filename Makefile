@@ -73,8 +73,9 @@ freeze: env  ## keeps the schemas of today as those of the released version; onc
 metrics: env  ## writes the table of all metrics anew from the code
 	@$(BIN)/python -m ops.docs.metrics_table docs/metrics.md
 
-settings: env  ## writes the page of all settings anew from the code
+settings: env  ## writes the page of all settings, and the chart's values, anew from the code
 	@$(BIN)/python -m ops.docs.settings_page docs/settings.md
+	@$(BIN)/python -m ops.docs.chart.write .
 
 lock: env  ## pins every dependency anew, with hashes
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra in-memory \

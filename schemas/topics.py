@@ -15,10 +15,11 @@ _RAW_MS = 30 * _DAY_MS
 _SEGMENT_BYTES = 67_108_864
 # An event holds the whole body and what was read from it; the room over the body is for that, and for up to 128 header
 # fields of 8,190 bytes (aiohttp's own limits). A larger event is rejected with its size, never sent to fail.
-_ENVELOPE_BYTES = 2_097_152
-_BODY_BYTES = 1_048_576
+ENVELOPE_BYTES = 2_097_152
+BODY_BYTES = 1_048_576
+BODIES = 2
 # A rejected record is larger than its raw record by the reason and the position.
-_MARGIN_BYTES = 65_536
+MARGIN_BYTES = 65_536
 _ANY_TIME = str(2**63 - 1)
 
 
@@ -112,12 +113,12 @@ def copy_plan(settings: Settings, names: Collection[str], suffix: str) -> tuple[
 
 def raw_bytes_max(settings: Settings) -> int:
     """The largest record that `raw` takes, in bytes; lowering `body_bytes_max` below 1 MiB does not lower it."""
-    return 2 * max(settings.ingest.body_bytes_max, _BODY_BYTES) + _ENVELOPE_BYTES
+    return BODIES * max(settings.ingest.body_bytes_max, BODY_BYTES) + ENVELOPE_BYTES
 
 
 def record_bytes_max(settings: Settings) -> int:
     """The largest record that every other topic takes, in bytes; a delivery whose event would be larger is rejected."""
-    return raw_bytes_max(settings) + _MARGIN_BYTES
+    return raw_bytes_max(settings) + MARGIN_BYTES
 
 
 def _config(topic: Topic, settings: Settings) -> dict[str, str]:

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from ops.docs.metrics_table import metric_rows
-from tests.integration.deploy.test_deploy_chart import MANAGED, manifests, of_kind
+from tests.integration.deploy.test_deploy_chart import CONSOLE, MANAGED, manifests, of_kind, templates
 from tests.support.deployment import DEPLOY, read_yaml
 
 RULES = (DEPLOY / "prometheus" / "rules.yaml").read_text(encoding="utf-8")
 MONITORED = ("--set", "monitoring.serviceMonitor.enabled=true")
+BY_PODS = ("--set", "monitoring.serviceMonitor.enabled=false,monitoring.podMonitor.enabled=true")
 # https://prometheus-operator.dev/docs/api-reference/api/#monitoring.coreos.com/v1.ServiceMonitor, and what
 # https://github.com/prometheus-operator/prometheus-operator/issues/5307 shows of the configuration that it makes.
 OPERATOR_LABELS = {"namespace", "service", "pod", "container", "node", "endpoint", "job", "instance"}
@@ -53,6 +54,30 @@ def compose_targets() -> list[dict[str, str]]:
         for group in scrape["static_configs"]
         for target in group["targets"]
     ]
+
+
+def pod_targets(documents: list[Any]) -> list[dict[str, str]]:
+    """The same of the PodMonitor, from the pods that it selects."""
+    monitor = of_kind(documents, "PodMonitor")["spec"]
+    (chosen,) = monitor["selector"]["matchExpressions"]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    targets = []
+    for template in templates(documents).values():
+        labels = template["metadata"]["labels"]
+        wanted = monitor["selector"]["matchLabels"].items() <= labels.items()
+        if wanted and labels[chosen["key"]] in chosen["values"]:
+            assert endpoint["port"] in [port["name"] for port in template["spec"]["containers"][0]["ports"]]
+            target = dict.fromkeys(OPERATOR_LABELS - {"service"}, "x") | {"endpoint": endpoint["port"]}
+            target["job"] = labels[monitor["jobLabel"]]
+            targets.append(relabelled(target, endpoint["relabelings"]))
+    return targets
+
+
+def test_pods_are_scraped_as_services_are() -> None:
+    """A PodMonitor gives the same jobs, and takes no label of our metrics away."""
+    targets = pod_targets(manifests(*MANAGED, *CONSOLE, *BY_PODS))
+    assert sorted(target["job"] for target in targets) == ["dropstream-ingest", "dropstream-process"]
+    assert not [target for target in targets if "endpoint" in target]
 
 
 def test_the_chart_and_compose_scrape_the_same_jobs() -> None:

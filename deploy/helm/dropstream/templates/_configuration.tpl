@@ -41,7 +41,15 @@
 
 [sequence]
 {{- include "dropstream.toml.table" ($settings.sequence | default dict) }}
-{{- range $name := keys $settings.endpoints | sortAlpha }}
+
+[console]
+{{- include "dropstream.toml.table" ($settings.console | default dict) }}
+{{- range $name := keys ($settings.shipstream | default dict) | sortAlpha }}
+
+[shipstream.{{ $name | quote }}]
+{{- include "dropstream.toml.table" (index $settings.shipstream $name) }}
+{{- end }}
+{{- range $name := keys ($settings.endpoints | default dict) | sortAlpha }}
 
 [endpoints.{{ $name | quote }}]
 {{- include "dropstream.toml.table" (index $settings.endpoints $name) }}

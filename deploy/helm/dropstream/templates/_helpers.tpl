@@ -1,5 +1,8 @@
 {{- define "dropstream.name" -}}
-{{- if contains "dropstream" .Release.Name }}{{ .Release.Name }}{{ else }}{{ .Release.Name }}-dropstream{{ end -}}
+{{- $chart := .Values.nameOverride | default "dropstream" -}}
+{{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- else if contains $chart .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-%s" .Release.Name $chart | trunc 40 | trimSuffix "-" }}{{ end -}}
 {{- end -}}
 
 {{- /* The part's own labels, by which it is selected; they never change. ($ and the part's name) */ -}}
@@ -14,6 +17,23 @@ app.kubernetes.io/component: {{ index . 1 }}
 app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
 helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
+{{- with (index . 0).Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* Annotations of an object; nothing where there are none. ($ and any number of maps, the later over the earlier) */ -}}
+{{- define "dropstream.annotations" -}}
+{{- $all := deepCopy (index . 0).Values.commonAnnotations -}}
+{{- range rest . }}{{ $all = mergeOverwrite $all (deepCopy .) }}{{ end -}}
+{{- with $all -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "dropstream.hook" -}}
+helm.sh/hook: {{ if .Values.topics.strimzi.enabled }}post-install,post-upgrade{{ else }}pre-install,pre-upgrade{{ end }}
 {{- end -}}
 
 {{- define "dropstream.image" -}}
@@ -22,23 +42,8 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 {{- end -}}
 {{- end -}}
 
-{{- /* What every pod is forbidden, and who it runs as: the image's own user. */ -}}
-{{- define "dropstream.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile:
-  type: RuntimeDefault
-{{- end -}}
-
-{{- define "dropstream.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-privileged: false
-capabilities:
-  drop: [ALL]
+{{- define "dropstream.account" -}}
+{{- .Values.serviceAccount.name | default (ternary (include "dropstream.name" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
 
 {{- /* The kinds of Secrets that a part is given. ($, whether it may know what signs deliveries) */ -}}
@@ -80,30 +85,5 @@ it writes more than memory has room for: how much) */ -}}
 - name: {{ $kind }}
   mountPath: /run/secrets/dropstream/{{ $kind }}
   readOnly: true
-{{- end }}
-{{- end -}}
-
-{{- /* Spread over nodes, so that one that is lost takes one pod with it. ($ and the part's name) */ -}}
-{{- define "dropstream.spread" -}}
-- maxSkew: 1
-  topologyKey: kubernetes.io/hostname
-  whenUnsatisfiable: ScheduleAnyway
-  labelSelector:
-    matchLabels:
-      {{- include "dropstream.selector" . | nindent 6 }}
-{{- end -}}
-
-{{- define "dropstream.placement" -}}
-{{- with .nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
