@@ -27,6 +27,8 @@ _WATCH_S = 0.5
 # A producer that hangs while others go on hangs with its partitions' nodes, mostly, and another one would hang as well.
 # aiokafka itself gives a connection up after 40 s.
 _TIMES_ALONE = 6
+# The layout's watch asks the cluster every second, busy or idle.
+_SILENT_AFTER_S = 7.0
 
 
 class Publisher:
@@ -61,6 +63,8 @@ class Publisher:
         ]
         self._layout = layout
         self._told_overdue = False
+        self._told_silent = False
+        self._adopted_at = 0.0
         # The first records wait until all producers are there, or have had their time.
         self._together = False
         self._route_of: dict[int, Route] = {}
@@ -72,11 +76,13 @@ class Publisher:
 
     @property
     def connected(self) -> bool:
-        """Returns whether Kafka takes records in time: there is a producer, and not all hangs.
+        """Returns whether Kafka takes records in time: there is a producer, Kafka answers, and not all hangs.
 
-        All hangs when every partition that has records is overdue, and Kafka has acknowledged nothing since the last
+        Kafka answers when it did so within the last seven seconds, whatever it was asked. All hangs when every partition that has records is overdue, and Kafka has acknowledged nothing since the last
         one became so.
         """
+        if self._silent_s() >= _SILENT_AFTER_S:
+            return False
         overdue_at = max((route.overdue_at for route in self._routes if route.overdue), default=None)
         if overdue_at is None or max(route.acknowledged_at for route in self._routes) > overdue_at:
             return any(self._partitions)
@@ -155,8 +161,13 @@ class Publisher:
             self._of_key[key] = batches
         return batches
 
+    def _silent_s(self) -> float:
+        """Returns the seconds since Kafka last answered this process."""
+        acknowledged_at = max(route.acknowledged_at for route in self._routes)
+        return self._now() - max(self._adopted_at, acknowledged_at, self._layout.answered_at)
+
     def _adopt_producer(self, route: Route, producer: AIOKafkaProducer) -> None:
-        route.producer = producer
+        route.producer, self._adopted_at = producer, self._now()
         self._together = self._together or all(one.producer is not None for one in self._routes)
         if self._together:
             self._follow_topic()
@@ -209,6 +220,16 @@ class Publisher:
             self._log.info("kafka_overdue_settled")
         self._told_overdue = overdue
 
+    def _tell_silent(self) -> None:
+        """Logs when a cluster that was there has fallen silent, and when it answers again."""
+        silent_s = self._silent_s()
+        silent = silent_s >= _SILENT_AFTER_S and any(self._partitions)
+        if silent and not self._told_silent:
+            self._log.warning("kafka_silent", silent_s=round(silent_s, 1))
+        elif self._told_silent and silent_s < _SILENT_AFTER_S:
+            self._log.info("kafka_answers")
+        self._told_silent = silent or (self._told_silent and silent_s >= _SILENT_AFTER_S)
+
     async def _watch_producers(self) -> None:
         """Replaces a producer of which all hangs for too long; not for the sake of one partition.
 
@@ -216,6 +237,7 @@ class Publisher:
         """
         while True:
             await asyncio.sleep(_WATCH_S)
+            self._tell_silent()
             acknowledged_at = max(route.acknowledged_at for route in self._routes)
             for route in self._routes:
                 since = route.hangs_since

@@ -30,13 +30,15 @@ class LayoutWatch:
     """The layout as the cluster says it; `layout` is None where nobody has written one.
 
     `counts` are the numbers of partitions of the placed topics and their changelogs, by short name; those that are
-    missing are left out. `is_known` from the first complete answer on.
+    missing are left out. `is_known` from the first complete answer on; `answered_at` is when the cluster gave the last
+    one, by the event loop's clock, and it is asked every second.
     """
 
     settings: Settings
     layout: Layout | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     is_known: bool = False
+    answered_at: float = 0.0
     _next: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -81,6 +83,7 @@ class LayoutWatch:
                 await self._read(consumer, TopicPartition(f"{prefix}layout", LAYOUT_PARTITION))
         self.counts = {name: len(numbers) for name, numbers in found.items() if numbers}
         self.is_known = True
+        self.answered_at = asyncio.get_running_loop().time()
         self._changed.set()
 
     async def known(self) -> None:
