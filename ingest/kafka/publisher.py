@@ -78,8 +78,8 @@ class Publisher:
     def connected(self) -> bool:
         """Returns whether Kafka takes records in time: there is a producer, Kafka answers, and not all hangs.
 
-        Kafka answers when it did so within the last seven seconds, whatever it was asked. All hangs when every partition
-        that has records is overdue, and Kafka has acknowledged nothing since the last one became so.
+        Kafka answers when it did so within the last seven seconds, whatever it was asked. All hangs when every
+        partition that has records is overdue, and Kafka has acknowledged nothing since the last one became so.
         """
         if self._silent_s() >= _SILENT_AFTER_S:
             return False
