@@ -8,7 +8,8 @@ today.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from processors.deliver.dedupe import DedupeStore, Sighting, Sightings, SightingsOfRun
+from processors.deliver.dedupe import DedupeStore
+from processors.deliver.sightings import Sighting, Sightings, SightingsOfRun
 from processors.deliver.step import Rules, deliver, recall
 from processors.runtime.state_store import Change, StateStore
 from schemas.events import read_event

@@ -11,10 +11,10 @@ from typing import Any
 import orjson
 
 from processors.deliver.content_coding import coding_of, inflated
-from processors.deliver.dedupe import DedupeResult, Sighting
 from processors.deliver.fetched import interpret
 from processors.deliver.parse import parse
 from processors.deliver.provider import Interpretation, Message, Provider
+from processors.deliver.sightings import DedupeResult, Sighting
 from processors.deliver.signatures import Claim
 from processors.deliver.step import Rules, deliver, judge_signature
 from schemas.delivery import Delivery, read_record

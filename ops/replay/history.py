@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from ops.kafka.layouts import look_at_layout
 from ops.kafka.ranges import offsets_at, read_ranges
 from ops.kafka.reader import full_name, read_written
-from processors.deliver.dedupe import SightingsOfRun
+from processors.deliver.sightings import SightingsOfRun
 from processors.deliver.step import Rules, possible_ids, recall
 from processors.groups import new_dedupe_store
 from processors.replay import Known, Replaying, Task, endless_dedupe_store, warm_up, warm_up_from

@@ -12,8 +12,8 @@
 from collections.abc import Collection
 from functools import partial
 
-from processors.deliver.dedupe import DedupeResult, Sighting, Sightings, newest
 from processors.deliver.provider import Interpretation, Message
+from processors.deliver.sightings import DedupeResult, Sighting, Sightings, newest
 from schemas.delivery import Delivery
 from schemas.fast_frozen import fast_frozen
 from schemas.records import Position

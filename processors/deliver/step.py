@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from processors.deliver.content_coding import coding_of, inflated
-from processors.deliver.dedupe import DedupeResult, Sightings, key_of_another_body
 from processors.deliver.fetched import interpret, is_overtaken
 from processors.deliver.parse import parse
 from processors.deliver.personal import PersonalFields
 from processors.deliver.provider import Fact, Interpretation, Message, Provider
 from processors.deliver.redaction import redacted_data
 from processors.deliver.repeats import Verdict, judge_repeat, possible_keys
+from processors.deliver.sightings import DedupeResult, Sightings, key_of_another_body
 from processors.deliver.signatures import judge
 from processors.deliver.times import TimeBounds, believable
 from schemas.delivery import Delivery, read_record

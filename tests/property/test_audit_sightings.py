@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.audit.judging.sightings import DiskSightings, SightingsFile
-from processors.deliver.dedupe import DedupeResult, DedupeStore, Sightings
+from processors.deliver.dedupe import DedupeStore
+from processors.deliver.sightings import DedupeResult, Sightings
 
 WINDOW_S = 100
 arrivals = st.lists(

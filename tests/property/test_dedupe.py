@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from processors.deliver.dedupe import DedupeResult, DedupeStore
+from processors.deliver.dedupe import DedupeStore
 from processors.deliver.keys.local import KeyPlace
 from processors.deliver.keys.segments import KeyBudget
+from processors.deliver.sightings import DedupeResult
 from processors.runtime.state_store import Change, LogExtent
 
 WINDOW_S = 100

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from ops.audit.judging.records import ExpectedRecord
 from ops.audit.judging.sightings import DiskSightings
 from ops.audit.reading.eras import Eras
-from processors.deliver.dedupe import DedupeResult, Sighting, Sightings, key_of_another_body
 from processors.deliver.repeats import COPY, LATEST
+from processors.deliver.sightings import DedupeResult, Sighting, Sightings, key_of_another_body
 from processors.deliver.step import Rules, deliver
 from schemas.kafka.partitions import partition_of
 from schemas.notes.rejections import refused_record

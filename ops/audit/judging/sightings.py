@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from processors.deliver.dedupe import DedupeResult, Sighting, judge_sighting
+from processors.deliver.sightings import DedupeResult, Sighting, judge_sighting
 from schemas.errors import DropstreamError
 from schemas.notes.raw_places import is_elsewhere, moved_place
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from processors.deliver.dedupe import DedupeResult, DedupeStore
+from processors.deliver.dedupe import DedupeStore
 from processors.deliver.keys.local import KeyPlace
+from processors.deliver.sightings import DedupeResult
 from processors.runtime.state_store import Change, LocalStoreError, LogExtent
 
 BYTES = 3_000_000

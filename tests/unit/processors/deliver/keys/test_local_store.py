@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from processors.deliver.dedupe import DedupeResult, DedupeStore
+from processors.deliver.dedupe import DedupeStore
 from processors.deliver.keys.folder import StateFolder, state_dir_fault
 from processors.deliver.keys.local import KeyPlace
+from processors.deliver.sightings import DedupeResult
 from processors.runtime.state_store import Change, LocalStoreError, LogExtent, StoreBusyError
 
 KEYS = 5_000
