@@ -1,18 +1,21 @@
 """The two consumer groups, `deliver` and `sequence`: topics, step, store and rules of each."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from processors.deliver.awaited_endpoints import AwaitedEndpoints
 from processors.deliver.dedupe import DedupeStore
+from processors.deliver.deliver_step import DeliverStep
 from processors.deliver.keys.disk import DISK_KEY_BYTES, DiskMemory
 from processors.deliver.keys.local import KeyPlace
 from processors.deliver.keys.segments import KeyBudget
 from processors.deliver.keys.table import MEMORY_KEY_BYTES
 from processors.deliver.provider import Provider
-from processors.deliver.step import DeliverStep, Rules
+from processors.deliver.step import Rules
 from processors.deliver.times import TimeBounds
 from processors.metrics import ProcessMetrics
 from processors.rules_version import gap_rules_version, rules_version
@@ -99,6 +102,14 @@ def deliver_group(
     the process; without it the group has one of its own.
     """
     known = endpoints or (lambda: settings.endpoints)
+    awaited = AwaitedEndpoints(settings.process.endpoint_wait_seconds)
+
+    def new_step() -> DeliverStep:
+        endpoints = known()
+        awaited.learn(endpoints, time.monotonic())
+        return DeliverStep(deliver_rules(endpoints, settings, providers), awaited)
+
+    metrics.deliver.endpoints_awaited.set_function(lambda: awaited.count(time.monotonic()))
     place = key_place(settings)
     metrics.groups.expect_group("deliver")
     metrics.deliver.secrets.watch(known)
@@ -107,7 +118,7 @@ def deliver_group(
         name="deliver",
         source="raw",
         changelog="deliver-state",
-        new_step=lambda: DeliverStep(deliver_rules(known(), settings, providers)),
+        new_step=new_step,
         rules=_current_rules(settings, known, providers),
         outputs=DELIVER_OUTPUTS,
         new_store=lambda: new_dedupe_store(settings, place),

@@ -283,6 +283,9 @@ class ProcessSettings(Section):
     """How the processors compress what they write, batch by batch. Whatever the topics hold can be read."""
     records_per_round_max: Annotated[int, Field(ge=1)] = 2_000
     """The most records of a partition that one transaction takes."""
+    endpoint_wait_seconds: Annotated[int, Field(ge=0, le=3_600)] = 60
+    """How long after its receipt a delivery waits for an endpoint that the ingress knows and the processors do not yet;
+    what came behind it in its partition waits, too. After that it is rejected as `endpoint_unknown`."""
     dedupe_window_hours: Annotated[int, Field(ge=1)] = 120
     """How long a delivery is remembered, so that the provider's retry of it adds nothing. The default is longer than
     the 104 hours for which ShipStream retries."""

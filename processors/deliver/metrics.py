@@ -70,6 +70,11 @@ class DeliverMetrics:
             ["endpoint"],
             registry=registry,
         )
+        self.endpoints_awaited = Gauge(
+            f"{PREFIX}endpoints_awaited",
+            "Endpoints that deliveries name and this process lacks; their partitions wait for them, in bounded time.",
+            registry=registry,
+        )
         self.secrets = SecretGauges(clock)
         registry.register(self.secrets)
 

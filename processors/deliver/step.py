@@ -62,16 +62,6 @@ class _Understood:
     personal: PersonalFields | None
 
 
-@dataclass(frozen=True, slots=True)
-class DeliverStep:
-    """The step of group `deliver`: `deliver` by the rules of one moment, those at which a transaction began."""
-
-    rules: Rules
-
-    def __call__(self, raw: RawRecord, store: Sightings) -> tuple[Record, ...]:
-        return deliver(raw, self.rules, store)
-
-
 def deliver(raw: RawRecord, rules: Rules, store: Sightings) -> tuple[Record, ...]:
     """The records that `raw` leads to, at least one, in order; `store` remembers the delivery."""
     understood = _understand(read_record(raw), raw.position, rules)

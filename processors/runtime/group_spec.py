@@ -15,6 +15,11 @@ from schemas.notes.rules import RulesVersion
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
 
+
+class NotYetError(Exception):
+    """A step cannot judge a record yet; its partition stands for a moment, the record and all behind it in hand."""
+
+
 GroupStep = Callable[[RawRecord, StoreT], Sequence[Record]]
 
 

@@ -90,6 +90,8 @@ class Partition(Generic[StoreT]):
     taken: int = 0
     # Its last turn ended before its records did: what waits here is a backlog, and must hold up no other partition.
     is_behind: bool = False
+    # Its first record cannot be judged yet: until then, by the event loop's clock, no transaction takes any.
+    waits_until: float = 0.0
     is_paused: bool = False
     records: deque[ConsumerRecord] = field(default_factory=deque)
     bytes_count: int = 0
@@ -101,8 +103,12 @@ class Partition(Generic[StoreT]):
 
     @property
     def waits(self) -> bool:
-        """Whether records lie here that no transaction has taken, and that are no backlog."""
-        return len(self.records) > self.taken and not self.is_behind
+        """Whether records lie here that a transaction can take and none has, and that are no backlog."""
+        return len(self.records) > self.taken and not self.is_behind and not self.waits_until
+
+    def may_go_on(self, now: float) -> bool:
+        """Whether its first record can be tried, by the event loop's clock."""
+        return self.waits_until <= now
 
     def add(self, records: Sequence[ConsumerRecord]) -> int:
         """Takes fetched records in; returns their bytes."""

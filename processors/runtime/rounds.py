@@ -132,6 +132,8 @@ class Rounds(Generic[StoreT]):
         finally:
             for partition in partitions:
                 partition.is_busy = False
+                if partition.waits_until:
+                    asyncio.get_running_loop().call_at(partition.waits_until, self.assignment.changed.set)
             self.assignment.changed.set()
         if slot.producer is None:
             await slot.start()
@@ -143,7 +145,8 @@ class Rounds(Generic[StoreT]):
         """
         if self.assignment.member is None:
             return None
-        ready = [one for one in self.assignment.of(PartitionState.OPEN) if not one.is_busy]
+        now = asyncio.get_running_loop().time()
+        ready = [one for one in self.assignment.of(PartitionState.OPEN) if not one.is_busy and one.may_go_on(now)]
         ticking = [one for one in ready if one in self._ticks and not one.records]
         small = [one for one in ready if one.records and not one.is_behind]
         behind = [one for one in ready if one.records and one.is_behind]

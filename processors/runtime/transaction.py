@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from processors.runtime.byte_account import ByteAccount
 from processors.runtime.changelog import input_offset_change, rules_change
-from processors.runtime.group_spec import GroupSpec, GroupStep
+from processors.runtime.group_spec import GroupSpec, GroupStep, NotYetError
 from processors.runtime.partition import Partition
 from processors.runtime.state_store import LocalStoreError, StoreT
 from processors.runtime.transaction_writer import TransactionWriter
@@ -33,6 +33,8 @@ _STEPS_S = 0.04
 _STEPS_MAX_S = 0.3
 # Steps are computation: after so long the heartbeat, the other transactions and the admin port get their turn.
 _TURN_S = 0.005
+# How soon a record is tried again that could not be judged yet.
+_NOT_YET_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +174,13 @@ class Transaction(Generic[StoreT]):
         """The outputs of one partition: of its next records, or of time alone where it has none."""
         turn = _Turn(partition, partition.position)
         records = partition.first(self.bounds.records_max)
+        partition.waits_until = 0.0
         for record in records:
-            made = self._made_of(raw_record(record), step, partition)
+            try:
+                made = self._made_of(raw_record(record), step, partition)
+            except NotYetError:
+                partition.waits_until = asyncio.get_running_loop().time() + _NOT_YET_S
+                break
             turn.outputs += made
             turn.position = next_offset(record)
             partition.taken += 1
@@ -186,7 +193,7 @@ class Transaction(Generic[StoreT]):
             turn.outputs += self.spec.punctuate(partition.store, self.until)
             self._count(turn.outputs)
         was_cut = partition.taken < len(records) or len(records) >= self.bounds.records_max
-        partition.is_behind = was_cut and len(partition.records) > partition.taken
+        partition.is_behind = was_cut and len(partition.records) > partition.taken and not partition.waits_until
         return turn
 
     def _made_of(self, raw: RawRecord, step: GroupStep[StoreT], partition: Partition[StoreT]) -> Sequence[Record]:

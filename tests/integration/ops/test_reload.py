@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from ops.kafka.reader import read_topic
 from processors.providers import discover
 from schemas.delivery import Delivery
 from schemas.kafka.arguments import producer_arguments
+from schemas.kafka.partitions import partition_of
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.support.ports import free_ports
@@ -21,7 +24,7 @@ from tests.support.processing import audited, prepared, send, signed
 from tests.support.programs import Program, eventually, load, program
 from tests.support.raw_http import RawClient, post
 from tests.support.serving import create_raw, read_raw
-from tests.support.waiting import UNHURRIED_MS
+from tests.support.waiting import PATIENCE_S, UNHURRIED_MS
 
 pytestmark = pytest.mark.kafka
 
@@ -227,6 +230,89 @@ async def test_processors_take_new_secrets_in_the_middle_of_a_rebalance(
     assert Counter(dict(one.headers)["dropstream-reason"] for one in await read_topic(mine, "rejected")) == {
         b"signature_invalid": 200
     }
+
+
+async def test_a_delivery_waits_for_an_endpoint_that_the_processors_do_not_know_yet(
+    settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """The ingress was reloaded first: nothing is rejected, other partitions go on, and the order is as it came."""
+    near, far = endpoints_beside("fresh", partitions=3)
+    every = "".join(
+        f'[endpoints.{name}]\nprovider = "shipstream"\nsecrets = ["env:SECRET"]\n' for name in ("fresh", near, far)
+    )
+    mine = await prepared(settings(every, environ={"SECRET": "made-up-secret"}))
+    port = free_ports(1)
+    table = f"[process]\nadmin_port = {port}\nendpoint_wait_seconds = 600\n"
+    write(tmp_path, mine, table, near, far)
+    environ = {"SECRET": "made-up-secret"}
+    async with (
+        AIOKafkaProducer(**producer_arguments(mine)) as producer,
+        program(tmp_path, "process", "deliver", admin_port=port, environ=environ) as processors,
+    ):
+        await send(producer, mine, [received_now("fresh", 1), received_now(near, 2), received_now(far, 3)])
+        (told,) = await processors.said("endpoint_awaited")
+        assert (told["endpoint"], told["wait_s"]) == ("fresh", 600)
+        await processors.shows("dropstream_process_endpoints_awaited 1.0")
+        # What is not behind it goes on, in the same partition before it and in others, again and again.
+        await send(producer, mine, [received_now(far, 4)])
+        assert await endpoints_of_events(mine, 2) == [far, far]
+        write(tmp_path, mine, table, near, far, "fresh")
+        processors.signal(signal.SIGHUP)
+        verdict = await audited(mine, 4)
+        assert len(processors.lines("endpoint_known")) == 1
+    assert verdict.clean, verdict
+    assert await read_topic(mine, "rejected") == []
+    assert sorted(await endpoints_of_events(mine, 4)) == sorted(["fresh", near, far, far])
+
+
+async def test_an_endpoint_that_stays_unknown_is_waited_for_once(settings: SettingsFactory, tmp_path: Path) -> None:
+    """After the bound its deliveries are rejected, the later ones at once, and what lay behind them goes on."""
+    near, _ = endpoints_beside("fresh", partitions=3)
+    table = f'[endpoints.{near}]\nprovider = "shipstream"\nsecrets = ["env:SECRET"]\n'
+    mine = await prepared(settings(table, environ={"SECRET": "made-up-secret"}))
+    port = free_ports(1)
+    write(tmp_path, mine, f"[process]\nadmin_port = {port}\nendpoint_wait_seconds = 1\n", near)
+    async with (
+        AIOKafkaProducer(**producer_arguments(mine)) as producer,
+        program(tmp_path, "process", admin_port=port, environ={"SECRET": "made-up-secret"}) as processors,
+    ):
+        await processors.ready()
+        await send(producer, mine, [received_now("fresh", 1), received_now(near, 2)])
+        assert (await audited(mine, 2)).clean
+        await send(producer, mine, [received_now("fresh", 3)])
+        assert (await audited(mine, 3)).clean
+        assert len(processors.lines("endpoint_awaited")) == 1
+    reasons = [dict(one.headers)["dropstream-reason"] for one in await read_topic(mine, "rejected")]
+    assert reasons == [b"endpoint_unknown"] * 2
+
+
+def endpoints_beside(name: str, *, partitions: int) -> tuple[str, str]:
+    """An endpoint whose deliveries lie in the same partition of `raw` as those of `name`, and one of another."""
+    there = partition_of(name.encode(), partitions)
+    names = [f"acme-{number}" for number in range(100)]
+    near = next(one for one in names if partition_of(one.encode(), partitions) == there)
+    return near, next(one for one in names if partition_of(one.encode(), partitions) != there)
+
+
+async def endpoints_of_events(settings: Settings, count: int) -> list[str]:
+    """The endpoints of the first events in `orders`, once there are so many."""
+    found: list[str] = []
+
+    async def are_there() -> bool:
+        records = await read_topic(settings, "orders")
+        found[:] = [(dict(one.headers)["endpoint"] or b"").decode() for one in records]
+        return len(found) >= count
+
+    async with asyncio.timeout(PATIENCE_S):
+        while not await are_there():  # noqa: ASYNC110 another process writes them
+            await asyncio.sleep(0.05)
+    return found
+
+
+def received_now(endpoint: str, number: int) -> Delivery:
+    """A delivery to the endpoint that has just come."""
+    sample = discover()["shipstream"].samples[0]
+    return replace(signed(sample, "shipstream", endpoint, number), received_at=datetime.now(UTC))
 
 
 def order_deliveries(first: int, count: int) -> list[Delivery]:

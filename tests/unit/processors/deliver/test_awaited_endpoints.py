@@ -1,0 +1,49 @@
+"""Which deliveries wait for an endpoint that the processors do not know yet, and how long."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from processors.deliver.awaited_endpoints import AwaitedEndpoints
+from schemas.settings import EndpointSettings
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ACME: Mapping[str, EndpointSettings] = {"acme": EndpointSettings(provider="shipstream", signature="verify-if-present")}
+
+
+def waits(awaited: AwaitedEndpoints, name: str, *, age_s: float = 0.0, at_s: float = 100.0) -> bool:
+    return awaited.waits(name, NOON - timedelta(seconds=age_s), NOON, at_s)
+
+
+def test_a_delivery_waits_until_the_bound_after_its_receipt() -> None:
+    """So no delivery is late by more than the bound, however many endpoints are unknown before it."""
+    awaited = AwaitedEndpoints(60)
+    assert [waits(awaited, "fresh", age_s=age) for age in (0, 59, 60, 5_000)] == [True, True, False, False]
+    assert awaited.count(100.0) == 1
+
+
+def test_an_endpoint_is_waited_for_once() -> None:
+    """By the monotonic clock, so that a wrong clock does not wait for ever; later deliveries are judged at once."""
+    awaited = AwaitedEndpoints(60)
+    times = (100.0, 159.9, 160.0, 161.0, 9_000.0)
+    assert [waits(awaited, "fresh", at_s=at) for at in times] == [True, True, False, False, False]
+    assert [waits(awaited, "fresh", age_s=-3_600, at_s=at) for at in (9_001.0, 9_100.0)] == [False, False]
+    assert awaited.count(9_100.0) == 0
+
+
+def test_an_endpoint_that_came_and_went_again_is_not_waited_for() -> None:
+    """A person took it out of the configuration; one that came is waited for no more."""
+    awaited = AwaitedEndpoints(60)
+    awaited.learn({}, 99.0)
+    assert waits(awaited, "acme")
+    awaited.learn(ACME, 101.0)
+    assert awaited.count(101.0) == 0
+    awaited.learn({}, 102.0)
+    assert not waits(awaited, "acme", at_s=103.0)
+
+
+def test_what_no_configuration_can_name_is_not_waited_for() -> None:
+    """Another producer's records, names without bound, and a bound of 0 hold up nothing."""
+    awaited = AwaitedEndpoints(60)
+    assert [waits(awaited, name) for name in ("", "No Name", "\ufffd", "x" * 64)] == [False] * 4
+    assert [waits(awaited, f"e{number}") for number in (*range(1_000), 1_000)].count(False) == 1
+    assert not waits(AwaitedEndpoints(0), "fresh")
