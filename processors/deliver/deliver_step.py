@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from processors.deliver.awaited_endpoints import AwaitedEndpoints
-from processors.deliver.dedupe import Sightings
+from processors.deliver.sightings import Sightings
 from processors.deliver.step import Rules, deliver
 from processors.runtime.group_spec import NotYetError
 from schemas.delivery import read_record
