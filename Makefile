@@ -38,7 +38,7 @@ coverage: env  ## what no test reaches, by lines and branches, under all tests; 
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --sort=cover
 
-tools:  ## all that the tests of deploy/ use, in .dropstream/tools: parsers, promtool, and Helm by Go; REQUIRE_TOOLS=1 as above
+tools:  ## what tests of deploy/ and examples use, in .dropstream/tools: parsers, promtool, Helm, Node packages; REQUIRE_TOOLS=1 as above
 	@PYTHON=$(PYTHON) deploy/tools/fetch --build
 
 lint: env  ## ruff and mypy
@@ -84,6 +84,9 @@ lock: env  ## pins every dependency anew, with hashes
 		--constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra kafka \
 		--constraint requirements.txt --output-file examples/python/requirements.txt examples/python/pyproject.toml
+	@for folder in examples/node deploy/tools/quicktype; do \
+		npm install --prefix $$folder --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --silent || exit 1; done
+	@cd examples/go && go mod tidy
 
 clean:  ## removes the environment, caches, and the local broker with its data
 	@test ! -x $(BIN)/dropstream || $(BIN)/dropstream kafka stop >/dev/null 2>&1 || true

@@ -11,11 +11,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aiokafka import AIOKafkaProducer
+
 from ops.local.broker.install import CHECKOUT, STATE_FOLDER
 from ops.local.broker.tool import locked, run_tool
+from schemas.kafka.arguments import producer_arguments
+from schemas.settings import Settings
 from tests.support.waiting import PATIENCE_S
 
 _EXAMPLES = CHECKOUT / "examples"
+# What a person's own build leaves beside the sources.
+_MADE = {"target", "node_modules"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,39 @@ async def java_program() -> Program | str:
     return Program(["java", "-jar", str(built / "target" / "orders.jar")], 143)
 
 
+async def go_program() -> Program | str:
+    """The example in Go, built once for each state of its source; or what is missing here."""
+    if shutil.which("go") is None:
+        return "the example in Go needs Go; here is no go"
+    source = _EXAMPLES / "go"
+    built = STATE_FOLDER / "examples" / f"go-{_digest(source)}"
+    async with locked(STATE_FOLDER / "examples" / "lock"):
+        if not built.is_file():
+            log = built.with_name("go.log")
+            code = await run_tool(["go", "build", "-C", str(source), "-mod=readonly", f"-o={built}", "."], log=log)
+            assert code == 0, log.read_text(errors="replace")[-3000:]
+    return Program([str(built)], 0)
+
+
+async def node_program() -> Program | str:
+    """The example in Node, beside the packages that its lock file names; or what is missing here."""
+    source = _EXAMPLES / "node"
+    packages = STATE_FOLDER / "tools" / "node"
+    lock = packages / "fetched.json"
+    if not lock.is_file() or lock.read_bytes() != (source / "package-lock.json").read_bytes():
+        return "the example in Node needs Node 20 and its packages"
+    placed = STATE_FOLDER / "examples" / f"node-{_digest(source)}"
+    async with locked(STATE_FOLDER / "examples" / "lock"):
+        if not placed.is_dir():
+            partial = placed.with_name(f"{placed.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(source, partial, ignore=shutil.ignore_patterns("node_modules"))
+            # Node looks for packages beside a program.
+            (partial / "node_modules").symlink_to(packages / "node_modules")
+            partial.rename(placed)
+    return Program(["node", str(placed / "orders.js")], 0)
+
+
 async def _build(source: Path, built: Path) -> None:
     partial = built.with_name(f"{built.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -95,7 +134,7 @@ async def _build(source: Path, built: Path) -> None:
 
 
 def _digest(source: Path) -> str:
-    files = sorted(path for path in source.rglob("*") if path.is_file() and "target" not in path.parts)
+    files = sorted(path for path in source.rglob("*") if path.is_file() and not _MADE & {*path.parts})
     contents = (f"{path.relative_to(source)}\0".encode() + path.read_bytes() for path in files)
     return hashlib.sha256(b"\0".join(contents)).hexdigest()[:16]
 
@@ -116,3 +155,13 @@ async def consumer(program: Program, kafka: str, *arguments: str) -> AsyncIterat
         if process.returncode is None:
             process.kill()
             await process.communicate()
+
+
+def orders_of(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("order ")]
+
+
+async def write(settings: Settings, *, key: bytes, value: bytes | None, topic: str = "orders") -> None:
+    """A record that no processor wrote."""
+    async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
+        await producer.send_and_wait(settings.kafka.topic_prefix + topic, key=key, value=value)

@@ -18,7 +18,11 @@ _ANYBODYS = {"helm", "promtool"}
 
 def tool(name: str) -> str:
     """Where the program is; skips or fails where it is not."""
-    places = (_FETCHED / name, _FETCHED / "python" / "bin" / name)
+    places = (
+        _FETCHED / name,
+        _FETCHED / "python" / "bin" / name,
+        _FETCHED / name / "node_modules" / ".bin" / name,
+    )
     found = next((str(place) for place in places if place.is_file()), None) or (
         shutil.which(name) if name in _ANYBODYS else None
     )

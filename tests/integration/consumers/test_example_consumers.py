@@ -1,12 +1,10 @@
-"""The example consumers, in Python and in Java, show what the processors wrote: all of it once, from where they begin.
+"""The example consumers show what the processors wrote: all of it once, from where they begin.
 
-Both are held to the same lines.
+They are in Python, Java, Go and Node, and held to the same lines.
 """
 
 import asyncio
-import os
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,13 +21,11 @@ from ops.kafka.clients import admin
 from ops.kafka.reader import read_topic
 from processors.providers import discover
 from schemas.delivery import Delivery, kept_headers
-from schemas.kafka.arguments import producer_arguments, transactional_producer_arguments
+from schemas.kafka.arguments import transactional_producer_arguments
 from schemas.records import RawRecord
 from schemas.settings import Settings
-from tests.chaos.wire import Wire
 from tests.conftest import KafkaUnderTest, SettingsFactory
-from tests.support.consuming import Consumer, Program, consumer, java_program, python_program
-from tests.support.ports import free_ports
+from tests.support.consuming import Consumer, Program, consumer, orders_of, write
 from tests.support.processing import (
     ENDPOINTS,
     ENVIRON,
@@ -42,29 +38,14 @@ from tests.support.processing import (
     put,
     signed,
 )
-from tests.support.skipped import missing
 from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.kafka
 
 _COUNT = 27
 _ORDER = b"dropea:dropea:77"
-# Java's own start is in it.
-_SLOW_S = 15.0
 # Madrid's clocks showed this hour twice; the delivery came in the first of them.
 _AUTUMN = datetime(2025, 10, 26, 0, 30, 2, tzinfo=UTC)
-
-
-@pytest.fixture(params=["python", "java"])
-async def program(request: pytest.FixtureRequest) -> Program:
-    if request.param == "python":
-        return python_program()
-    found = await java_program()
-    if isinstance(found, str) and os.environ.get("REQUIRE_KAFKA") == "1":
-        pytest.fail(f"REQUIRE_KAFKA=1, but {found}", pytrace=False)
-    if isinstance(found, str):
-        pytest.skip(missing(found, bring="PATH=FOLDER-OF-JAVA-AND-MAVEN:$PATH make test"))
-    return found
 
 
 def status_change(old: str, new: str, madrid: str, received_at: datetime) -> Delivery:
@@ -84,16 +65,6 @@ def expected_line(record: RawRecord, age: str = "new") -> str:
     status = event["data"]["status"] or "-"
     time = event["time"][:19] + "Z"
     return f"order {time} {event['timequality']}{hour} {age} {(record.key or b'').decode()} {what} {status}"
-
-
-def orders_of(lines: list[str]) -> list[str]:
-    return [line for line in lines if line.startswith("order ")]
-
-
-async def write(settings: Settings, *, key: bytes, value: bytes | None) -> None:
-    """A record of orders that no processor wrote."""
-    async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
-        await producer.send_and_wait(settings.kafka.topic_prefix + "orders", key=key, value=value)
 
 
 async def abort(settings: Settings, record: RawRecord) -> None:
@@ -207,45 +178,42 @@ async def test_an_uncertain_time_does_not_take_back_a_certain_one(
     assert [line.split()[3] for line in orders_of(running.lines)] == [age for *_, age in told]
 
 
-async def test_a_consumer_that_cannot_begin_says_why(
+async def test_words_and_fields_of_tomorrow_are_read(
     program: Program, kafka: KafkaUnderTest, settings: SettingsFactory
 ) -> None:
-    """Wrong prefix, partition, offset or place: one line, and the exit code says whose fault it is."""
+    """A status, a quality of time and a state of a gap that nobody knows yet are told as they are."""
     mine = await prepared(settings())
-    prefix = mine.kafka.topic_prefix
-    cases = [
-        (("--prefix", "nobody."), 1, "has no topic nobody.gaps and nobody.orders; is --prefix right?"),
-        (("--prefix", prefix, "--from", "7:0"), 1, "has no partition 7"),
-        (("--prefix", prefix, "--from", "0:99"), 1, "there is nothing at"),
-        (("--prefix", prefix, "--from", "yesterday"), 2, "is none of: beginning, a time such as"),
-        (("--kafka", "127.0.0.1:1"), 1, "cannot reach Kafka at 127.0.0.1:1"),
+    event: dict[str, Any] = orjson.loads(examples()["orders"][0].value)
+    stamped = {"id": "1", "time": "2026-05-21T14:32:11.000000Z", "timequality": "guessed", "later": {"is": ["new"]}}
+    status = {**event["data"], "status": "on_the_moon", "orbit": 3}
+    await write(mine, key=_ORDER, value=orjson.dumps({**event, **stamped, "data": status}))
+    gap: dict[str, Any] = orjson.loads(examples()["gaps"][0].value)
+    big = 2**63
+    for state, first, last in (
+        ("open", 5, 9),
+        ("of_tomorrow", 6, 6),
+        ("open", big, big + 1),
+        ("dismissed", 7, 7),
+        ("mixed", 10, 900),
+    ):
+        words = {"endpoint": "acme", "state": state, "first": first, "last": last}
+        await write(mine, key=b"acme", value=orjson.dumps({**gap, **words}), topic="gaps")
+    group = f"{mine.kafka.topic_prefix}words"
+    arguments = ("--prefix", mine.kafka.topic_prefix, "--group", group, "--from", "beginning")
+    async with consumer(program, kafka.bootstrap_servers, *arguments) as running:
+        await running.prints(lambda lines: len(lines) == 6)
+        assert await running.stop() == program.stopped_code
+    what = event["type"].removeprefix("dropstream.")
+    assert orders_of(running.lines) == [
+        f"order 2026-05-21T14:32:11Z guessed+-1h new dropea:dropea:77 {what} on_the_moon"
     ]
-
-    async def fails(arguments: Sequence[str], code: int, sentence: str) -> None:
-        async with consumer(program, kafka.bootstrap_servers, *arguments) as running:
-            assert await running.ended() == code, arguments
-            assert sentence in running.errors[-1], arguments
-            assert running.lines == []
-            assert "Traceback" not in "\n".join(running.errors)
-
-    # At once, for a client of Java looks for a cluster for a minute.
-    await asyncio.gather(*(fails(*case) for case in cases))
-
-
-async def test_a_slow_cluster_is_waited_for(program: Program, kafka: KafkaUnderTest, settings: SettingsFactory) -> None:
-    """A consumer whose first question to Kafka is answered after more than ten seconds shows what there is."""
-    mine = await prepared(settings())
-    await write(mine, key=_ORDER, value=examples()["orders"][0].value)
-    arguments = ("--prefix", mine.kafka.topic_prefix, "--group", f"{mine.kafka.topic_prefix}slow")
-    async with Wire(free_ports(1), int(kafka.bootstrap_servers.rpartition(":")[2])) as wire:
-        wire.cut()
-        async with consumer(program, f"127.0.0.1:{wire.port}", *arguments) as running:
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(_SLOW_S):
-                    await running.process.wait()
-            wire.mend()
-            await running.prints(lambda lines: len(orders_of(lines)) == 1)
-            assert await running.stop() == program.stopped_code
+    assert [line for line in running.lines if line.startswith("gap ")] == [
+        "gap acme open 5-9, 5 missing: 5-9",
+        "gap acme of_tomorrow 6-6, 5 missing: 5-9",
+        "gap acme open 9223372036854775808-9223372036854775809, 7 missing: 5-9 9223372036854775808-9223372036854775809",
+        "gap acme dismissed 7-7, 6 missing: 5-6 8-9 9223372036854775808-9223372036854775809",
+        "gap acme mixed 10-900, 0 missing: none",
+    ]
 
 
 async def test_members_of_a_group_share_the_work(

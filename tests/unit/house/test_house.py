@@ -1,6 +1,7 @@
 """The house stays as it is drawn: who imports whom, what `schemas` may touch, and what no file may say."""
 
 import ast
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -147,6 +148,13 @@ def test_locks_name_no_index() -> None:
         assert "://" not in text
         assert "--index" not in text
         assert "--find-links" not in text
+    for lock in (ROOT / "examples" / "node", ROOT / "deploy" / "tools" / "quicktype"):
+        packages = json.loads((lock / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+        mine = packages.pop("")
+        assert mine["dependencies"] == {
+            name: packages[f"node_modules/{name}"]["version"] for name in mine["dependencies"]
+        }
+        assert all(one["integrity"].startswith("sha512-") and "resolved" not in one for one in packages.values())
 
 
 def test_every_tracked_python_file_belongs_to_a_package() -> None:

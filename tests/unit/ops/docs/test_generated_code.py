@@ -1,8 +1,10 @@
 """Code that others make of the schemas reads what is written today, and the words that come tomorrow."""
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -13,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from ops.docs.json_schema import schemas
 from tests.support.checkout import ROOT
+from tests.support.skipped import missing
 from tests.support.tools import tool
 
 NAMES = sorted(schemas())
@@ -71,3 +74,58 @@ def test_generated_code_reads_what_is_written(name: str, tmp_path: Path) -> None
             made.model_validate(with_value(example, GROWING[name], "a-word-of-tomorrow"))
             with pytest.raises(ValidationError):
                 made.model_validate(with_value(example, GROWING[name], 7))
+
+
+# What a program of each language prints of the lines that it is given: whether the generated reader took each.
+READERS = {
+    "javascript": (
+        "made.js",
+        "read.js",
+        """
+const { toMade } = require("./made.js");
+for (const line of require("fs").readFileSync(0, "utf8").trimEnd().split("\\n")) {
+  try { toMade(line); console.log("read"); } catch { console.log("refused"); }
+}
+""",
+        ("node", "read.js"),
+    ),
+    "go": (
+        "made.go",
+        "read.go",
+        """
+package main
+
+import ("bufio"; "fmt"; "os")
+
+func main() {
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if _, err := UnmarshalMade(lines.Bytes()); err != nil { fmt.Println("refused") } else { fmt.Println("read") }
+	}
+}
+""",
+        ("go", "run", "made.go", "read.go"),
+    ),
+}
+
+
+@pytest.mark.parametrize("language", READERS)
+@pytest.mark.parametrize("name", ["gap.v1.json", "order-event.v1.json"])
+def test_quicktype_s_code_reads_what_is_written(name: str, language: str, tmp_path: Path) -> None:
+    """So do programs in JavaScript and Go: records of today, words and fields of tomorrow, and no wrong type."""
+    made, program, text, command = READERS[language]
+    if shutil.which(command[0]) is None:
+        pytest.skip(missing(f"{command[0]} is not here", bring=f"PATH=FOLDER-OF-{command[0].upper()}:$PATH make test"))
+    schema = ROOT / "schemas" / "json" / name
+    options = ("--src-lang", "schema", "--lang", language, "--top-level", "Made", "--out", str(tmp_path / made))
+    package = ("--package", "main") if language == "go" else ()
+    subprocess.run([tool("quicktype"), *options, *package, schema], check=True, capture_output=True)
+    (tmp_path / program).write_text(text, encoding="utf-8")
+    examples: list[Mapping[str, Any]] = json.loads(schema.read_text(encoding="utf-8"))["examples"]
+    word = [with_value(dict(one), GROWING[name], "a-word-of-tomorrow") for one in examples]
+    grown = [{**one, "a_field_of_tomorrow": {"deep": True}} for one in examples]
+    wrong = [with_value(dict(one), GROWING[name], 7) for one in examples]
+    lines = "".join(json.dumps(one) + "\n" for one in (*examples, *word, *grown, *wrong))
+    read = subprocess.run(command, cwd=tmp_path, input=lines, check=True, capture_output=True, text=True)
+    assert read.stdout.split() == ["read"] * 3 * len(examples) + ["refused"] * len(examples)
