@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ops.local.broker.runtime import IMAGE
+from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from tests.support.checkout import ROOT
 from tests.support.deployment import DEPLOY, filled_example, read_as_deployed, read_yaml, run
@@ -43,6 +44,30 @@ def test_every_part_starts_with_what_it_is_given(name: str, tmp_path: Path) -> N
     read = read_as_deployed(text, given, folder=tmp_path, signing_secrets=name in {"process", "console"})
     assert set(read.endpoints) == {"shipstream-acme", "dreamship", "modern-dropship", "dropea-orders"}
     assert (read.kafka.bootstrap_servers, read.kafka.replication_factor) == ("kafka:9092", 1)
+
+
+@pytest.mark.parametrize("endpoint", ["shipstream-acme", "dreamship", "modern-dropship", "dropea-orders"])
+def test_one_provider_alone_is_enough(endpoint: str, tmp_path: Path) -> None:
+    """With one table left, and the variables of the others empty, every part starts; with its own empty, it is named."""
+    whole = (DEPLOY / "dropstream.toml").read_text(encoding="utf-8")
+    head, *tables = re.split(r"(?m)^(?=\[endpoints\.)", whole)
+    (table,) = [one for one in tables if one.startswith(f"[endpoints.{endpoint}]")]
+    own, others = (set(re.findall(r"env:([A-Z_]+)", one)) for one in (table, "".join(tables).replace(table, "")))
+    for name in OURS:
+        variables = environ(services()[name])
+        given = {key: "" if key in others else value for key, value in variables.items()}
+        signing = name in {"process", "console"}
+        read = read_as_deployed(head + table, given, folder=tmp_path, signing_secrets=signing)
+        assert set(read.endpoints) == {endpoint}
+    with pytest.raises(ConfigurationError) as caught:
+        read_as_deployed(head + table, {}, folder=tmp_path)
+    assert {name for name in own if name in str(caught.value)} == own
+
+
+def test_a_variable_that_may_be_empty_stops_no_compose() -> None:
+    """Compose itself asks only for what every installation needs: the console's token and Grafana's password."""
+    text = FILE.read_text(encoding="utf-8")
+    assert set(re.findall(r"\$\{([A-Z_]+):\?", text)) == {"CONSOLE_TOKEN", "GRAFANA_PASSWORD"}
 
 
 def test_every_variable_is_in_the_example_and_no_secret_is() -> None:
