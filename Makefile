@@ -5,11 +5,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 ENVIRONMENT := .venv/.complete
 
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 TESTS := tests/integration tests/unit tests/property tests/providers
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test coverage tools chaos soak bench lint format schemas freeze metrics settings lock clean
+.PHONY: help env run test coverage tools chaos soak bench lint format schemas freeze metrics settings lock wheel sbom chart image \
+	tagged clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -88,6 +91,28 @@ lock: env  ## pins every dependency anew, with hashes
 		npm install --prefix $$folder --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --silent || exit 1; done
 	@cd examples/go && go mod tidy
 
+wheel: env  ## the wheel and the source archive of this version, in dist/
+	@# From the archive, so that it is known to hold all that a wheel needs; the time is the commit's, so that all agree.
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python \
+		--out-dir dist
+
+sbom:  ## what this version is built from, out of requirements.txt: dist/dropstream-VERSION.cdx.json, CycloneDX 1.6
+	@PYTHON=$(PYTHON) deploy/tools/fetch >/dev/null
+	@mkdir -p dist
+	@# The tool finds it strange that a list of packages says nothing of who needs whom.
+	@.dropstream/tools/python/bin/python -W ignore::UserWarning -m cyclonedx_py requirements requirements.txt \
+		--pyproject pyproject.toml --short-PURLs --output-reproducible --output-file dist/dropstream-$(VERSION).cdx.json
+
+chart:  ## the Helm chart as a package, in dist/, with the Helm of make tools
+	@.dropstream/tools/helm package deploy/helm/dropstream --destination dist
+
+image:  ## the image, with Docker; PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:... pins what it stands on
+	@docker build --file deploy/Dockerfile --tag dropstream:$(VERSION) --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$$(git rev-parse HEAD) $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
+
+tagged:  ## fails unless TAG=v... is the version of this checkout; a release begins with it
+	@test "$(TAG)" = "v$(VERSION)" || { echo "the tag is $(TAG), and pyproject.toml says $(VERSION)" >&2; exit 1; }
+
 clean:  ## removes the environment, caches, and the local broker with its data
 	@test ! -x $(BIN)/dropstream || $(BIN)/dropstream kafka stop >/dev/null 2>&1 || true
-	@rm -rf .venv .dropstream .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build *.egg-info
+	@rm -rf .venv .dropstream .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist *.egg-info

@@ -6,6 +6,7 @@ fetched once is kept in the state folder; a folder there is complete or absent, 
 
 import asyncio
 import os
+import pwd
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from schemas.errors import DropstreamError
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 SOURCE_FOLDER = Path(__file__).resolve().with_name("kafka")
+# Maven colours what it says even where nobody sees it.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def state_folder(root: Path, environ: Mapping[str, str], here: Path) -> Path:
@@ -141,8 +144,9 @@ async def _fetch_jars(jars: Path, *, maven: str, environ: Mapping[str, str], pro
         log = jars.parent / "maven.log"
         progress(f"fetching Apache Kafka {KAFKA_VERSION} with Maven (once, about 45 MB)")
         command = [maven, "--batch-mode", f"--file={SOURCE_FOLDER / 'pom.xml'}", "dependency:copy-dependencies"]
+        repository = repository_options(_home(), jars.parent / "maven")
         code = await run_tool(
-            [*command, f"-DoutputDirectory={partial}", "-DincludeScope=runtime"],
+            [*command, *repository, f"-DoutputDirectory={partial}", "-DincludeScope=runtime"],
             log=log,
             environ=environ,
             on_line=lambda line: _report_download(line, progress),
@@ -169,9 +173,25 @@ def _report_download(line: str, progress: Progress) -> None:
         progress(f"fetching Apache Kafka {KAFKA_VERSION} with Maven: {line.rsplit('/', 1)[1]}")
 
 
+def repository_options(home: Path | None, own: Path) -> list[str]:
+    """Where Maven is to keep what it downloads: nothing where it can in the person's `home`, else in the folder `own`.
+
+    Java takes the home from the list of users, whatever HOME says; that of a service's user is often nowhere.
+    """
+    there = home and next((place for place in (home / ".m2", home) if place.exists()), None)
+    return [] if there and os.access(there, os.W_OK) else [f"-Dmaven.repo.local={own}"]
+
+
+def _home() -> Path | None:
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:  # Of a container: a number without a name.
+        return None
+
+
 def maven_gist(output: str) -> str:
     """The line of Maven's output that says what went wrong, at most 300 characters."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line.strip() for line in _COLOUR.sub("", output).splitlines() if line.strip()]
     errors = [line.removeprefix("[ERROR]").strip() for line in lines if line.startswith("[ERROR]")]
     gist = next((line for line in errors if line), lines[-1] if lines else "it said nothing")
     return gist if len(gist) <= 300 else gist[:299] + "…"

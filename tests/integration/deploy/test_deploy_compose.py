@@ -48,7 +48,7 @@ def test_every_part_starts_with_what_it_is_given(name: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("endpoint", ["shipstream-acme", "dreamship", "modern-dropship", "dropea-orders"])
 def test_one_provider_alone_is_enough(endpoint: str, tmp_path: Path) -> None:
-    """With one table left, and the variables of the others empty, every part starts; with its own empty, it is named."""
+    """With one table left, and the others' variables empty, every part starts; with its own empty, it is named."""
     whole = (DEPLOY / "dropstream.toml").read_text(encoding="utf-8")
     head, *tables = re.split(r"(?m)^(?=\[endpoints\.)", whole)
     (table,) = [one for one in tables if one.startswith(f"[endpoints.{endpoint}]")]

@@ -12,6 +12,8 @@ import pytest
 from ops.local.broker.install import state_folder
 from tests.support.checkout import ROOT
 
+_PACKAGES = ("schemas/", "ingest/", "processors/", "ops/")
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -20,8 +22,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = built / "source"
     # Built from a copy: setuptools writes its folders beside the sources.
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
-    packages = ("schemas/", "ingest/", "processors/", "ops/")
-    names = [name for name in listed.stdout.decode().splitlines() if name.startswith(packages) or "/" not in name]
+    names = [name for name in listed.stdout.decode().splitlines() if name.startswith(_PACKAGES) or "/" not in name]
     for name in names:
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +52,17 @@ def program(
         text=True,
         check=False,
     )
+
+
+def test_every_file_that_is_no_code_is_in_the_wheel(site: Path) -> None:
+    """Pages, styles, schemas, examples and the broker's files: what git has beside the code."""
+    listed = subprocess.run(["git", "ls-files", *_PACKAGES], cwd=ROOT, capture_output=True, check=True, text=True)
+    beside = {name for name in listed.stdout.splitlines() if not name.endswith((".py", "/README.md"))}
+    # What older versions promised is for the test of compatibility.
+    beside = {name for name in beside if not name.startswith("schemas/json/released/")}
+    assert len(beside) > 30
+    assert sorted(name for name in beside if not (site / name).is_file()) == []
+    assert not list(site.glob("tests*"))
 
 
 def contents(site: Path) -> set[str]:

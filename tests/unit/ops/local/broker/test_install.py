@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from ops.local.broker.install import SOURCE_FOLDER, Unavailable, find_kafka, maven_gist, read_java_version
+from ops.local.broker.install import (
+    SOURCE_FOLDER,
+    Unavailable,
+    find_kafka,
+    maven_gist,
+    read_java_version,
+    repository_options,
+)
 from ops.local.broker.runtime import KAFKA_VERSION, DockerRuntime, JavaRuntime
 from schemas.errors import DropstreamError
 
@@ -52,8 +59,18 @@ def test_maven_gist_is_the_reason() -> None:
     """Of Maven's output, the first error that says something is told."""
     output = "[INFO] Scanning\n[ERROR]\n[ERROR] Failed to execute goal: could not resolve x\n[ERROR] Re-run with -X\n"
     assert maven_gist(output) == "Failed to execute goal: could not resolve x"
+    coloured = "\x1b[0m\x1b[0m[ERROR] Could not create local repository\n[ERROR] \n[ERROR] To see more, use -e\n"
+    assert maven_gist(coloured) == "Could not create local repository"
     assert maven_gist("bash: broken\n") == "bash: broken"
     assert maven_gist("") == "it said nothing"
+
+
+def test_a_user_without_a_home_can_fetch_kafka_too(tmp_path: Path) -> None:
+    """Maven keeps its files in the person's home where there is one, else in the folder of the broker."""
+    own = tmp_path / "maven"
+    assert repository_options(tmp_path, own) == []
+    assert repository_options(tmp_path / "nowhere", own) == [f"-Dmaven.repo.local={own}"]
+    assert repository_options(None, own) == [f"-Dmaven.repo.local={own}"]
 
 
 @pytest.mark.parametrize(
