@@ -20,9 +20,10 @@ from processors.deliver.times import TimeBounds
 from processors.metrics import ProcessMetrics
 from processors.rules_version import gap_rules_version, rules_version
 from processors.runtime.byte_account import ByteAccount
+from processors.runtime.clock.upstream import Upstream
+from processors.runtime.clock.witness import ClockWitness
 from processors.runtime.group import Group
 from processors.runtime.group_spec import GroupSpec
-from processors.runtime.upstream import Upstream
 from processors.sequence.step import observe, punctuate
 from processors.sequence.store import SequenceStore
 from processors.sequence.tracker import GapRules
@@ -182,6 +183,8 @@ def sequence_group(
         outputs=("gaps",),
         punctuate=punctuate,
         upstream=Upstream(group=f"{prefix}deliver", topic=f"{prefix}raw"),
+        witness=ClockWitness(f"{prefix}raw"),
+        newest_receipt=SequenceStore.newest_receipt,
         new_store=new_store,
         settings=settings,
         metrics=metrics.groups,

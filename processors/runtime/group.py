@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 
 from processors.runtime.assignment import Assignment
 from processors.runtime.attempts import Attempts
+from processors.runtime.clock.ticks import Ticks
 from processors.runtime.connection import Connection
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.intake import Intake
@@ -27,7 +28,6 @@ from processors.runtime.producer_slot import ProducerSlot, producer_ids
 from processors.runtime.rounds import Rounds
 from processors.runtime.state_store import StoreT
 from processors.runtime.stuck import StuckWatch
-from processors.runtime.ticks import Ticks
 from processors.runtime.trials import Trials
 from schemas.errors import DropstreamError
 from schemas.health import Health

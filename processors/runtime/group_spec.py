@@ -8,9 +8,10 @@ from typing import Generic
 from aiokafka import TopicPartition
 
 from processors.runtime.byte_account import ByteAccount
+from processors.runtime.clock.upstream import Upstream
+from processors.runtime.clock.witness import ClockWitness
 from processors.runtime.metrics import GroupMetrics
 from processors.runtime.state_store import StoreT
-from processors.runtime.upstream import Upstream
 from schemas.notes.rules import RulesVersion
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
@@ -29,7 +30,8 @@ class GroupSpec(Generic[StoreT]):
 
     `new_step` gives the step of one transaction: it returns the outputs of one input record, and changes the store that
     it is given. The rules of a step may differ from one transaction to the next, never within one. `punctuate` gives
-    the outputs that time alone makes due, once `upstream` has read what came before. `logs_input_offset` is False where
+    the outputs that time alone makes due, once `upstream` has read what came before, up to the moment that `witness`
+    believes; `newest_receipt` is that of a store. `logs_input_offset` is False where
     the store's own changes say how far it came. `rules` gives the rules of the next step, where topic `rules` is to say
     them; `outputs` are then the short names of all topics that the step writes to. `refused` gives the outputs of a
     record whose own ones Kafka refuses, as it says in so many words; without it the partition stands. `account` is that
@@ -45,6 +47,8 @@ class GroupSpec(Generic[StoreT]):
     metrics: GroupMetrics
     punctuate: Callable[[StoreT, datetime], Sequence[Record]] = lambda _store, _now: ()
     upstream: Upstream | None = None
+    witness: ClockWitness | None = None
+    newest_receipt: Callable[[StoreT], datetime | None] = lambda _store: None
     logs_input_offset: bool = True
     rules: Callable[[], RulesVersion] | None = None
     outputs: Sequence[str] = ()

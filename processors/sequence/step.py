@@ -13,7 +13,7 @@ from schemas.notes.dismissals import read_dismissal
 from schemas.notes.sequence_observations import read_observation
 from schemas.records import RawRecord, Record
 
-# Time alone passes no receipt still on its way: what lies in `raw` is read first (`runtime.upstream`), and a delivery
+# Time alone passes no receipt still on its way: what lies in `raw` is read first (`clock.upstream`), and a delivery
 # may take this long from the ingress to `raw`. Ahead of it, a hole would be reported that the receipt fills in time,
 # and a replay, which knows receipts only, would differ; as it does where the receipt waits in a spool for longer.
 TRAIL = timedelta(seconds=5)

@@ -5,6 +5,7 @@ Their form in the changelog stands in `processors.sequence.state`.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 
@@ -50,6 +51,10 @@ class SequenceStore(StateStore):
     def endpoints(self) -> Sequence[str]:
         """Every endpoint that has a sequence."""
         return list(self._committed_states() | self._overlay)
+
+    def newest_receipt(self) -> datetime | None:
+        """The newest time of a receipt that is believed, over all endpoints."""
+        return max((state.stream_at for state in self._committed_states().values()), default=None)
 
     def apply(self, step: Step) -> list[Record]:
         """Takes the step's state into the running transaction; its gaps as records."""

@@ -256,6 +256,29 @@ async def test_the_clock_waits_for_what_lies_unread_in_raw(settings: SettingsFac
     assert (await audit(mine)).clean
 
 
+async def test_a_clock_that_is_ahead_loses_nothing(settings: SettingsFactory) -> None:
+    """A processor whose clock is 200 hours ahead reports the hole by the times of receipt, and calls nothing lost."""
+    mine = await prepared(settings(ENDPOINTS + PROCESS + QUICK, environ=ENVIRON))
+    asked = []
+
+    def clock() -> datetime:
+        asked.append(datetime.now(UTC) + timedelta(hours=200))
+        return asked[-1]
+
+    async def has_punctuated() -> bool:
+        return len(asked) > punctuated + 3
+
+    group = sequence_group(mine, ProcessMetrics(CollectorRegistry()), asyncio.Event())
+    group.clock = clock
+    deliver = deliver_group(mine, discover(), ProcessMetrics(CollectorRegistry()), asyncio.Event())
+    async with at_work(deliver), at_work(group):
+        await put_now(mine, (1, 3))
+        assert await told_at_last(mine, 1) == [("open", 2, 2)]
+        punctuated = len(asked)
+        await until(has_punctuated)
+    assert await told(mine) == [("open", 2, 2)]
+
+
 async def opened(group: Group[SequenceStore], asked: Sequence[datetime]) -> int:
     """How often the clock had been asked when every partition was open."""
 

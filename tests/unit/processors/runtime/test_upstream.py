@@ -8,7 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import NotCoordinatorForGroupError
 
-from processors.runtime.upstream import Upstream
+from processors.runtime.clock.upstream import Upstream
 from schemas.kafka.committed_offsets import OffsetFetchResponse_v7
 from tests.support.coordinating import offsets_answer
 

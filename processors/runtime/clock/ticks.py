@@ -5,6 +5,7 @@ still say, time must not say first.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ from schemas.kafka.group_member import client_of
 _log = structlog.get_logger()
 
 _EVERY_S = 1.0
+_WITNESS_WITHIN_S = 5.0
 
 
 @dataclass(slots=True, eq=False)
@@ -37,13 +39,13 @@ class Ticks(Generic[StoreT]):
         while True:
             await asyncio.sleep(_EVERY_S)
             now = self.clock()
-            if not self._due(now):
+            if not self._due(now) or (believed := await self._believed(now)) is None or not self._due(believed):
                 continue
-            until = await self._read_until(now)
+            until = await self._read_until(believed)
             if until is None:
                 continue
             # Looked for anew: while the cluster was asked, a partition may have begun a transaction.
-            due = [one for one in self._due(now) if await self._is_caught_up(one)]
+            due = [one for one in self._due(believed) if await self._is_caught_up(one)]
             if due:
                 self.rounds.tick(due, until)
 
@@ -57,6 +59,25 @@ class Ticks(Generic[StoreT]):
         due = bool(self.assignment.spec.punctuate(store, now) or store.changes())
         store.roll_back()
         return due
+
+    async def _believed(self, now: datetime) -> datetime | None:
+        """The moment up to which the clock is believed; None while nobody can say."""
+        spec, consumer = self.assignment.spec, self.assignment.consumer
+        if spec.witness is None:
+            return now
+        receipts = [spec.newest_receipt(one.store) for one in self.assignment.of(PartitionState.OPEN)]
+        try:
+            async with asyncio.timeout(_WITNESS_WITHIN_S):
+                return await spec.witness.believed(
+                    consumer,
+                    client_of(consumer),
+                    clock=now,
+                    monotonic_s=time.monotonic(),
+                    newest=max((one for one in receipts if one is not None), default=None),
+                )
+        except (KafkaError, TimeoutError) as error:
+            _log.warning("witness_unknown", group=spec.name, error=repr(error))
+            return None
 
     async def _read_until(self, now: datetime) -> datetime | None:
         """Up to when all records have been read upstream; None while nobody can say."""
