@@ -1,14 +1,22 @@
-"""`dropstream schemas`: writes the schemas of the topics for the teams that read them."""
+"""`dropstream schemas`: writes the schemas of the topics for the teams that read them, or into their registry."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from aiohttp import encode_basic_auth
 
+from ops import screen
+from ops.configuration import ConfigFile, load_settings
 from ops.docs.export import PAGE, exported
+from ops.docs.registration import LEVELS, PROMISED_LEVEL, SubjectResult, planned_subjects, register_all
+from ops.docs.registry import RegistryAccess, checked_registry_url, is_in_clear, open_registry
+from ops.event_loop import run
 from ops.screen import say
 from ops.verbs import verb_group
-from schemas.errors import DropstreamError
+from schemas.errors import DropstreamError, UsageError
+from schemas.secrets import resolve
 
 app = verb_group("The JSON Schemas and the AsyncAPI document of everything that is written.")
 
@@ -33,3 +41,79 @@ def export(
         except OSError as error:
             raise DropstreamError(f"cannot write {file}: {error.strerror or error}") from error
         say(str(file))
+
+
+@app.command("register", no_args_is_help=True)
+def register(
+    *,
+    registry: Annotated[str, typer.Option("--registry", metavar="URL", help="Its address, with the path if any.")],
+    user: Annotated[str | None, typer.Option(metavar="NAME", help="Login with a password.", show_default=False)] = None,
+    password: Annotated[
+        str | None, typer.Option(metavar="REFERENCE", help="env:NAME or file:PATH.", show_default=False)
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="REFERENCE", help="A bearer token: env:NAME or file:PATH.", show_default=False)
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM of the authority of its certificate.", show_default=False)
+    ] = None,
+    compatibility: Annotated[
+        str | None,
+        typer.Option(metavar="LEVEL", help=f"Set on every subject; if not said, {PROMISED_LEVEL} where none is set."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
+    as_json: screen.AsJson = False,
+    header: screen.Header = False,
+    config: ConfigFile = None,
+) -> None:
+    """Registers the JSON Schemas in a Confluent-compatible schema registry; what is there already is left alone.
+
+    Example: dropstream schemas register --registry https://registry.example:8081 --dry-run
+    """
+    if compatibility is not None and compatibility not in LEVELS:
+        raise typer.BadParameter(f"is none of: {', '.join(LEVELS)}", param_hint="--compatibility")
+    try:
+        url = checked_registry_url(registry)
+    except ValueError as error:
+        raise typer.BadParameter(f"the address {error}", param_hint="--registry") from error
+    access = RegistryAccess(url, _authorization(user, password, token), ca_file)
+    if access.authorization is not None and is_in_clear(url):
+        raise UsageError(f"{url} is not encrypted, so everybody on the way can read the login; use https://")
+    settings = load_settings(config, signing_secrets=False, endpoints_required=False)
+    results = run(_registered(access, settings.kafka.topic_prefix, compatibility, is_dry_run=dry_run))
+    rows = [(one.subject, one.outcome, one.version, one.schema_id, one.level, one.detail) for one in results]
+    columns = ("subject", "outcome", "version", "id", "compatibility", "detail")
+    screen.show_table(columns, rows, fold=("detail", "compatibility"), as_json=as_json, header=header)
+    if refused := [one.subject for one in results if one.outcome == "refused"]:
+        raise DropstreamError(
+            f"the registry refuses {', '.join(refused)} by its compatibility level; "
+            f"{PROMISED_LEVEL} is what version 1 promises (--compatibility)"
+        )
+
+
+async def _registered(
+    access: RegistryAccess, prefix: str, level: str | None, *, is_dry_run: bool
+) -> list[SubjectResult]:
+    plans = planned_subjects(prefix)
+    async with open_registry(access) as registry:
+        return [one async for one in register_all(registry, plans, level=level, is_dry_run=is_dry_run)]
+
+
+def _authorization(user: str | None, password: str | None, token: str | None) -> str | None:
+    """The value of the header `Authorization`; None without a login.
+
+    Raises:
+        UsageError: the options do not fit together, or a reference leads to no secret.
+    """
+    if token is not None and (user is not None or password is not None):
+        raise UsageError("--token is a login of its own; leave --user and --password out")
+    if (user is None) != (password is None):
+        raise UsageError("--user and --password belong together")
+    try:
+        if token is not None:
+            return f"Bearer {resolve(token, os.environ).value.decode()}"
+        if user is not None and password is not None:
+            return encode_basic_auth(user, resolve(password, os.environ).value.decode(), "utf-8")
+    except ValueError as error:
+        raise UsageError(f"the login at the registry: {error}") from error
+    return None

@@ -1,4 +1,7 @@
-"""`dropstream ingest` and `dropstream process` as real programs, with workers or without, and what they say."""
+"""`dropstream ingest` and `dropstream process` as real programs, with workers or without, and what they say.
+
+And any other verb, run to its end.
+"""
 
 import asyncio
 import os
@@ -199,3 +202,30 @@ async def load(url: str) -> AsyncIterator[Load]:
     finally:
         made.stop()
         await running
+
+
+@dataclass(frozen=True, slots=True)
+class VerbResult:
+    """How the verb ended, and what it wrote."""
+
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The output as JSON lines."""
+        return [orjson.loads(line) for line in self.output.splitlines()]
+
+
+async def verb(*arguments: str, environ: Mapping[str, str]) -> VerbResult:
+    """Runs `dropstream` with these arguments to its end; `environ` comes on top of that of the tests."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ops", *arguments),
+        env={**os.environ, **environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(PATIENCE_S):
+        output, errors = await process.communicate()
+    return VerbResult(process.returncode or 0, output.decode(), errors.decode())
