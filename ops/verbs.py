@@ -100,6 +100,11 @@ VERBS = {
         "Reads a topic, committed records only, until Ctrl-C.",
         needs_arguments=True,
     ),
+    "acts": Verb(
+        "ops.people.command",
+        "acts",
+        "Shows who did what: redrives, replays, unmasked data, offsets, logins, wrong tokens; the oldest first.",
+    ),
     "offsets": Verb("ops.kafka.offsets_command", "app", "Shows and sets the offsets of consumer groups."),
     "console": Verb(
         "ops.console.command", "console", "Shows how the system is, and acts: redrive, a dry run of a replay, a sample."

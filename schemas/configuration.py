@@ -15,16 +15,28 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.errors import ConfigurationError
-from schemas.settings import ENDPOINT_NAME_PATTERN, EndpointSettings, Settings, ShipstreamSettings
+from schemas.settings import (
+    ENDPOINT_NAME_PATTERN,
+    PERSON_NAME_PATTERN,
+    EndpointSettings,
+    Settings,
+    ShipstreamSettings,
+)
 
 _VARIABLE_PREFIX = "DROPSTREAM_"
-# Named like settings, but not settings: where the file is.
-_NOT_SETTINGS = frozenset({"DROPSTREAM_CONFIG"})
+# Named like settings, but not settings: where the file is, and who calls a verb.
+_NOT_SETTINGS = frozenset({"DROPSTREAM_CONFIG", "DROPSTREAM_ACTOR"})
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 # What an annotation may be written inside of; pydantic takes the outermost `Annotated` away itself.
 _ALTERNATIVES = frozenset({Annotated, Union, UnionType})
 # Tables of tables, each with a name of the user's own.
 _NAMED_TABLES: Mapping[int | str, type[BaseModel]] = {"endpoints": EndpointSettings, "shipstream": ShipstreamSettings}
+# What the name of such a table must be, by where it stands.
+_NAME_RULES = {
+    "endpoints": f"an endpoint's name must match {ENDPOINT_NAME_PATTERN}",
+    "shipstream": f"an account's name must match {ENDPOINT_NAME_PATTERN}",
+    "console": f"a person's name must match {PERSON_NAME_PATTERN}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +191,7 @@ def _describe(detail: ErrorDetails) -> str:
     if detail["type"] == "extra_forbidden":
         return f"{key}: no such setting{_nearest(str(location[-1]), _siblings(location))}"
     if "[key]" in detail["loc"]:
-        named = "an endpoint's" if location[0] == "endpoints" else "an account's"
-        return f"{key}: {named} name must match {ENDPOINT_NAME_PATTERN}"
+        return f"{key}: {_NAME_RULES[str(location[0])]}"
     if detail["type"] == "missing" and location == ("endpoints",):
         return "endpoints: is missing; add a table [endpoints.NAME] with provider and secrets"
     if detail["type"] == "missing":

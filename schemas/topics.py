@@ -11,6 +11,8 @@ from schemas.settings import Settings
 _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
 _RAW_MS = 30 * _DAY_MS
+# Longer than a year, so that a yearly review finds all of it.
+_ACTS_MS = 400 * _DAY_MS
 # Of changelogs: they are read whole at a start, so what is superseded must be removed in time.
 _SEGMENT_BYTES = 67_108_864
 # An event holds the whole body and what was read from it; the room over the body is for that, and for up to 128 header
@@ -50,6 +52,8 @@ TOPICS: tuple[Topic, ...] = (
     Topic("sequence", "endpoint", "one observation per verified delivery", 7 * _DAY_MS),
     Topic("duplicates", "endpoint", "one record per dropped retry", 30 * _DAY_MS),
     Topic("gaps", "endpoint", "a gap's state", 30 * _DAY_MS),
+    # What people did (schemas/notes/acts.py; partition 0 alone, so that it has one order).
+    Topic("acts", "who did it", "one act, begun or ended; one login", _ACTS_MS, grows=False),
     # Changelogs: as many partitions as the input, for state lives in the partition of its input's number.
     Topic("deliver-state", "raw offset", "the keys of one transaction", None, keeps_window=True),
     Topic("sequence-state", "endpoint, or a hole of it", "what the gap tracker remembers", None),

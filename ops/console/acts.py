@@ -1,6 +1,6 @@
 """The acts of a person on call: a redrive, the dry run of a replay, a sample; done by the functions of the verbs.
 
-One act runs at a time; the page names it to the person before it begins, and the log has it.
+One act runs at a time; the page names it to the person before it begins. Topic `acts` has it before anything is done.
 """
 
 import asyncio
@@ -18,6 +18,9 @@ from ops.console.selection import plan_selection, read_selection
 from ops.console.watch import Watch, now_ms
 from ops.endpoints.sequence import has_sequence
 from ops.kafka.ranges import parse_span
+from ops.people.act_log import ActLog
+from ops.people.facts import plan_facts, span_text
+from ops.people.person import Asker
 from ops.replay.dry_run import compare, rehearse
 from ops.replay.finish import finish
 from ops.replay.plan import make_plan, survey
@@ -31,6 +34,7 @@ from processors.deliver.step import Rules
 from processors.groups import deliver_rules
 from processors.providers import discover
 from schemas.errors import DropstreamError, UsageError
+from schemas.notes.acts import ActFacts, ActKind
 from schemas.notes.rejections import Reason
 from schemas.notes.replays import Choice, ReplayPlan
 from schemas.settings import Settings
@@ -42,13 +46,26 @@ Rows = list[tuple[str, str]]
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class _ToRecord:
+    """What is to be put on record of an act."""
+
+    kind: ActKind
+    asker: Asker
+    facts: ActFacts
+
+
 @dataclass(slots=True)
 class Acts:
-    """Runs the acts; `start` runs a coroutine beside the page. The newest plans are kept until they are confirmed."""
+    """Runs the acts; `start` runs a coroutine beside the page. The newest plans are kept until they are confirmed.
+
+    `log` puts each on record: one that it does not take is not done.
+    """
 
     settings: Settings
     watch: Watch
     start: Callable[[Coroutine[None, None, None]], None]
+    log: ActLog
     jobs: Jobs = field(default_factory=Jobs)
     _plans: OrderedDict[str, tuple[ReplayPlan, int]] = field(default_factory=OrderedDict)
 
@@ -93,7 +110,7 @@ class Acts:
         self._keep(planned.plan, planned.count)
         return planned.shown
 
-    def run_plan(self, plan_id: str, who: str) -> Job:
+    def run_plan(self, plan_id: str, asker: Asker) -> Job:
         """Starts the redrive or replay that was planned.
 
         Raises:
@@ -103,16 +120,17 @@ class Acts:
         if plan_id not in self._plans:
             raise UsageError("this plan is no longer known; look again")
         plan, count = self._plans.pop(plan_id)
-        act = "redrive" if plan.source == "rejected" else "replay"
-        what = f"{act.capitalize()} {_of(plan.choice)}"
+        kind = ActKind.REDRIVE if plan.source == "rejected" else ActKind.REPLAY
+        what = f"{kind.capitalize()} {_of(plan.choice)}"
         named = ",".join(plan.choice.deliveries) or None
         facts = {"plan": plan.id, "endpoint": plan.choice.endpoint, "reason": plan.choice.reason, "records": count}
-        job = self.jobs.start(act, what, who=who, at_ms=now_ms(), **facts, deliveries=named)
+        job = self.jobs.start(kind, what, who=str(asker), at_ms=now_ms(), **facts, deliveries=named)
         job.total = sum(one.count for one in plan.ranges)
-        self.start(self._run_job(job, self._run_plan(plan, job)))
+        act = _ToRecord(kind, asker, plan_facts(plan, count))
+        self.start(self._run_job(job, act, lambda: self._run_plan(plan, job)))
         return job
 
-    def dry_run_replay(self, begin: str | None, until: str | None, endpoint: str | None, who: str) -> Job:
+    def dry_run_replay(self, begin: str | None, until: str | None, endpoint: str | None, asker: Asker) -> Job:
         """Starts to compare a range of `raw` with what is in the topics; writes nothing.
 
         Raises:
@@ -124,11 +142,12 @@ class Acts:
         parse_span(begin, until)
         what = f"Dry run of a replay {_of(choice)}"
         facts = {"begin": begin, "until": until, "endpoint": endpoint}
-        job = self.jobs.start("replay_dry_run", what, who=who, at_ms=now_ms(), **facts)
-        self.start(self._run_job(job, self._compare(choice)))
+        job = self.jobs.start(ActKind.REPLAY_DRY_RUN, what, who=str(asker), at_ms=now_ms(), **facts)
+        act = _ToRecord(ActKind.REPLAY_DRY_RUN, asker, ActFacts(endpoint=endpoint, span=span_text(begin, until)))
+        self.start(self._run_job(job, act, lambda: self._compare(choice)))
         return job
 
-    async def send(self, sample_name: str, endpoint_name: str, who: str) -> Job:
+    async def send(self, sample_name: str, endpoint_name: str, asker: Asker) -> Job:
         """Sends one signed sample to the endpoint; returns when it is answered.
 
         Raises:
@@ -143,8 +162,9 @@ class Acts:
             raise UsageError(f"{endpoint_name} is not an endpoint of {provider.name}")
         title = f"Send {sample.name} to {endpoint_name}"
         facts = {"sample": sample.name, "endpoint": endpoint_name}
-        job = self.jobs.start("send", title, who=who, at_ms=now_ms(), **facts)
-        await self._run_job(job, self._send(sample, endpoint_name))
+        job = self.jobs.start(ActKind.SEND, title, who=str(asker), at_ms=now_ms(), **facts)
+        act = _ToRecord(ActKind.SEND, asker, ActFacts(endpoint=endpoint_name, about=sample.name))
+        await self._run_job(job, act, lambda: self._send(sample, endpoint_name))
         return job
 
     def _keep(self, plan: ReplayPlan, count: int) -> None:
@@ -192,12 +212,15 @@ class Acts:
         took = f"{1000 * answer.seconds:.0f} ms"
         return [("answer", f"{answer.status} in {took}"), ("delivery", answer.delivery_id or "-")]
 
-    async def _run_job(self, job: Job, work: Coroutine[None, None, Rows]) -> None:
-        """Runs the work of the job; on return the job has ended, whatever became of it."""
+    async def _run_job(self, job: Job, act: _ToRecord, work: Callable[[], Coroutine[None, None, Rows]]) -> None:
+        """Puts the act on record and does the work of the job; on return it has ended, whatever became of it."""
         state: JobState = "failed"
         outcome = [("failed", "the console ended; look what is there, then begin again")]
         try:
-            state, outcome = "done", await work
+            async with self.log.recorded(act.kind, act.asker, act.facts) as ending:
+                rows = await work()
+                ending.counts |= {name: int(value) for name, value in rows if value.isdecimal()}
+            state, outcome = "done", rows
         except (DropstreamError, KafkaError, TimeoutError) as error:
             outcome = [("failed", str(error) or type(error).__name__)]
         except Exception as error:  # noqa: BLE001 a fault of ours ends this act, and neither the others nor the console

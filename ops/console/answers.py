@@ -1,4 +1,4 @@
-"""How the handlers of the console answer: JSON, one sentence for a fault, a file of the page; and who asks."""
+"""How the handlers of the console answer: JSON, one sentence for a fault, a file of the page."""
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -6,16 +6,10 @@ from importlib.resources import files
 import orjson
 from aiohttp import web
 
-from ops.console.access import SESSION
 from schemas.errors import DropstreamError
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def who_asks(request: web.Request) -> str:
-    """Who sent the request, for the log and the page; no secret."""
-    return f"{request[SESSION].name} at {request.remote}"
 
 
 def json_answer(answer: object, status: int = 200) -> web.Response:

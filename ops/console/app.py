@@ -1,19 +1,24 @@
 """Runs the console: serves the pages at their port, the watch beside them, and acts in tasks of their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
 from ingest.client_address import ClientAddresses
-from ops.console.access import Guard, Sessions, add_headers, loopback_names
 from ops.console.acts import Acts
-from ops.console.logins import Logins
 from ops.console.memory import Memory
 from ops.console.pages import ConsolePages
 from ops.console.watch import Watch
+from ops.people.access import Guard, Sessions, add_headers, loopback_names
+from ops.people.act_log import ActLog
+from ops.people.logins import Logins
+from ops.people.person import Person
+from ops.people.proxy_login import ProxyLogin
+from ops.people.writing import write_act
 from ops.service.connection_log import ConnectionLog
 from schemas.errors import DropstreamError
 from schemas.secrets import Secret
@@ -30,23 +35,27 @@ class RunningConsole:
     port: int
     pages: ConsolePages
 
-    def apply(self, settings: Settings) -> None:
-        """Uses the endpoints of `settings` from now on, with their secrets."""
+    def apply(self, settings: Settings, tokens: Mapping[Person, Secret]) -> None:
+        """Uses the endpoints of `settings` from now on, with their secrets; and lets in those people alone."""
         merged = self.pages.settings.model_copy(update={"endpoints": settings.endpoints})
         self.pages.settings = self.pages.acts.settings = merged
         self.pages.watch.memory.known = frozenset(settings.endpoints)
+        if self.pages.settings.console.needs_login:
+            self.pages.logins.tokens = _values(tokens)
+            self.pages.sessions.keep(tokens.keys())
 
 
 @asynccontextmanager
-async def console(settings: Settings, token: Secret | None) -> AsyncIterator[RunningConsole]:
+async def console(settings: Settings, tokens: Mapping[Person, Secret]) -> AsyncIterator[RunningConsole]:
     """Serves the console as long as the block.
 
     Raises:
         DropstreamError: the port is taken.
     """
     watch = Watch(settings, Memory(frozenset(settings.endpoints)))
-    sessions, logins = Sessions(begin_alone=token is None), Logins(token.value if token else None)
+    sessions = Sessions(begin_alone=not settings.console.needs_login)
     addresses = ClientAddresses(settings.console.trusted_proxies)
+    log = ActLog(partial(write_act, settings))
     running: set[asyncio.Task[None]] = set()
     try:
         async with asyncio.TaskGroup() as together:
@@ -56,9 +65,11 @@ async def console(settings: Settings, token: Secret | None) -> AsyncIterator[Run
                 task.add_done_callback(running.discard)
 
             start(watch.run())
+            start(log.run())
             try:
-                pages = ConsolePages(settings, watch, Acts(settings, watch, start), sessions, logins, addresses)
-                async with _served(settings, pages, sessions) as port:
+                acts = Acts(settings, watch, start, log)
+                pages = ConsolePages(settings, watch, acts, sessions, Logins(_values(tokens)), addresses)
+                async with _served(settings, pages, _guard(settings, pages)) as port:
                     try:
                         yield RunningConsole(port, pages)
                     finally:
@@ -70,11 +81,21 @@ async def console(settings: Settings, token: Secret | None) -> AsyncIterator[Run
         raise group.exceptions[0] from None  # A person needs one reason.
 
 
-@asynccontextmanager
-async def _served(settings: Settings, pages: ConsolePages, sessions: Sessions) -> AsyncIterator[int]:
+def _values(tokens: Mapping[Person, Secret]) -> dict[Person, bytes]:
+    return {person: token.value for person, token in tokens.items()}
+
+
+def _guard(settings: Settings, pages: ConsolePages) -> Guard:
     ours = settings.console
     names = loopback_names(ours.names) if is_loopback(ours.host) else None
-    app = web.Application(middlewares=[Guard(sessions, names).middleware()], client_max_size=_REQUEST_BYTES_MAX)
+    proxy = ProxyLogin(ours.proxy_login, ours.trusted_proxies) if ours.proxy_login is not None else None
+    return Guard(pages.sessions, names, pages.addresses, proxy, pages.acts.log.note_login)
+
+
+@asynccontextmanager
+async def _served(settings: Settings, pages: ConsolePages, guard: Guard) -> AsyncIterator[int]:
+    ours = settings.console
+    app = web.Application(middlewares=[guard.middleware()], client_max_size=_REQUEST_BYTES_MAX)
     app.on_response_prepare.append(add_headers)
     app.add_routes(pages.routes())
     runner = web.AppRunner(app, access_log=None, logger=ConnectionLog("console"), shutdown_timeout=_SHUTDOWN_S)

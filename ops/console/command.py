@@ -1,6 +1,7 @@
 """`dropstream console`: serves the operations page until a signal stops it."""
 
 import os
+from collections.abc import Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry
@@ -8,14 +9,14 @@ from prometheus_client import CollectorRegistry
 from ops.addresses import reached_at
 from ops.configuration import ConfigFile, configuration_file
 from ops.console.app import console as serve
-from ops.endpoints.secret_strength import is_weak_token
+from ops.people.person import SHARED_TOKEN, Person
+from ops.people.tokens import resolve_tokens
 from ops.service.announcement import announce
 from ops.service.reload import SettingsSource, reloading
 from ops.service.run import Signals, run_service
 from ops.service.running_configuration import begun
-from schemas.errors import ConfigurationError
-from schemas.secrets import Secret, resolve
-from schemas.settings import Settings, is_loopback
+from schemas.secrets import Secret
+from schemas.settings import Settings
 
 
 def console(config: ConfigFile = None) -> None:
@@ -23,22 +24,26 @@ def console(config: ConfigFile = None) -> None:
     source = SettingsSource(configuration_file(config), signing_secrets=True)
     first = source.read()
     settings = first.settings
-    token = _token(settings, str(source.file))
+    tokens = resolve_tokens(settings.console, os.environ, str(source.file))
+
+    def read_again(loaded: Settings) -> Mapping[Person, Secret]:
+        # Where no login was wanted at the start, none is before a restart: a page that is open must not shut by itself.
+        return resolve_tokens(loaded.console, os.environ, str(source.file)) if settings.console.needs_login else {}
 
     async def main(signals: Signals) -> None:
         async with (
-            serve(settings, token) as running,
+            serve(settings, tokens) as running,
             reloading(
                 source,
                 settings,
                 signals.reload,
                 registry=CollectorRegistry(),
-                prepare=lambda loaded: partial(running.apply, loaded.settings),
+                prepare=lambda loaded: partial(running.apply, loaded.settings, read_again(loaded.settings)),
                 running=begun(source.file, first.text),
             ),
         ):
             page = console_url(settings, running.port)
-            announce("console", settings, source.file, {"page": page}, console_token=token)
+            announce("console", settings, source.file, {"page": page}, console_tokens=_by_key(tokens))
             await signals.stopping.wait()
 
     run_service(main, settings, reloads=True)
@@ -49,17 +54,9 @@ def console_url(settings: Settings, port: int | None = None) -> str:
     return f"http://{reached_at(settings.console.host, port or settings.console.port)}/"
 
 
-def _token(settings: Settings, source: str) -> Secret | None:
-    if settings.console.token is None:
-        return None
-    try:
-        token = resolve(settings.console.token, os.environ)
-    except ValueError as error:
-        raise ConfigurationError(source, (f"console.token: {error}",)) from error
-    if is_weak_token(token) and not is_loopback(settings.console.host):
-        fault = (
-            f"console.token: {token} is short enough to guess, and other machines reach {settings.console.host}; "
-            "make one with dropstream endpoints token"
-        )
-        raise ConfigurationError(source, (fault,))
-    return token
+def _by_key(tokens: Mapping[Person, Secret]) -> dict[str, Secret]:
+    """Each token by the key of its setting."""
+    return {
+        "console.token" if person == SHARED_TOKEN else f"console.people.{person.name}.token": token
+        for person, token in tokens.items()
+    }

@@ -9,18 +9,20 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from ops.console.acts import Acts
-from ops.console.answers import as_json, page_file, who_asks
+from ops.console.answers import as_json, page_file
 from ops.console.delivery_views import failed_line, step_line, unmasked, whole
 from ops.deliveries.detail import DeliveryDetail, read_delivery
 from ops.deliveries.listing import DeliveryQuery, open_listing
 from ops.deliveries.summary import DeliveryOutcome
 from ops.deliveries.words import read_words
+from ops.people.access import ASKER
 from ops.send.client import own_base_url
 from ops.suggest import check_name
 from ops.times import parse_time
 from processors.groups import deliver_rules
 from processors.providers import discover
 from schemas.errors import DropstreamError, UsageError
+from schemas.notes.acts import ActFacts, ActKind
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
 
@@ -73,9 +75,11 @@ class DeliveryPages:
 
     async def _unmask(self, request: web.Request) -> object:
         found = await self._read(request)
-        _log.info("console_act", act="unmask", who=who_asks(request), deliveries=found.summary.place)
-        base_url = self._settings.console.ingest_url or own_base_url(self._settings.ingest)
-        return unmasked(found, f"{base_url}/webhooks/{found.delivery.endpoint}")
+        place, endpoint, asker = found.summary.place, found.delivery.endpoint, request[ASKER]
+        _log.info("console_act", act="unmask", who=str(asker), deliveries=place)
+        async with self.acts.log.recorded(ActKind.UNMASK, asker, ActFacts(endpoint=endpoint, deliveries=(place,))):
+            base_url = self._settings.console.ingest_url or own_base_url(self._settings.ingest)
+            return unmasked(found, f"{base_url}/webhooks/{endpoint}")
 
     async def _read(self, request: web.Request) -> DeliveryDetail:
         partition, offset = int(request.match_info["partition"]), int(request.match_info["offset"])

@@ -7,11 +7,18 @@ from importlib.resources import files
 from urllib.parse import parse_qs
 
 import orjson
-import structlog
 from aiohttp import web
 
 from ingest.client_address import ClientAddresses
-from ops.console.access import (
+from ops.console.act_pages import ActPages
+from ops.console.acts import Acts, all_samples
+from ops.console.answers import PageHandler, as_json, json_answer, page_file
+from ops.console.delivery_pages import DeliveryPages
+from ops.console.lookups import life, rejection
+from ops.console.page_state import page_state
+from ops.console.watch import Watch, now_ms
+from ops.people.access import (
+    ASKER,
     NEXT,
     SESSION,
     Sessions,
@@ -21,13 +28,9 @@ from ops.console.access import (
     session_key,
     take_cookies,
 )
-from ops.console.acts import Acts, all_samples
-from ops.console.answers import PageHandler, as_json, json_answer, page_file, who_asks
-from ops.console.delivery_pages import DeliveryPages
-from ops.console.logins import LoginResult, Logins
-from ops.console.lookups import life, rejection
-from ops.console.page_state import page_state
-from ops.console.watch import Watch, now_ms
+from ops.people.logins import LoginResult, Logins
+from ops.people.person import Asker, Role
+from schemas.notes.acts import KnownBy
 from schemas.notes.rejections import Reason
 from schemas.settings import Settings
 
@@ -37,7 +40,7 @@ _WRITE_WITHIN_S = 10.0
 _WRONG_TOKEN_S = 0.5
 _FORM_FIELDS_MAX = 8
 
-_log = structlog.get_logger()
+_SIGNS_OUT = frozenset({KnownBy.TOKEN, KnownBy.SHARED_TOKEN})
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class ConsolePages:
             *(web.get(f"/{name}", page_file(name)) for name in _modules()),
             web.get("/readyz", _ready),
             *DeliveryPages(self.acts).routes(),
+            *ActPages(self.acts).routes(),
             web.get("/login", _login_page(200, wrong=False)),
             web.post("/login", self._log_in),
             web.post("/api/logout", self._log_out),
@@ -82,15 +86,16 @@ class ConsolePages:
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         address = self._address_of(request)
         token = _token_in(await request.read())
-        match self.logins.log_in(token, address):
-            case LoginResult.WAIT:
-                return await _login_page(429, wrong=True)(request)
-            case LoginResult.WRONG:
-                await asyncio.sleep(_WRONG_TOKEN_S)
-                return await _login_page(403, wrong=True)(request)
-            case LoginResult.RIGHT:
-                key, session = self.sessions.open()
-                _log.info("console_login", address=address, session=session.name)
+        result = self.logins.log_in(token, address)
+        if result is LoginResult.WAIT:
+            return await _login_page(429, wrong=True)(request)
+        person = self.logins.person_of(token)
+        if result is LoginResult.WRONG or person is None:
+            self.acts.log.note_refused(address or "unknown")
+            await asyncio.sleep(_WRONG_TOKEN_S)
+            return await _login_page(403, wrong=True)(request)
+        key, session = self.sessions.open(person)
+        self.acts.log.note_login(Asker(person, address or "unknown", session.name))
         response = web.Response(status=303, headers={"Location": page_wanted(request.query.get(NEXT, "/"))})
         give_cookie(request, response, key)
         return response
@@ -105,6 +110,7 @@ class ConsolePages:
         return response
 
     async def _session(self, request: web.Request) -> web.StreamResponse:
+        person = request[SESSION].person
         endpoints = [
             {"name": name, "provider": one.provider, "enabled": one.enabled}
             for name, one in self.settings.endpoints.items()
@@ -116,7 +122,9 @@ class ConsolePages:
         return json_answer(
             {
                 "csrf": request[SESSION].csrf,
-                "has_token": not self.sessions.begin_alone,
+                "who": person.name if person.known_by is not KnownBy.NO_LOGIN else "",
+                "may_act": person.role is Role.ACT,
+                "signs_out": person.known_by in _SIGNS_OUT,
                 "endpoints": endpoints,
                 "samples": samples,
                 "reasons": [one.value for one in Reason],
@@ -172,16 +180,16 @@ class ConsolePages:
 
     async def _run_plan(self, request: web.Request) -> object:
         fields = await _fields(request)
-        return asdict(self.acts.run_plan(fields.get("plan") or "", who_asks(request)))
+        return asdict(self.acts.run_plan(fields.get("plan") or "", request[ASKER]))
 
     async def _dry_run(self, request: web.Request) -> object:
         fields = await _fields(request)
-        job = self.acts.dry_run_replay(fields.get("from"), fields.get("to"), fields.get("endpoint"), who_asks(request))
+        job = self.acts.dry_run_replay(fields.get("from"), fields.get("to"), fields.get("endpoint"), request[ASKER])
         return asdict(job)
 
     async def _send(self, request: web.Request) -> object:
         fields = await _fields(request)
-        return asdict(await self.acts.send(fields.get("sample") or "", fields.get("endpoint") or "", who_asks(request)))
+        return asdict(await self.acts.send(fields.get("sample") or "", fields.get("endpoint") or "", request[ASKER]))
 
 
 def _token_in(form: bytes) -> str:

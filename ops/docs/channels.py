@@ -165,6 +165,15 @@ CHANNELS: tuple[Channel, ...] = (
         "shipstream-acme",
     ),
     Channel(
+        "acts",
+        "Act",
+        "act",
+        "Who did what, from the console and from the command line: redrives, replays, unmasked data, offsets, logins, "
+        "wrong tokens. An act has two records with one `id`, `begun` and then `done` or `failed`. All of them are in "
+        "partition 0.",
+        "anna",
+    ),
+    Channel(
         "raw",
         "RawDelivery",
         None,

@@ -22,6 +22,7 @@ from processors.sequence.step import observe, punctuate
 from processors.sequence.store import SequenceStore
 from processors.sequence.tracker import GapRules
 from schemas.delivery import Delivery, kept_headers, raw_key, record_headers
+from schemas.notes.acts import Act, ActKind, ActStage, KnownBy, act_record
 from schemas.notes.dismissals import Dismissal, dismissal_record
 from schemas.notes.gaps import GapState, gap_record, read_gap
 from schemas.records import Position, RawRecord, Record
@@ -44,7 +45,8 @@ Examples = Mapping[str, tuple[Record, ...]]
 def examples() -> Examples:
     """By the topic's short name: a record of each kind, in order of kinds; the key `raw` has one for each provider.
 
-    A kind is an event's type and how its time is known, a reason of rejection, or a state of a gap.
+    A kind is an event's type and how its time is known, a reason of rejection, a state of a gap, or an act and its
+    stage.
     """
     found: dict[str, dict[str, Record]] = {topic.name: {} for topic in TOPICS if topic.retention_ms is not None}
     providers = discover()
@@ -64,6 +66,7 @@ def _records(providers: Mapping[str, Provider]) -> Iterator[Record]:
             yield from deliver(raw, rules, seen)
         offset += len(story)
     yield from _gaps(providers, rules)
+    yield from _acts()
 
 
 def _rules(providers: Mapping[str, Provider]) -> Rules:
@@ -182,6 +185,31 @@ def _reconciled(record: Record) -> Iterator[Record]:
         yield gap_record(replace(gap, state=GapState.RECONCILED, changed_at=at, run=run, orders=3, skus=2))
 
 
+def _acts() -> Iterator[Record]:
+    """A redrive from the console, begun and done; a person who came in, and one who was not let in."""
+    redrive = Act(
+        id="act-20260521T143211Z-3fa9c1d2",
+        at=rfc3339(_AT),
+        act=ActKind.REDRIVE,
+        stage=ActStage.BEGUN,
+        who="anna",
+        known_by=KnownBy.TOKEN,
+        place="192.0.2.7",
+        session="session-3fa9c1",
+        endpoint="shipstream-acme",
+        reason="signature_invalid",
+        run="redrive-20260521T143211Z-3fa9c1",
+        counts={"deliveries": 3},
+    )
+    yield act_record(redrive)
+    counts = {"deliveries": 3, "became events": 3, "events": 3, "still rejected": 0, "events already": 0}
+    yield act_record(replace(redrive, stage=ActStage.DONE, at=rfc3339(_AT + timedelta(seconds=2)), counts=counts))
+    login = replace(redrive, act=ActKind.LOGIN, stage=ActStage.DONE, endpoint=None, reason=None, run=None, counts=None)
+    yield act_record(login)
+    nobody = replace(login, who="unknown", known_by=KnownBy.NOBODY, session=None)
+    yield act_record(replace(nobody, stage=ActStage.REFUSED, counts={"tries": 1}))
+
+
 def _kind(record: Record) -> str:
     """The kind of a record among those of its topic."""
     headers = {name: value.decode() for name, value in record.headers}
@@ -190,4 +218,6 @@ def _kind(record: Record) -> str:
     if record.topic == "rejected":
         return headers["dropstream-reason"]
     value: dict[str, Any] = orjson.loads(record.value)
-    return " ".join(str(value[name]) for name in ("type", "timequality", "bodydiffers", "state") if name in value)
+    return " ".join(
+        str(value[name]) for name in ("type", "timequality", "bodydiffers", "state", "act", "stage") if name in value
+    )

@@ -13,6 +13,7 @@ from ops.docs.channels import CHANNELS
 from ops.docs.compatibility import MAY_GROW
 from schemas.event_attributes import Event
 from schemas.event_data import DATA_SCHEMA_OF, CatalogData, IncidentData, InventoryData, OrderData, OtherData
+from schemas.notes.acts import Act
 from schemas.notes.duplicates import Duplicate
 from schemas.notes.gaps import Gap
 from schemas.notes.sequence_observations import Observation
@@ -57,9 +58,10 @@ def schemas(examples: Mapping[str, Sequence[object]] = MappingProxyType({})) -> 
     events = {f"{domain}-event.v1.json": event_schema(domain) for domain in Domain}
     others = {
         f"{name}.v1.json": {"$schema": _DIALECT, "$id": f"urn:dropstream:schema:{name}:v1", **_schema_of(shape)}
-        for name, shape in (("observation", Observation), ("duplicate", Duplicate), ("gap", Gap))
+        for name, shape in (("observation", Observation), ("duplicate", Duplicate), ("gap", Gap), ("act", Act))
     }
     _let_be_absent(others["gap.v1.json"], _MAY_BE_ABSENT_IN_GAPS)
+    _let_be_absent(others["act.v1.json"], _MAY_BE_ABSENT_IN_ACTS)
     found = events | others
     for channel in CHANNELS:
         if channel.topic in examples and channel.schema is not None:
@@ -68,8 +70,19 @@ def schemas(examples: Mapping[str, Sequence[object]] = MappingProxyType({})) -> 
 
 
 # Words may be added to these within a version; every other set of words is closed.
-_MAY_GROW = {"OrderStatus", "IncidentStatus", "SignatureStatus", "GapState"}
+_MAY_GROW = {"OrderStatus", "IncidentStatus", "SignatureStatus", "GapState", "ActKind", "ActStage", "KnownBy"}
 _ATTRIBUTE_DEFINITIONS = {"TimeQuality", "SignatureStatus"}
+_MAY_BE_ABSENT_IN_ACTS = (
+    "session",
+    "endpoint",
+    "reason",
+    "run",
+    "span",
+    "deliveries",
+    "about",
+    "counts",
+    "failure",
+)
 _MAY_BE_ABSENT_IN_GAPS = ("run", "orders", "skus", "by", "why")
 _MAY_BE_ABSENT = (
     "sequence",

@@ -23,6 +23,8 @@ from schemas.secrets import Secret
 from schemas.settings import (
     ApiSettings,
     EndpointSettings,
+    PersonSettings,
+    ProxyLoginSettings,
     Settings,
     ShipstreamSettings,
     SignatureScheme,
@@ -34,12 +36,13 @@ _HEAD = """# Settings
 The configuration is one TOML file: `--config FILE`, else `$DROPSTREAM_CONFIG`, else `./dropstream.toml`. Every key of
 the first five tables has a default; only `[endpoints.NAME]` must be there. A variable such as
 `DROPSTREAM_KAFKA__PARTITIONS` overrides the file. Its value is written as in TOML, and text needs no quotes. The tables
-of endpoints and of ShipStream accounts have no variables.
+of people, of endpoints and of ShipStream accounts have no variables.
 
 A file with faults stops the start with exit code 2; every fault is named at once, with the nearest valid name. A secret
 is a reference, `env:NAME` or `file:PATH`; the secret itself never stands in the file. SIGHUP reads the endpoints again,
-with their secrets and tokens. The first five tables need a restart of the programs that use them
-([reload and restart](operate.md#reload-and-restart)); a verb that calls ShipStream reads its account each time.
+with their secrets and tokens, and in the console the people and their tokens. The rest of the first five tables needs a
+restart of the programs that use it ([reload and restart](operate.md#reload-and-restart)); a verb that calls ShipStream
+reads its account each time.
 
 `make settings` makes this page from `schemas/settings.py`.
 """
@@ -97,6 +100,8 @@ def setting_tables() -> list[SettingTable]:
     return [
         _table("before the first table", Settings, sentences, variables="DROPSTREAM_"),
         *plain,
+        _table("[console.people.NAME]", PersonSettings, sentences),
+        _table("[console.proxy_login]", ProxyLoginSettings, sentences),
         _table("[endpoints.NAME]", EndpointSettings, sentences),
         _table("secrets of an endpoint", SigningSecret, sentences),
         _table("[endpoints.NAME.signature_scheme]", SignatureScheme, sentences),
@@ -168,6 +173,8 @@ def _values(annotation: Any, metadata: Sequence[object]) -> str:
         one = _values(inside[0], ())
         many = f"list of {_PLURALS.get(one, one)}"
         return many if get_origin(annotation) is list else f"{one}, or {many}"
+    if get_origin(annotation) is dict:
+        return "tables, each with a name of its own"
     if inside:
         return _values(inside[0], metadata)
     return next(word for known, word in _KINDS if issubclass(annotation, known)) + _bounds(metadata)
@@ -201,7 +208,7 @@ def _default(field: FieldInfo) -> str:
             return _code(f'"{text}"')
         case BaseModel():
             return "its own defaults"
-        case [] | () | None:
+        case empty if not empty:  # Behind the numbers, of which 0 is one.
             return "none"
         case other:
             raise TypeError(f"no words for the default {other!r}")

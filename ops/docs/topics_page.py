@@ -206,9 +206,12 @@ def _record(channel: Channel, record: Record) -> str:
     else:
         value = headers
         shown["value"] = record.value.decode("utf-8", "replace")
-    kinds = ("type", "state", "dropstream-reason", "dropstream-provider")
+    kinds = ("type", "state", "act", "dropstream-reason", "dropstream-provider")
     kind = next((value[name] for name in kinds if value.get(name)), channel.topic)
-    notes = [value.get("provider", ""), value.get("timequality", ""), "bodydiffers" if value.get("bodydiffers") else ""]
+    notes = [
+        *(value.get(name, "") for name in ("provider", "timequality", "stage")),
+        "bodydiffers" if value.get("bodydiffers") else "",
+    ]
     note = ", ".join(one for one in notes if one)
     identity = re.sub(r"[^\w.-]+", "-", f"{channel.topic}.record.{kind} {note}".strip())
     return (

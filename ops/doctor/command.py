@@ -12,7 +12,7 @@ from ingest.spool.network_disk import network_file_system_of
 from ops import screen
 from ops.configuration import ConfigFile, configuration_file, load_settings, read_text
 from ops.doctor.check_result import CheckResult
-from ops.doctor.endpoints import examine_console_token, examine_endpoints, examine_unread
+from ops.doctor.endpoints import examine_console_tokens, examine_endpoints, examine_unread
 from ops.doctor.kafka import examine_cluster
 from ops.doctor.machine import examine_clock, examine_time_zones
 from ops.doctor.sequences import examine_tails
@@ -90,7 +90,7 @@ async def examine(settings: Settings, read: tuple[str, str], now: datetime) -> t
         reloads = checks.create_task(find_reload_problems(settings, *read))
     return (
         *examine_endpoints(settings, now),
-        *examine_console_token(settings),
+        *examine_console_tokens(settings),
         examine_time_zones(),
         *examine_clock(),
         examine_disk(Path(settings.ingest.spool_dir), settings.ingest.spool_bytes_max),

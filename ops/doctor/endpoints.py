@@ -9,7 +9,7 @@ from ops.doctor.check_result import CheckResult
 from ops.endpoints.check import find_problems
 from ops.endpoints.secret_strength import other_weaknesses
 from processors.providers import discover
-from schemas.secrets import resolve
+from schemas.secrets import Secret, resolve
 from schemas.settings import Settings
 
 
@@ -26,13 +26,18 @@ def examine_endpoints(settings: Settings, now: datetime) -> Sequence[CheckResult
     )
 
 
-def examine_console_token(settings: Settings) -> Iterator[CheckResult]:
-    """Warnings of the console's token; none where the console runs elsewhere and the token is not known here."""
-    with contextlib.suppress(ValueError):
-        token = resolve(settings.console.token, os.environ) if settings.console.token is not None else None
-        for key, sentence in other_weaknesses(settings, token):
-            if key == "console.token":
-                yield CheckResult("warning", key, sentence)
+def examine_console_tokens(settings: Settings) -> Iterator[CheckResult]:
+    """Warnings of the console's tokens; none of a token that is not known here, as where the console runs elsewhere."""
+    references = {f"console.people.{name}.token": one.token for name, one in settings.console.people.items()}
+    if settings.console.token is not None:
+        references["console.token"] = settings.console.token
+    tokens: dict[str, Secret] = {}
+    for key, reference in references.items():
+        with contextlib.suppress(ValueError):
+            tokens[key] = resolve(reference, os.environ)
+    for key, sentence in other_weaknesses(settings, tokens):
+        if key in tokens:
+            yield CheckResult("warning", key, sentence)
 
 
 def examine_unread(faults: Sequence[str]) -> Sequence[CheckResult]:

@@ -4,7 +4,8 @@ What a secret is for decides how long it must be: a signing secret is tried agai
 token against an ingress that answers 404.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from schemas.secrets import Secret
 from schemas.settings import EndpointSettings, Settings
@@ -29,17 +30,19 @@ def weaknesses(endpoint: EndpointSettings) -> Iterator[str]:
         yield from _token_weaknesses(token)
 
 
-def other_weaknesses(settings: Settings, console_token: Secret | None = None) -> Iterator[tuple[str, str]]:
+def other_weaknesses(
+    settings: Settings, console_tokens: Mapping[str, Secret] = MappingProxyType({})
+) -> Iterator[tuple[str, str]]:
     """The key of each weak or exposed secret that belongs to no endpoint, with a sentence.
 
-    The token of the console is given where this process may know it.
+    The tokens of the console, by their keys, are given where this process may know them.
     """
     if settings.kafka.password is not None:
         for sentence in _exposure("password", settings.kafka.password):
             yield "kafka.password", sentence
-    if console_token is not None:
-        for sentence in _token_weaknesses(console_token):
-            yield "console.token", sentence
+    for key, token in console_tokens.items():
+        for sentence in _token_weaknesses(token):
+            yield key, sentence
 
 
 def _token_weaknesses(token: Secret) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """`dropstream gaps`: lists what is missing in the sequences; `dismiss` puts a person's judgement on record."""
 
-import getpass
+import os
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,11 +15,14 @@ from ops.event_loop import run
 from ops.inspect.gaps import MissingRun, offers, read_runs, read_states, suspected, unjudged
 from ops.kafka.clients import checked_client_arguments, kafka_failures_explained
 from ops.kafka.reader import full_name
+from ops.people.person import own_name
+from ops.people.writing import recorded_call
 from ops.screen import confirm
 from ops.verbs import verb_group
 from processors.sequence.state import Hole, SequenceState
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.arguments import producer_arguments
+from schemas.notes.acts import ActFacts, ActKind
 from schemas.notes.dismissals import TEXT_CHARACTERS_MAX, Dismissal, dismissal_record
 from schemas.notes.gaps import GapState
 from schemas.settings import Settings
@@ -84,7 +87,7 @@ def dismiss(
     Example: dropstream gaps dismiss shipstream-acme 41-43 --why "a test of ours, order 958 was seen in the shop"
     """
     first, last = _parsed(ids)
-    who = by or _own_name()
+    who = by or own_name(os.environ)
     for name, text in (("--why", why), ("--by", who)):
         if not 0 < len(text.strip()) <= TEXT_CHARACTERS_MAX:
             raise UsageError(f"{name} wants 1 to {TEXT_CHARACTERS_MAX} characters")
@@ -143,13 +146,6 @@ def _parsed(ids: str) -> tuple[int, int]:
     return first, last
 
 
-def _own_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError) as error:  # A user id without a name, as in a container.
-        raise UsageError("who judges is not known here; say it with --by NAME") from error
-
-
 async def _judged(settings: Settings, endpoint: str, first: int, last: int, epoch: int | None) -> list[MissingRun]:
     """The open and lost runs that have these ids.
 
@@ -172,9 +168,12 @@ async def _judged(settings: Settings, endpoint: str, first: int, last: int, epoc
 
 
 async def _write(settings: Settings, dismissal: Dismissal) -> None:
-    """Writes the dismissal to `sequence`; it is on all in-sync replicas on return."""
+    """Puts the act on record, and writes the dismissal to `sequence`; it is on all in-sync replicas on return."""
     checked_client_arguments(settings.kafka)
     record = dismissal_record(dismissal)
-    with kafka_failures_explained(settings.kafka):
-        async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
-            await producer.send_and_wait(full_name(record.topic, settings), record.value, key=record.key)
+    facts = ActFacts(endpoint=dismissal.endpoint, about=f"{dismissal.first}-{dismissal.last}")
+    async with recorded_call(settings, ActKind.DISMISS, facts) as ending:
+        with kafka_failures_explained(settings.kafka):
+            async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
+                await producer.send_and_wait(full_name(record.topic, settings), record.value, key=record.key)
+        ending.counts["ids"] = dismissal.last - dismissal.first + 1

@@ -22,11 +22,13 @@ from ops.kafka.offsets import (
     refuse_members,
 )
 from ops.kafka.reader import full_name
+from ops.people.writing import recorded_call
 from ops.screen import confirm
 from ops.suggest import nearest_or_all
 from ops.verbs import verb_group
 from schemas.errors import DropstreamError
 from schemas.kafka.log_bounds import NotKnown
+from schemas.notes.acts import NAME_CHARACTERS_MAX, ActFacts, ActKind
 from schemas.settings import Settings
 
 # So many of them are told in one message.
@@ -130,8 +132,15 @@ def set_offsets(
         return
     run(refuse_members(settings, name))
     confirm(f"Set {len(moves)} offset{'s' if len(moves) > 1 else ''} of {name}?", yes=yes)
-    run(move(settings, name, moves))
+    run(_set(settings, name, moves, topic))
     tell("set")
+
+
+async def _set(settings: Settings, group: str, moves: Sequence[OffsetMove], topic: str) -> None:
+    places = ", ".join(f"{one.now.partition.partition}:{one.to}" for one in moves)
+    facts = ActFacts(about=f"{group} {topic} to {places}"[:NAME_CHARACTERS_MAX], counts={"offsets": len(moves)})
+    async with recorded_call(settings, ActKind.SET_OFFSETS, facts):
+        await move(settings, group, moves)
 
 
 async def _planned(

@@ -8,9 +8,12 @@ from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.kafka.migration import migrate as migrate_layout
-from ops.kafka.topics import Comparison, apply, read_comparisons
+from ops.kafka.topics import Applied, Comparison, apply, read_comparisons
+from ops.people.writing import recorded_call
 from ops.verbs import verb_group
 from schemas.errors import DropstreamError
+from schemas.notes.acts import NAME_CHARACTERS_MAX, ActFacts, ActKind
+from schemas.settings import Settings
 
 _GROWING = (
     "more partitions move keys: a retry would not find its first try, a hole of a sequence would be called lost, and "
@@ -55,15 +58,30 @@ def apply_plan(
     Example: dropstream topics apply --config dropstream.toml
     """
     settings = load_settings(config, signing_secrets=False)
-    applied = run(apply(settings))
-    if migrate:
-        run(migrate_layout(settings, screen.note))
-        applied = run(apply(settings))
+    applied = run(_apply(settings, migrate=migrate))
     done = {**dict.fromkeys(applied.altered, "altered"), **dict.fromkeys(applied.created, "created")}
     _show(applied.now, done, as_json=as_json, header=header)
     left = [one for one in applied.now if one.verdict != "agrees"]
     if left:
         raise DropstreamError(_what_to_do(left))
+
+
+async def _apply(settings: Settings, *, migrate: bool) -> Applied:
+    """Applies the plan, and puts on record what was changed: behind it, for the topic of the record may be new."""
+    applied = await apply(settings)
+    if applied.created or applied.altered:
+        names = " ".join(one.removeprefix(settings.kafka.topic_prefix) for one in (*applied.created, *applied.altered))
+        counts = {"created": len(applied.created), "altered": len(applied.altered)}
+        async with recorded_call(
+            settings, ActKind.APPLY_TOPICS, ActFacts(about=names[:NAME_CHARACTERS_MAX], counts=counts)
+        ):
+            pass
+    if migrate:
+        about = f"kafka.partitions = {settings.kafka.partitions}"
+        async with recorded_call(settings, ActKind.MIGRATE_TOPICS, ActFacts(about=about)):
+            await migrate_layout(settings, screen.note)
+        applied = await apply(settings)
+    return applied
 
 
 def _show(comparisons: tuple[Comparison, ...], done: dict[str, str], *, as_json: bool, header: bool) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from ops.configuration import ConfigFile, configuration_file, load_settings
 from ops.event_loop import run as run_loop
+from ops.people.writing import NotRecordedError
 from ops.reconcile.outage import begin_of_last_outage
 from ops.reconcile.plan import find_gaps, new_run, parse_gap
 from ops.reconcile.screen import show_plan, show_progress, show_result
@@ -115,6 +116,8 @@ def _run(settings: Settings, kind: SourceKind, key: str, run: ReconcileRun) -> N
     except KeyboardInterrupt:
         complain(f"interrupted; nothing is lost, go on with: {again}")
         raise typer.Exit(130) from None
+    except NotRecordedError:
+        raise
     except DropstreamError as error:
         raise DropstreamError(f"{error}\ngo on with: {again}") from error
     show_result(finished)

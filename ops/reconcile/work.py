@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from uuid_utils import uuid7
 
+from ops.people.facts import run_facts
+from ops.people.writing import recorded_call
 from ops.reconcile.known import KnownStates
 from ops.reconcile.raw_log import open_raw_log
 from ops.reconcile.run import Reconciliation
@@ -14,6 +16,7 @@ from ops.reconcile.store import open_run_store
 from processors.groups import deliver_rules
 from processors.providers import discover
 from schemas.errors import DropstreamError
+from schemas.notes.acts import ActKind
 from schemas.notes.reconciliations import ReconcileRun
 from schemas.settings import ApiSettings, Settings
 
@@ -24,7 +27,7 @@ _CLOCKS_DIFFER = timedelta(minutes=10)
 async def carry_out(
     settings: Settings, kind: SourceKind, key: str, run: ReconcileRun, on_page: Callable[[ReconcileRun], None]
 ) -> ReconcileRun:
-    """The run, finished; a run that was begun before goes on behind its last page.
+    """The run, finished and on record as an act; a run that was begun before goes on behind its last page.
 
     Raises:
         DropstreamError: the API or Kafka fails, or another process reconciles this endpoint; the run can be resumed.
@@ -41,7 +44,9 @@ async def carry_out(
     access = ApiAccess(endpoint.api, key, lambda: datetime.now(UTC), count)
     since = datetime.fromisoformat(run.begin) - _CLOCKS_DIFFER
     async with (
-        # The store first: it ends the work of every other process for this endpoint, so that what is read stays true.
+        recorded_call(settings, ActKind.RECONCILE, run_facts(run)) as ending,
+        # The store before all that is read: it ends the work of every other process for this endpoint, so that what is
+        # read stays true.
         open_run_store(settings, run.endpoint) as store,
         open_raw_log(settings, run.endpoint, since) as log,
         kind.open(access) as source,
@@ -58,7 +63,10 @@ async def carry_out(
             on_page=on_page,
             requests=lambda: asked,
         )
-        return await work.run(run)
+        finished = await work.run(run)
+        counts = finished.counts
+        ending.counts |= {"fetched": counts.fetched, "orders": counts.orders, "skus": counts.skus}
+        return finished
 
 
 def api_host(kind: SourceKind, api: ApiSettings) -> str:

@@ -10,6 +10,8 @@ import typer
 from ops import screen
 from ops.event_loop import run
 from ops.kafka.ranges import parse_span
+from ops.people.facts import plan_facts
+from ops.people.writing import NotRecordedError, recorded_call
 from ops.progress import progress_shown
 from ops.replay.dry_run import compare, rehearse
 from ops.replay.finish import finish
@@ -24,6 +26,7 @@ from processors.groups import deliver_rules
 from processors.providers import discover
 from processors.rules_version import rules_version
 from schemas.errors import DropstreamError, UsageError
+from schemas.notes.acts import ActKind
 from schemas.notes.replays import Choice, ReplayPlan, ReplayProgress
 from schemas.settings import Settings
 
@@ -125,13 +128,15 @@ class ReplayCall:
         with progress_shown(plan.id, total, store.offsets_done(plan), in_pipes=not self.as_json) as bar:
 
             async def write() -> None:
-                await make_topics(self.settings, plan.choice)
-                kept = plan if plan.rules == self._judging else replace(plan, rules="")
-                if store.plans.get(plan.id) != kept:
-                    await keep_plan(self.settings, kept)
-                counts = await ReplayRun(self.settings, plan, self._rules, Pace(self.rate), bar.advance).run()
-                await finish(self.settings, kept)
-                results.append(counts)
+                async with recorded_call(self.settings, ActKind(self.kind), plan_facts(plan)) as ending:
+                    await make_topics(self.settings, plan.choice)
+                    kept = plan if plan.rules == self._judging else replace(plan, rules="")
+                    if store.plans.get(plan.id) != kept:
+                        await keep_plan(self.settings, kept)
+                    counts = await ReplayRun(self.settings, plan, self._rules, Pace(self.rate), bar.advance).run()
+                    await finish(self.settings, kept)
+                    results.append(counts)
+                    ending.counts |= {"became": counts.became, "events": counts.events, "rejected": counts.rejected}
 
             self._run_resumable(plan, write())
         show_counts(plan, results[0], title=plan.id, as_json=self.as_json)
@@ -143,7 +148,7 @@ class ReplayCall:
         except KeyboardInterrupt:
             screen.complain(f"interrupted; nothing is lost, go on with: {self._resume_line(plan)}")
             raise typer.Exit(130) from None
-        except DeletedError:
+        except (DeletedError, NotRecordedError):
             raise
         except DropstreamError as error:
             raise DropstreamError(f"{error}\ngo on with: {self._resume_line(plan)}") from error

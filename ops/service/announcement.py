@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 
@@ -23,7 +24,7 @@ def announce(
     addresses: Mapping[str, str],
     *,
     workers: int = 1,
-    console_token: Secret | None = None,
+    console_tokens: Mapping[str, Secret] = MappingProxyType({}),
     **more: str,
 ) -> None:
     """Logs that `program` serves at `addresses`, with the rest that a person who starts it wants to know.
@@ -47,12 +48,12 @@ def announce(
         reload="SIGHUP",
         **facts,
     )
-    warn_of_secrets(weak_secrets(settings, console_token))
+    warn_of_secrets(weak_secrets(settings, console_tokens))
 
 
-def weak_secrets(settings: Settings, console_token: Secret | None = None) -> list[str]:
+def weak_secrets(settings: Settings, console_tokens: Mapping[str, Secret] = MappingProxyType({})) -> list[str]:
     """A sentence for each secret of the enabled endpoints and of the programs that is weak or exposed."""
-    found = [f"{key}: {sentence}" for key, sentence in other_weaknesses(settings, console_token)]
+    found = [f"{key}: {sentence}" for key, sentence in other_weaknesses(settings, console_tokens)]
     for name, endpoint in settings.endpoints.items():
         if endpoint.enabled:
             found += [f"{name}: {sentence}" for sentence in weaknesses(endpoint)]

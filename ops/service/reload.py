@@ -174,8 +174,9 @@ async def reloading(
         yield
 
 
-# Endpoints take effect on SIGHUP; accounts are for the verbs of a person, which read them at each call.
-_READ_AGAIN = frozenset({"endpoints", "shipstream"})
+# Endpoints take effect on SIGHUP, in the console the people and their tokens too; accounts are for the verbs of a
+# person, which read them at each call.
+_READ_AGAIN = frozenset({"endpoints", "shipstream", "console.people", "console.token"})
 
 
 def restart_needed(before: Settings, after: Settings) -> list[str]:
@@ -183,8 +184,8 @@ def restart_needed(before: Settings, after: Settings) -> list[str]:
     return [
         key
         for name in type(before).model_fields
-        if name not in _READ_AGAIN
         for key in _different_keys(name, getattr(before, name), getattr(after, name))
+        if not {name, key} & _READ_AGAIN
     ]
 
 

@@ -26,6 +26,16 @@ from tests.support.waiting import PATIENCE_S
 
 SECRET = "made-up-secret-of-acme"
 LATE_SECRET = "the-secret-that-came-late"
+ANNAS_TOKEN = "the-token-of-anna-for-tests"
+BENS_TOKEN = "the-token-of-ben-for-tests-"
+_PEOPLE = """
+[console.people.anna]
+token = "env:ANNA"
+role = "act"
+
+[console.people.ben]
+token = "env:BEN"
+"""
 _AXE = "axe-core@4.10.3"
 
 _CONFIGURATION = """
@@ -79,16 +89,28 @@ class System:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Sends it as ShipStream would; it is answered 200."""
-        mac = b64encode(hmac.digest(secret.encode(), body, hashlib.sha256)).decode()
-        signed = {"X-Plugin-Hmac-Sha256": mac, "Content-Type": "application/json", **(headers or {})}
-        request = urllib.request.Request(f"{self.base_url}/webhooks/{endpoint}", body, signed)  # noqa: S310 loopback
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 as above
-            assert answer.status == 200
+        deliver_to(self.base_url, body, endpoint=endpoint, secret=secret, headers=headers)
 
     @property
     def log(self) -> str:
         """What the second console logged."""
         return (self.folder / "second.log").read_text(encoding="utf-8")
+
+
+def deliver_to(
+    base_url: str,
+    body: bytes,
+    *,
+    endpoint: str = "acme",
+    secret: str = SECRET,
+    headers: Mapping[str, str] | None = None,
+) -> None:
+    """Sends a signed body to an ingress; it is answered 200."""
+    mac = b64encode(hmac.digest(secret.encode(), body, hashlib.sha256)).decode()
+    signed = {"X-Plugin-Hmac-Sha256": mac, "Content-Type": "application/json", **(headers or {})}
+    request = urllib.request.Request(f"{base_url}/webhooks/{endpoint}", body, signed)  # noqa: S310 loopback
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 as above
+        assert answer.status == 200
 
 
 def order(order_id: str, number: int) -> bytes:
@@ -148,6 +170,51 @@ def blind_console(running: System) -> Iterator[str]:
     with _program(running.folder, "blind", os.environ, "console", "--config", "blind.toml") as process:
         _wait(lambda: "started" in log.read_text(), lambda: process.poll() is None, log)
         yield f"http://127.0.0.1:{port}/"
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleSystem:
+    """An ingress, and a console for people with tokens: anna may act, ben may see."""
+
+    base_url: str
+    console: str
+    folder: Path
+    environ: Mapping[str, str]
+
+    def run(self, *arguments: str) -> str:
+        """What a verb writes; it ends well."""
+        command = [sys.executable, "-m", "ops", *arguments]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@contextmanager
+def people_system(bootstrap_servers: str, folder: Path) -> Iterator[PeopleSystem]:
+    """Both run inside; no processors do."""
+    port = free_ports(4)
+    ports = {"port": port, "ingest_admin": port + 1, "process_admin": port + 2, "console": port + 3}
+    environ = {
+        **os.environ,
+        "DROPSTREAM_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
+        "DROPSTREAM_KAFKA__TOPIC_PREFIX": f"test-{uuid.uuid4().hex[:12]}.",
+        "ACME_SECRET": SECRET,
+        "ANNA": ANNAS_TOKEN,
+        "BEN": BENS_TOKEN,
+    }
+    (folder / "dropstream.toml").write_text(_CONFIGURATION.format(**ports, late="ACME_SECRET") + _PEOPLE)
+    system = PeopleSystem(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 3}/", folder, environ)
+    system.run("topics", "apply")
+    with (
+        _program(folder, "ingest", environ, "ingest") as ingest,
+        _program(folder, "console", environ, "console") as console,
+    ):
+        for name, process in (("ingest", ingest), ("console", console)):
+            log = folder / f"{name}.log"
+            _wait(lambda log=log: "started" in log.read_text(), lambda one=process: one.poll() is None, log)  # type: ignore[misc] # mypy does not infer lambdas with defaults
+        yield system
 
 
 @contextmanager

@@ -82,9 +82,9 @@ function showRows() {
 
 function rowOf(one) {
   const box = h("input", { type: "checkbox", "aria-label": `Select the delivery at ${one.place}`, onchange: () => { box.checked ? state.selected.add(one.place) : state.selected.delete(one.place); showSelection(); } });
-  return h("tr", {}, h("td", { class: "pick" }, box),
+  return h("tr", {}, h("td", { class: "pick does" }, box),
     h("td", { "data-label": "Received" }, h("a", { href: `/deliveries/${one.place}` }, when(one.at))),
-    h("td", { "data-label": "DeliveryOutcome" }, h("span", { class: `badge ${one.outcome}` }, one.outcome), ...one.replays.slice(0, 1).map(() => h("span", { class: "badge" }, "replayed"))),
+    h("td", { "data-label": "Outcome" }, h("span", { class: `badge ${one.outcome}` }, one.outcome), ...one.replays.slice(0, 1).map(() => h("span", { class: "badge" }, "replayed"))),
     h("td", { "data-label": "What it became" }, became(one)),
     h("td", { "data-label": "Endpoint" }, theirs(one.endpoint || NAMELESS)),
     h("td", { "data-label": "Place in raw", class: "mono" }, one.place, one.bytes === null ? "" : h("small", { class: "quiet" }, ` ${bytes(one.bytes)}`)));

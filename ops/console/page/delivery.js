@@ -76,7 +76,7 @@ function eventPart(event) {
 function unmask(one) {
   confirm({
     title: "Show personal data?", label: "Show it",
-    body: [h("p", {}, "The request and its events are shown as they are, names and addresses included. That you looked goes into the console's log.")],
+    body: [h("p", {}, "The request and its events are shown as they are, names and addresses included. That you looked is put on record in topic acts.")],
     go: async () => {
       const found = await ask(`/api/deliveries/${place}/unmask`, {});
       $("came").replaceChildren(...came(one, found, "Body"));

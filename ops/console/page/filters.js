@@ -18,9 +18,9 @@ export function offer() {
 }
 
 // What the address says, in the form. A value that is no option is added, so that a link never shows less than it says.
-export function showAsked() {
+export function showAsked(names = FIELDS) {
   const query = asked(), fields = form().elements;
-  for (const name of FIELDS) {
+  for (const name of names) {
     const value = query.get(name) ?? "";
     if (fields[name].options && ![...fields[name].options].some((one) => one.value === value)) fields[name].append(option(value));
     fields[name].value = value;
@@ -32,7 +32,7 @@ export function showAsked() {
   fields.from.value = isSpan ? "" : local(from);
   fields.to.value = local(to);
   showCustom();
-  $("q").value = query.get("q") ?? "";
+  if (names === FIELDS) $("q").value = query.get("q") ?? "";
 }
 
 export function showCustom() {
@@ -44,15 +44,15 @@ function local(moment) {
   return Number.isNaN(at.getTime()) ? "" : new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
 }
 
-// The address of what the form says.
-export function address() {
+// The address of what the form says; the words of the search belong to the deliveries alone.
+export function address(path = "/deliveries", names = FIELDS) {
   const fields = form().elements, query = new URLSearchParams();
-  const words = $("q").value.trim();
+  const words = names === FIELDS ? $("q").value.trim() : "";
   if (words) query.set("q", words);
-  for (const name of FIELDS) if (fields[name].value.trim()) query.set(name, fields[name].value.trim());
+  for (const name of names) if (fields[name].value.trim()) query.set(name, fields[name].value.trim());
   const span = fields.span.value;
   if (span === "custom") {
     for (const name of ["from", "to"]) if (fields[name].value) query.set(name, new Date(fields[name].value).toISOString());
   } else if (span) query.set("from", span);
-  return query.size ? `/deliveries?${query}` : "/deliveries";
+  return query.size ? `${path}?${query}` : path;
 }

@@ -1,7 +1,7 @@
 // What every page has: the session, the search that `/` focuses, signing out, the reader's zone, the dialog.
 
 import { ask } from "./asking.js";
-import { $ } from "./elements.js";
+import { $, theirs } from "./elements.js";
 import { page } from "./state.js";
 
 export function listenToHeader() {
@@ -23,6 +23,8 @@ export async function openSession() {
   if (response.status === 401) { location.reload(); return false; }
   page.session = await response.json();
   page.now = Date.now();
-  $("logout").hidden = !page.session.has_token;
+  $("logout").hidden = !page.session.signs_out;
+  $("who").replaceChildren(theirs(page.session.who));
+  document.documentElement.classList.toggle("only-sees", !page.session.may_act);
   return true;
 }

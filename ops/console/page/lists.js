@@ -82,7 +82,7 @@ export function showRejections({ rejections }) {
     const number = h("b");
     return {
       elements: [h("li", {}, h("span", {}, number, " ", theirs(one.reason), " · ", theirs(one.endpoint || NAMELESS)),
-        h("button", { class: "small", type: "button", onclick: () => redrive(one.endpoint, one.reason) }, "Redrive …"))],
+        h("button", { class: "small does", type: "button", onclick: () => redrive(one.endpoint, one.reason) }, "Redrive …"))],
       update(fresh) { if (number.textContent !== count(fresh.count)) number.textContent = count(fresh.count); },
     };
   });

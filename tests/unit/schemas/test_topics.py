@@ -17,8 +17,9 @@ KEYS = {
     "sequence": "endpoint",
     "duplicates": "endpoint",
     "gaps": "endpoint",
+    "acts": "who did it",
 }
-# 30 days are 2,592,000,000 ms and 7 days are 604,800,000 ms.
+# 30 days are 2,592,000,000 ms, 7 days are 604,800,000 ms, and 400 days are 34,560,000,000 ms.
 KEPT = {
     "dropstream.raw": ("delete", "2592000000"),
     "dropstream.orders": ("delete", "2592000000"),
@@ -34,6 +35,7 @@ KEPT = {
     "dropstream.deliver-state": ("compact,delete", "3110400000"),
     "dropstream.sequence-state": ("compact", None),
     "dropstream.replay-state": ("compact", None),
+    "dropstream.acts": ("delete", "34560000000"),
     "dropstream.layout": ("compact", None),
     "dropstream.reconcile-state": ("compact", None),
     "dropstream.rules": ("compact", None),

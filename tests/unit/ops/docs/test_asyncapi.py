@@ -54,6 +54,7 @@ def test_channels_are_the_topics_by_their_default_names() -> None:
         "dropstream.sequence",
         "dropstream.duplicates",
         "dropstream.gaps",
+        "dropstream.acts",
     }
 
 

@@ -28,6 +28,7 @@ SUBJECTS = [
     "dropstream.gaps-value",
     "dropstream.duplicates-value",
     "dropstream.sequence-value",
+    "dropstream.acts-value",
 ]
 SECRETS = {"PASSWORD": "made-up-password", "TOKEN": "made-up-token"}
 
@@ -93,7 +94,7 @@ async def test_it_registers_once(tmp_path: Path) -> None:
         }
         assert registry.levels["dropstream.gaps-value"] == "FULL"
         written = list(registry.writes)
-        assert len(written) == 15
+        assert len(written) == 17
         second = await register(tmp_path, registry.url)
         assert second.output.splitlines()[0] == "dropstream.orders-value\tunchanged\t1\t100\tFORWARD_TRANSITIVE\t"
         assert registry.writes == written

@@ -1,11 +1,11 @@
-"""Decides whether a token opens the console: how often an address may try, and what the log tells of it.
+"""Decides whose token opens the console: how often an address may try, and what the log tells of it.
 
 Each address is judged by itself, so that a stranger who guesses locks out nobody else. The log never has a token.
 """
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hmac import compare_digest
@@ -14,6 +14,7 @@ from ipaddress import IPv6Address, ip_network
 import structlog
 
 from ingest.client_address import read_address
+from ops.people.person import Person
 
 _TRIES_MAX = 10
 _TRIES_WITHIN_S = 60.0
@@ -35,9 +36,9 @@ class LoginResult(StrEnum):
 
 @dataclass(slots=True)
 class Logins:
-    """The tries to log in with `token` (None: no login is needed, and no token is right), by address."""
+    """The tries to log in with one of `tokens`, by address; without a token none is right."""
 
-    token: bytes | None
+    tokens: Mapping[Person, bytes]
     clock: Callable[[], float] = time.monotonic
     _failures: OrderedDict[str, deque[float]] = field(default_factory=OrderedDict)
 
@@ -48,13 +49,19 @@ class Logins:
         now = self.clock()
         if len(failures) == _TRIES_MAX and now - failures[0] < _TRIES_WITHIN_S:
             return LoginResult.WAIT
-        if self.token is not None and compare_digest(token.encode("utf-8", "surrogateescape"), self.token):
+        if self.person_of(token) is not None:
             self._failures.pop(key, None)
             return LoginResult.RIGHT
         self._note_failure(key, now)
         must_wait = len(self._failures[key]) == _TRIES_MAX and now - self._failures[key][0] < _TRIES_WITHIN_S
         _log.warning("console_login_refused", address=address, more_tries="in a minute" if must_wait else "now")
         return LoginResult.WRONG
+
+    def person_of(self, token: str) -> Person | None:
+        """Whose token it is; each one is compared, so that the time tells nothing."""
+        given = token.encode("utf-8", "surrogateescape")
+        found = [person for person, known in self.tokens.items() if compare_digest(given, known)]
+        return found[0] if found else None
 
     def _note_failure(self, key: str, now: float) -> None:
         self._failures.setdefault(key, deque(maxlen=_TRIES_MAX)).append(now)

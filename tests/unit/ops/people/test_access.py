@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from ops.console.access import (
+from ingest.client_address import ClientAddresses
+from ops.people.access import (
     CSRF_HEADER,
     SESSION,
     Guard,
@@ -18,6 +19,7 @@ from ops.console.access import (
     loopback_names,
     page_wanted,
 )
+from ops.people.person import NO_LOGIN
 
 
 @asynccontextmanager
@@ -27,7 +29,7 @@ async def guarded(sessions: Sessions, names: frozenset[str] | None) -> AsyncIter
     async def csrf(request: web.Request) -> web.Response:
         return web.Response(text=request[SESSION].csrf)
 
-    app = web.Application(middlewares=[Guard(sessions, names).middleware()])
+    app = web.Application(middlewares=[Guard(sessions, names, ClientAddresses(())).middleware()])
     app.on_response_prepare.append(add_headers)
     app.add_routes([web.get("/", csrf), web.get("/api/x", csrf), web.post("/api/x", csrf), web.get("/readyz", _well)])
     async with TestServer(app) as server, aiohttp.ClientSession(server.make_url("/"), cookie_jar=_jar()) as client:
@@ -96,9 +98,9 @@ async def test_with_a_token_nothing_is_seen_before_it_was_said() -> None:
 
 def test_a_link_survives_the_login_and_leads_nowhere_else() -> None:
     """The login leads on to the page of deliveries that was asked for, and never to another site."""
-    for wanted in ("/deliveries", "/deliveries?q=100000015&from=2h", "/deliveries/0:17"):
+    for wanted in ("/acts?who=anna", "/deliveries", "/deliveries?q=100000015&from=2h", "/deliveries/0:17"):
         assert page_wanted(wanted) == wanted
-        assert login_address(wanted).startswith("/login?next=%2Fdeliveries")
+        assert login_address(wanted).startswith(("/login?next=%2Fdeliveries", "/login?next=%2Facts"))
     for other in (
         "/",
         "//evil.example",
@@ -123,7 +125,7 @@ async def test_every_answer_keeps_the_browser_to_the_page() -> None:
                 assert "unsafe" not in policy
                 assert answer.headers["X-Content-Type-Options"] == "nosniff"
                 assert answer.headers["X-Frame-Options"] == "DENY"
-                assert answer.headers["Referrer-Policy"] == "no-referrer"
+                assert answer.headers["Referrer-Policy"] == "same-origin"
                 assert answer.headers["Cache-Control"] == "no-store"
 
 
@@ -131,8 +133,8 @@ def test_sessions_end() -> None:
     """A session ends when it was not used for twelve hours, when it is told to, or when 200 newer ones are open."""
     now = [0.0]
     sessions = Sessions(begin_alone=True, clock=lambda: now[0])
-    used, _ = sessions.open()
-    idle, _ = sessions.open()
+    used, _ = sessions.open(NO_LOGIN)
+    idle, _ = sessions.open(NO_LOGIN)
     now[0] = 12 * 3_600.0
     assert sessions.find(used) is not None
     now[0] += 1
@@ -140,8 +142,8 @@ def test_sessions_end() -> None:
     assert sessions.find(used) is not None
     sessions.close(used)
     assert sessions.find(used) is None
-    first, _ = sessions.open()
-    others = [sessions.open()[0] for _ in range(200)]
+    first, _ = sessions.open(NO_LOGIN)
+    others = [sessions.open(NO_LOGIN)[0] for _ in range(200)]
     assert sessions.find(first) is None
     assert sessions.find(others[0]) is not None
     assert sessions.find(None) is None
@@ -157,7 +159,7 @@ async def test_behind_tls_the_cookie_goes_over_tls_alone(headers: dict[str, str]
         assert cookie.startswith("__Host-dropstream-console=")
         assert {"Secure", "HttpOnly", "Path=/", "SameSite=Strict"} <= set(cookie.split("; "))
         assert "Domain" not in cookie
-        key, _ = sessions.open()
+        key, _ = sessions.open(NO_LOGIN)
         for name, status in (("__Host-dropstream-console", 200), ("dropstream-console", 401)):
             async with client.get("/api/x", headers={**headers, "Cookie": f"{name}={key}"}) as answer:
                 assert answer.status == status

@@ -1,7 +1,7 @@
-"""Decides who may see the console and act: host names, sessions, the token, headers that bind a browser to the page.
+"""Decides who may see the console and act: host names, sessions, roles, headers that bind a browser to the page.
 
-Without a token everybody who reaches the loopback address may; a page of another site may not, whatever host name it
-sends.
+Where no login is wanted everybody who reaches the loopback address may; a page of another site may not, whatever host
+name it sends. Every request that is not GET or HEAD is an act, and needs the role `act`.
 """
 
 import re
@@ -13,20 +13,30 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 from urllib.parse import quote
 
+import structlog
 from aiohttp import web
 from yarl import URL
+
+from ingest.client_address import ClientAddresses
+from ops.people.person import NO_LOGIN, Asker, Person, Role
+from ops.people.proxy_login import ProxyLogin
+from schemas.notes.acts import KnownBy
 
 # The browser takes a cookie of the second name only over TLS, for this host and all its paths:
 # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes
 _COOKIE, _TLS_COOKIE = "dropstream-console", "__Host-dropstream-console"
 CSRF_HEADER = "X-CSRF-Token"
 SESSION: web.RequestKey["Session"] = web.RequestKey("session", object)  # type: ignore[arg-type] # typed by the name
+ASKER: web.RequestKey[Asker] = web.RequestKey("asker", Asker)
 _SESSIONS_MAX = 200
 _IDLE_S = 12 * 3_600
 # Pages without a session: none of them holds a fact of the system.
 _OPEN = frozenset({"/login", "/readyz", "/console.css", "/login.css", "/icon.svg"})
+# What is sent with POST, and changes nothing but the own session.
+_NO_ACTS = frozenset({"/login", "/api/logout"})
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
 NEXT = "next"
-_PAGES = re.compile(r"/deliveries(/\d{1,9}:\d{1,18})?(\?[!-~]{0,1000})?", re.ASCII)
+_PAGES = re.compile(r"/(deliveries(/\d{1,9}:\d{1,18})?|acts)(\?[!-~]{0,1000})?", re.ASCII)
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 HEADERS = {
@@ -37,7 +47,9 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # Not no-referrer: by that the browser sends the login form with `Origin: null`, which is refused.
+    # https://fetch.spec.whatwg.org/#append-a-request-origin-header
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -45,14 +57,17 @@ HEADERS = {
     "Server": "dropstream",
 }
 
+_log = structlog.get_logger()
+
 
 @dataclass(slots=True)
 class Session:
-    """A session of one browser; `name` is for the log and is no secret."""
+    """A session of one browser and one person; `name` is for the log and is no secret."""
 
     name: str
     csrf: str
     used_at: float
+    person: Person
 
 
 @dataclass(slots=True)
@@ -63,10 +78,10 @@ class Sessions:
     clock: Callable[[], float] = time.monotonic
     _open: OrderedDict[str, Session] = field(default_factory=OrderedDict)
 
-    def open(self) -> tuple[str, Session]:
-        """Opens a session; returns the cookie that is its key, and the session."""
+    def open(self, person: Person) -> tuple[str, Session]:
+        """Opens a session of the person; returns the cookie that is its key, and the session."""
         key = secrets.token_urlsafe(32)
-        session = Session(f"session-{secrets.token_hex(3)}", secrets.token_urlsafe(32), self.clock())
+        session = Session(f"session-{secrets.token_hex(3)}", secrets.token_urlsafe(32), self.clock(), person)
         self._open[key] = session
         while len(self._open) > _SESSIONS_MAX:
             self._open.popitem(last=False)
@@ -88,13 +103,27 @@ class Sessions:
         """Closes the session of this cookie."""
         self._open.pop(key or "", None)
 
+    def keep(self, people: Collection[Person]) -> None:
+        """Closes every session that a token opened, but those of `people`; a changed role is another person."""
+        by_token = {KnownBy.TOKEN, KnownBy.SHARED_TOKEN}
+        for key in [
+            key for key, one in self._open.items() if one.person.known_by in by_token and one.person not in people
+        ]:
+            del self._open[key]
+
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Checks every request before its handler; `names` is None where any host name is right, for the token decides."""
+    """Checks every request before its handler.
+
+    `names` is None where any host name is right, for a login decides; `on_login` is told who came by the proxy.
+    """
 
     sessions: Sessions
     names: Collection[str] | None
+    addresses: ClientAddresses
+    proxy: ProxyLogin | None = None
+    on_login: Callable[[Asker], None] = lambda _: None
 
     def middleware(self) -> Callable[..., Awaitable[web.StreamResponse]]:
         """The guard as a middleware of aiohttp."""
@@ -104,7 +133,7 @@ class Guard:
             request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
         ) -> web.StreamResponse:
             self._check_host(request)
-            if request.method not in {"GET", "HEAD"}:
+            if request.method not in _SAFE_METHODS:
                 _check_origin(request)
             if request.path in _OPEN:
                 return await handler(request)
@@ -122,22 +151,49 @@ class Guard:
     async def _in_session(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        session, key = self.sessions.find(session_key(request)), None
-        if session is None:
-            if request.path.startswith("/api/"):
-                raise web.HTTPUnauthorized(text="no session; load the page again\n")
-            if not self.sessions.begin_alone:
-                raise web.HTTPSeeOther(login_address(request.path_qs))
-            key, session = self.sessions.open()
-        if request.method not in {"GET", "HEAD"} and not compare_digest(
+        session, key = self._session_of(request)
+        if request.method not in _SAFE_METHODS and not compare_digest(
             request.headers.get(CSRF_HEADER, "").encode("utf-8", "surrogateescape"), session.csrf.encode()
         ):
             raise web.HTTPForbidden(text="the page is out of date; load it again\n")
         request[SESSION] = session
+        request[ASKER] = self._asker(request, session)
+        if is_act(request.method, request.path) and session.person.role is not Role.ACT:
+            _log.warning("console_act_refused", who=str(request[ASKER]), path=request.path)
+            raise web.HTTPForbidden(text="you may see, and not act; the console's configuration says who may\n")
         response = await handler(request)
         if key is not None:
             give_cookie(request, response, key)
         return response
+
+    def _session_of(self, request: web.Request) -> tuple[Session, str | None]:
+        """The session of the request, and its cookie where it is a new one."""
+        session = self.sessions.find(session_key(request))
+        person = self.proxy.person_of(request) if self.proxy else None
+        if person is not None:
+            if session is not None and session.person == person:
+                return session, None
+            key, session = self.sessions.open(person)
+            self.on_login(self._asker(request, session))
+            return session, key
+        # A session that the proxy began is its own alone: whoever goes past the proxy has not been logged in.
+        if session is not None and session.person.known_by is not KnownBy.PROXY:
+            return session, None
+        if request.path.startswith("/api/"):
+            raise web.HTTPUnauthorized(text="no session; load the page again\n")
+        if not self.sessions.begin_alone:
+            raise web.HTTPSeeOther(login_address(request.path_qs))
+        key, session = self.sessions.open(NO_LOGIN)
+        return session, key
+
+    def _asker(self, request: web.Request, session: Session) -> Asker:
+        place = self.addresses.address_of(request.remote or "", request.raw_headers)
+        return Asker(session.person, place or "unknown", session.name)
+
+
+def is_act(method: str, path: str) -> bool:
+    """Whether a request does something, so that it needs the role `act`."""
+    return method not in _SAFE_METHODS and path not in _NO_ACTS
 
 
 def login_address(wanted: str) -> str:

@@ -1,0 +1,1 @@
+"""Who uses dropstream, what they may do, and what they did."""
