@@ -362,6 +362,15 @@ class ProxyLoginSettings(Section):
     """Groups whose members may see; without one everybody may whom the proxy lets through."""
 
 
+class ReconcileSettings(Section):
+    """`dropstream reconcile --watch`; whose provider is asked, and whether by itself, stands in `[endpoints.NAME]`."""
+
+    admin_host: str = "127.0.0.1"
+    """The address of the admin port; it has no login, so keep it inside your network."""
+    admin_port: Annotated[int, Field(ge=0, le=65_535)] = 8084
+    """The TCP port of `/livez`, `/readyz` and `/metrics` of the watch; 0 takes any free one."""
+
+
 class ConsoleSettings(Section):
     """The operations page, `dropstream console`."""
 
@@ -531,5 +540,6 @@ class Settings(Section):
     process: ProcessSettings = ProcessSettings()
     sequence: SequenceSettings = SequenceSettings()
     shipstream: dict[Annotated[str, Field(pattern=ENDPOINT_NAME_PATTERN)], ShipstreamSettings] = {}
+    reconcile: ReconcileSettings = ReconcileSettings()
     console: ConsoleSettings = ConsoleSettings()
     endpoints: dict[Annotated[str, Field(pattern=ENDPOINT_NAME_PATTERN)], EndpointSettings]

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from ingest.metrics import IngestMetrics, SpoolFigures
 from ops.audit.gauges import AuditGauges
+from ops.reconcile.gauges import ReconcileMetrics
 from ops.service.metrics_page import describe_process
 from ops.service.reload import ReloadMetrics
 from ops.service.workers.admin import join_pages
@@ -51,7 +52,7 @@ class MetricRow:
 
 def metric_rows() -> dict[str, list[MetricRow]]:
     """Every metric by the program that exports it, sorted by name."""
-    ingest, process, both, parent = (CollectorRegistry() for _ in range(4))
+    ingest, process, reconcile, both, parent = (CollectorRegistry() for _ in range(5))
     IngestMetrics(ingest).observe(
         in_flight_bytes=int,
         producer_connected=bool,
@@ -62,6 +63,7 @@ def metric_rows() -> dict[str, list[MetricRow]]:
     )
     ProcessMetrics(process)
     process.register(AuditGauges())
+    ReconcileMetrics(reconcile)
     ReloadMetrics(both)
     describe_process(both)
     Workers((), (), grace_s=0, registry=parent)
@@ -70,8 +72,9 @@ def metric_rows() -> dict[str, list[MetricRow]]:
     return {
         "dropstream ingest": sorted(_rows(ingest), key=_name),
         "dropstream process": sorted(_rows(process), key=_name),
-        "both": sorted(_rows(both), key=_name),
-        "either with `--workers`": sorted([*up, *_rows(parent)], key=_name),
+        "dropstream reconcile --watch": sorted(_rows(reconcile), key=_name),
+        "all of them": sorted(_rows(both), key=_name),
+        "`ingest` and `process` with `--workers`": sorted([*up, *_rows(parent)], key=_name),
     }
 
 

@@ -1,6 +1,7 @@
 """`dropstream reconcile`: fetches from a provider's API what webhooks lost."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -14,9 +15,10 @@ from ops.reconcile.screen import show_plan, show_progress, show_result
 from ops.reconcile.source import SourceKind
 from ops.reconcile.sources import api_key, source_of
 from ops.reconcile.store import new_run_id, read_reconcile_state
-from ops.reconcile.watch import watch_and_reconcile
+from ops.reconcile.watching import watch_and_reconcile
 from ops.reconcile.work import carry_out
 from ops.screen import complain, confirm, say
+from ops.service.reload import SettingsSource
 from ops.service.run import run_service
 from ops.suggest import check_name
 from ops.times import parse_time
@@ -55,14 +57,14 @@ def reconcile(
 
     Example: dropstream reconcile --endpoint shipstream-acme --gap 41-43
     """
-    settings = load_settings(config)
-    source = str(configuration_file(config))
-    check_name("endpoint", endpoint, settings.endpoints)
     if (watch or resume) and (endpoint or gap or begin or until or outage or dry_run or (watch and resume)):
         raise UsageError("--watch and --resume need no other option: endpoint and run say what they are for")
     if watch:
-        run_service(lambda signals: watch_and_reconcile(settings, source, signals.stopping), settings)
+        _watch(configuration_file(config))
         return
+    settings = load_settings(config)
+    source = str(configuration_file(config))
+    check_name("endpoint", endpoint, settings.endpoints)
     if resume is not None:
         _resume(settings, resume, source)
         return
@@ -77,6 +79,12 @@ def reconcile(
         key = api_key(settings, endpoint, source=source)
         confirm(f"Ask {kind.provider}, and publish what {endpoint} does not know?", yes=yes)
         _run(settings, kind, key, planned)
+
+
+def _watch(file: Path) -> None:
+    source = SettingsSource(file, signing_secrets=True)
+    first = source.read()
+    run_service(lambda signals: watch_and_reconcile(source, first, signals), first.settings, reloads=True)
 
 
 def _plan(settings: Settings, endpoint: str, gap: str | None, begin: str | None, until: str | None) -> ReconcileRun:

@@ -4,15 +4,19 @@ ShipStream's list of webhooks has the number of the last delivery as a property,
 where the number is there, it is compared with the highest one that came. https://docs.shipstream.io/merchant-api/webhook
 """
 
+import asyncio
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
-from ops.kafka.reader import read_topic
+import structlog
+
+from ops.kafka.reader import full_name, open_reader
+from ops.reconcile.gauges import ReconcileMetrics
 from ops.shipstream.client import Account, open_api
 from ops.shipstream.operations import listed
 from ops.shipstream.webhooks import Webhook
@@ -27,6 +31,11 @@ _ON_THE_WAY = timedelta(minutes=2)
 _PAUSES_MIN = 20
 _LONGER_THAN_EVER = 3
 _OVERLAP = timedelta(minutes=10)
+# Each look is one request for each endpoint.
+_LOOK_EVERY_S = 600.0
+_AGAIN_S = 5.0
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,30 +47,114 @@ class TailFinding:
     sentence: str
 
 
+@dataclass(slots=True)
+class Tail:
+    """What came of one endpoint's sequence, as far as its end is judged by it; added in the order of receipts."""
+
+    newest: Observation | None = None
+    _pauses: int = 0
+    _longest: timedelta = timedelta(0)
+
+    def add(self, observation: Observation) -> None:
+        """Adds the next one; a receipt that is older than the newest changes nothing."""
+        if self.newest is not None:
+            pause = datetime.fromisoformat(observation.recordedtime) - datetime.fromisoformat(self.newest.recordedtime)
+            if pause < timedelta(0):
+                return
+            self._pauses += 1
+            self._longest = max(self._longest, pause)
+        self.newest = observation
+
+    @property
+    def longest_pause(self) -> timedelta | None:
+        """The longest time between two deliveries in a row; None where there are too few to know a rhythm."""
+        return self._longest if self._pauses >= _PAUSES_MIN else None
+
+
+@dataclass(slots=True)
+class Tails:
+    """Of every endpoint; bounded by the number of endpoints, however many ids came."""
+
+    _tails: dict[str, Tail] = field(default_factory=dict)
+
+    def add(self, value: bytes | None) -> None:
+        """Adds the next record of `sequence`; one that is no observation is passed over."""
+        if (observation := read_observation(value)) is not None:
+            self._tails.setdefault(observation.endpoint, Tail()).add(observation)
+
+    def of(self, endpoint: str) -> Tail:
+        """That of the endpoint, empty where nothing came."""
+        return self._tails.get(endpoint, Tail())
+
+
+@dataclass(slots=True)
+class TailWatch:
+    """Looks at the ends of sequences again and again, and shows what it finds; `settings` gives those of the moment."""
+
+    settings: Callable[[], Settings]
+    metrics: ReconcileMetrics
+    _told: dict[str, str] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Watches until it is cancelled, however often Kafka goes."""
+        while True:
+            try:
+                await self._follow()
+            except DropstreamError as error:
+                _log.warning("sequence_unread", why=str(error).splitlines()[0])
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _follow(self) -> None:
+        settings, seen, next_at = self.settings(), Tails(), 0.0
+        async with open_reader(settings, [full_name("sequence", settings)], "beginning") as reader:
+            while True:
+                for record in await reader.fetch():
+                    seen.add(record.value)
+                if time.monotonic() >= next_at and await reader.is_at_end():
+                    await self._look(seen)
+                    next_at = time.monotonic() + _LOOK_EVERY_S
+
+    async def _look(self, seen: Tails) -> None:
+        now = datetime.now(UTC)
+        found = await _find_all(self.settings(), seen, now)
+        self.metrics.show_tails({one.endpoint: one.level != "ok" for one in found}, now.timestamp())
+        for one in found:
+            if one.level != "ok" and self._told.get(one.endpoint) != one.sentence:
+                _log.warning("tail_doubtful", endpoint=one.endpoint, why=one.sentence)
+        self._told = {one.endpoint: one.sentence for one in found if one.level != "ok"}
+
+
 async def find_tail_gaps(settings: Settings, now: datetime) -> tuple[TailFinding, ...]:
     """The findings of every ShipStream endpoint that has an API to ask; asks it, and changes nothing.
 
     Raises:
         DropstreamError: the observations of sequence ids cannot be read.
     """
-    asked = {
+    if not _asked(settings):
+        return ()
+    seen = Tails()
+    async with open_reader(settings, [full_name("sequence", settings)], "beginning") as reader:
+        while not await reader.is_at_end():
+            for record in await reader.fetch():
+                seen.add(record.value)
+    return await _find_all(settings, seen, now)
+
+
+def _asked(settings: Settings) -> Mapping[str, EndpointSettings]:
+    """The endpoints whose list of webhooks can be asked for."""
+    return {
         name: endpoint
         for name, endpoint in settings.endpoints.items()
         if endpoint.provider == "shipstream" and endpoint.enabled and endpoint.api and endpoint.reconcile != "off"
     }
-    if not asked:
-        return ()
-    seen: dict[str, list[Observation]] = {name: [] for name in asked}
-    for record in await read_topic(settings, "sequence"):
-        observation = read_observation(record.value)
-        if observation is not None and observation.endpoint in seen:
-            seen[observation.endpoint].append(observation)
-    return tuple([await find_tail_gap(name, endpoint, seen[name], now) for name, endpoint in asked.items()])
 
 
-async def find_tail_gap(
-    name: str, endpoint: EndpointSettings, seen: Sequence[Observation], now: datetime
-) -> TailFinding:
+async def _find_all(settings: Settings, seen: "Tails", now: datetime) -> tuple[TailFinding, ...]:
+    asked = _asked(settings).items()
+    return tuple([await find_tail_gap(name, endpoint, seen.of(name), now) for name, endpoint in asked])
+
+
+async def find_tail_gap(name: str, endpoint: EndpointSettings, seen: "Tail", now: datetime) -> TailFinding:
     """The finding about one endpoint; asks its API."""
     try:
         webhooks = await _webhooks(endpoint)
@@ -85,7 +178,7 @@ async def _webhooks(endpoint: EndpointSettings) -> tuple[Webhook, ...]:
         return await listed(client)
 
 
-def judge_tail(name: str, webhooks: Iterable[Webhook], seen: Sequence[Observation], now: datetime) -> TailFinding:
+def judge_tail(name: str, webhooks: Iterable[Webhook], seen: "Tail", now: datetime) -> TailFinding:
     """The finding about one endpoint, by its webhook as ShipStream lists it and by the ids that came; pure."""
     own = [one for one in webhooks if _endpoint_of(one.url) == name]
     if not own:
@@ -96,9 +189,9 @@ def judge_tail(name: str, webhooks: Iterable[Webhook], seen: Sequence[Observatio
             name,
             f"its webhook {own[0].webhook_id} is inactive; dropstream shipstream webhooks enable {own[0].webhook_id}",
         )
-    if not seen:
+    newest = seen.newest
+    if newest is None:
         return TailFinding("ok", name, "its webhook is active; nothing with a sequence id came yet")
-    newest = max(seen, key=lambda one: one.recordedtime)
     since = datetime.fromisoformat(newest.recordedtime)
     fetch = f"dropstream reconcile --endpoint {name} --from {since - _OVERLAP:%Y-%m-%dT%H:%M:%SZ}"
     last = own[0].last_number
@@ -106,17 +199,10 @@ def judge_tail(name: str, webhooks: Iterable[Webhook], seen: Sequence[Observatio
         return TailFinding(
             "warning", name, f"ShipStream made {last}, the newest that came is {newest.sequence}; {fetch}"
         )
-    if last is None and (longest := _longest_pause(seen)) is not None and now - since > _LONGER_THAN_EVER * longest:
+    if last is None and (longest := seen.longest_pause) is not None and now - since > _LONGER_THAN_EVER * longest:
         quiet, usual = _words(now - since), _words(longest)
         return TailFinding("warning", name, f"nothing came for {quiet}, at most {usual} before; {fetch}")
     return TailFinding("ok", name, f"its webhook is active; the newest id that came is {newest.sequence}")
-
-
-def _longest_pause(seen: Sequence[Observation]) -> timedelta | None:
-    """The longest time between two deliveries in a row; None where there are too few to know a rhythm."""
-    times = sorted(datetime.fromisoformat(one.recordedtime) for one in seen)
-    pauses = [later - earlier for earlier, later in pairwise(times)]
-    return max(pauses) if len(pauses) >= _PAUSES_MIN else None
 
 
 def _endpoint_of(url: str) -> str:

@@ -8,8 +8,8 @@ import http.client
 import sys
 from collections.abc import Mapping
 
-# The ingress, the processors, the console.
-_USUAL_PORTS = {8081: "/livez", 8082: "/livez", 8083: "/readyz"}
+# The ingress, the processors, the console, the watch of what is lost.
+_USUAL_PORTS = {8081: "/livez", 8082: "/livez", 8083: "/readyz", 8084: "/livez"}
 _ANSWER_WITHIN_S = 3.0
 
 

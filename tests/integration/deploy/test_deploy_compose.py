@@ -14,7 +14,8 @@ from tests.support.deployment import DEPLOY, filled_example, read_as_deployed, r
 from tests.support.tools import tool
 
 FILE = DEPLOY / "compose.yaml"
-OURS = ("topics", "ingest", "process", "console")
+OURS = ("topics", "ingest", "process", "console", "reconcile")
+SIGNING = {"process", "console", "reconcile"}
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::[-?][^}]*)?\}")
 
 
@@ -41,7 +42,7 @@ def test_every_part_starts_with_what_it_is_given(name: str, tmp_path: Path) -> N
     if name == "console" and "console" not in Settings.model_fields:
         given = {key: value for key, value in given.items() if "CONSOLE__" not in key}
     text = (DEPLOY / "dropstream.toml").read_text(encoding="utf-8")
-    read = read_as_deployed(text, given, folder=tmp_path, signing_secrets=name in {"process", "console"})
+    read = read_as_deployed(text, given, folder=tmp_path, signing_secrets=name in SIGNING)
     assert set(read.endpoints) == {"shipstream-acme", "dreamship", "modern-dropship", "dropea-orders"}
     assert (read.kafka.bootstrap_servers, read.kafka.replication_factor) == ("kafka:9092", 1)
 
@@ -56,7 +57,7 @@ def test_one_provider_alone_is_enough(endpoint: str, tmp_path: Path) -> None:
     for name in OURS:
         variables = environ(services()[name])
         given = {key: "" if key in others else value for key, value in variables.items()}
-        signing = name in {"process", "console"}
+        signing = name in SIGNING
         read = read_as_deployed(head + table, given, folder=tmp_path, signing_secrets=signing)
         assert set(read.endpoints) == {endpoint}
     with pytest.raises(ConfigurationError) as caught:
@@ -114,7 +115,7 @@ def test_the_order_of_the_start_is_kafka_topics_and_then_the_rest() -> None:
     """Nothing of ours starts before the topics are there."""
     found = services()
     assert found["topics"]["depends_on"] == {"kafka": {"condition": "service_healthy"}}
-    for name in ("ingest", "process", "console"):
+    for name in ("ingest", "process", "console", "reconcile"):
         assert found[name]["depends_on"] == {"topics": {"condition": "service_completed_successfully"}}
 
 

@@ -48,12 +48,16 @@ def relabelled(target: dict[str, str], steps: list[Any]) -> dict[str, str]:
 def compose_targets() -> list[dict[str, str]]:
     """The labels of each target of deploy/compose."""
     (config,) = read_yaml((DEPLOY / "compose" / "prometheus.yaml").read_text(encoding="utf-8"))
-    return [
+    found = [
         {"job": scrape["job_name"], "instance": target, **group.get("labels", {})}
         for scrape in config["scrape_configs"]
-        for group in scrape["static_configs"]
+        for group in scrape.get("static_configs", ())
         for target in group["targets"]
     ]
+    # What is found by name has its address for its instance.
+    named = [scrape["job_name"] for scrape in config["scrape_configs"] if "dns_sd_configs" in scrape]
+    assert named == ["dropstream-reconcile"]
+    return found + [{"job": name, "instance": "10.0.0.7:8084"} for name in named]
 
 
 def pod_targets(documents: list[Any]) -> list[dict[str, str]]:

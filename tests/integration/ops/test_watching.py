@@ -119,8 +119,8 @@ async def test_programs_export_what_the_table_says(settings: SettingsFactory, tm
         count = f'endpoint="shipstream",group="deliver",reason="signature_invalid"}} {len(forged)}.0'
         await process.shows(f"dropstream_process_rejected_total{{{count}")
         table = metric_rows()
-        parent = {row.name for row in table["either with `--workers`"]}
-        both = {row.name for row in table["both"]}
+        parent = {row.name for row in table["`ingest` and `process` with `--workers`"]}
+        both = {row.name for row in table["all of them"]}
         assert await exported(ingest) == {row.name for row in table["dropstream ingest"]} | both | parent
         assert await exported(process) == {row.name for row in table["dropstream process"]} | both
         # The worker that took the delivery, which may be either, knows the endpoint.

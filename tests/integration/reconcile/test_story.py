@@ -22,6 +22,7 @@ from tests.conftest import SettingsFactory
 from tests.integration.processors.test_stories import INGEST, receiving
 from tests.integration.shipstream.instance import KEY, USER
 from tests.integration.shipstream.server import running
+from tests.support.ports import free_ports
 from tests.support.processing import ENDPOINTS, ENVIRON, MORTAL, audited, is_processed, prepared, start_processor
 from tests.support.reconciling import seen_in, truth_of
 from tests.support.replaying import Ended, ended
@@ -64,13 +65,19 @@ async def send(url: str, webhooks: Collection[Webhook]) -> None:
 
 
 async def start(
-    settings: Settings, folder: Path, warehouse: Warehouse, *arguments: str, dies_at: str = "", word: str = "offer"
+    settings: Settings,
+    folder: Path,
+    warehouse: Warehouse,
+    *arguments: str,
+    dies_at: str = "",
+    word: str = "offer",
+    admin_port: int = 0,
 ) -> Process:
     """`dropstream` with the API of the warehouse."""
     kafka, config = settings.kafka, folder / "reconcile.toml"
     config.write_text(
         f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\ntopic_prefix = "{kafka.topic_prefix}"\n'
-        f"replication_factor = 1\npartitions = {kafka.partitions}\n"
+        f"replication_factor = 1\npartitions = {kafka.partitions}\n[reconcile]\nadmin_port = {admin_port}\n"
         + ENDPOINTS.replace('"shipstream"\n', f'"shipstream"\nreconcile = "{word}"\n')
         + f'[endpoints.shipstream.api]\nurl = "{warehouse.url}"\nusername = "{USER}"\nkey = "env:API_KEY"\n'
     )
@@ -158,8 +165,10 @@ async def test_what_never_came_is_fetched_back(settings: SettingsFactory, tmp_pa
         assert KEY not in finished.out + finished.err + again.out + again.err
 
         await lose_one_more(mine, warehouse)
-        watching = await start(mine, tmp_path, warehouse, "reconcile", "--watch", word="automatic")
+        port = free_ports(1)
+        watching = await start(mine, tmp_path, warehouse, "reconcile", "--watch", word="automatic", admin_port=port)
         await until_it_is(lambda: _is_told(mine, "reconciled", 6))
+        await until_it_is(lambda: _shows(port, *WATCHED))
         watching.send_signal(signal.SIGTERM)
         assert (await ended(watching)).code == 0
         assert (await audited(mine, await count_of_raw(mine))).clean
@@ -204,6 +213,24 @@ async def over_three_deaths(settings: Settings, folder: Path, warehouse: Warehou
     assert third.code == -signal.SIGKILL, third
     warehouse.on_call = lambda _method: None
     return await ended(await start(settings, folder, warehouse, "reconcile", "--resume", run))
+
+
+# Its own registration is not in the list of webhooks of the warehouse.
+WATCHED = (
+    'dropstream_reconcile_runs_total{endpoint="shipstream",result="finished"} 1.0',
+    'dropstream_reconcile_failures{endpoint="shipstream"} 0.0',
+    'dropstream_reconcile_lost_ids{endpoint="shipstream"} 0.0',
+    'dropstream_reconcile_tail_doubtful{endpoint="shipstream"} 1.0',
+)
+
+
+async def _shows(port: int, *lines: str) -> bool:
+    """Whether the watch is ready, and its metrics say this."""
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"http://127.0.0.1:{port}/readyz") as answer:
+            is_ready = answer.status == 200
+        async with http.get(f"http://127.0.0.1:{port}/metrics") as answer:
+            return is_ready and set(lines) <= set((await answer.text()).splitlines())
 
 
 async def _is_told(settings: Settings, state: str, count: int) -> bool:

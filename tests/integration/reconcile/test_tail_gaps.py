@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.reconcile.tail_gaps import find_tail_gap, judge_tail
+from ops.reconcile.tail_gaps import Tail, find_tail_gap, judge_tail
 from ops.shipstream.webhooks import Webhook
 from schemas.notes.sequence_observations import Observation
 from schemas.settings import ApiSettings, EndpointSettings
@@ -20,6 +20,13 @@ from tests.unit.ops.reconcile.test_plan import seen
 NOW = datetime(2026, 3, 4, 20, tzinfo=UTC)
 FETCH = "dropstream reconcile --endpoint acme --from 2026-03-04T11:51:00Z"
 SEEN = [seen(39, "04T11:00", "04T11:01"), seen(40, "04T12:00", "04T12:01")]
+
+
+def tail(observed: Sequence[Observation]) -> Tail:
+    found = Tail()
+    for one in observed:
+        found.add(one)
+    return found
 
 
 def webhook(**changes: Any) -> Webhook:
@@ -74,24 +81,24 @@ def test_the_end_of_a_sequence_is_compared(
     listed: Sequence[Webhook], observed: Sequence[Observation], level: str, words: str
 ) -> None:
     """By the count in the list, where it tells one, and never by a guess."""
-    found = judge_tail("acme", listed, observed, NOW)
+    found = judge_tail("acme", listed, tail(observed), NOW)
     assert (found.level, found.sentence) == (level, words)
 
 
 def test_what_is_on_its_way_is_not_missing() -> None:
     """Within two minutes of the newest delivery nobody is told of anything."""
     observed = steady(timedelta(minutes=5), 30, NOW - timedelta(minutes=1))
-    assert judge_tail("acme", [webhook(last_number=33)], observed, NOW).level == "ok"
+    assert judge_tail("acme", [webhook(last_number=33)], tail(observed), NOW).level == "ok"
 
 
 def test_without_a_count_a_silence_longer_than_the_rhythm_is_told() -> None:
     """Three times the longest pause that there ever was, among enough pauses to know a rhythm."""
     observed = steady(timedelta(minutes=10), 30, NOW - timedelta(minutes=31))
-    found = judge_tail("acme", [webhook(last_number=None)], observed, NOW)
+    found = judge_tail("acme", [webhook(last_number=None)], tail(observed), NOW)
     assert found.level == "warning"
     assert found.sentence.startswith("nothing came for 31 min, at most 10 min before; dropstream reconcile")
     calm = steady(timedelta(minutes=10), 30, NOW - timedelta(minutes=29))
-    assert judge_tail("acme", [webhook(last_number=None)], calm, NOW).level == "ok"
+    assert judge_tail("acme", [webhook(last_number=None)], tail(calm), NOW).level == "ok"
 
 
 async def test_the_list_is_asked_for_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,9 +108,9 @@ async def test_the_list_is_asked_for_over_http(monkeypatch: pytest.MonkeyPatch) 
         api = ApiSettings.model_validate({"url": instance.url, "username": USER, "key": "env:RECONCILE_KEY"})
         endpoint = EndpointSettings.model_construct(provider="shipstream", secrets=[], api=api)
         monkeypatch.setenv("RECONCILE_KEY", "tiger/lily key-of-the-api")
-        assert (await find_tail_gap("acme", endpoint, SEEN, NOW)).level == "ok"
+        assert (await find_tail_gap("acme", endpoint, tail(SEEN), NOW)).level == "ok"
         monkeypatch.setenv("RECONCILE_KEY", "a wrong one")
-        denied = await find_tail_gap("acme", endpoint, SEEN, NOW)
+        denied = await find_tail_gap("acme", endpoint, tail(SEEN), NOW)
     assert denied.level == "warning"
     assert denied.sentence.startswith("its API cannot be asked: ")
     assert "a wrong one" not in denied.sentence
