@@ -14,12 +14,13 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from ops.console.jobs import Job, Jobs, JobState
+from ops.console.reconciling import planned_run, reconciled, shown_plan
 from ops.console.selection import plan_selection, read_selection
 from ops.console.watch import Watch, now_ms
 from ops.endpoints.sequence import has_sequence
 from ops.kafka.ranges import parse_span
 from ops.people.act_log import ActLog
-from ops.people.facts import plan_facts, span_text
+from ops.people.facts import plan_facts, run_facts, span_text
 from ops.people.person import Asker
 from ops.replay.dry_run import compare, rehearse
 from ops.replay.finish import finish
@@ -35,6 +36,7 @@ from processors.groups import deliver_rules
 from processors.providers import discover
 from schemas.errors import DropstreamError, UsageError
 from schemas.notes.acts import ActFacts, ActKind
+from schemas.notes.reconciliations import ReconcileRun
 from schemas.notes.rejections import Reason
 from schemas.notes.replays import Choice, ReplayPlan
 from schemas.settings import Settings
@@ -165,6 +167,34 @@ class Acts:
         job = self.jobs.start(ActKind.SEND, title, who=str(asker), at_ms=now_ms(), **facts)
         act = _ToRecord(ActKind.SEND, asker, ActFacts(endpoint=endpoint_name, about=sample.name))
         await self._run_job(job, act, lambda: self._send(sample, endpoint_name))
+        return job
+
+    async def plan_reconcile(self, endpoint: str, gap: str) -> dict[str, Any]:
+        """What fetching the lost ids back would ask for; asks the provider nothing.
+
+        Raises:
+            DropstreamError: it cannot be done; the sentence says why.
+        """
+        return shown_plan(self.settings, await planned_run(self.settings, endpoint, gap))
+
+    async def reconcile(self, endpoint: str, gap: str, asker: Asker) -> Job:
+        """Starts to fetch what the lost ids told of from the provider's API.
+
+        Raises:
+            DropstreamError: it cannot be done, or another act runs.
+        """
+        self._check_free()
+        run = await planned_run(self.settings, endpoint, gap)
+        self._check_free()
+        what = f"Fetch what {endpoint} lost, {gap}"
+        job = self.jobs.start(ActKind.RECONCILE, what, who=str(asker), at_ms=now_ms(), endpoint=endpoint, run=run.id)
+        job.outcome = [("run", run.id)]
+
+        def on_page(now: ReconcileRun) -> None:
+            job.outcome = [("run", run.id), ("step", now.step), ("fetched", str(now.counts.fetched))]
+
+        act = _ToRecord(ActKind.RECONCILE, asker, run_facts(run))
+        self.start(self._run_job(job, act, lambda: reconciled(self.settings, run, on_page)))
         return job
 
     def _keep(self, plan: ReplayPlan, count: int) -> None:

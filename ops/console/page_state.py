@@ -96,6 +96,13 @@ def _reconciliation(run: ReconcileRun) -> dict[str, Any]:
     }
 
 
+def _offered(run: MissingRun, settings: Settings) -> dict[str, Any]:
+    """The command that fetches it back, and whether the console can do so itself: where it knows of an API."""
+    offer, endpoint = _offer(run, settings), settings.endpoints.get(run.endpoint)
+    can_fetch = offer is not None and endpoint is not None and endpoint.api is not None
+    return {"offer": offer, "can_fetch": can_fetch}
+
+
 def _offer(run: MissingRun, settings: Settings) -> str | None:
     """The command that fetches what lost ids told of; None where it cannot, or a person wants none."""
     endpoint = settings.endpoints.get(run.endpoint)
@@ -111,7 +118,7 @@ def _gaps(runs: list[MissingRun], settings: Settings) -> dict[str, Any]:
         shown[state.value] = {
             "runs": len(chosen),
             "ids": min(sum(run.count for run in chosen), _SAFE_INTEGER),
-            "newest": [_run(one) | {"offer": _offer(one, settings)} for one in chosen[:_RUNS_MAX]],
+            "newest": [_run(one) | _offered(one, settings) for one in chosen[:_RUNS_MAX]],
         }
     return shown
 

@@ -80,6 +80,8 @@ class ConsolePages:
             web.post("/api/acts/plan-selection", as_json(self._plan_selection)),
             web.get("/api/jobs", as_json(self._jobs)),
             web.post("/api/acts/dry-run", as_json(self._dry_run)),
+            web.post("/api/acts/plan-reconcile", as_json(self._plan_reconcile)),
+            web.post("/api/acts/reconcile", as_json(self._reconcile)),
             web.post("/api/acts/send", as_json(self._send)),
         ]
 
@@ -185,6 +187,17 @@ class ConsolePages:
     async def _dry_run(self, request: web.Request) -> object:
         fields = await _fields(request)
         job = self.acts.dry_run_replay(fields.get("from"), fields.get("to"), fields.get("endpoint"), request[ASKER])
+        return asdict(job)
+
+    async def _plan_reconcile(self, request: web.Request) -> object:
+        fields = await _fields(request)
+        async with self._lookups:
+            return await self.acts.plan_reconcile(fields.get("endpoint") or "", fields.get("gap") or "")
+
+    async def _reconcile(self, request: web.Request) -> object:
+        fields = await _fields(request)
+        async with self._lookups:
+            job = await self.acts.reconcile(fields.get("endpoint") or "", fields.get("gap") or "", request[ASKER])
         return asdict(job)
 
     async def _send(self, request: web.Request) -> object:

@@ -27,7 +27,18 @@ _CLOCKS_DIFFER = timedelta(minutes=10)
 async def carry_out(
     settings: Settings, kind: SourceKind, key: str, run: ReconcileRun, on_page: Callable[[ReconcileRun], None]
 ) -> ReconcileRun:
-    """The run, finished and on record as an act; a run that was begun before goes on behind its last page.
+    """The run, finished and on record as an act; as `work_out`."""
+    async with recorded_call(settings, ActKind.RECONCILE, run_facts(run)) as ending:
+        finished = await work_out(settings, kind, key, run, on_page)
+        counts = finished.counts
+        ending.counts |= {"fetched": counts.fetched, "orders": counts.orders, "skus": counts.skus}
+        return finished
+
+
+async def work_out(
+    settings: Settings, kind: SourceKind, key: str, run: ReconcileRun, on_page: Callable[[ReconcileRun], None]
+) -> ReconcileRun:
+    """The run, finished; a run that was begun before goes on behind its last page.
 
     Raises:
         DropstreamError: the API or Kafka fails, or another process reconciles this endpoint; the run can be resumed.
@@ -44,9 +55,7 @@ async def carry_out(
     access = ApiAccess(endpoint.api, key, lambda: datetime.now(UTC), count)
     since = datetime.fromisoformat(run.begin) - _CLOCKS_DIFFER
     async with (
-        recorded_call(settings, ActKind.RECONCILE, run_facts(run)) as ending,
-        # The store before all that is read: it ends the work of every other process for this endpoint, so that what is
-        # read stays true.
+        # The store first: it ends the work of every other process for this endpoint, so that what is read stays true.
         open_run_store(settings, run.endpoint) as store,
         open_raw_log(settings, run.endpoint, since) as log,
         kind.open(access) as source,
@@ -63,10 +72,7 @@ async def carry_out(
             on_page=on_page,
             requests=lambda: asked,
         )
-        finished = await work.run(run)
-        counts = finished.counts
-        ending.counts |= {"fetched": counts.fetched, "orders": counts.orders, "skus": counts.skus}
-        return finished
+        return await work.run(run)
 
 
 def api_host(kind: SourceKind, api: ApiSettings) -> str:

@@ -172,6 +172,19 @@ def blind_console(running: System) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/"
 
 
+@contextmanager
+def lonely_console(bootstrap_servers: str, folder: Path, endpoints: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """A console on topics that are there, without ingress and processors; gives its address."""
+    port = free_ports(1)
+    (folder / "dropstream.toml").write_text(
+        f'[kafka]\nbootstrap_servers = "{bootstrap_servers}"\n[console]\nport = {port}\n{endpoints}'
+    )
+    log = folder / "console.log"
+    with _program(folder, "console", {**os.environ, **environ}, "console") as process:
+        _wait(lambda: "started" in log.read_text(), lambda: process.poll() is None, log)
+        yield f"http://127.0.0.1:{port}/"
+
+
 @dataclass(frozen=True, slots=True)
 class PeopleSystem:
     """An ingress, and a console for people with tokens: anna may act, ben may see."""

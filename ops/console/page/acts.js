@@ -61,6 +61,26 @@ function confirmRedrive(plan) {
   };
 }
 
+// Asks first what would be asked for, and what the provider cannot give back.
+export async function reconcile(endpoint, first, last) {
+  const gap = `${first}-${last}`;
+  confirm({
+    title: "Fetch what was lost", label: "Look what it would do",
+    body: [h("p", {}, "The provider's API is asked for what changed since the delivery before the gap. What is newer than the newest that is known becomes events, each once. Nothing is asked yet."),
+      pairs([["endpoint", endpoint], ["lost ids", gap]])],
+    go: async () => confirmReconcile(await ask("/api/acts/plan-reconcile", { endpoint, gap })),
+  });
+}
+
+function confirmReconcile(plan) {
+  return {
+    title: `Ask ${visible(plan.provider)}?`, label: "Fetch",
+    body: [pairs([["API", plan.host], ["lost ids", plan.gap], ...plan.gives.map((one) => ["gives", one]), ...plan.cannot_give.map((one) => ["cannot give back", one])]),
+      h("p", {}, "Changes since ", when(plan.since), ". Consumers will see the events.")],
+    go: async () => { await ask("/api/acts/reconcile", { endpoint: plan.endpoint, gap: plan.gap }); $("acts").scrollIntoView({ block: "nearest" }); },
+  };
+}
+
 export function dryRun() {
   const local = (at) => new Date(at - new Date(at).getTimezoneOffset() * 60000).toISOString().slice(0, 16);
   const from = h("input", { id: "dry-from", type: "datetime-local", value: local(page.now - 3600000) });

@@ -1,8 +1,8 @@
 // What is newest: gaps, events, rejections.
 
-import { redrive } from "./acts.js";
+import { reconcile, redrive } from "./acts.js";
 import { ask } from "./asking.js";
-import { $, cell, h, keyed, NAMELESS, pairs, part, theirs } from "./elements.js";
+import { $, cell, h, keyed, NAMELESS, pairs, part, theirs, visible } from "./elements.js";
 import { trace } from "./life.js";
 import { page } from "./state.js";
 import { ago, count, minute, when } from "./words.js";
@@ -39,7 +39,8 @@ export function showGaps({ gaps, reconciliations }) {
     return {
       elements: [h("tr", {}, cell("State", h("span", { class: `badge ${state}` }, state)), cell("Endpoint", theirs(one.endpoint)),
         cell("Missing ids", [h("span", { class: "mono" }, theirs(one.first === one.last ? one.first : `${one.first} – ${one.last}`), one.epoch > 1 ? ` epoch ${one.epoch}` : ""),
-          one.offer ? h("small", { class: "quiet" }, " fetch what its provider can still tell: ", h("code", {}, theirs(one.offer))) : null]),
+          one.offer ? h("small", { class: "quiet" }, " fetch what its provider can still tell: ", h("code", {}, theirs(one.offer))) : null,
+          one.can_fetch ? h("button", { class: "small does", type: "button", onclick: () => reconcile(one.endpoint, one.first, one.last) }, "Fetch …", h("span", { class: "hidden" }, ` what ${visible(one.endpoint)} lost`)) : null]),
         cell("Count", count(one.count), { class: "number" }), h("td", { "data-label": "Since", class: "nowrap" }, since))],
       update() { since.replaceChildren(when(one.since, minute), ` · ${ago(one.since)}`); },
     };
