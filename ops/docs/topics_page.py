@@ -32,8 +32,9 @@ _FORM_OF_TYPE = {
 }
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(?<![\w.])(-?\d[\d.eE+-]*|true|false|null)\b')
 _INTRODUCTION = """<h1>dropstream topics</h1>
-<p>What dropstream writes to Kafka, for those who read it. Every example below is a real record, made by the code that
-writes the topics.</p>
+<p>What dropstream writes to Kafka, for those who read it: all that the AsyncAPI 3.0 document
+<code>asyncapi.v1.json</code> tells programs. Every example below is a real record, made by the code that writes the
+topics.</p>
 <h3>How to read</h3>
 <ul>
 <li>Read with <code>isolation.level=read_committed</code>: what was aborted is then never shown.</li>
@@ -98,6 +99,9 @@ def _section(
         "topic": f"<code>{escape(topic.name)}</code>",
         "key": f"<code>{escape(channel.key_example)}</code>",
         "kept": f"{int(topic.config['retention.ms']) // _DAY_MS} days",
+        "partitions": f"{topic.partitions}, each on {topic.replication_factor} brokers",
+        "largest record": f"{int(topic.config['max.message.bytes']):,} bytes",
+        "message": f'<a id="{channel.message}" href="#{channel.message}"><code>{channel.message}</code></a>',
         "value": escape(channel.content_type),
         "schema": f"<code>{channel.schema}.v1.json</code>" if shape else "none: the bytes as they were received",
     }
