@@ -4,21 +4,14 @@ ShipStream's list of webhooks has the number of the last delivery as a property,
 where the number is there, it is compared with the highest one that came. https://docs.shipstream.io/merchant-api/webhook
 """
 
-import asyncio
 import os
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
-import structlog
-
 from ops.kafka.reader import full_name, open_reader
-from ops.reconcile.gauges import ReconcileMetrics
-from ops.shipstream.client import Account, open_api
-from ops.shipstream.operations import listed
 from ops.shipstream.webhooks import Webhook
 from schemas.errors import DropstreamError
 from schemas.notes.sequence_observations import Observation, read_observation
@@ -31,11 +24,6 @@ _ON_THE_WAY = timedelta(minutes=2)
 _PAUSES_MIN = 20
 _LONGER_THAN_EVER = 3
 _OVERLAP = timedelta(minutes=10)
-# Each look is one request for each endpoint.
-_LOOK_EVERY_S = 600.0
-_AGAIN_S = 5.0
-
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,43 +75,6 @@ class Tails:
         return self._tails.get(endpoint, Tail())
 
 
-@dataclass(slots=True)
-class TailWatch:
-    """Looks at the ends of sequences again and again, and shows what it finds; `settings` gives those of the moment."""
-
-    settings: Callable[[], Settings]
-    metrics: ReconcileMetrics
-    _told: dict[str, str] = field(default_factory=dict)
-
-    async def run(self) -> None:
-        """Watches until it is cancelled, however often Kafka goes."""
-        while True:
-            try:
-                await self._follow()
-            except DropstreamError as error:
-                _log.warning("sequence_unread", why=str(error).splitlines()[0])
-                await asyncio.sleep(_AGAIN_S)
-
-    async def _follow(self) -> None:
-        settings, seen, next_at = self.settings(), Tails(), 0.0
-        async with open_reader(settings, [full_name("sequence", settings)], "beginning") as reader:
-            while True:
-                for record in await reader.fetch():
-                    seen.add(record.value)
-                if time.monotonic() >= next_at and await reader.is_at_end():
-                    await self._look(seen)
-                    next_at = time.monotonic() + _LOOK_EVERY_S
-
-    async def _look(self, seen: Tails) -> None:
-        now = datetime.now(UTC)
-        found = await _find_all(self.settings(), seen, now)
-        self.metrics.show_tails({one.endpoint: one.level != "ok" for one in found}, now.timestamp())
-        for one in found:
-            if one.level != "ok" and self._told.get(one.endpoint) != one.sentence:
-                _log.warning("tail_doubtful", endpoint=one.endpoint, why=one.sentence)
-        self._told = {one.endpoint: one.sentence for one in found if one.level != "ok"}
-
-
 async def find_tail_gaps(settings: Settings, now: datetime) -> tuple[TailFinding, ...]:
     """The findings of every ShipStream endpoint that has an API to ask; asks it, and changes nothing.
 
@@ -137,7 +88,7 @@ async def find_tail_gaps(settings: Settings, now: datetime) -> tuple[TailFinding
         while not await reader.is_at_end():
             for record in await reader.fetch():
                 seen.add(record.value)
-    return await _find_all(settings, seen, now)
+    return await find_all(settings, seen, now)
 
 
 def _asked(settings: Settings) -> Mapping[str, EndpointSettings]:
@@ -149,7 +100,8 @@ def _asked(settings: Settings) -> Mapping[str, EndpointSettings]:
     }
 
 
-async def _find_all(settings: Settings, seen: "Tails", now: datetime) -> tuple[TailFinding, ...]:
+async def find_all(settings: Settings, seen: "Tails", now: datetime) -> tuple[TailFinding, ...]:
+    """As `find_tail_gaps`, by the observations that were read."""
     asked = _asked(settings).items()
     return tuple([await find_tail_gap(name, endpoint, seen.of(name), now) for name, endpoint in asked])
 
@@ -164,6 +116,10 @@ async def find_tail_gap(name: str, endpoint: EndpointSettings, seen: "Tail", now
 
 
 async def _webhooks(endpoint: EndpointSettings) -> tuple[Webhook, ...]:
+    # An HTTP client takes longer to load than all else of `dropstream doctor`, and most installations have no API.
+    from ops.shipstream.client import Account, open_api  # noqa: PLC0415 as above
+    from ops.shipstream.operations import listed  # noqa: PLC0415 as above
+
     api = endpoint.api
     if api is None or api.url is None or api.username is None:
         raise ValueError("url and username are missing in the table api")

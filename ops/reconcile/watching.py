@@ -4,14 +4,19 @@ One such process is enough. Of two the one that began a run later ends the other
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 
+import structlog
 from prometheus_client import CollectorRegistry
 
+from ops.kafka.reader import full_name, open_reader
 from ops.reconcile.gauges import ReconcileMetrics
 from ops.reconcile.sources import api_key, source_of
-from ops.reconcile.tail_gaps import TailWatch
+from ops.reconcile.tail_gaps import Tails, find_all
 from ops.reconcile.watch import ReconcileWatch
 from ops.reconcile.work import carry_out
 from ops.service.admin import admin
@@ -20,8 +25,15 @@ from ops.service.metrics_page import describe_process
 from ops.service.reload import LoadedConfiguration, SettingsSource, reloading
 from ops.service.run import Signals
 from ops.service.running_configuration import begun
+from schemas.errors import DropstreamError
 from schemas.notes.reconciliations import ReconcileRun
 from schemas.settings import Settings
+
+# Each look is one request for each endpoint.
+_LOOK_EVERY_S = 600.0
+_AGAIN_S = 5.0
+
+_log = structlog.get_logger()
 
 
 async def watch_and_reconcile(source: SettingsSource, first: LoadedConfiguration, signals: Signals) -> None:
@@ -71,3 +83,40 @@ async def _until(stopping: asyncio.Event, *watches: Coroutine[None, None, None])
     for one in ended:
         if isinstance(one, Exception):
             raise one
+
+
+@dataclass(slots=True)
+class TailWatch:
+    """Looks at the ends of sequences again and again, and shows what it finds; `settings` gives those of the moment."""
+
+    settings: Callable[[], Settings]
+    metrics: ReconcileMetrics
+    _told: dict[str, str] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Watches until it is cancelled, however often Kafka goes."""
+        while True:
+            try:
+                await self._follow()
+            except DropstreamError as error:
+                _log.warning("sequence_unread", why=str(error).splitlines()[0])
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _follow(self) -> None:
+        settings, seen, next_at = self.settings(), Tails(), 0.0
+        async with open_reader(settings, [full_name("sequence", settings)], "beginning") as reader:
+            while True:
+                for record in await reader.fetch():
+                    seen.add(record.value)
+                if time.monotonic() >= next_at and await reader.is_at_end():
+                    await self._look(seen)
+                    next_at = time.monotonic() + _LOOK_EVERY_S
+
+    async def _look(self, seen: Tails) -> None:
+        now = datetime.now(UTC)
+        found = await find_all(self.settings(), seen, now)
+        self.metrics.show_tails({one.endpoint: one.level != "ok" for one in found}, now.timestamp())
+        for one in found:
+            if one.level != "ok" and self._told.get(one.endpoint) != one.sentence:
+                _log.warning("tail_doubtful", endpoint=one.endpoint, why=one.sentence)
+        self._told = {one.endpoint: one.sentence for one in found if one.level != "ok"}

@@ -42,6 +42,14 @@ def test_the_help_loads_no_verb(option: str) -> None:
     assert ended.stderr == "[]\n"
 
 
+def test_the_doctor_begins_without_an_http_client() -> None:
+    """It asks two admin ports, and an API only where one is configured: the client loads longer than all its checks."""
+    heavy = ("aiohttp", "prometheus_client")
+    loaded = f"import ops.doctor.command, sys; print([one for one in {heavy} if one in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"
+
+
 def test_the_list_of_a_group_ends_no_sentence_early() -> None:
     """What a verb does is said whole in 80 columns; nothing ends in three dots."""
     page = program("endpoints", "--help", COLUMNS="80").stdout
