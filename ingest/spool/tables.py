@@ -43,6 +43,8 @@ INSERT INTO tally SELECT CAST(key AS TEXT), count(*), max(id) FROM records GROUP
 """,
 )
 
+VERSION = len(_UPGRADES)
+
 
 class SpoolTooNewError(Exception):
     """A newer version of this program made the file."""
@@ -56,8 +58,8 @@ def upgrade(database: sqlite3.Connection, path: Path) -> None:
         sqlite3.Error: it is damaged, or the disk refuses.
     """
     (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version > len(_UPGRADES):
-        raise SpoolTooNewError(f"{path} is of version {version}; this program knows {len(_UPGRADES)}")
+    if version > VERSION:
+        raise SpoolTooNewError(f"{path} is of version {version}; this program knows {VERSION}")
     for number, statements in enumerate(_UPGRADES[version:], version + 1):
         for statement in statements.split(";\n"):
             database.execute(statement)

@@ -47,7 +47,7 @@ async def read_state(settings: Settings, known: AuditState = AuditState()) -> Au
     """The state now; where `known` was read before, only the records that came since are read.
 
     Raises:
-        DropstreamError: the topic is missing or the cluster away.
+        DropstreamError: the topic is missing or the cluster away; or a newer version wrote what is there.
     """
     partition = TopicPartition(full_name("audit-state", settings), _PARTITION)
     async with consumer(settings) as client:
@@ -76,8 +76,9 @@ async def write_state(
     known.
 
     Raises:
-        DropstreamError: the topic is missing or the cluster away.
+        DropstreamError: the topic is missing or the cluster away; or a newer version wrote what is there.
     """
+    await read_state(settings)
     result = AuditResult(
         finished_at=rfc3339(datetime.now(UTC)),
         status=verdict.status,

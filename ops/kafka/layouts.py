@@ -9,6 +9,8 @@ from ops.kafka.reader import full_name
 from schemas.kafka.arguments import producer_arguments
 from schemas.kafka.cancellation import cancellation_kept
 from schemas.kafka.layout_watch import LayoutWatch
+from schemas.notes.formats import NewerFormatError
+from schemas.notes.layout_faults import layout_fault
 from schemas.notes.layouts import LAYOUT_KEY, LAYOUT_PARTITION, Layout, write_layout
 from schemas.settings import Settings
 
@@ -17,11 +19,13 @@ async def look_at_layout(settings: Settings) -> LayoutWatch:
     """The layout and the numbers of partitions now.
 
     Raises:
-        DropstreamError: the cluster cannot be reached, or does not say.
+        DropstreamError: the cluster cannot be reached, or does not say; or a newer version wrote the layout.
     """
     watch = LayoutWatch(settings)
     async with consumer(settings) as client:
         await watch.look(client)
+    if watch.layout is not None and watch.layout.unknown_format:
+        raise NewerFormatError(layout_fault(watch.layout, watch.counts, settings.kafka.topic_prefix))
     return watch
 
 

@@ -22,6 +22,7 @@ from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.arguments import transactional_producer_arguments
 from schemas.kafka.cancellation import stopped_within
 from schemas.kafka.producers import stop_producer
+from schemas.notes.formats import NewerFormatError
 from schemas.notes.gaps import GapState, gap_record
 from schemas.notes.reconciliations import (
     ReconcileRun,
@@ -67,8 +68,11 @@ class RecentRuns:
     _runs: dict[str, ReconcileRun] = field(default_factory=dict)
 
     def add(self, record: RawRecord) -> None:
-        """Adds the next record."""
-        run = read_run(record.value) if memory_endpoint(record.key) is None else None
+        """Adds the next record; a run of a newer version is left out."""
+        try:
+            run = read_run(record.value) if memory_endpoint(record.key) is None else None
+        except NewerFormatError:
+            run = None
         if run is not None:
             self._runs[run.id] = run
             if len(self._runs) > _RECENT_MAX:

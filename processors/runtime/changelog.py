@@ -20,6 +20,7 @@ from schemas.kafka.arguments import restore_arguments
 from schemas.kafka.cancellation import cancellation_kept
 from schemas.kafka.cluster_id import cluster_id
 from schemas.kafka.high_watermarks import high_watermark
+from schemas.notes.formats import NewerFormatError
 from schemas.records import next_offset
 from schemas.settings import Settings
 
@@ -63,7 +64,8 @@ async def restore_store(store: StateStore, changelog: TopicPartition, settings: 
     Raises:
         KafkaError, TimeoutError: the cluster is away or silent; the store is right as far as it was read.
         LocalStoreError: the store's disk cannot be used now.
-        DropstreamError: a record of the changelog is corrupt, and no tombstone follows it. Nothing is guessed.
+        DropstreamError: a record of the changelog is corrupt, and no tombstone follows it; or a newer version wrote it.
+            Nothing is guessed.
     """
     consumer = AIOKafkaConsumer(**restore_arguments(settings))
     timeout_s = settings.process.transaction_timeout_ms / 1000
@@ -185,6 +187,9 @@ class _Restoring:
                 raise ValueError("it has no key")  # noqa: TRY301 one message for every fault of a record
             else:
                 store.restore(record.key, record.value)
+        except NewerFormatError as error:
+            place = f"changelog {self.changelog.topic}, partition {self.changelog.partition}, offset {record.offset}"
+            raise NewerFormatError(f"{place}: {error}") from error
         except ValueError as error:
             corrupt[record.key] = (
                 f"offset {record.offset} is corrupt: {error}\n"

@@ -15,9 +15,12 @@ import orjson
 from pydantic import TypeAdapter
 
 from processors.sequence.receipts import Arrival, StoredTime
+from schemas.notes.formats import expect_known, numbered
 from schemas.notes.gaps import Gap, GapState
 from schemas.times import rfc3339
 
+# Of a head, which stands for its holes too: a hole is nothing without its head.
+FORMAT = 1
 HoleKey = tuple[int, int]  # Epoch, last id.
 
 _LAST_ID = attrgetter("last")
@@ -153,18 +156,21 @@ def read_entry(key: bytes, value: bytes) -> tuple[str, SequenceState | Hole]:
 
     Raises:
         ValueError: `entries` writes no such record.
+        NewerFormatError: a newer version wrote it.
     """
     try:
         endpoint, *hole_key = orjson.loads(key)
+        stored = orjson.loads(value)
         if hole_key:
-            return endpoint, _HOLE.validate_python(orjson.loads(value))
-        return endpoint, _HEAD.validate_python({"endpoint": endpoint, **orjson.loads(value)})
+            return endpoint, _HOLE.validate_python(stored)
+        expect_known(stored, known=FORMAT, what=f"the sequence of {endpoint}")
+        return endpoint, _HEAD.validate_python({"endpoint": endpoint, **stored})
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError(f"no head and no hole of a sequence: {error!r}") from error
 
 
 def _head_json(state: SequenceState) -> bytes:
-    return orjson.dumps(
+    head = orjson.dumps(
         {
             "epoch": state.epoch,
             "baseline": state.baseline,
@@ -179,6 +185,7 @@ def _head_json(state: SequenceState) -> bytes:
             "mixed": state.mixed,
         }
     )
+    return numbered(head, FORMAT)
 
 
 _HEAD = TypeAdapter(SequenceState)

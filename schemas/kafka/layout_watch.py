@@ -104,4 +104,6 @@ class LayoutWatch:
             for record in (await consumer.getmany(timeout_ms=200)).get(source, ()):
                 if record.key == LAYOUT_KEY:
                     self.layout = read_layout(record.value) or self.layout
+        if self.layout is not None and self.layout.unknown_format:
+            _log.error("layout_newer", format=self.layout.unknown_format, topic=source.topic)
         self._next = end

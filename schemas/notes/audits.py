@@ -11,6 +11,9 @@ from typing import Literal
 import orjson
 from pydantic import TypeAdapter
 
+from schemas.notes.formats import expect_known, numbered
+
+FORMAT = 1
 Status = Literal["clean", "exceptions", "unknown"]
 
 RESULT_KEY = b"last"
@@ -50,11 +53,16 @@ _CHECKPOINT = TypeAdapter(Checkpoint)
 
 def write(state: AuditResult | Checkpoint) -> bytes:
     """The value of a record that `read_result` or `read_checkpoint` reads."""
-    return orjson.dumps(state, option=orjson.OPT_NON_STR_KEYS)
+    return numbered(orjson.dumps(state, option=orjson.OPT_NON_STR_KEYS), FORMAT)
 
 
 def read_result(value: bytes | None) -> AuditResult | None:
-    """The result that a record holds; None for whatever else another producer wrote there."""
+    """The result that a record holds; None for whatever else another producer wrote there.
+
+    Raises:
+        NewerFormatError: a newer version wrote it.
+    """
+    expect_known(value, known=FORMAT, what="how an audit ended, in topic audit-state,")
     try:
         result = _RESULT.validate_json(value or b"")
         return result if _is_moment(result.finished_at) else None
@@ -63,7 +71,12 @@ def read_result(value: bytes | None) -> AuditResult | None:
 
 
 def read_checkpoint(value: bytes | None) -> Checkpoint | None:
-    """The checkpoint that a record holds; None for whatever else another producer wrote there."""
+    """The checkpoint that a record holds; None for whatever else another producer wrote there.
+
+    Raises:
+        NewerFormatError: a newer version wrote it.
+    """
+    expect_known(value, known=FORMAT, what="how an audit ended, in topic audit-state,")
     try:
         checkpoint = _CHECKPOINT.validate_json(value or b"")
         return checkpoint if _is_moment(checkpoint.looked_at) else None

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from schemas.notes.layouts import PLACED_TOPICS, Layout, MigrationPhase
+from schemas.notes.formats import newer
+from schemas.notes.layouts import FORMAT, PLACED_TOPICS, Layout, MigrationPhase
 
 WAY_OUT = (
     "Nothing is lost: the ingress writes to the old partitions as before. Set kafka.partitions to a multiple of "
@@ -16,6 +17,8 @@ def layout_fault(layout: Layout | None, counts: Mapping[str, int], prefix: str) 
     `counts` are the numbers of partitions by short name. A migration that is under way is no fault: its own steps look
     after the partitions.
     """
+    if layout is not None and layout.unknown_format:
+        return newer(f"the record of {prefix}layout", layout.unknown_format, FORMAT)
     if layout is not None and layout.phase is not None:
         return ""
     known = {name: counts[name] for pair in PLACED_TOPICS.items() for name in pair if name in counts}
@@ -50,6 +53,6 @@ def placing_count(layout: Layout | None, found: int) -> int:
     """Among how many partitions of `raw`, of which `found` are there, the ingress places keys; 0 while it must wait."""
     if layout is None:
         return found
-    if layout.phase is not None or found < layout.partitions:
+    if layout.unknown_format or layout.phase is not None or found < layout.partitions:
         return 0
     return layout.partitions

@@ -12,6 +12,9 @@ from enum import StrEnum
 import orjson
 from pydantic import TypeAdapter
 
+from schemas.notes.formats import format_of, numbered
+
+FORMAT = 1
 LAYOUT_KEY = b"layout"
 # The topic has one key; it lies here, whatever its partitioner would say.
 LAYOUT_PARTITION = 0
@@ -57,6 +60,8 @@ class Layout:
     phase: MigrationPhase | None = None
     ends: Mapping[str, Mapping[int, int]] | None = None
     moves: tuple[Move, ...] = ()
+    unknown_format: int = 0
+    """The number of the format where a newer version wrote it and nothing else is known of it; else 0."""
 
 
 def parent_of(moves: Sequence[Move], partition: int, *, topic: str = "raw") -> tuple[int, int] | None:
@@ -82,11 +87,18 @@ _LAYOUT = TypeAdapter(Layout)
 
 def write_layout(layout: Layout) -> bytes:
     """The value of a record that `read_layout` reads."""
-    return orjson.dumps(layout, option=orjson.OPT_NON_STR_KEYS)
+    told = orjson.loads(orjson.dumps(layout, option=orjson.OPT_NON_STR_KEYS))
+    del told["unknown_format"]
+    return numbered(orjson.dumps(told), FORMAT)
 
 
 def read_layout(value: bytes | None) -> Layout | None:
-    """The layout that a record holds; None for whatever else another producer wrote there."""
+    """The layout that a record holds; None for whatever else another producer wrote there.
+
+    Of a format that a newer version writes only the number is known: nothing may be placed or processed by it.
+    """
+    if (found := format_of(value)) > FORMAT:
+        return Layout(partitions=0, unknown_format=found)
     try:
         return _LAYOUT.validate_json(value or b"")
     except ValueError:

@@ -12,8 +12,11 @@ import orjson
 from pydantic import Field, TypeAdapter
 
 from schemas.event_attributes import Rfc3339
+from schemas.notes.formats import expect_known, numbered
 from schemas.notes.gaps import Gap
 
+# Of a run; what the next run is to know has no number, for it is written with the run that says it.
+FORMAT = 1
 _ID_PATTERN = r"^reconcile-[0-9TZ]{1,32}-[0-9a-f]{1,16}$"
 _MEMORY = "memory/"
 
@@ -73,11 +76,16 @@ _KNOWN = TypeAdapter(dict[str, str])
 
 def write_run(run: ReconcileRun) -> bytes:
     """The value of the record under the run's id."""
-    return orjson.dumps(run)
+    return numbered(orjson.dumps(run), FORMAT)
 
 
 def read_run(value: bytes | None) -> ReconcileRun | None:
-    """The run that a record holds; None for whatever else another producer wrote there. Total."""
+    """The run that a record holds; None for whatever else another producer wrote there.
+
+    Raises:
+        NewerFormatError: a newer version wrote it.
+    """
+    expect_known(value, known=FORMAT, what="a run in topic reconcile-state")
     try:
         return _RUN.validate_json(value or b"")
     except ValueError:

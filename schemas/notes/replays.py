@@ -10,6 +10,9 @@ from typing import Annotated, Literal
 import orjson
 from pydantic import Field, TypeAdapter
 
+from schemas.notes.formats import expect_known, numbered
+
+FORMAT = 1
 _ID_PATTERN = r"^(replay|redrive)-[0-9TZ]{1,32}-[0-9a-f]{1,16}$"
 
 Count = Annotated[int, Field(ge=0)]
@@ -93,7 +96,7 @@ _PROGRESS = TypeAdapter(ReplayProgress)
 
 def write(state: ReplayPlan | ReplayProgress) -> bytes:
     """The value of a record that `read_plan` or `read_progress` reads."""
-    return orjson.dumps(state)
+    return numbered(orjson.dumps(state), FORMAT)
 
 
 def progress_key(replay: str, partition: int) -> bytes:
@@ -102,7 +105,12 @@ def progress_key(replay: str, partition: int) -> bytes:
 
 
 def read_plan(value: bytes | None) -> ReplayPlan | None:
-    """The plan that a record holds; None for whatever else another producer wrote there."""
+    """The plan that a record holds; None for whatever else another producer wrote there.
+
+    Raises:
+        NewerFormatError: a newer version wrote it.
+    """
+    expect_known(value, known=FORMAT, what="the plan of a replay in topic replay-state")
     try:
         return _PLAN.validate_json(value or b"")
     except ValueError:
@@ -110,7 +118,12 @@ def read_plan(value: bytes | None) -> ReplayPlan | None:
 
 
 def read_progress(value: bytes | None) -> ReplayProgress | None:
-    """The progress that a record holds; None for whatever else another producer wrote there."""
+    """The progress that a record holds; None for whatever else another producer wrote there.
+
+    Raises:
+        NewerFormatError: a newer version wrote it.
+    """
+    expect_known(value, known=FORMAT, what="the progress of a replay in topic replay-state")
     try:
         return _PROGRESS.validate_json(value or b"")
     except ValueError:

@@ -293,7 +293,7 @@ _CORRUPT = [
     (b"\x01 8 bytes", b"tag." + b"\0\0\0\2" + b"x" * 36),
     (b"\x01 8 bytes", b"tag." + b"\0\0\0\0"),
     (b"\x01 8 bytes", None),
-    (b"\x02 8 bytes", b"tag." + b"\0\0\0\1" + b"x" * 36),
+    (b"\x20 8 bytes", b"tag." + b"\0\0\0\1" + b"x" * 36),
 ]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from processors.runtime.state_store import Change
+from schemas.notes.formats import NewerFormatError, newer
 from schemas.notes.raw_places import moved_place
 
 # One entry: the hash of a key (16 bytes); then a digest of the body, the offset in `raw`, and the time of receipt (s
@@ -29,7 +30,9 @@ OWN_KEY = 0x8000_0000
 _TAG_MASK = OWN_KEY - 1
 _NAME = struct.Struct(">Bq")
 _NAME_010 = struct.Struct(">q")
-_VERSION = 1
+VERSION = 1
+# From here on a key of nine bytes begins as text does, and no version of ours wrote it.
+_VERSIONS_END = 0x20
 _GROUP = struct.Struct(">II")
 
 
@@ -69,7 +72,7 @@ def endpoint_tag(tag: int) -> int:
 
 def bucket_key(name: int) -> bytes:
     """The key of a bucket's record."""
-    return _NAME.pack(_VERSION, name)
+    return _NAME.pack(VERSION, name)
 
 
 def bucket_value(groups: Mapping[int, Sequence[bytes]]) -> bytes:
@@ -82,10 +85,13 @@ def read_bucket(key: bytes, value: bytes | None) -> Bucket | None:
 
     Raises:
         ValueError: the record is no bucket.
+        NewerFormatError: a newer version wrote it.
     """
+    if len(key) == _NAME.size and VERSION < key[0] < _VERSIONS_END:
+        raise NewerFormatError(newer("what is remembered of deliveries", key[0], VERSION))
     if len(key) == _NAME_010.size and (value is None or (value and not len(value) % ENTRY_BYTES)):
         return None if value is None else Bucket(_NAME_010.unpack(key)[0], {NO_TAG: value})
-    if len(key) == _NAME.size and key[0] == _VERSION and value:
+    if len(key) == _NAME.size and key[0] == VERSION and value:
         groups = dict(_groups(value))
         if groups:
             return Bucket(_NAME.unpack(key)[1], groups)

@@ -21,7 +21,7 @@ from processors.runtime.state_store import LocalStoreError, LogExtent
 _log = structlog.get_logger()
 
 # Of a format that this code reads; another one is a foreign store.
-_FORMAT = 1
+FORMAT = 1
 _ORIGIN = "origin.json"
 _SLOTS = 4
 # So long a process may take to let a partition go that it lost.
@@ -159,13 +159,13 @@ def _cluster_in(path: Path) -> str | None:
     except (OSError, orjson.JSONDecodeError):
         return None
     match told:
-        case [int(format_), str(cluster), str(), int()] if format_ == _FORMAT:
+        case [int(format_), str(cluster), str(), int()] if format_ == FORMAT:
             return cluster
     return None
 
 
 def _origin_of(log: LogExtent) -> bytes:
-    return orjson.dumps([_FORMAT, log.cluster, log.topic, log.partition])
+    return orjson.dumps([FORMAT, log.cluster, log.topic, log.partition])
 
 
 def _remove_others(base: Path, partition: int, slot: int) -> None:
