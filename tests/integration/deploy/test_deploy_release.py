@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from schemas.topics import TOPICS
 from tests.support.checkout import ROOT
 from tests.support.deployment import CHART, DEPLOY, quiet_environment, read_yaml, run
 from tests.support.tools import tool
@@ -192,4 +193,4 @@ def test_the_chart_is_packed_with_all_that_it_reads(copy: Path) -> None:
     values.write_text("settings: {endpoints: {shop: {provider: shipstream, secrets: ['env:S']}}}\n", encoding="utf-8")
     strimzi = ("--set", "topics.strimzi.enabled=true,topics.strimzi.cluster=events")
     said = run(tool("helm"), "template", "shop", package, "--kube-version", "1.33.0", "--values", values, *strimzi)
-    assert len([one for one in read_yaml(said) if one["kind"] == "KafkaTopic"]) == 17
+    assert len([one for one in read_yaml(said) if one["kind"] == "KafkaTopic"]) == len(TOPICS)
