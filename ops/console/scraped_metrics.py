@@ -54,6 +54,8 @@ class ScrapedMetrics:
     answers: Mapping[str, int] = field(default_factory=dict)
     # When any ingress last answered a delivery 200, be it in Kafka or on its disk; in ms since 1970.
     delivered_at_ms: int | None = None
+    # Ids that did not come and are in their grace time, by endpoint; only endpoints that have some.
+    suspected: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_metrics(texts: Iterable[str]) -> ScrapedMetrics:
@@ -79,6 +81,11 @@ def read_metrics(texts: Iterable[str]) -> ScrapedMetrics:
         connected=all(connected) if connected else None,
         answers=answers,
         delivered_at_ms=_delivered_at_ms(samples),
+        suspected={
+            one.labels.get("endpoint", ""): int(one.value)
+            for one in samples.get("dropstream_process_suspected_ids", ())
+            if one.value
+        },
     )
 
 

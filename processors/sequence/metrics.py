@@ -31,11 +31,16 @@ class HoleGauges(Collector):
         self._stores.add(store)
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Four gauges for every endpoint that has a sequence; all are 0 where no hole is open and one counter runs."""
+        """Five gauges for every endpoint that has a sequence; all are 0 where nothing is missing and one counter runs."""
         open_holes = GaugeMetricFamily(
             f"{PREFIX}open_holes", "Runs of missing sequence ids that are reported open.", labels=["endpoint"]
         )
         missing = GaugeMetricFamily(f"{PREFIX}missing_ids", "Ids in open holes of a sequence.", labels=["endpoint"])
+        suspected = GaugeMetricFamily(
+            f"{PREFIX}suspected_ids",
+            "Ids in holes of a sequence that are in their grace time, and not reported yet.",
+            labels=["endpoint"],
+        )
         oldest = GaugeMetricFamily(
             f"{PREFIX}oldest_hole_seconds", "Age of the oldest open hole; 0 without one.", labels=["endpoint"]
         )
@@ -47,13 +52,16 @@ class HoleGauges(Collector):
         now = self._clock()
         for store in self._stores:
             for state in store.shown:
-                holes = state.holes[: state.reported_count()]
+                reported = state.reported_count()
+                holes = state.holes[:reported]
+                in_grace = sum(hole.last - hole.first + 1 for hole in state.holes[reported:])
+                suspected.add_metric([state.endpoint], in_grace)
                 open_holes.add_metric([state.endpoint], len(holes))
                 mixed.add_metric([state.endpoint], 0 if state.mixed is None else 1)
                 missing.add_metric([state.endpoint], sum(hole.last - hole.first + 1 for hole in holes))
                 age_s = (now - holes[0].suspected_at).total_seconds() if holes else 0.0
                 oldest.add_metric([state.endpoint], age_s)
-        return open_holes, missing, oldest, mixed
+        return open_holes, missing, suspected, oldest, mixed
 
 
 class SequenceMetrics:

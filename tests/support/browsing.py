@@ -177,7 +177,8 @@ def lonely_console(bootstrap_servers: str, folder: Path, endpoints: str, environ
     """A console on topics that are there, without ingress and processors; gives its address."""
     port = free_ports(1)
     (folder / "dropstream.toml").write_text(
-        f'[kafka]\nbootstrap_servers = "{bootstrap_servers}"\n[console]\nport = {port}\n{endpoints}'
+        f'[kafka]\nbootstrap_servers = "{bootstrap_servers}"\n[console]\nport = {port}\n'
+        f'ingest_admin = ["127.0.0.1:1"]\nprocess_admin = ["127.0.0.1:1"]\n{endpoints}'
     )
     log = folder / "console.log"
     with _program(folder, "console", {**os.environ, **environ}, "console") as process:

@@ -213,14 +213,14 @@ def test_open_holes_are_shown_for_as_long_as_the_partition_is_ours() -> None:
     partition.transact(observed(1, 0), observed(5, 10), observed(8, 20), observed(10, 299))
 
     def shown() -> list[float | None]:
-        names = ("open_holes", "missing_ids", "oldest_hole_seconds")
+        names = ("open_holes", "missing_ids", "suspected_ids", "oldest_hole_seconds")
         return [registry.get_sample_value(f"dropstream_process_{name}", {"endpoint": "acme"}) for name in names]
 
-    assert shown() == [2, 5, 290]
+    assert shown() == [2, 5, 1, 290]
     partition.transact(*(observed(number, 299) for number in (2, 3, 4, 6, 7)))
-    assert shown() == [0, 0, 0]
+    assert shown() == [0, 0, 1, 0]
     del partition
-    assert shown() == [None, None, None]
+    assert shown() == [None, None, None, None]
 
 
 def test_a_grace_time_longer_than_the_horizon_stops_the_start() -> None:
