@@ -31,7 +31,7 @@ class HoleGauges(Collector):
         self._stores.add(store)
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Five gauges for every endpoint that has a sequence; all are 0 where nothing is missing and one counter runs."""
+        """Five gauges for every endpoint with a sequence; all are 0 where nothing is missing and one counter runs."""
         open_holes = GaugeMetricFamily(
             f"{PREFIX}open_holes", "Runs of missing sequence ids that are reported open.", labels=["endpoint"]
         )
