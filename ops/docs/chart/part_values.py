@@ -213,6 +213,16 @@ def audit_values() -> Iterator[ChartValue]:
     yield from pod_values("audit", least=("100m", "256Mi"))
 
 
+def reconcile_values() -> Iterator[ChartValue]:
+    yield section(
+        "reconcile",
+        "`dropstream reconcile --watch` fetches what was lost from the API of endpoints with `reconcile: automatic`, and "
+        "looks at the ends of sequences. It may connect to port 443 anywhere.",
+    )
+    yield ChartValue("reconcile.enabled", False, FLAG, "Whether it runs.")
+    yield from pod_values("reconcile", least=("50m", "128Mi"), memory_max="512Mi")
+
+
 def console_values() -> Iterator[ChartValue]:
     yield section("console", "The operations page.")
     yield ChartValue("console.enabled", False, FLAG, "Whether it runs.")
@@ -220,7 +230,8 @@ def console_values() -> Iterator[ChartValue]:
         "console.tokenSecret",
         {"name": "", "key": "token"},
         {"type": "object", "additionalProperties": False, "properties": {"name": TEXT, "key": TEXT}},
-        "A Secret that exists, and its key: what a person types in to look and act.",
+        "A Secret that exists, and its key: a token that several people share. Not needed where `settings.console` has "
+        "`people` or `proxy_login`.",
     )
     yield ChartValue(
         "console.names", [], WORDS, "Host names by which a browser may call it, where a proxy is in front."

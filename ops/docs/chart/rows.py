@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 Shape = Mapping[str, Any]
 # A part is a program of ours with pods of its own.
-Part = Literal["ingest", "process", "audit", "console", "topics"]
+Part = Literal["ingest", "process", "audit", "reconcile", "console", "topics"]
 
 TEXT: Shape = {"type": "string"}
 FLAG: Shape = {"type": "boolean"}

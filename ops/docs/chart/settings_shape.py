@@ -8,14 +8,23 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from ops.docs.settings_page import SettingRow, setting_tables
-from schemas.settings import ENDPOINT_NAME_PATTERN
+from pydantic import BaseModel
 
+from ops.docs.settings_page import SettingRow, setting_tables
+from schemas.settings import ENDPOINT_NAME_PATTERN, Settings
+
+# The tables of which there is one.
+PLAIN_TABLES = [
+    name
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+]
 REFERENCE = "^(env|file):.+$"
 # What the chart's templates `_configuration.tpl` and `console.yaml` set over whatever the values say.
 OWNED = {
     "ingest": {"host", "port", "admin_host", "admin_port", "spool_dir"},
     "process": {"admin_host", "admin_port", "instance_id", "state_dir"},
+    "reconcile": {"admin_host", "admin_port"},
     "console": {"host", "port", "token", "names", "ingest_admin", "process_admin", "ingest_url"},
 }
 
@@ -29,7 +38,7 @@ def settings_shape() -> dict[str, Any]:
     }
     endpoint = _closed({**_properties(tables["[endpoints.NAME]"].rows), **nested}, required=["provider"])
     properties: dict[str, Any] = _properties(tables["before the first table"].rows)
-    for name in ("kafka", "ingest", "process", "sequence", "console"):
+    for name in PLAIN_TABLES:
         rows = [row for row in tables[f"[{name}]"].rows if row.key not in OWNED.get(name, ())]
         properties[name] = _closed(_properties(rows))
     properties["shipstream"] = _named(_closed(_properties(tables["[shipstream.NAME]"].rows)))

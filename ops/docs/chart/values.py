@@ -5,7 +5,14 @@ sentence, and none is in one of the three alone. What the templates make of the 
 """
 
 from ops.docs.chart.around_values import front_values, monitoring_values, network_values
-from ops.docs.chart.part_values import audit_values, console_values, ingest_values, process_values, topics_values
+from ops.docs.chart.part_values import (
+    audit_values,
+    console_values,
+    ingest_values,
+    process_values,
+    reconcile_values,
+    topics_values,
+)
 from ops.docs.chart.rows import ChartValue
 from ops.docs.chart.whole_values import settings_values, whole_values
 
@@ -20,6 +27,7 @@ def chart_values() -> tuple[ChartValue, ...]:
         *front_values(),
         *process_values(),
         *audit_values(),
+        *reconcile_values(),
         *console_values(),
         *network_values(),
         *monitoring_values(),

@@ -54,6 +54,7 @@ def settings_values() -> Iterator[ChartValue]:
             # A pod that is back within it has its partitions still; one that is lost is missed for as long.
             "process": {"session_timeout_ms": 45000, "redact_personal_data": False},
             "sequence": {},
+            "reconcile": {},
             "console": {},
             "shipstream": {},
             "endpoints": {},

@@ -28,13 +28,14 @@ CONSOLE = ("--set", "console.enabled=true,console.tokenSecret.name=console,conso
 RULES = "groups:\n  - name: dropstream\n    rules:\n      - {alert: Silent, expr: up == 0}\n"
 # Everything that can be switched on at once.
 FULL = (
+    *("--set", "reconcile.enabled=true"),
     *(*MANAGED, *CONSOLE, "--set", "ingest.autoscaling.enabled=true,ingest.autoscaling.prometheus=http://metrics:9090"),
     *("--set", "topics.strimzi.enabled=true,topics.strimzi.cluster=events,certificate.enabled=true"),
     *("--set", "certificate.issuerRef.name=letsencrypt,httpRoute.enabled=true,httpRoute.parentRefs[0].name=front"),
     *("--set", "monitoring.serviceMonitor.enabled=false,monitoring.podMonitor.enabled=true,ingress.tlsSecret="),
 )
 VARIANTS = [SMALL, (*SMALL, *CONSOLE), MANAGED, (*MANAGED, *CONSOLE, "--set", "ingest.workers=4"), FULL]
-VERIFIES = {"process", "console", "audit"}
+VERIFIES = {"process", "console", "audit", "reconcile"}
 # Of operators that a cluster may have or not; their shape is theirs.
 FOREIGN = {
     *("ScaledObject", "ServiceMonitor", "PodMonitor", "PrometheusRule"),

@@ -20,10 +20,11 @@ from tests.integration.deploy.test_deploy_chart import (
     templates,
     workloads,
 )
-from tests.support.deployment import CHART, read_as_deployed, read_yaml, rendered, run
+from tests.support.deployment import CHART, put_secrets, read_as_deployed, read_yaml, rendered, run
 from tests.support.tools import tool
 
-PARTS = ("ingest", "process", "audit", "console", "topics")
+PARTS = ("ingest", "process", "audit", "reconcile", "console", "topics")
+ALL_PARTS = (*SMALL, *CONSOLE, "--set", "reconcile.enabled=true")
 EVERYTHING = {
     "annotations": {"shop/owner": "orders"},
     "podAnnotations": {"shop/inject": "false"},
@@ -57,7 +58,7 @@ def test_the_file_of_values_holds_the_defaults_of_the_table() -> None:
 
 def test_every_part_takes_all_that_a_pod_can_be_given(tmp_path: Path) -> None:
     """Labels, annotations, placement, contexts, variables, volumes and containers reach each part alike."""
-    documents = manifests(*SMALL, *CONSOLE, *given(tmp_path, dict.fromkeys(PARTS, EVERYTHING)))
+    documents = manifests(*ALL_PARTS, *given(tmp_path, dict.fromkeys(PARTS, EVERYTHING)))
     made = templates(documents)
     assert {name.removeprefix("dropstream-") for name in made} == set(PARTS)
     for template in made.values():
@@ -77,7 +78,7 @@ def test_every_part_takes_all_that_a_pod_can_be_given(tmp_path: Path) -> None:
         assert pod["volumes"][-1] == {"name": "certificates", "configMap": {"name": "house-ca"}}
         assert (pod["initContainers"][0]["name"], beside["name"]) == ("before", "beside")
     owners = [one for one in documents if one["kind"] in {"StatefulSet", "Deployment", "CronJob", "Job"}]
-    assert [one["metadata"]["annotations"]["shop/owner"] for one in owners] == ["orders"] * 5
+    assert [one["metadata"]["annotations"]["shop/owner"] for one in owners] == ["orders"] * len(PARTS)
 
 
 def test_labels_and_annotations_of_the_house_are_on_every_object() -> None:
@@ -302,6 +303,33 @@ def test_consoles_and_accounts_of_shipstream_reach_the_file(tmp_path: Path) -> N
     )
 
 
+def test_the_watch_that_fetches_back_is_one_and_reaches_apis() -> None:
+    """One pod, never two at once; it alone may connect to port 443, and is scraped and asked as the others are."""
+    documents = manifests(*ALL_PARTS)
+    watch = of_kind(documents, "Deployment", "-reconcile")["spec"]
+    assert (watch["replicas"], watch["strategy"]) == (1, {"type": "Recreate"})
+    assert workloads(documents)["reconcile"]["containers"][0]["args"] == ["reconcile", "--watch"]
+    https = {"ports": [{"port": 443, "protocol": "TCP"}]}
+    policies = [one for one in documents if one["kind"] == "NetworkPolicy"]
+    assert [one["metadata"]["name"] for one in policies if https in one["spec"]["egress"]] == ["dropstream-reconcile"]
+    assert "admin_port = 8084\n" in configuration(documents, workloads(documents)["reconcile"])
+
+
+def test_people_with_names_need_no_shared_token(tmp_path: Path) -> None:
+    """A console whose people or proxy are in `settings.console` starts without a token that several share."""
+    people = {"anna": {"token": "file:/run/secrets/dropstream/tokens/anna", "role": "act"}}
+    documents = manifests(
+        *(*SMALL, "--set", "console.enabled=true"), *given(tmp_path, {"settings": {"console": {"people": people}}})
+    )
+    (container,) = workloads(documents)["console"]["containers"]
+    assert [one["name"] for one in container["env"] if "TOKEN" in one["name"]] == []
+    text = configuration(documents, workloads(documents)["console"])
+    environ = {one["name"]: one["value"] for one in container["env"]}
+    put_secrets(tmp_path, "signing/shop")
+    read = read_as_deployed(text, environ, folder=tmp_path)
+    assert (list(read.console.people), read.console.host) == (["anna"], "0.0.0.0")  # noqa: S104 of the pod
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -330,7 +358,7 @@ def test_every_value_of_the_table_is_read_by_a_template() -> None:
 def test_egress_of_the_house_is_let_out(tmp_path: Path) -> None:
     """A token provider that is named may be called by every part."""
     rule = {"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
-    documents = manifests(*SMALL, *CONSOLE, *given(tmp_path, {"networkPolicy": {"extraEgress": [rule]}}))
+    documents = manifests(*ALL_PARTS, *given(tmp_path, {"networkPolicy": {"extraEgress": [rule]}}))
     policies = [one for one in documents if one["kind"] == "NetworkPolicy"]
     assert len(policies) == len(PARTS)
     assert [one["spec"]["egress"].count(rule) for one in policies] == [1] * len(PARTS)

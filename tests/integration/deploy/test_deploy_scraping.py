@@ -9,7 +9,9 @@ from tests.integration.deploy.test_deploy_chart import CONSOLE, MANAGED, manifes
 from tests.support.deployment import DEPLOY, read_yaml
 
 RULES = (DEPLOY / "prometheus" / "rules.yaml").read_text(encoding="utf-8")
-MONITORED = ("--set", "monitoring.serviceMonitor.enabled=true")
+WATCHING = ("--set", "reconcile.enabled=true")
+MONITORED = (*WATCHING, "--set", "monitoring.serviceMonitor.enabled=true")
+JOBS = {"dropstream-ingest", "dropstream-process", "dropstream-reconcile"}
 BY_PODS = ("--set", "monitoring.serviceMonitor.enabled=false,monitoring.podMonitor.enabled=true")
 # https://prometheus-operator.dev/docs/api-reference/api/#monitoring.coreos.com/v1.ServiceMonitor, and what
 # https://github.com/prometheus-operator/prometheus-operator/issues/5307 shows of the configuration that it makes.
@@ -79,15 +81,15 @@ def pod_targets(documents: list[Any]) -> list[dict[str, str]]:
 
 def test_pods_are_scraped_as_services_are() -> None:
     """A PodMonitor gives the same jobs, and takes no label of our metrics away."""
-    targets = pod_targets(manifests(*MANAGED, *CONSOLE, *BY_PODS))
-    assert sorted(target["job"] for target in targets) == ["dropstream-ingest", "dropstream-process"]
+    targets = pod_targets(manifests(*MANAGED, *CONSOLE, *WATCHING, *BY_PODS))
+    assert sorted(target["job"] for target in targets) == sorted(JOBS)
     assert not [target for target in targets if "endpoint" in target]
 
 
 def test_the_chart_and_compose_scrape_the_same_jobs() -> None:
-    """Ingress and processors are two jobs, by the same names wherever they run."""
+    """Ingress, processors and the watch that reconciles are a job each, by the same names wherever they run."""
     jobs = {target["job"] for target in operator_targets(manifests(*MANAGED, *MONITORED))}
-    assert jobs == {target["job"] for target in compose_targets()} == {"dropstream-ingest", "dropstream-process"}
+    assert jobs == {target["job"] for target in compose_targets()} == JOBS
 
 
 def test_every_alert_that_asks_for_a_job_means_the_jobs_there_are() -> None:

@@ -24,6 +24,7 @@
 {{- $settings := .Values.settings -}}
 {{- $ingest := dict "host" "0.0.0.0" "port" 8080 "admin_host" "0.0.0.0" "admin_port" 8081 "spool_dir" "/var/lib/dropstream/spool" -}}
 {{- $process := dict "admin_host" "0.0.0.0" "admin_port" 8082 "state_dir" "/var/lib/dropstream/state" -}}
+{{- $reconcile := dict "admin_host" "0.0.0.0" "admin_port" 8084 -}}
 {{- range $key := list "log_level" "log_format" }}
 {{- with index $settings $key }}
 {{ $key }} = {{ . | quote }}
@@ -41,6 +42,9 @@
 
 [sequence]
 {{- include "dropstream.toml.table" ($settings.sequence | default dict) }}
+
+[reconcile]
+{{- include "dropstream.toml.table" (mergeOverwrite (deepCopy ($settings.reconcile | default dict)) $reconcile) }}
 
 [console]
 {{- include "dropstream.toml.table" ($settings.console | default dict) }}
