@@ -91,7 +91,7 @@ def monitoring_values() -> Iterator[ChartValue]:
         "monitoring.rules.content",
         "",
         TEXT,
-        "The alarms, from their file: `--set-file monitoring.rules.content=deploy/prometheus/rules.yaml`.",
+        "Alarms of your own instead of the chart's, such as `--set-file monitoring.rules.content=rules.yaml`.",
     )
     yield ChartValue(
         "monitoring.rules.runbookUrl",
@@ -100,4 +100,11 @@ def monitoring_values() -> Iterator[ChartValue]:
         "Where your people read deploy/runbook.md; the alerts link there.",
     )
     yield ChartValue("monitoring.rules.labels", {}, TEXTS, "Labels by which your Prometheus finds them.")
+    yield ChartValue(
+        "monitoring.dashboard.enabled", False, FLAG, "Whether Grafana's dashboard is installed, in a ConfigMap."
+    )
+    yield ChartValue(
+        "monitoring.dashboard.labels", {"grafana_dashboard": "1"}, TEXTS, "Labels by which Grafana's sidecar finds it."
+    )
+    yield ChartValue("monitoring.dashboard.annotations", {}, TEXTS, "Its annotations, such as the folder in Grafana.")
     yield ChartValue("extraObjects", [], TABLES, "Manifests of your own, rendered as templates with the release.")

@@ -55,6 +55,7 @@ def pod_values(part: Part, *, least: tuple[str, str], memory_max: str = "") -> I
     yield value("podAnnotations", {}, TEXTS, "Annotations of the pods.")
     yield value("podLabels", {}, TEXTS, "Labels of the pods; none of them selects.")
     yield value("priorityClassName", "", TEXT, "Who is evicted last.")
+    yield value("hostUsers", None, {"type": ["boolean", "null"]}, "`false`: users of the pods are none of the node's.")
     yield value("nodeSelector", {}, TEXTS, "Nodes that may have the pods.")
     yield value("tolerations", [], TABLES, "Taints of nodes that the pods bear.")
     yield value("affinity", {}, TABLE, "Which nodes and neighbours the pods seek or shun.")

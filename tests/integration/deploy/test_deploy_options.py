@@ -20,7 +20,7 @@ from tests.integration.deploy.test_deploy_chart import (
     templates,
     workloads,
 )
-from tests.support.deployment import CHART, put_secrets, read_as_deployed, read_yaml, rendered, run
+from tests.support.deployment import CHART, DEPLOY, put_secrets, read_as_deployed, read_yaml, rendered, run
 from tests.support.tools import tool
 
 PARTS = ("ingest", "process", "audit", "reconcile", "console", "topics")
@@ -30,6 +30,7 @@ EVERYTHING = {
     "podAnnotations": {"shop/inject": "false"},
     "podLabels": {"shop/tier": "edge"},
     "priorityClassName": "important",
+    "hostUsers": False,
     "nodeSelector": {"disk": "ssd"},
     "tolerations": [{"key": "dedicated", "operator": "Exists"}],
     "affinity": {"nodeAffinity": {}},
@@ -66,7 +67,7 @@ def test_every_part_takes_all_that_a_pod_can_be_given(tmp_path: Path) -> None:
         container, beside = pod["containers"]
         assert template["metadata"]["annotations"]["shop/inject"] == "false"
         assert template["metadata"]["labels"]["shop/tier"] == "edge"
-        assert pod["priorityClassName"] == "important"
+        assert (pod["priorityClassName"], pod["hostUsers"]) == ("important", False)
         assert (pod["nodeSelector"], pod["tolerations"]) == ({"disk": "ssd"}, EVERYTHING["tolerations"])
         assert pod["affinity"] == {"nodeAffinity": {}}
         assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["supplementalGroups"]) == (2000, [7])
@@ -313,6 +314,17 @@ def test_the_watch_that_fetches_back_is_one_and_reaches_apis() -> None:
     policies = [one for one in documents if one["kind"] == "NetworkPolicy"]
     assert [one["metadata"]["name"] for one in policies if https in one["spec"]["egress"]] == ["dropstream-reconcile"]
     assert "admin_port = 8084\n" in configuration(documents, workloads(documents)["reconcile"])
+
+
+def test_alarms_and_dashboard_come_with_the_chart() -> None:
+    """Those of deploy/, whole, with no file beside the chart; the dashboard under the label that Grafana looks for."""
+    documents = manifests(*SMALL, "--set", "monitoring.rules.enabled=true,monitoring.dashboard.enabled=true")
+    rules = (DEPLOY / "prometheus" / "rules.yaml").read_text(encoding="utf-8")
+    assert [of_kind(documents, "PrometheusRule")["spec"]] == read_yaml(rules)
+    dashboard = of_kind(documents, "ConfigMap", "-dashboard")
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    wanted = json.loads((DEPLOY / "grafana" / "dropstream.json").read_text(encoding="utf-8"))
+    assert json.loads(dashboard["data"]["dropstream.json"]) == wanted
 
 
 def test_people_with_names_need_no_shared_token(tmp_path: Path) -> None:

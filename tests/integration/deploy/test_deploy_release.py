@@ -185,12 +185,14 @@ def test_the_bill_of_materials_has_every_pinned_package(copy: Path) -> None:
 
 
 def test_the_chart_is_packed_with_all_that_it_reads(copy: Path) -> None:
-    """Templates, values, schema and the table of topics are in the package."""
+    """Templates, values, schema, the table of topics, alarms and dashboard are in the package."""
     tool("helm")
     assert make("chart", folder=copy)[0] == 0
     package = copy / "dist" / f"dropstream-{PROJECT['version']}.tgz"
     values = copy / "values.yaml"
     values.write_text("settings: {endpoints: {shop: {provider: shipstream, secrets: ['env:S']}}}\n", encoding="utf-8")
-    strimzi = ("--set", "topics.strimzi.enabled=true,topics.strimzi.cluster=events")
+    strimzi = ("--set", "topics.strimzi.enabled=true,topics.strimzi.cluster=events,monitoring.rules.enabled=true")
     said = run(tool("helm"), "template", "shop", package, "--kube-version", "1.33.0", "--values", values, *strimzi)
     assert len([one for one in read_yaml(said) if one["kind"] == "KafkaTopic"]) == len(TOPICS)
+    (rules,) = [one["spec"] for one in read_yaml(said) if one["kind"] == "PrometheusRule"]
+    assert rules["groups"]

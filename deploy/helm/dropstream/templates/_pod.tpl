@@ -30,6 +30,9 @@ enableServiceLinks: false
 {{- with $part.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
+{{- if not (kindIs "invalid" $part.hostUsers) }}
+hostUsers: {{ $part.hostUsers }}
+{{- end }}
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
