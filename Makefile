@@ -81,9 +81,9 @@ settings: env  ## writes the page of all settings, and the chart's values, anew 
 	@$(BIN)/python -m ops.docs.chart.write .
 
 lock: env  ## pins every dependency anew, with hashes
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra in-memory \
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra in-memory --extra otel \
 		--output-file requirements.txt pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra in-memory --group dev \
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra in-memory --extra otel --group dev \
 		--constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra kafka \
 		--constraint requirements.txt --output-file examples/python/requirements.txt examples/python/pyproject.toml

@@ -72,6 +72,11 @@ class Answer(NamedTuple):
     body_bytes: int = 0
 
 
+def status_of(outcome: Outcome) -> int:
+    """Returns the HTTP status of the outcome."""
+    return _STATUS[outcome]
+
+
 def response(answer: Answer) -> web.Response:
     """Makes the HTTP response, which names no software version."""
     made = web.Response(status=_STATUS[answer.outcome], headers=_headers(answer))

@@ -23,6 +23,7 @@ from ingest.metrics import IngestMetrics
 from ingest.receive import Receiver, Stamps
 from ingest.storage import Storage
 from ingest.throttled_log import ThrottledLog
+from ingest.tracing import DeliveryTracing
 from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.kafka.layout_watch import LayoutWatch
@@ -89,6 +90,7 @@ async def ingress(
     stamps: Stamps,
     reuse_port: bool = False,
     retry_policies: Mapping[str, RetryPolicy] | None = None,
+    tracing: DeliveryTracing | None = None,
 ) -> AsyncIterator[Ingress]:
     """Runs the ingress; at the end stops listening, answers the requests that came, and flushes, all in the grace time.
 
@@ -113,6 +115,7 @@ async def ingress(
         metrics=metrics,
         throttled_log=ThrottledLog(now=time.monotonic),
         failure_budgets=failure_budgets,
+        tracing=tracing,
     )
     _observe(metrics, budget, publisher, storage, failure_budgets)
     receiver.count_from_zero(endpoints.providers())

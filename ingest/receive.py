@@ -33,6 +33,7 @@ from ingest.http.body import read_body
 from ingest.http.request_parser import LENGTH_DIGITS_MAX, WholeRequest
 from ingest.metrics import IngestMetrics
 from ingest.throttled_log import ThrottledLog
+from ingest.tracing import DeliverySpan, DeliveryTracing
 from schemas.delivery import PendingRecord, pending_record
 from schemas.settings import IngestSettings
 from schemas.trace import TRACEPARENT, begun_traceparent, read_traceparent
@@ -87,6 +88,7 @@ class Receiver:
         metrics: IngestMetrics,
         throttled_log: ThrottledLog,
         failure_budgets: FailureBudgets,
+        tracing: DeliveryTracing | None = None,
     ) -> None:
         self._settings = settings
         self._endpoints = endpoints
@@ -97,6 +99,7 @@ class Receiver:
         self._metrics = metrics
         self._throttled_log = throttled_log
         self._failure_budgets = failure_budgets
+        self._tracing = tracing
         self.in_progress = 0
         self._idle = asyncio.Event()
         self.stopping = False
@@ -246,6 +249,18 @@ class Receiver:
     ) -> None:
         """Stores the request as a delivery of the endpoint, and calls `on_answer` once, when the outcome is known."""
         delivery_id = str(self._stamps.new_id())
+        # A delivery with an invalid traceparent is accepted, and begins a new trace.
+        traceparent = (traceparents and read_traceparent(traceparents)) or ""
+        if self._tracing is None:
+            traceparent = traceparent or begun_traceparent(self._stamps.random(24))
+        else:
+            span = self._tracing.begin(
+                endpoint=endpoint.name,
+                delivery=delivery_id,
+                traceparent=traceparent,
+                body_bytes=len(body),
+            )
+            traceparent, on_answer = span.traceparent, partial(_end_span, span, on_answer)
         record = pending_record(
             endpoint.origin,
             received,
@@ -253,8 +268,7 @@ class Receiver:
             id_=delivery_id,
             received_us=self._stamps.now_us(),
             remote=client_address,
-            # A delivery with an invalid traceparent is accepted, and begins a new trace.
-            traceparent=(traceparents and read_traceparent(traceparents)) or begun_traceparent(self._stamps.random(24)),
+            traceparent=traceparent,
         )
         answer_outcome = partial(_answer_outcome, endpoint.name, delivery_id, len(body), on_answer)
         self._store.store(record, reservation, answer_outcome)
@@ -269,6 +283,12 @@ class Receiver:
         self.in_progress -= 1
         if not self.in_progress:
             self._idle.set()
+
+
+def _end_span(span: DeliverySpan, on_answer: OnAnswer, answer: Answer) -> None:
+    """Gives the answer, and then the span its end."""
+    on_answer(answer)
+    span.end(answer)
 
 
 def _answer_outcome(endpoint: str, delivery_id: str, body_bytes: int, on_answer: OnAnswer, outcome: Outcome) -> None:

@@ -23,7 +23,7 @@ from processors.runtime.byte_account import ByteAccount
 from processors.runtime.clock.upstream import Upstream
 from processors.runtime.clock.witness import ClockWitness
 from processors.runtime.group import Group
-from processors.runtime.group_spec import GroupSpec
+from processors.runtime.group_spec import GroupSpec, StepTracing
 from processors.sequence.step import observe, punctuate
 from processors.sequence.store import SequenceStore
 from processors.sequence.tracker import GapRules
@@ -96,6 +96,7 @@ def deliver_group(
     *,
     endpoints: Callable[[], Mapping[str, EndpointSettings]] | None = None,
     account: ByteAccount | None = None,
+    tracing: StepTracing | None = None,
 ) -> Group[DedupeStore]:
     """Group `deliver`: `raw` to events, rejections and dropped retries, until `stopping` is set.
 
@@ -128,6 +129,7 @@ def deliver_group(
         refused=partial(_refused_records, bytes_max=record_bytes_max(settings)),
         account=account or ByteAccount(settings.process.bytes_in_hand_max),
         count_outputs=metrics.deliver.count_outputs,
+        tracing=tracing,
     )
     return Group(spec, stopping)
 
@@ -160,7 +162,12 @@ def gap_rules(settings: Settings) -> GapRules:
 
 
 def sequence_group(
-    settings: Settings, metrics: ProcessMetrics, stopping: asyncio.Event, *, account: ByteAccount | None = None
+    settings: Settings,
+    metrics: ProcessMetrics,
+    stopping: asyncio.Event,
+    *,
+    account: ByteAccount | None = None,
+    tracing: StepTracing | None = None,
 ) -> Group[SequenceStore]:
     """Group `sequence`: observations to gaps, until `stopping` is set."""
     metrics.groups.expect_group("sequence")
@@ -190,5 +197,6 @@ def sequence_group(
         metrics=metrics.groups,
         account=account or ByteAccount(settings.process.bytes_in_hand_max),
         count_outputs=metrics.sequence.count_outputs,
+        tracing=tracing,
     )
     return Group(spec, stopping)

@@ -1,6 +1,6 @@
 """W3C trace context, as far as a delivery carries it: one `traceparent`, valid or not there.
 
-https://www.w3.org/TR/trace-context/#traceparent-header. Nothing here begins a trace or records one.
+https://www.w3.org/TR/trace-context/#traceparent-header. Nothing here records a trace; `ops/tracing/` does, where asked.
 """
 
 import re
@@ -25,6 +25,12 @@ def read_traceparent(values: Sequence[bytes]) -> str:
     if later:
         text = f"00-{later['ids']}-{int(later['flags'], 16) & 1:02x}"
     return text if _VERSION_0.fullmatch(text) else ""
+
+
+def sampled_traceparent(headers: Sequence[tuple[str, bytes | None]]) -> str:
+    """The `traceparent` of a record whose trace is recorded; "" where there is none, or its flag says not to record."""
+    text = read_traceparent([content or b"" for name, content in headers if name == TRACEPARENT])
+    return text if text and int(text[-2:], 16) & 1 else ""
 
 
 def begun_traceparent(random: bytes) -> str:

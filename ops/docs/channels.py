@@ -163,6 +163,7 @@ CHANNELS: tuple[Channel, ...] = (
         "One observation for each verified delivery with a sequence id: what `gaps` is made from. A person's dismissal "
         "of a gap lies there too, with `note` = `dismissal`; pass over it.",
         "shipstream-acme",
+        (HeaderField("traceparent", "The delivery's trace, as W3C Trace Context has it.", _TRACE, always=False),),
     ),
     Channel(
         "acts",

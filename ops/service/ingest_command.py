@@ -1,14 +1,17 @@
 """`dropstream ingest`: runs the HTTP ingress until a signal stops it."""
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import uuid_utils
 from prometheus_client import CollectorRegistry
 
 from ingest.app import ingress
 from ingest.receive import Stamps
+from ingest.tracing import DeliveryTracing
 from ops.configuration import ConfigFile, configuration_file
 from ops.service.admin import admin
 from ops.service.announcement import announce, listening
@@ -19,8 +22,12 @@ from ops.service.running_configuration import begun
 from ops.service.shared_port import shared_port
 from ops.service.workers.parent import ParentPlan, supervise
 from ops.service.workers.worker import ParentLink, Worker, WorkerCount, WorkerPath
+from ops.tracing.exporting import exporting
 from processors.providers import discover
 from schemas.settings import Settings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 # What an orderly end takes beside answering requests and flushing to Kafka.
 _LEAVE_S = 3.0
@@ -40,7 +47,8 @@ def ingest(config: ConfigFile = None, *, workers: WorkerCount = 1, path: WorkerP
     async def main(signals: Signals) -> None:
         if parent_link:
             parent_link.attach(signals, grace_s=_grace_s(first.settings))
-        await _serve(source, first, worker, signals)
+        async with exporting("ingest", os.environ, samples_itself=True) as spans:
+            await _serve(source, first, worker, signals, tracing=_tracing(first.settings, spans))
 
     run_service(main, first.settings, reloads=True)
 
@@ -63,7 +71,14 @@ def _share(source: SettingsSource, first: LoadedConfiguration, count: int) -> No
         )
 
 
-async def _serve(source: SettingsSource, first: LoadedConfiguration, worker: Worker | None, signals: Signals) -> None:
+async def _serve(
+    source: SettingsSource,
+    first: LoadedConfiguration,
+    worker: Worker | None,
+    signals: Signals,
+    *,
+    tracing: DeliveryTracing | None,
+) -> None:
     settings, configuration = first.settings, begun(source.file, first.text)
     registry = CollectorRegistry()
     describe_process(registry)
@@ -75,6 +90,7 @@ async def _serve(source: SettingsSource, first: LoadedConfiguration, worker: Wor
         stamps=stamps,
         reuse_port=worker is not None,
         retry_policies={name: provider.patience for name, provider in discover().items()},
+        tracing=tracing,
     ) as running:
 
         def prepare(loaded: LoadedConfiguration) -> Callable[[], None]:
@@ -95,6 +111,14 @@ async def _serve(source: SettingsSource, first: LoadedConfiguration, worker: Wor
                 places = {"webhooks": (ports.host, running.port), "admin": (ports.admin_host, admin_port)}
                 announce("ingest", settings, source.file, listening(places), spool=ports.spool_dir)
             await signals.stopping.wait()
+
+
+def _tracing(settings: Settings, spans: "TracerProvider | None") -> DeliveryTracing | None:
+    if spans is None:
+        return None
+    from ops.tracing.deliveries import DeliveryTracer  # noqa: PLC0415 the extra may be missing
+
+    return DeliveryTracer(spans.get_tracer("dropstream"), f"{settings.kafka.topic_prefix}raw")
 
 
 def _grace_s(settings: Settings) -> float:

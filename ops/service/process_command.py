@@ -1,10 +1,11 @@
 """`dropstream process`: runs the consumer groups until a signal stops them."""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import structlog
 import typer
@@ -20,14 +21,19 @@ from ops.service.run import Signals, run_service
 from ops.service.running_configuration import begun
 from ops.service.workers.parent import ParentPlan, supervise
 from ops.service.workers.worker import ParentLink, Worker, WorkerCount, WorkerPath
+from ops.tracing.exporting import exporting
 from processors.deliver.keys.folder import state_dir_fault
 from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
 from processors.providers import discover
 from processors.runtime.byte_account import ByteAccount
+from processors.runtime.group_spec import StepTracing
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.health import Health
 from schemas.settings import EndpointSettings, Settings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 GROUPS = ("deliver", "sequence")
 # What closing the partitions and leaving the group take, after the open transaction.
@@ -73,19 +79,25 @@ def process(
     async def main(signals: Signals) -> None:
         if parent_link:
             parent_link.attach(signals, grace_s=_grace_s(settings))
-        await _run_groups(source, first, names, worker, signals)
+        async with exporting("process", os.environ, samples_itself=False) as spans:
+            await _run_groups(source, first, names, worker, signals, tracing=_tracing(settings, spans))
 
     run_service(main, settings, reloads=True)
 
 
 async def _run_groups(
-    source: SettingsSource, first: LoadedConfiguration, names: Sequence[str], worker: Worker | None, signals: Signals
+    source: SettingsSource,
+    first: LoadedConfiguration,
+    names: Sequence[str],
+    worker: Worker | None,
+    signals: Signals,
+    *,
+    tracing: StepTracing | None,
 ) -> None:
     settings, running = first.settings, begun(source.file, first.text)
     registry = _described_registry()
     metrics = ProcessMetrics(registry)
     mine = settings if worker is None else worker_settings(settings, worker.number)
-    groups: dict[str, Runner] = {}
     known: Mapping[str, EndpointSettings] = settings.endpoints
 
     def prepare(loaded: LoadedConfiguration) -> Callable[[], None]:
@@ -98,14 +110,7 @@ async def _run_groups(
         nonlocal known
         known = endpoints
 
-    account = ByteAccount(mine.process.bytes_in_hand_max)
-    if "deliver" in names:
-        _check_state_dir(mine)
-        groups["deliver"] = deliver_group(
-            mine, discover(), metrics, signals.stopping, endpoints=lambda: known, account=account
-        )
-    if "sequence" in names:
-        groups["sequence"] = sequence_group(mine, metrics, signals.stopping, account=account)
+    groups = _groups(names, mine, metrics, signals.stopping, endpoints=lambda: known, tracing=tracing)
     ports = settings.process
     async with (
         admin(
@@ -123,6 +128,36 @@ async def _run_groups(
             places = listening({"admin": (ports.admin_host, admin_port)})
             announce("process", settings, source.file, places, groups=", ".join(names))
         await run_together(list(groups.values()), signals.stopping)
+
+
+def _groups(
+    names: Sequence[str],
+    settings: Settings,
+    metrics: ProcessMetrics,
+    stopping: asyncio.Event,
+    *,
+    endpoints: Callable[[], Mapping[str, EndpointSettings]],
+    tracing: StepTracing | None,
+) -> dict[str, Runner]:
+    """The groups of these names; they share the bytes that the process may hold."""
+    account = ByteAccount(settings.process.bytes_in_hand_max)
+    groups: dict[str, Runner] = {}
+    if "deliver" in names:
+        _check_state_dir(settings)
+        groups["deliver"] = deliver_group(
+            settings, discover(), metrics, stopping, endpoints=endpoints, account=account, tracing=tracing
+        )
+    if "sequence" in names:
+        groups["sequence"] = sequence_group(settings, metrics, stopping, account=account, tracing=tracing)
+    return groups
+
+
+def _tracing(settings: Settings, spans: "TracerProvider | None") -> StepTracing | None:
+    if spans is None:
+        return None
+    from ops.tracing.steps import StepTracer  # noqa: PLC0415 the extra may be missing
+
+    return StepTracer(spans.get_tracer("dropstream"), settings.kafka.topic_prefix)
 
 
 def _described_registry() -> CollectorRegistry:

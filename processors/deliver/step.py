@@ -268,6 +268,7 @@ def _observation(known: _Understood) -> tuple[Record, ...]:
             received_at=known.delivery.received_at,
             raw=known.position,
             is_test=known.meaning.is_test,
+            traceparent=known.delivery.traceparent,
         ),
     )
 

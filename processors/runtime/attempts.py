@@ -136,4 +136,6 @@ class Attempts(Generic[StoreT]):
                 spec.metrics.count_input(spec.name, one.taken)
             spec.metrics.count_outputs(spec.name, one.outputs)
             spec.count_outputs(one.outputs)
+            if spec.tracing is not None and one.traced:
+                spec.tracing.trace(spec.name, one.traced)
             spec.metrics.show_partition(spec.name, partition.source.partition, lag=lag, store=partition.store)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic
+from typing import Generic, Protocol
 
 from aiokafka import TopicPartition
 
@@ -13,12 +13,30 @@ from processors.runtime.clock.witness import ClockWitness
 from processors.runtime.metrics import GroupMetrics
 from processors.runtime.state_store import StoreT
 from schemas.notes.rules import RulesVersion
-from schemas.records import RawRecord, Record
+from schemas.records import Position, RawRecord, Record
 from schemas.settings import Settings
 
 
 class NotYetError(Exception):
     """A step cannot judge a record yet; its partition stands for a moment, the record and all behind it in hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class TracedStep:
+    """One committed record whose trace is recorded; the step began and ended at these nanoseconds since 1970."""
+
+    traceparent: str
+    position: Position
+    began_ns: int
+    ended_ns: int
+    outputs: Sequence[Record]
+
+
+class StepTracing(Protocol):
+    """Records the traces of the deliveries that a group has processed."""
+
+    def trace(self, group: str, steps: Sequence[TracedStep]) -> None:
+        """Takes the steps of one committed transaction; returns at once, and never fails."""
 
 
 GroupStep = Callable[[RawRecord, StoreT], Sequence[Record]]
@@ -35,7 +53,8 @@ class GroupSpec(Generic[StoreT]):
     the store's own changes say how far it came. `rules` gives the rules of the next step, where topic `rules` is to say
     them; `outputs` are then the short names of all topics that the step writes to. `refused` gives the outputs of a
     record whose own ones Kafka refuses, as it says in so many words; without it the partition stands. `account` is that
-    of the process. `count_outputs` is called with the outputs of each committed transaction.
+    of the process. `count_outputs` is called with the outputs of each committed transaction. `tracing` is None where
+    nobody records traces.
     """
 
     name: str
@@ -55,6 +74,7 @@ class GroupSpec(Generic[StoreT]):
     refused: Callable[[RawRecord, str], Sequence[Record]] | None = None
     account: ByteAccount = field(default_factory=ByteAccount)
     count_outputs: Callable[[Sequence[Record]], None] = lambda _outputs: None
+    tracing: StepTracing | None = None
 
     @property
     def id(self) -> str:

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from processors.runtime.byte_account import ByteAccount
 from processors.runtime.changelog import input_offset_change, rules_change
-from processors.runtime.group_spec import GroupSpec, GroupStep, NotYetError
+from processors.runtime.group_spec import GroupSpec, GroupStep, NotYetError, TracedStep
 from processors.runtime.partition import Partition
 from processors.runtime.state_store import LocalStoreError, StoreT
 from processors.runtime.transaction_writer import TransactionWriter
@@ -27,6 +27,7 @@ from schemas.kafka.group_producer import GroupProducer
 from schemas.kafka.producers import reason_of
 from schemas.notes.rules import RulesVersion, rules_records
 from schemas.records import RawRecord, Record, next_offset, raw_record
+from schemas.trace import sampled_traceparent
 
 # How long the steps of one transaction take: at least, where there is so much to do, and at most, where nobody waits.
 _STEPS_S = 0.04
@@ -44,6 +45,7 @@ class Committed(Generic[StoreT]):
     partition: Partition[StoreT]
     outputs: Sequence[Record]
     taken: int
+    traced: Sequence[TracedStep] = ()
 
 
 class TransactionFailedError(Exception):
@@ -88,6 +90,7 @@ class _Turn(Generic[StoreT]):
     position: int
     outputs: list[Record] = field(default_factory=list)
     rules_digest: str | None = None
+    traced: list[TracedStep] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -177,7 +180,7 @@ class Transaction(Generic[StoreT]):
         partition.waits_until = 0.0
         for record in records:
             try:
-                made = self._made_of(raw_record(record), step, partition)
+                made = self._made_of(raw_record(record), step, turn)
             except NotYetError:
                 partition.waits_until = asyncio.get_running_loop().time() + _NOT_YET_S
                 break
@@ -196,7 +199,15 @@ class Transaction(Generic[StoreT]):
         partition.is_behind = was_cut and len(partition.records) > partition.taken and not partition.waits_until
         return turn
 
-    def _made_of(self, raw: RawRecord, step: GroupStep[StoreT], partition: Partition[StoreT]) -> Sequence[Record]:
+    def _made_of(self, raw: RawRecord, step: GroupStep[StoreT], turn: _Turn[StoreT]) -> Sequence[Record]:
+        if self.spec.tracing is None or not (traceparent := sampled_traceparent(raw.headers)):
+            return self._stepped(raw, step, turn.partition)
+        began_ns = time.time_ns()
+        made = self._stepped(raw, step, turn.partition)
+        turn.traced.append(TracedStep(traceparent, raw.position, began_ns, time.time_ns(), made))
+        return made
+
+    def _stepped(self, raw: RawRecord, step: GroupStep[StoreT], partition: Partition[StoreT]) -> Sequence[Record]:
         refused = partition.trouble.refused.get(raw.position.offset)
         if refused is not None and self.spec.refused is not None:
             return self.spec.refused(raw, refused)
@@ -235,7 +246,7 @@ class Transaction(Generic[StoreT]):
             store.rules_digest = turn.rules_digest
         store.commit()
         self.bounds.account.fetched -= partition.settle(turn.position)
-        return Committed(partition, turn.outputs, taken)
+        return Committed(partition, turn.outputs, taken, turn.traced)
 
     def _roll_back(self, writer: TransactionWriter) -> None:
         """Forgets what the steps changed, in every store: the records are still in hand, and the changelog is right."""

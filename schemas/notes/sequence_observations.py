@@ -13,6 +13,7 @@ from schemas.event_attributes import EndpointName, RawPlace, Rfc3339
 from schemas.fast_frozen import fast_frozen
 from schemas.records import Position, Record
 from schemas.times import rfc3339
+from schemas.trace import TRACEPARENT
 from schemas.vocabulary import TimeQuality
 
 
@@ -44,8 +45,9 @@ def observation_record(
     received_at: datetime,
     raw: Position,
     is_test: bool = False,
+    traceparent: str = "",
 ) -> Record:
-    """The observation as a record of `sequence`, keyed by endpoint."""
+    """The observation as a record of `sequence`, keyed by endpoint; `traceparent` is the delivery's, "" for none."""
     observation = Observation(
         endpoint=endpoint,
         sequence=sequence,
@@ -55,7 +57,8 @@ def observation_record(
         raw=str(raw),
         test=is_test,
     )
-    return Record(topic="sequence", key=endpoint.encode(), value=orjson.dumps(observation))
+    headers = ((TRACEPARENT, traceparent.encode()),) if traceparent else ()
+    return Record(topic="sequence", key=endpoint.encode(), value=orjson.dumps(observation), headers=headers)
 
 
 def read_observation(value: bytes | None) -> Observation | None:
