@@ -39,7 +39,9 @@ TOKENS = {
 ACTS = {
     "POST /api/acts/dry-run",
     "POST /api/acts/plan-redrive",
+    "POST /api/acts/plan-reconcile",
     "POST /api/acts/plan-selection",
+    "POST /api/acts/reconcile",
     "POST /api/acts/run",
     "POST /api/acts/send",
     "POST /api/deliveries/{place}/unmask",
