@@ -14,7 +14,7 @@ from ingest.answer_metrics import AnswerCounts, AnswerFigures, AnswerGauges
 
 # Bounds around the deadline for Kafka (1.5 s by default) and the 5 s in which ShipStream wants its answer:
 # https://docs.shipstream.io/merchant-api/webhook
-_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 40.0)
+ANSWER_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 40.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ class IngestMetrics:
     """Holds the metrics of one ingress process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.answers = AnswerCounts(_SECONDS)
+        self.answers = AnswerCounts(ANSWER_SECONDS)
         registry.register(self.answers)
         self.acknowledge_seconds = Histogram(
             "dropstream_ingest_acknowledge_seconds",
             "From the beginning of a batch of deliveries until all in-sync replicas have it, late ones included.",
-            buckets=_SECONDS,
+            buckets=ANSWER_SECONDS,
             registry=registry,
         )
         self.write_failures = Counter(

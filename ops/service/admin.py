@@ -13,12 +13,14 @@ import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
 
 from ops.service import running_configuration
 from ops.service.connection_log import ConnectionLog
 from ops.service.metrics_page import SharedPage, page_of
 from ops.service.running_configuration import RunningConfiguration
 from ops.service.workers.worker import Worker
+from ops.tracing.exemplars import Exemplars, takes_openmetrics
 from schemas.errors import DropstreamError
 from schemas.health import Health
 
@@ -36,11 +38,15 @@ class WorkersHealth:
 
 @dataclass(frozen=True, slots=True)
 class AdminPages:
-    """What the pages show, called at each request; `metrics` gives Prometheus text, `configuration` its facts."""
+    """What the pages show, called at each request; `metrics` gives Prometheus text, `configuration` its facts.
+
+    `exemplars` are there where traces are recorded.
+    """
 
     health: Callable[[], Awaitable[Health | WorkersHealth]]
     metrics: Callable[[], Awaitable[bytes]]
     configuration: Callable[[], Mapping[str, object]]
+    exemplars: Exemplars | None = None
 
 
 def admin(
@@ -51,6 +57,7 @@ def admin(
     health: Callable[[], Health],
     running: RunningConfiguration,
     worker: Worker | None = None,
+    exemplars: Exemplars | None = None,
 ) -> AbstractAsyncContextManager[int]:
     """Serves the pages of this process inside: at host and port, or for a worker at its socket; gives the port.
 
@@ -62,7 +69,7 @@ def admin(
         return health()
 
     number = None if worker is None else str(worker.number)
-    pages = AdminPages(own_health, SharedPage(lambda: page_of(registry, worker=number)).text, running.facts)
+    pages = AdminPages(own_health, SharedPage(lambda: page_of(registry, worker=number)).text, running.facts, exemplars)
     return admin_port(host, port, pages) if worker is None else _admin_socket(worker.socket, pages)
 
 
@@ -125,11 +132,18 @@ async def _answer(request: web.BaseRequest, pages: AdminPages) -> web.Response:
             now = await pages.health()
             return _state(now.ready, now)
         case "/metrics":
-            return web.Response(body=await pages.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+            return await _metrics(pages, accept=request.headers.get("Accept", ""))
         case running_configuration.PATH:
             return web.Response(body=orjson.dumps(pages.configuration()), content_type="application/json")
         case _:
             return web.Response(status=404)
+
+
+async def _metrics(pages: AdminPages, *, accept: str) -> web.Response:
+    page = await pages.metrics()
+    if pages.exemplars is None or not takes_openmetrics(accept):
+        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return web.Response(body=pages.exemplars.openmetrics(page), headers={"Content-Type": OPENMETRICS})
 
 
 def _state(good: bool, now: Health | WorkersHealth) -> web.Response:

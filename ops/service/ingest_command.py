@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 
 from ingest.app import ingress
 from ingest.receive import Stamps
-from ingest.tracing import DeliveryTracing
 from ops.configuration import ConfigFile, configuration_file
 from ops.service.admin import admin
 from ops.service.announcement import announce, listening
@@ -28,6 +27,8 @@ from schemas.settings import Settings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+
+    from ops.tracing.deliveries import DeliveryTracer
 
 # What an orderly end takes beside answering requests and flushing to Kafka.
 _LEAVE_S = 3.0
@@ -77,7 +78,7 @@ async def _serve(
     worker: Worker | None,
     signals: Signals,
     *,
-    tracing: DeliveryTracing | None,
+    tracing: "DeliveryTracer | None",
 ) -> None:
     settings, configuration = first.settings, begun(source.file, first.text)
     registry = CollectorRegistry()
@@ -104,6 +105,7 @@ async def _serve(
                 health=running.health,
                 running=configuration,
                 worker=worker,
+                exemplars=tracing.exemplars if tracing else None,
             ) as admin_port,
             reloading(source, settings, signals.reload, registry=registry, prepare=prepare, running=configuration),
         ):
@@ -113,7 +115,7 @@ async def _serve(
             await signals.stopping.wait()
 
 
-def _tracing(settings: Settings, spans: "TracerProvider | None") -> DeliveryTracing | None:
+def _tracing(settings: Settings, spans: "TracerProvider | None") -> "DeliveryTracer | None":
     if spans is None:
         return None
     from ops.tracing.deliveries import DeliveryTracer  # noqa: PLC0415 the extra may be missing

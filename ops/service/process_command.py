@@ -27,13 +27,14 @@ from processors.groups import deliver_group, sequence_group
 from processors.metrics import ProcessMetrics
 from processors.providers import discover
 from processors.runtime.byte_account import ByteAccount
-from processors.runtime.group_spec import StepTracing
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.health import Health
 from schemas.settings import EndpointSettings, Settings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+
+    from ops.tracing.steps import StepTracer
 
 GROUPS = ("deliver", "sequence")
 # What closing the partitions and leaving the group take, after the open transaction.
@@ -92,7 +93,7 @@ async def _run_groups(
     worker: Worker | None,
     signals: Signals,
     *,
-    tracing: StepTracing | None,
+    tracing: "StepTracer | None",
 ) -> None:
     settings, running = first.settings, begun(source.file, first.text)
     registry = _described_registry()
@@ -120,6 +121,7 @@ async def _run_groups(
             health=lambda: joint_health(groups),
             running=running,
             worker=worker,
+            exemplars=tracing.exemplars if tracing else None,
         ) as admin_port,
         reloading(source, settings, signals.reload, registry=registry, prepare=prepare, running=running),
         audits_shown(mine, registry),
@@ -137,7 +139,7 @@ def _groups(
     stopping: asyncio.Event,
     *,
     endpoints: Callable[[], Mapping[str, EndpointSettings]],
-    tracing: StepTracing | None,
+    tracing: "StepTracer | None",
 ) -> dict[str, Runner]:
     """The groups of these names; they share the bytes that the process may hold."""
     account = ByteAccount(settings.process.bytes_in_hand_max)
@@ -152,7 +154,7 @@ def _groups(
     return groups
 
 
-def _tracing(settings: Settings, spans: "TracerProvider | None") -> StepTracing | None:
+def _tracing(settings: Settings, spans: "TracerProvider | None") -> "StepTracer | None":
     if spans is None:
         return None
     from ops.tracing.steps import StepTracer  # noqa: PLC0415 the extra may be missing

@@ -5,7 +5,8 @@ Names and attributes: https://opentelemetry.io/docs/specs/semconv/messaging/mess
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/.
 """
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import (
@@ -18,7 +19,9 @@ from opentelemetry.trace import (
 )
 
 from ingest.answers import Answer, status_of
+from ingest.metrics import ANSWER_SECONDS
 from ops.tracing.contexts import read_context, write_context
+from ops.tracing.exemplars import Exemplars
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -33,6 +36,8 @@ class SpansOfDelivery:
     request: Span
     sending: Span
     traceparent: str
+    began_ns: int
+    exemplars: Exemplars
 
     def end(self, answer: Answer) -> None:
         """Ends both, the inner one first."""
@@ -43,6 +48,8 @@ class SpansOfDelivery:
             if status >= _FAILED_FROM:
                 for span in (self.sending, self.request):
                     span.set_status(Status(StatusCode.ERROR))
+            seconds, trace_id = (time.time_ns() - self.began_ns) / 1e9, self.traceparent.split("-")[1]
+            self.exemplars.note("dropstream_ingest_answer_seconds", ANSWER_SECONDS, seconds, trace_id=trace_id)
         self.sending.end()
         self.request.end()
 
@@ -53,9 +60,11 @@ class DeliveryTracer:
 
     tracer: "Tracer"
     topic: str
+    exemplars: Exemplars = field(default_factory=Exemplars)
 
     def begin(self, *, endpoint: str, delivery: str, traceparent: str, body_bytes: int) -> SpansOfDelivery:
         """Begins both spans; where the trace is not to be recorded, they record nothing and the flag goes on."""
+        began_ns = time.time_ns()
         parent = set_span_in_context(NonRecordingSpan(read_context(traceparent))) if traceparent else None
         of_dropstream = {
             "dropstream.endpoint": endpoint,
@@ -86,4 +95,4 @@ class DeliveryTracer:
                 **of_dropstream,
             },
         )
-        return SpansOfDelivery(request, sending, write_context(sending.get_span_context()))
+        return SpansOfDelivery(request, sending, write_context(sending.get_span_context()), began_ns, self.exemplars)

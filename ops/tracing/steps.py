@@ -8,14 +8,16 @@ https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind, set_span_in_context
 
 from ops.tracing.contexts import read_context
+from ops.tracing.exemplars import Exemplars
 from processors.runtime.group_spec import TracedStep
+from processors.runtime.metrics import TRANSACTION_SECONDS
 from schemas.events import read_event
 from schemas.records import Record
 
@@ -32,12 +34,21 @@ class StepTracer:
 
     tracer: "Tracer"
     topic_prefix: str
+    exemplars: Exemplars = field(default_factory=Exemplars)
 
     def trace(self, group: str, steps: Sequence[TracedStep]) -> None:
         """Makes the spans of the steps; they end now, for now they are committed."""
         now_ns = time.time_ns()
         for step in steps:
             self._trace(group, step, now_ns)
+        first = min(steps, key=lambda one: one.began_ns)
+        self.exemplars.note(
+            "dropstream_process_transaction_seconds",
+            TRANSACTION_SECONDS,
+            (now_ns - first.began_ns) / 1e9,
+            trace_id=first.traceparent.split("-")[1],
+            labels=f'group="{group}",',
+        )
 
     def _trace(self, group: str, step: TracedStep, now_ns: int) -> None:
         topic, partition, offset = step.position.topic, step.position.partition, step.position.offset

@@ -12,7 +12,7 @@ from processors.runtime.state_store import StateStore
 from schemas.records import Record
 
 PREFIX = "dropstream_process_"
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+TRANSACTION_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # Why a group could not go on and tries again; each is the event of a log line too.
 ROUND_FAILURES = ("kafka_away", "partition_not_opened", "round_incomplete", "position_out_of_range", "fetch_failed")
 
@@ -23,7 +23,7 @@ class GroupMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = partial(Counter, labelnames=["group"], registry=registry)
         gauge = partial(Gauge, labelnames=["group"], registry=registry)
-        histogram = partial(Histogram, labelnames=["group"], buckets=_SECONDS, registry=registry)
+        histogram = partial(Histogram, labelnames=["group"], buckets=TRANSACTION_SECONDS, registry=registry)
         of_partition = partial(Gauge, labelnames=["group", "partition"], registry=registry)
         self._records = counter(f"{PREFIX}records", "Input records committed.")
         self._outputs = counter(f"{PREFIX}outputs", "Records written, by their topic.", labelnames=["group", "topic"])

@@ -74,7 +74,7 @@ async def test_one_webhook_is_traced_from_the_request_to_its_event(settings: Set
     mine = await prepared(settings(ENDPOINTS, environ=ENVIRON))
     prefix = mine.kafka.topic_prefix
     with collector() as traced:
-        async with running(mine, tmp_path, traced.environ) as (_, _, client):
+        async with running(mine, tmp_path, traced.environ) as (ingest, process, client):
             for number, traceparent in ((1, UNSAMPLED), (2, SAMPLED)):
                 body = order(number)
                 async with client.post(
@@ -83,6 +83,10 @@ async def test_one_webhook_is_traced_from_the_request_to_its_event(settings: Set
                     assert answer.status == 200
             delivery = answer.headers["Dropstream-Delivery"]
             await spans_of_one(traced)
+            pages = [await openmetrics(one.admin_port) for one in (ingest, process)]
+        names = ("ingest_answer_seconds", 'process_transaction_seconds_bucket{group="deliver"')
+        for page, name in zip(pages, names, strict=True):
+            assert any(name in line and "0af7651916cd43dd8448eb211c80319c" in line for line in page.splitlines())
         (request,) = traced.named("POST /webhooks/{endpoint}")
         assert (request.service, request.kind) == ("dropstream-ingest", SERVER)
         assert (request.trace, request.parent) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
@@ -102,6 +106,14 @@ async def test_one_webhook_is_traced_from_the_request_to_its_event(settings: Set
         assert (written.kind, written.trace, written.parent) == (PRODUCER, deliver.trace, deliver.span)
         assert written.attributes["cloudevents.event_id"] == event["id"]
         assert event["traceparent"] == sent.traceparent
+
+
+async def openmetrics(admin_port: int) -> str:
+    """The page of metrics as a Prometheus that keeps exemplars asks for it."""
+    headers = {"Accept": "application/openmetrics-text;version=1.0.0"}
+    async with aiohttp.request("GET", f"http://127.0.0.1:{admin_port}/metrics", headers=headers) as answer:
+        assert answer.content_type == "application/openmetrics-text"
+        return await answer.text()
 
 
 async def events_of(settings: Settings, delivery: str) -> list[dict[str, str]]:
