@@ -15,7 +15,7 @@ import typer
 from ops import screen
 from ops.outside_causes import outside_cause
 from ops.verbs import Program, verb_group
-from schemas.errors import ConfigurationError, DropstreamError, UsageError
+from schemas.errors import AccessRefusedError, ConfigurationError, DropstreamError, UsageError
 
 _SENTENCE = "Dropship webhooks in, kept, and turned exactly once into events other services can trust."
 
@@ -60,6 +60,11 @@ def main() -> None:
     except (ConfigurationError, UsageError) as error:
         screen.complain(str(error))
         sys.exit(2)
+    except AccessRefusedError as error:
+        from ops.kafka.rights import explained  # noqa: PLC0415 a verb that does not speak to Kafka does not load it
+
+        screen.complain(explained(error, sys.argv[1]))
+        sys.exit(1)
     except DropstreamError as error:
         screen.complain(str(error))
         sys.exit(1)

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from typing import TypeVar
+from typing import Any, TypeVar
+
+_OF_TLS = "Fatal error on SSL protocol"
 
 Result = TypeVar("Result")
 
@@ -15,7 +17,20 @@ def run(main: Coroutine[None, None, Result]) -> Result:
         return asyncio.run(main)
     import uvloop  # noqa: PLC0415 it does not exist on Windows
 
-    return uvloop.run(main)
+    return uvloop.run(_without_noise(main))
+
+
+async def _without_noise(main: Coroutine[None, None, Result]) -> Result:
+    """Runs `main`, and says nothing of what uvloop 0.22 still wants to write to a TLS connection that we closed."""
+    asyncio.get_running_loop().set_exception_handler(_tell)
+    return await main
+
+
+def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    is_closed = isinstance(error, RuntimeError) and str(error).endswith("the handler is closed")
+    if not (is_closed and context.get("message") == _OF_TLS):
+        loop.default_exception_handler(context)
 
 
 @contextlib.asynccontextmanager

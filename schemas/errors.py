@@ -3,9 +3,23 @@
 What a stranger sends is never an error here: that is a rejection, a value that travels (`schemas.notes.rejections`).
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from schemas.settings import KafkaSettings
+
 
 class DropstreamError(Exception):
     """The operation failed; the text is one or two lines for a person. The command line ends with 1."""
+
+
+class AccessRefusedError(DropstreamError):
+    """Kafka does not grant a right on the things `names`; which right, is to be asked with the settings `kafka`."""
+
+    def __init__(self, sentence: str, kafka: "KafkaSettings", names: tuple[str, ...]) -> None:
+        self.kafka = kafka
+        self.names = names
+        super().__init__(sentence)
 
 
 class UsageError(DropstreamError):

@@ -16,6 +16,8 @@ from schemas.kafka.arguments import producer_arguments
 from schemas.kafka.codecs import batch_code
 from schemas.kafka.layout_watch import LayoutWatch
 from schemas.kafka.producers import close_producer, open_producer
+from schemas.kafka.rights.refused import refused_because
+from schemas.kafka.rights.table import Purpose, rights_of
 from schemas.settings import Settings
 
 _CONNECT_S = 10.0
@@ -34,6 +36,7 @@ class ProducerSupervisor:
         metrics: IngestMetrics,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self._kafka = settings.kafka
         self._arguments = producer_arguments(settings)
         self._metrics = metrics
         for reason in ("refused", "hung"):
@@ -90,7 +93,9 @@ class ProducerSupervisor:
             try:
                 self.producer = await open_producer(self._arguments, topic=self.topic, within_s=_CONNECT_S)
             except (KafkaError, OSError) as error:
-                self._log.warning("kafka_unreachable", error=type(error).__name__, topic=self.topic)
+                why = await refused_because(self._kafka, rights_of(Purpose.INGEST, self._kafka.topic_prefix))
+                told = {"why": why} if why else {}
+                self._log.warning("kafka_unreachable", error=type(error).__name__, topic=self.topic, **told)
                 await asyncio.sleep(backoff_s * (0.5 + self._jitter() / 2))
                 backoff_s = min(2 * backoff_s, _BACKOFF_MAX_S)
             except Exception:

@@ -21,6 +21,7 @@ from ops.doctor.spool import examine_disk, examine_file_system
 from ops.doctor.state import examine_state
 from ops.endpoints.running import find_reload_problems
 from ops.event_loop import run
+from ops.kafka.rights import examine_rights
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.settings import Settings
 
@@ -81,6 +82,7 @@ async def examine(settings: Settings, read: tuple[str, str], now: datetime) -> t
     ingest, process = settings.ingest, settings.process
     async with asyncio.TaskGroup() as checks:
         cluster = checks.create_task(examine_cluster(settings, now))
+        rights = checks.create_task(examine_rights(settings))
         tails = checks.create_task(examine_tails(settings, now))
         state = checks.create_task(examine_state(settings))
         services = [
@@ -101,6 +103,7 @@ async def examine(settings: Settings, read: tuple[str, str], now: datetime) -> t
         ),
         *state.result(),
         *cluster.result(),
+        *rights.result(),
         *tails.result(),
         *(service.result() for service in services),
         *(

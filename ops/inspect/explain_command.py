@@ -2,6 +2,7 @@
 
 import re
 import sys
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -114,9 +115,11 @@ def _from_body(settings: Settings, body: bytes, endpoint: str | None, headers: l
 
 
 async def _at(settings: Settings, partition: int, offset: int) -> RawRecord:
-    async for records in read_ranges(settings, full_name("raw", settings), [Range(partition, offset, offset + 1)]):
-        for record in records:
-            return record
+    one = [Range(partition, offset, offset + 1)]
+    async with aclosing(read_ranges(settings, full_name("raw", settings), one)) as ranges:
+        async for records in ranges:
+            for record in records:
+                return record
     raise DropstreamError(f"raw has nothing at {partition}:{offset}; dropstream tail raw shows positions that it has")
 
 

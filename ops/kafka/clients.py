@@ -1,7 +1,7 @@
 """Opens admin clients and consumers for short requests, with deadlines; a failure becomes a sentence for a person."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from ops.addresses import is_of_this_machine
-from schemas.errors import ConfigurationError, DropstreamError
+from schemas.errors import AccessRefusedError, ConfigurationError, DropstreamError
 from schemas.kafka.arguments import client_arguments, reader_arguments
 from schemas.kafka.cancellation import cancellation_kept
+from schemas.kafka.errors import ACCESS_REFUSED
+from schemas.kafka.login.principal import principal_of
+from schemas.kafka.login.refusals import refusal_of
+from schemas.kafka.login.tls import TlsFiles
 from schemas.settings import KafkaSettings, Settings
 
 # A cluster that is not there says so at once; one on a busy machine takes seconds.
@@ -57,7 +61,7 @@ async def _started(
     with kafka_failures_explained(kafka):
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await start()
+                await start_explained(kafka, start)
             yield
         finally:
             # A task that aiokafka made at the last moment must have run before it is cancelled, or `stop` itself is.
@@ -65,6 +69,21 @@ async def _started(
             with cancellation_kept(asyncio.current_task()):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await stop()
+
+
+async def start_explained(kafka: KafkaSettings, start: Callable[[], Awaitable[None]]) -> None:
+    """Starts a client.
+
+    Raises:
+        DropstreamError: a server refuses us; says why.
+        KafkaError, TimeoutError: the cluster cannot be reached.
+    """
+    try:
+        await start()
+    except KafkaConnectionError as error:
+        if why := await refusal_of(kafka):
+            raise DropstreamError(why) from error
+        raise
 
 
 def checked_client_arguments(kafka: KafkaSettings, *, source: str = "kafka") -> dict[str, Any]:
@@ -77,6 +96,8 @@ def checked_client_arguments(kafka: KafkaSettings, *, source: str = "kafka") -> 
     if faults := [fault for key, path in files.items() if path and (fault := _unreadable(key, Path(path)))]:
         raise ConfigurationError(source, tuple(faults))
     try:
+        if "SSL" in kafka.security_protocol:
+            TlsFiles(kafka.ca_file, kafka.cert_file, kafka.key_file).load()
         return client_arguments(kafka)
     except OSError as error:
         fault = f"kafka: ca_file, cert_file or key_file holds no certificate or key: {error.strerror or error}"
@@ -106,5 +127,25 @@ def kafka_failures_explained(kafka: KafkaSettings) -> Iterator[None]:
         ) from error
     except TimeoutError as error:
         raise DropstreamError(f"Kafka at {servers} does not answer in time; look at the broker's health") from error
+    except ACCESS_REFUSED as error:
+        raise _access_refused(kafka, error) from error
     except KafkaError as error:
         raise DropstreamError(f"Kafka at {servers} refused: {type(error).__name__} {error}".rstrip()) from error
+
+
+def _access_refused(kafka: KafkaSettings, error: KafkaError) -> AccessRefusedError:
+    names = tuple(sorted(_names_in(error.args)))
+    kind = type(error).__name__.partition("Authorization")[0].lower()
+    what = f"{kind.replace('transactionalid', 'transactional id')} {', '.join(names)}".rstrip()
+    return AccessRefusedError(
+        f"Kafka at {kafka.bootstrap_servers} refuses {principal_of(kafka)} a right on the {what}; "
+        "dropstream topics acls shows which rights each program needs",
+        kafka,
+        names,
+    )
+
+
+def _names_in(arguments: Iterable[object]) -> Iterator[str]:
+    """The names in an error of aiokafka's, which holds one, several, or a set of them."""
+    for one in arguments:
+        yield from map(str, one) if isinstance(one, set | frozenset | list | tuple) else (str(one),)

@@ -187,7 +187,7 @@ async def _grow(settings: Settings, target: int, tell: Tell) -> None:
     """Every topic of the table has `target` partitions, whoever asks; the topics of its own of a replay stay."""
     names = {one.name for one in plan(settings) if one.grows}
     async with admin(settings) as client:
-        described = await describe_topics(client)
+        described = await describe_topics(client, names)
         small = [name for name in names if name in described and len(described[name].partitions) < target]
         if not small:
             return
@@ -198,7 +198,7 @@ async def _grow(settings: Settings, target: int, tell: Tell) -> None:
                 raise DropstreamError(f"{name}: Kafka refused more partitions: {message or code}")
         async with asyncio.timeout(60):
             while True:
-                described = await describe_topics(client)
+                described = await describe_topics(client, small)
                 parts = [one for name in small for one in described[name].partitions]
                 if len(parts) == target * len(small) and all(one.has_leader for one in parts):
                     return

@@ -12,9 +12,16 @@ from typing import Literal
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
-from ops.kafka.clients import REQUEST_TIMEOUT_MS, admin, checked_client_arguments, consumer, kafka_failures_explained
+from ops.kafka.clients import (
+    REQUEST_TIMEOUT_MS,
+    admin,
+    checked_client_arguments,
+    consumer,
+    kafka_failures_explained,
+    start_explained,
+)
 from ops.kafka.partitions import partitions_of
 from ops.times import EXAMPLES, parse_time
 from schemas.errors import DropstreamError, UsageError
@@ -134,7 +141,7 @@ async def read_group_offsets(settings: Settings, group: str, topics: Sequence[st
         partitions = await partitions_of(settings, topics)
         committed = await _committed(client, group, partitions)
     async with admin(settings) as asked:
-        described = await describe_topics(asked)
+        described = await describe_topics(asked, topics)
     led = {TopicPartition(name, one.number) for name in topics for one in described[name].partitions if one.has_leader}
     async with consumer(settings) as reader:
         logs = await log_bounds(reader, partitions, leaderless=set(partitions) - led)
@@ -146,6 +153,8 @@ async def _committed(
 ) -> Mapping[TopicPartition, int | NotKnown | None]:
     try:
         return await ask_patiently(lambda: committed_offsets(client, group, partitions))
+    except GroupAuthorizationFailedError:
+        return dict.fromkeys(partitions, NotKnown(f"Kafka grants no right to describe group {group}"))
     except (KafkaError, TimeoutError) as error:
         why = NotKnown(f"the group's coordinator moves, loads or is away ({type(error).__name__})")
         return dict.fromkeys(partitions, why)
@@ -210,7 +219,7 @@ async def open_client(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
     client = AIOKafkaClient(**checked_client_arguments(settings.kafka), request_timeout_ms=REQUEST_TIMEOUT_MS)
     with kafka_failures_explained(settings.kafka):
         try:
-            await client.bootstrap()
+            await start_explained(settings.kafka, client.bootstrap)
             yield client
         finally:
             with cancellation_kept(asyncio.current_task()):

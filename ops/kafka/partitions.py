@@ -53,7 +53,7 @@ async def readable_partitions_of(settings: Settings, topics: Sequence[str]) -> l
 async def _described(settings: Settings, topics: Sequence[str]) -> dict[TopicPartition, bool]:
     """Whether each partition of the topics has a leader."""
     async with admin(settings) as client:
-        described = await describe_topics(client)
+        described = await describe_topics(client, topics)
         found = {
             TopicPartition(topic, one.number): one.has_leader
             for topic in topics

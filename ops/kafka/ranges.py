@@ -4,7 +4,7 @@ A time is turned into the first offset of each partition that is not older. A ra
 is refused, never quietly shortened.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -101,7 +101,7 @@ async def offsets_at(settings: Settings, topic: str, times_ms: Mapping[int, int]
     return {one.partition: at.offset for one, at in found.items() if at is not None}
 
 
-async def read_ranges(settings: Settings, topic: str, ranges: Sequence[Range]) -> AsyncIterator[list[RawRecord]]:
+async def read_ranges(settings: Settings, topic: str, ranges: Sequence[Range]) -> AsyncGenerator[list[RawRecord]]:
     """The committed records of the ranges, in order within a partition, as they come."""
     ends = {one.partition: one.end for one in ranges if one.count}
     if not ends:

@@ -24,6 +24,7 @@ from ops.kafka.layouts import note_first_layout
 from schemas.errors import DropstreamError
 from schemas.kafka.codecs import AS_PRODUCED, COMPRESSION_SETTING, can_read
 from schemas.kafka.descriptions import DescribedPartition, describe_configs, describe_topics
+from schemas.kafka.errors import ACCESS_REFUSED
 from schemas.settings import Settings
 from schemas.topics import TopicPlan, plan
 
@@ -151,7 +152,7 @@ async def apply(settings: Settings) -> Applied:
 async def existing(settings: Settings, names: Collection[str]) -> list[str]:
     """Those of these topics (full names) that are on the cluster."""
     async with admin(settings) as client:
-        described = await describe_topics(client)
+        described = await describe_topics(client, names)
         return [name for name in described if name in names and described[name].partitions]
 
 
@@ -173,7 +174,8 @@ async def _comparisons(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) 
 
 
 async def _read_states(client: AIOKafkaAdminClient, names: set[str]) -> dict[str, TopicState]:
-    described = {name: one.partitions for name, one in (await describe_topics(client)).items() if name in names}
+    found = await describe_topics(client, names)
+    described = {name: one.partitions for name, one in found.items() if name in names}
     if not described:
         return {}
     configs = await describe_configs(client, described)
@@ -230,6 +232,8 @@ def _refuse_replicas(plans: Sequence[TopicPlan], codes: Iterable[int], brokers: 
 def _refuse(answers: Iterable[tuple[str, int, str | None]]) -> None:
     for name, code, message in answers:
         error: type[KafkaError] = for_code(code)
+        if issubclass(error, ACCESS_REFUSED):
+            raise error(name)
         if code:
             raise DropstreamError(f"{name}: Kafka refused: {message or error.__name__}")
 

@@ -7,6 +7,7 @@ import typer
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
+from ops.kafka.acls_command import show_acls
 from ops.kafka.migration import migrate as migrate_layout
 from ops.kafka.topics import Applied, Comparison, apply, read_comparisons
 from ops.people.writing import recorded_call
@@ -82,6 +83,9 @@ async def _apply(settings: Settings, *, migrate: bool) -> Applied:
             await migrate_layout(settings, screen.note)
         applied = await apply(settings)
     return applied
+
+
+app.command("acls")(show_acls)
 
 
 def _show(comparisons: tuple[Comparison, ...], done: dict[str, str], *, as_json: bool, header: bool) -> None:

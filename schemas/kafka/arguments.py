@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from aiokafka.helpers import create_ssl_context
-
 from schemas.kafka.codecs import compression_type
+from schemas.kafka.login.tls import TlsFiles, tls_context
 from schemas.settings import KafkaSettings, ProcessSettings, Settings
 from schemas.topics import record_bytes_max
 
@@ -23,22 +22,31 @@ _RESTORE_FETCH_BYTES = 16_777_216
 
 
 def client_arguments(kafka: KafkaSettings) -> dict[str, Any]:
-    """The arguments of every client: where the cluster is and how to log in. Reads the certificate files."""
+    """The arguments of every client: where the cluster is and how to log in. Reads the certificate files at first.
+
+    Raises:
+        OSError: a certificate or key cannot be used.
+        ConfigurationError: there is no such provider of tokens here.
+    """
     arguments: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap_servers,
         "security_protocol": kafka.security_protocol,
     }
     if "SSL" in kafka.security_protocol:
-        arguments["ssl_context"] = create_ssl_context(
-            cafile=kafka.ca_file, certfile=kafka.cert_file, keyfile=kafka.key_file
-        )
+        arguments["ssl_context"] = tls_context(TlsFiles(kafka.ca_file, kafka.cert_file, kafka.key_file))
     if kafka.security_protocol.startswith("SASL"):
-        arguments |= {
-            "sasl_mechanism": kafka.sasl_mechanism,
-            "sasl_plain_username": kafka.username,
-            "sasl_plain_password": kafka.password.value.decode() if kafka.password else None,
-        }
+        arguments |= {"sasl_mechanism": kafka.sasl_mechanism, **_login(kafka)}
     return arguments
+
+
+def _login(kafka: KafkaSettings) -> dict[str, Any]:
+    if kafka.sasl_mechanism == "OAUTHBEARER":
+        # It brings an HTTP client, for which few have a use.
+        from schemas.kafka.login.tokens import token_provider  # noqa: PLC0415 as the line above says
+
+        return {"sasl_oauth_token_provider": token_provider(kafka)}
+    password = kafka.password.value.decode() if kafka.password else None
+    return {"sasl_plain_username": kafka.username, "sasl_plain_password": password}
 
 
 def producer_arguments(settings: Settings) -> dict[str, Any]:

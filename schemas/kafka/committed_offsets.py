@@ -14,11 +14,11 @@ from typing import TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
-from aiokafka.errors import CoordinatorNotAvailableError, KafkaError, for_code
+from aiokafka.errors import CoordinatorNotAvailableError, KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
 
-from schemas.kafka.errors import UnstableOffsetError
+from schemas.kafka.errors import UnstableOffsetError, error_of
 
 Answer = TypeVar("Answer")
 
@@ -151,7 +151,7 @@ async def _fetched(
     request = CommittedRequest(group, sources, stable=stable)
     answer = await client.send(coordinator, request, group=ConnectionGroup.COORDINATION)
     if answer.error_code:
-        raise for_code(answer.error_code)(f"the committed offsets of {group} cannot be read now")
+        raise error_of(answer.error_code, group, f"the committed offsets of {group} cannot be read now")
     return {
         TopicPartition(topic, partition): (offset, error)
         for topic, partitions, _ in answer.topics
@@ -164,7 +164,7 @@ def _read_offset(source: TopicPartition, found: Mapping[TopicPartition, tuple[in
         raise CoordinatorNotAvailableError(f"the coordinator says nothing about {source}")
     offset, error = found[source]
     if error:
-        raise for_code(error)(f"the committed offset of {source} cannot be read now")
+        raise error_of(error, source.topic, f"the committed offset of {source} cannot be read now")
     return None if offset == _NONE_COMMITTED else offset
 
 

@@ -12,7 +12,16 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+
+from schemas.kafka.errors import error_of
+from schemas.kafka.rights.named_metadata import named_topics
 
 _NO_LEADER = -1
 
@@ -42,17 +51,27 @@ class DescribedTopic:
             KafkaError: the cluster answered with an error.
         """
         if self.error is not None:
-            raise self.error(f"the cluster does not describe topic {self.name}")
+            told = self.name if self.error is TopicAuthorizationFailedError else f"no description of topic {self.name}"
+            raise self.error(told)
         return self.known_partitions
 
 
-async def describe_topics(client: AIOKafkaAdminClient) -> dict[str, DescribedTopic]:
-    """Every topic of the cluster by its name; one that is being deleted is left out.
+async def describe_topics(client: AIOKafkaAdminClient, wanted: Collection[str]) -> dict[str, DescribedTopic]:
+    """Every topic that the cluster shows us by its name, and those of `wanted` (full names) that it hides from us.
 
-    All are asked for: asking by name would create a topic where the cluster creates topics by itself.
+    One that is being deleted is left out. The list of all topics leaves out those without the right Describe, so what
+    is not in it is asked for by name, in a way that creates nothing.
     """
     found = (_topic(one) for one in await client.describe_topics())
-    return {one.name: one for one in found if one.error or one.known_partitions}
+    described = {one.name: one for one in found if one.error or one.known_partitions}
+    if not (unseen := [one for one in wanted if one not in described]):
+        return described
+    try:
+        named = await named_topics(client._client, unseen)
+    except (IncompatibleBrokerVersion, NotImplementedError):
+        return described
+    hidden = {name: one.error for name, one in named.items() if one.error is TopicAuthorizationFailedError}
+    return described | {name: DescribedTopic(name, error, ()) for name, error in hidden.items()}
 
 
 def _topic(answer: Mapping[str, Any]) -> DescribedTopic:
@@ -78,7 +97,8 @@ async def describe_configs(
     found = {}
     for one in (resource for answer in answers for resource in answer.to_object()["resources"]):
         if one["error_code"]:
-            raise for_code(one["error_code"])(f"the cluster does not show the settings of topic {one['resource_name']}")
+            name = one["resource_name"]
+            raise error_of(one["error_code"], name, f"the cluster does not show the settings of topic {name}")
         entries = one["config_entries"]
         found[one["resource_name"]] = [
             (entry["config_names"], entry["config_value"] or "", entry["config_source"]) for entry in entries
@@ -97,7 +117,7 @@ async def count_members(client: AIOKafkaAdminClient, group: str) -> int:
     ]
     for one in described:
         if one["error_code"]:
-            raise for_code(one["error_code"])(f"the members of group {group} are not known")
+            raise error_of(one["error_code"], group, f"the members of group {group} are not known")
     return sum(len(one["members"]) for one in described)
 
 

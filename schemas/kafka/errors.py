@@ -5,9 +5,15 @@ Codes: https://github.com/apache/kafka/blob/trunk/clients/src/main/java/org/apac
 
 from aiokafka.errors import (
     BrokerResponseError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
     InvalidTimestampError,
+    KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    for_code,
     kafka_errors,
 )
 
@@ -51,6 +57,21 @@ kafka_errors.update(
         for error in (FencedInstanceIdError, InvalidRecordError, UnstableOffsetError, FencedProducerError)
     }
 )
+
+# With these a broker refuses a right; their `args` are the names of what it is about, as aiokafka has them.
+ACCESS_REFUSED = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+
+
+def error_of(code: int, name: str, sentence: str) -> KafkaError:
+    """The error of Kafka's number `code`: of a right with the `name` that it is about, of anything else `sentence`."""
+    kind = for_code(code)
+    return kind(name if issubclass(kind, ACCESS_REFUSED) else sentence)
+
 
 # With these a broker refuses what is written, now and for ever. It refuses whole batches.
 REFUSED_FOR_GOOD = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError, InvalidRecordError)

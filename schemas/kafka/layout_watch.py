@@ -11,16 +11,19 @@ from dataclasses import dataclass, field
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from schemas.kafka.arguments import reader_arguments
 from schemas.kafka.cancellation import stopped_within
+from schemas.kafka.group_member import client_of
+from schemas.kafka.rights.named_metadata import topics_there
 from schemas.notes.layouts import LAYOUT_KEY, LAYOUT_PARTITION, PLACED_TOPICS, Layout, read_layout
 from schemas.settings import Settings
 
 _log = structlog.get_logger()
 
 _TURN_S = 1.0
+_REFUSED_S = 5.0
 _STOP_S = 2.0
 _REQUEST_S = 10.0
 
@@ -61,6 +64,10 @@ class LayoutWatch:
                 while True:
                     await self.look(consumer)
                     await asyncio.sleep(_TURN_S)
+            except TopicAuthorizationFailedError as error:
+                # Nothing is placed meanwhile, and nothing else says why.
+                _log.warning("layout_refused", error=repr(error))
+                await asyncio.sleep(_REFUSED_S)
             except (KafkaError, TimeoutError, OSError) as error:
                 _log.debug("layout_unknown", error=repr(error))
             finally:
@@ -75,12 +82,14 @@ class LayoutWatch:
         """
         prefix = self.settings.kafka.topic_prefix
         async with asyncio.timeout(_REQUEST_S):
-            cluster = await consumer._client.fetch_all_metadata()
+            client = client_of(consumer)
+            # Where the topic may not be seen, nobody may say that there is no layout.
+            if await topics_there(client, [f"{prefix}layout"]):
+                await self._read(consumer, TopicPartition(f"{prefix}layout", LAYOUT_PARTITION))
+            cluster = await client.fetch_all_metadata()
             found = {
                 name: cluster.partitions_for_topic(prefix + name) for pair in PLACED_TOPICS.items() for name in pair
             }
-            if cluster.partitions_for_topic(f"{prefix}layout"):
-                await self._read(consumer, TopicPartition(f"{prefix}layout", LAYOUT_PARTITION))
         self.counts = {name: len(numbers) for name, numbers in found.items() if numbers}
         self.is_known = True
         self.answered_at = asyncio.get_running_loop().time()

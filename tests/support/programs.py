@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ import aiohttp
 import orjson
 
 from ops.local.processes import command_line
+from schemas.delivery import Delivery
 from tests.support.raw_http import RawClient
 from tests.support.waiting import PATIENCE_S
 
@@ -229,3 +230,12 @@ async def verb(*arguments: str, environ: Mapping[str, str]) -> VerbResult:
     async with asyncio.timeout(PATIENCE_S):
         output, errors = await process.communicate()
     return VerbResult(process.returncode or 0, output.decode(), errors.decode())
+
+
+async def send_all(base_url: str, batch: Iterable[Delivery]) -> None:
+    """Sends the deliveries over HTTP, one after the other; each is answered 200."""
+    async with aiohttp.ClientSession() as session:
+        for one in batch:
+            headers = [(name, value.decode()) for name, value in one.headers]
+            async with session.post(f"{base_url}/webhooks/{one.endpoint}", data=one.body, headers=headers) as answer:
+                assert answer.status == 200, (one.endpoint, answer.status)

@@ -11,7 +11,8 @@ import base64
 import json
 import shutil
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.errors import DropstreamError
@@ -35,11 +36,16 @@ class NodePlan:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """A whole cluster; `bind_host` is what client listeners bind to."""
+    """A whole cluster; `bind_host` is what client listeners bind to.
+
+    `more` is settings of Kafka beyond ours, or instead of them; `log_levels` levels of its loggers.
+    """
 
     cluster_id: str
     bind_host: str
     nodes: tuple[NodePlan, ...]
+    more: Mapping[str, str] = field(default_factory=dict)
+    log_levels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -209,4 +215,13 @@ def server_properties(node: NodePlan, cluster: ClusterPlan, logs: Path) -> str:
         settings |= {f"{topic}.num.partitions": 4, f"{topic}.replication.factor": len(cluster.nodes)}
     for topic in ("transaction.state.log", "share.coordinator.state.topic"):
         settings[f"{topic}.min.isr"] = 2 if several else 1
-    return "".join(f"{key}={value}\n" for key, value in settings.items())
+    return "".join(f"{key}={value}\n" for key, value in {**settings, **cluster.more}.items())
+
+
+def log_properties(cluster: ClusterPlan, shipped: str) -> str:
+    """What Kafka logs: as `shipped`, a log4j2.properties, says, and the levels that this cluster is to have."""
+    lines = (
+        f"logger.own{number}.name = {name}\nlogger.own{number}.level = {level}\n"
+        for number, (name, level) in enumerate(cluster.log_levels.items())
+    )
+    return shipped + "".join(lines)

@@ -58,20 +58,26 @@ class Unavailable:
     reason: str
 
 
-async def find_kafka(cache: Path, *, environ: Mapping[str, str], progress: Progress) -> Runtime | Unavailable:
+async def find_kafka(
+    cache: Path, *, environ: Mapping[str, str], progress: Progress, version: str = KAFKA_VERSION
+) -> Runtime | Unavailable:
     """The runtime for Kafka on this machine; fetched into `cache` once, also for several processes.
+
+    Another `version` than ours needs Java with Maven.
 
     Raises:
         DropstreamError: Maven or Docker is there but could not fetch Kafka; names the log.
     """
     java = await _find_java(environ)
     if isinstance(java, _Java):
-        jars = cache / KAFKA_VERSION
+        jars = cache / version
         maven = shutil.which("mvn", path=environ.get("PATH"))
         if _complete(jars) or maven:
             await _fetch_jars(jars, maven=maven or "mvn", environ=environ, progress=progress)
             return JavaRuntime(java.path, java.version, jars)
         java = Unavailable("there is Java, but Maven (mvn) is missing")
+    if version != KAFKA_VERSION:
+        return java
     docker = await _find_docker(environ)
     if isinstance(docker, Unavailable):
         return Unavailable(f"{java.reason}, and {docker.reason}")
@@ -142,14 +148,20 @@ async def _fetch_jars(jars: Path, *, maven: str, environ: Mapping[str, str], pro
             return  # another process fetched them while we waited
         partial = _empty_folder(jars.with_name(f"{jars.name}.partial"))
         log = jars.parent / "maven.log"
-        progress(f"fetching Apache Kafka {KAFKA_VERSION} with Maven (once, about 45 MB)")
+        progress(f"fetching Apache Kafka {jars.name} with Maven (once, about 45 MB)")
         command = [maven, "--batch-mode", f"--file={SOURCE_FOLDER / 'pom.xml'}", "dependency:copy-dependencies"]
         repository = repository_options(_home(), jars.parent / "maven")
         code = await run_tool(
-            [*command, *repository, f"-DoutputDirectory={partial}", "-DincludeScope=runtime"],
+            [
+                *command,
+                *repository,
+                f"-Dkafka.version={jars.name}",
+                f"-DoutputDirectory={partial}",
+                "-DincludeScope=runtime",
+            ],
             log=log,
             environ=environ,
-            on_line=lambda line: _report_download(line, progress),
+            on_line=lambda line: _report_download(line, jars.name, progress),
         )
         if code != 0 or not any(partial.glob("kafka_*.jar")):
             gist = maven_gist(log.read_text(errors="replace"))
@@ -168,9 +180,9 @@ def _empty_folder(partial: Path) -> Path:
     return partial
 
 
-def _report_download(line: str, progress: Progress) -> None:
+def _report_download(line: str, version: str, progress: Progress) -> None:
     if line.startswith("[INFO] Downloading ") and line.endswith(".jar"):
-        progress(f"fetching Apache Kafka {KAFKA_VERSION} with Maven: {line.rsplit('/', 1)[1]}")
+        progress(f"fetching Apache Kafka {version} with Maven: {line.rsplit('/', 1)[1]}")
 
 
 def repository_options(home: Path | None, own: Path) -> list[str]:

@@ -9,7 +9,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from ops.local.broker.data import ClusterPlan, NodePlan, check_node, formatting_folder, logs_folder, server_properties
+from ops.local.broker.data import (
+    ClusterPlan,
+    NodePlan,
+    check_node,
+    formatting_folder,
+    log_properties,
+    logs_folder,
+    server_properties,
+)
 from ops.local.broker.install import SOURCE_FOLDER
 from ops.local.broker.pid import find_running, forget_running, note_running, settings_file
 from ops.local.broker.probe import nodes_seen, port_is_free
@@ -135,7 +143,8 @@ class BrokerNode:
 
     def _write_settings(self, logs: Path) -> None:
         self._settings_file.write_text(server_properties(self.plan, self._cluster, logs))
-        shutil.copyfile(SOURCE_FOLDER / "log4j2.properties", self.plan.folder / "log4j2.properties")
+        shipped = (SOURCE_FOLDER / "log4j2.properties").read_text()
+        (self.plan.folder / "log4j2.properties").write_text(log_properties(self._cluster, shipped))
 
     @property
     def _settings_file(self) -> Path:

@@ -52,5 +52,5 @@ def test_units_and_bounds_are_told() -> None:
     assert rows["[ingest] spool_bytes_max"].default == "`10_737_418_240`"
     assert tomllib.loads("spool_bytes_max = 10_737_418_240") == {"spool_bytes_max": 10_737_418_240}
     assert rows["[endpoints.NAME] rate_per_second"].values == "number above 0"
-    assert rows["[kafka] sasl_mechanism"].values == "`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`"
+    assert rows["[kafka] sasl_mechanism"].values == "`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER`"
     assert rows["[endpoints.NAME] provider"].default == "must be set"

@@ -56,7 +56,7 @@ class Cluster:
 
 async def test_a_partition_without_leader_is_a_partition() -> None:
     """Every partition of a topic is there by number, and says whether it can be read."""
-    described = await describe_topics(Cluster({"topic": "raw", "error_code": 0, "partitions": [LED, LEADERLESS]}))
+    described = await describe_topics(Cluster({"topic": "raw", "error_code": 0, "partitions": [LED, LEADERLESS]}), ())
     assert described["raw"].partitions == (DescribedPartition(0, False, 1), DescribedPartition(1, True, 2))
 
 
@@ -64,7 +64,7 @@ async def test_a_topic_with_an_error_is_not_taken_for_missing() -> None:
     """Else a topic that the cluster may not show would be created a second time, or counted as empty."""
     forbidden = {"topic": "raw", "error_code": 29, "partitions": []}
     deleted = {"topic": "gone", "error_code": 3, "partitions": []}
-    described = await describe_topics(Cluster(forbidden, deleted))
+    described = await describe_topics(Cluster(forbidden, deleted), ())
     assert list(described) == ["raw"]
     with pytest.raises(TopicAuthorizationFailedError, match="raw"):
         _ = described["raw"].partitions

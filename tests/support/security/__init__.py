@@ -1,0 +1,1 @@
+"""A cluster with TLS, logins and an authorizer, and the certificates for it."""
