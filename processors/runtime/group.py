@@ -21,6 +21,7 @@ from processors.runtime.assignment import Assignment
 from processors.runtime.attempts import Attempts
 from processors.runtime.clock.ticks import Ticks
 from processors.runtime.connection import Connection
+from processors.runtime.granted import granted_topics
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.intake import Intake
 from processors.runtime.opening import Opening
@@ -33,13 +34,8 @@ from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.kafka.arguments import group_consumer_arguments
 from schemas.kafka.cancellation import stopped_within
-from schemas.kafka.group_member import client_of
 from schemas.kafka.layout_watch import LayoutWatch
 from schemas.kafka.login.refusals import refusal_of
-from schemas.kafka.rights.grants import missing_sentence
-from schemas.kafka.rights.named_metadata import topics_there
-from schemas.kafka.rights.probe import missing_rights
-from schemas.kafka.rights.table import group_rights
 from schemas.notes.layout_faults import layout_fault, may_process, readable_partitions
 
 _log = structlog.get_logger()
@@ -215,8 +211,7 @@ class Group(Generic[StoreT]):
             consumer = AIOKafkaConsumer(**group_consumer_arguments(self.spec.settings, group=self.spec.id))
             try:
                 await consumer.start()
-                await self._refuse_missing_rights(consumer)
-                topics = await topics_there(client_of(consumer), self.spec.topics)
+                topics = await granted_topics(consumer, self.spec)
             except (KafkaError, TimeoutError) as error:
                 await stopped_within(_STOP_TIMEOUT_S, consumer.stop())
                 await self._back_off("kafka_away", error, await refusal_of(self.spec.settings.kafka))
@@ -240,18 +235,6 @@ class Group(Generic[StoreT]):
                 f"there is no topic {', '.join(missing)}; create {which} with: dropstream topics apply"
             )
         return None
-
-    async def _refuse_missing_rights(self, consumer: AIOKafkaConsumer) -> None:
-        """Returns where the cluster grants what the group does.
-
-        Raises:
-            DropstreamError: names each right that is missing, and what grants it.
-        """
-        settings = self.spec.settings
-        needed = group_rights(self.spec.name, settings.kafka.topic_prefix)
-        ids = producer_ids(self.spec.id, settings)
-        if missing := await missing_rights(client_of(consumer), needed, ids=ids):
-            raise DropstreamError(f"group {self.spec.name}: {missing_sentence(missing, settings.kafka)}")
 
     async def _back_off(self, event: str, error: BaseException | None, why: str = "") -> None:
         delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1)  # noqa: S311 jitter
