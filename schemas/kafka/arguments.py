@@ -4,6 +4,7 @@ from typing import Any
 
 from schemas.kafka.codecs import compression_type
 from schemas.kafka.login.tls import TlsFiles, tls_context
+from schemas.kafka.login.tokens import token_provider
 from schemas.settings import KafkaSettings, ProcessSettings, Settings
 from schemas.topics import record_bytes_max
 
@@ -41,9 +42,6 @@ def client_arguments(kafka: KafkaSettings) -> dict[str, Any]:
 
 def _login(kafka: KafkaSettings) -> dict[str, Any]:
     if kafka.sasl_mechanism == "OAUTHBEARER":
-        # It brings an HTTP client, for which few have a use.
-        from schemas.kafka.login.tokens import token_provider  # noqa: PLC0415 as the line above says
-
         return {"sasl_oauth_token_provider": token_provider(kafka)}
     password = kafka.password.value.decode() if kafka.password else None
     return {"sasl_plain_username": kafka.username, "sasl_plain_password": password}

@@ -6,6 +6,7 @@ from urllib.parse import quote_plus
 import aiohttp
 import orjson
 
+from schemas.kafka.login.token_errors import TokenRefusedError
 from schemas.settings import KafkaSettings
 
 _WITHIN_S = 10.0
@@ -14,10 +15,6 @@ _ANSWER_BYTES_MAX = 65_536
 _GOOD_FOR_S = 60.0
 # An error of the specification (section 5.2) is a word; anything else may be the secret.
 _ERROR_WORD = re.compile(r"[a-z_]{1,40}")
-
-
-class TokenRefusedError(Exception):
-    """The server gives no token; the sentence repeats nothing of what was sent, and of the answer a known word."""
 
 
 async def fetch_token(kafka: KafkaSettings) -> tuple[str, float]:

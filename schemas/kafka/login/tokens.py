@@ -12,22 +12,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigurationError
-from schemas.kafka.login.client_credentials import TokenRefusedError, fetch_token
+from schemas.kafka.login.token_errors import TokenError, TokenRefusedError
 from schemas.settings import KafkaSettings
 
 # A token is renewed when this share of its life is over, so that none ends on its way to a broker.
 _USED_SHARE = 0.8
 _WITHIN_S = 15.0
 _OFFERED = "token"
-
-
-class TokenError(KafkaError):  # type: ignore[misc] # aiokafka ships no types
-    """There is no token now; `retriable`, for whoever makes tokens may be away for a moment."""
-
-    retriable = True
 
 
 class TokenSource(Protocol):
@@ -41,7 +34,7 @@ class TokenSource(Protocol):
 _Make = Callable[[], Awaitable[tuple[str, float]]]
 
 
-class _Tokens(AbstractTokenProvider):  # type: ignore[misc] # as above
+class _Tokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka ships no types
     """Asks `make` for a token, and gives the same one again until it is old."""
 
     def __init__(self, name: str, make: _Make) -> None:
@@ -81,6 +74,9 @@ def token_provider(kafka: KafkaSettings) -> AbstractTokenProvider:
     """
     name = kafka.token_provider or ""
     if name == "oidc":
+        # An HTTP client, which takes long to load, for the few who use it.
+        from schemas.kafka.login.client_credentials import fetch_token  # noqa: PLC0415 as the line above says
+
         return _Tokens(f"kafka.token_url {kafka.token_url}", functools.partial(fetch_token, kafka))
     if name == "aws-msk-iam":
         return _Tokens("AWS", _aws(kafka.aws_region or ""))

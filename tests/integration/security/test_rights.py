@@ -128,7 +128,7 @@ async def test_every_program_works_with_its_rights_and_needs_each(system: Secure
     for purpose in _SHOWN:
         allowed, denied = system.kafka.used_rights(principal_of_purpose(purpose))
         # The doctor asks for the rights of all programs; transactions can be asked for in no other way.
-        asked = [one for one in denied if purpose is Purpose.DOCTOR and "-nobody for request = EndTxn" in one]
+        asked = [one for one in denied if purpose is Purpose.DOCTOR and "for request = EndTxn" in one]
         assert denied == asked, purpose
         left[purpose] = unused(rights_of(purpose, system.prefix), allowed)
     told = {purpose: [one.replace(system.prefix, "") for one in rights] for purpose, rights in left.items() if rights}

@@ -39,7 +39,7 @@ def test_every_variable_of_the_page_is_one_that_is_read() -> None:
     context = Context(environ={"ACME": "a", **dict.fromkeys(variables, "[[1]]")}, providers=("shipstream",))
     with pytest.raises(ConfigurationError) as caught:
         read_configuration(SMALLEST, source="here.toml", context=context)
-    assert len(variables) == 69
+    assert len(variables) == 75
     assert not [fault for fault in caught.value.faults if "no such setting" in fault]
 
 

@@ -61,7 +61,7 @@ def test_a_missing_right_is_one_sentence_and_one_line() -> None:
 def test_of_many_missing_rights_the_first_are_told() -> None:
     """A user without any right is no page of text."""
     said = missing_sentence(rights_of(Purpose.TOPICS, "p."), KafkaSettings())
-    assert said.splitlines()[0].endswith("; and 11 things more")
+    assert said.splitlines()[0].endswith("; and 12 things more")
     assert said.splitlines()[-1] == "and so on: dropstream topics acls --format kafka-acls"
     assert len(said.splitlines()) == 8
 
