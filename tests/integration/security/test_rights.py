@@ -27,6 +27,8 @@ _UNUSED_HERE = {
     Purpose.PROCESS: ["Read on topic audit-state"],
     # Only where ShipStream's API is configured.
     Purpose.DOCTOR: ["Read on topic sequence"],
+    # Only where somebody logs in or acts, and where the page of acts is looked at.
+    Purpose.CONSOLE: ["Read on topic acts", "Write on topic acts"],
 }
 _SHOWN = [one for one in Purpose if one not in _NOT_SHOWN]
 
@@ -81,6 +83,7 @@ CALLS_BESIDE: tuple[tuple[Purpose, int, tuple[str, ...]], ...] = (
     (Purpose.OFFSETS, 0, ("offsets", "show")),
     (Purpose.INSPECT, 0, ("tail", "orders", "--from", "beginning", "--max", "1")),
     (Purpose.INSPECT, 0, ("gaps",)),
+    (Purpose.INSPECT, 0, ("acts",)),
     (Purpose.INSPECT, 0, ("explain", "0:0")),
     (Purpose.INSPECT, 1, ("trace", "no-such-order")),
 )
@@ -132,7 +135,7 @@ async def test_every_program_works_with_its_rights_and_needs_each(system: Secure
         assert denied == asked, purpose
         left[purpose] = unused(rights_of(purpose, system.prefix), allowed)
     told = {purpose: [one.replace(system.prefix, "") for one in rights] for purpose, rights in left.items() if rights}
-    assert told == _UNUSED_HERE
+    assert told == _UNUSED_HERE, str(told)
 
 
 def unused(rights: Iterable[Right], allowed: set[tuple[str, str, str]]) -> list[str]:

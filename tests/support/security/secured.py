@@ -79,8 +79,9 @@ class SecuredKafka:
         return allowed, denied
 
     def authorizer_log(self) -> str:
-        """What the authorizer has said of each request."""
-        return self.cluster.nodes[0].log.read_text()
+        """What the authorizer has said of each request, in its files, of which a full one is put aside."""
+        log = self.cluster.nodes[0].log
+        return "".join(one.read_text() for one in sorted(log.parent.glob(f"{log.name}*"), reverse=True))
 
 
 def _binding(right: Right, principal: str) -> AclBinding:
