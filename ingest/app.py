@@ -69,6 +69,7 @@ class Ingress:
                 "kafka_partitions_overdue": self.publisher.partitions_overdue,
                 "in_flight_bytes": self.budget.held_bytes,
                 "stopping": self.receiver.stopping,
+                "addresses_unreadable": self.receiver.addresses_unreadable,
                 "spool_usable": spool.usable,
                 "spool_hung": spool.hung,
                 "spool_deliveries": spool.deliveries,

@@ -101,6 +101,8 @@ class Receiver:
         self._failure_budgets = failure_budgets
         self._tracing = tracing
         self.in_progress = 0
+        # Requests since the start that `allow_from` refused because a trusted proxy named no address that can be read.
+        self.addresses_unreadable = 0
         self._idle = asyncio.Event()
         self.stopping = False
 
@@ -208,6 +210,7 @@ class Receiver:
             return Answer(Outcome.CHECKED if is_probe else Outcome.NOT_FOUND)
         if (refusal := self._refuse(request.method, endpoint, client_address)) is not None:
             if refusal.outcome is Outcome.ADDRESS_REFUSED and client_address == UNKNOWN:
+                self.addresses_unreadable += 1
                 self._throttled_log.note_unreadable_address(endpoint.name)
             return refusal
         reservation = Reservation(self._budget, endpoint.in_flight)

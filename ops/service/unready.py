@@ -29,3 +29,9 @@ def _reasons(part: dict[str, Any]) -> Iterator[str]:
         group = name.removesuffix("_partitions_opening")
         if group != name and isinstance(value, int) and value > 0 and part.get(f"{group}_connected") is not False:
             yield f"group {group} opens {value} partition{'s' if value > 1 else ''}"
+    if isinstance(refused := part.get("addresses_unreadable"), int) and refused > 0:
+        one = refused == 1
+        yield (
+            f"allow_from refused {refused} request{'' if one else 's'} whose address nobody can read in the "
+            "X-Forwarded-For of a trusted proxy; forwarded_for_unreadable in its log names the endpoint"
+        )

@@ -35,6 +35,8 @@ async def test_a_trusted_proxy_names_the_client(settings: SettingsFactory) -> No
         assert (await running.ask(split)).status == 200
         assert (await running.ask(post("/webhooks/far", b"body"))).status == 403
         assert await remotes(running, 3) == [b"203.0.113.7", b"203.0.113.7", b"203.0.113.9"]
+        # The four that name nobody; the doctor tells of them.
+        assert running.ingress.health().facts["addresses_unreadable"] == 4
 
 
 async def test_an_unreadable_client_is_taken_where_anybody_is(settings: SettingsFactory) -> None:

@@ -20,6 +20,14 @@ from ops.service.unready import unready_reasons
             {"workers": {"0": {"deliver_connected": False}, "1": {"deliver_connected": False}, "2": {}}},
             ["Kafka does not answer group deliver"],
         ),
+        ({"kafka_connected": True, "addresses_unreadable": 0}, []),
+        (
+            {"addresses_unreadable": 2},
+            [
+                "allow_from refused 2 requests whose address nobody can read in the X-Forwarded-For of a trusted "
+                "proxy; forwarded_for_unreadable in its log names the endpoint"
+            ],
+        ),
         (["no facts"], []),
     ],
 )
