@@ -1,6 +1,7 @@
 """Code that others make of the schemas reads what is written today, and the words that come tomorrow."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -129,3 +130,29 @@ def test_quicktype_s_code_reads_what_is_written(name: str, language: str, tmp_pa
     lines = "".join(json.dumps(one) + "\n" for one in (*examples, *word, *grown, *wrong))
     read = subprocess.run(command, cwd=tmp_path, input=lines, check=True, capture_output=True, text=True)
     assert read.stdout.split() == ["read"] * 3 * len(examples) + ["refused"] * len(examples)
+
+
+def test_the_commands_of_the_paper_make_what_its_lines_use(tmp_path: Path) -> None:
+    """Each command of docs/consume.md writes its file, and the lines below them read a real record with it."""
+    section = (ROOT / "docs" / "consume.md").read_text(encoding="utf-8")
+    section = section.partition("### Code made of the schemas\n")[2].partition("\n### ")[0]
+    commands, python, typescript, go = re.findall(r"^```\w*\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    install, *others = commands.replace("\\\n", "").splitlines()
+    assert install == "pip install datamodel-code-generator"
+    (tmp_path / "schemas").symlink_to(ROOT / "schemas")
+    for line in others:
+        words = line.removeprefix("npx ").split()
+        subprocess.run([tool(words[0]), *words[1:]], cwd=tmp_path, check=True, capture_output=True)
+    example = json.loads((ROOT / "schemas" / "json" / "order-event.v1.json").read_text(encoding="utf-8"))["examples"][0]
+    record = f"from types import SimpleNamespace\nrecord = SimpleNamespace(value={json.dumps(example).encode()!r})\n"
+    read = subprocess.run(
+        [sys.executable, "-c", record + python], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    time = datetime.fromisoformat(example["time"])
+    assert read.stdout == f"{time} {example['subject']} {example['data']['status']}\n"
+    for text, file, used in (
+        (typescript, "OrderEvent.ts", "toOrderEvent"),
+        (go, "order_event.go", "UnmarshalOrderEvent"),
+    ):
+        assert used in text
+        assert used in (tmp_path / file).read_text(encoding="utf-8")
