@@ -41,8 +41,9 @@ class RunningConsole:
         self.pages.settings = self.pages.acts.settings = merged
         self.pages.watch.memory.known = frozenset(settings.endpoints)
         if self.pages.settings.console.needs_login:
-            self.pages.logins.tokens = _values(tokens)
-            self.pages.sessions.keep(tokens.keys())
+            logins, now = self.pages.logins, _values(tokens)
+            self.pages.sessions.keep({person for person, token in now.items() if logins.tokens.get(person) == token})
+            logins.tokens = now
 
 
 @asynccontextmanager

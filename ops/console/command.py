@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from ops.addresses import reached_at
@@ -18,6 +19,8 @@ from ops.service.running_configuration import begun
 from schemas.secrets import Secret
 from schemas.settings import Settings
 
+_log = structlog.get_logger()
+
 
 def console(config: ConfigFile = None) -> None:
     """Shows how the system is, and acts: redrive, a dry run of a replay, a sample. Example: dropstream console"""
@@ -27,8 +30,13 @@ def console(config: ConfigFile = None) -> None:
     tokens = resolve_tokens(settings.console, os.environ, str(source.file))
 
     def read_again(loaded: Settings) -> Mapping[Person, Secret]:
-        # Where no login was wanted at the start, none is before a restart: a page that is open must not shut by itself.
-        return resolve_tokens(loaded.console, os.environ, str(source.file)) if settings.console.needs_login else {}
+        if settings.console.needs_login:
+            return resolve_tokens(loaded.console, os.environ, str(source.file))
+        # No login was wanted at the start, so none is before a restart: whoever has the page open is told nothing.
+        if loaded.console.needs_login:
+            keys = ["console.token", "console.people"]
+            _log.warning("restart_needed", file=str(source.file), keys=keys, until_then="no login is wanted")
+        return {}
 
     async def main(signals: Signals) -> None:
         async with (

@@ -104,7 +104,7 @@ class Sessions:
         self._open.pop(key or "", None)
 
     def keep(self, people: Collection[Person]) -> None:
-        """Closes every session that a token opened, but those of `people`; a changed role is another person."""
+        """Closes every session that a token opened, but those of `people`; with another role one is another person."""
         by_token = {KnownBy.TOKEN, KnownBy.SHARED_TOKEN}
         for key in [
             key for key, one in self._open.items() if one.person.known_by in by_token and one.person not in people

@@ -134,6 +134,17 @@ async def test_who_is_signed_in_is_told_to_the_page() -> None:
                 assert (session["who"], session["may_act"], session["signs_out"]) == (who, may_act, True)
 
 
+async def test_a_new_token_signs_out_whoever_had_the_old_one() -> None:
+    """A token is replaced because somebody may know it: the sessions that it opened are over."""
+    async with running() as started, signed_in(started, "the-token-of-ben-for-tests") as (client, _):
+        started.apply(started.pages.settings, TOKENS)
+        async with client.get("/api/session") as answer:
+            assert answer.status == 200
+        started.apply(started.pages.settings, {**TOKENS, BEN: Secret("env:BEN", b"another-token-of-ben-for-tests")})
+        async with client.get("/api/session") as answer:
+            assert answer.status == 401
+
+
 async def test_a_person_who_is_taken_out_is_signed_out() -> None:
     """With the next reading of the configuration, whoever has no token any more has no session either."""
     async with running() as started, signed_in(started, "the-token-of-ben-for-tests") as (client, _):

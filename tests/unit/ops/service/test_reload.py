@@ -95,6 +95,10 @@ def test_what_needs_a_restart_is_named(tmp_path: Path) -> None:
     assert restart_needed(before, read(text + '[endpoints.a]\nprovider = "shipstream"\nsecrets = ["env:A"]')) == []
     account = '[shipstream.a]\nurl = "https://a.example"\nusername = "api"\napi_key = "env:A"'
     assert restart_needed(before, read(text + account)) == []
+    people = '[console]\ntoken = "env:T"\n[console.people.anna]\ntoken = "env:ANNA"'
+    assert restart_needed(before, read(text + people)) == []
+    proxy = people.replace("[console]", '[console]\ntrusted_proxies = ["10.0.7.12/32"]') + "\n[console.proxy_login]"
+    assert restart_needed(before, read(text + proxy)) == ["console.proxy_login", "console.trusted_proxies"]
     (tmp_path / "password").write_text("two")
     after = read(text.replace("port = 2", "port = 3") + "[sequence]\ngrace_seconds = 1")
     assert restart_needed(before, after) == ["kafka.password", "ingest.port", "sequence.grace_seconds"]
