@@ -15,6 +15,8 @@ from schemas.notes.gaps import GapState
 _NEARER = 10
 # A counter that fell by less may reach its old ids again, and a jump past them is then a hole.
 _APART_MIN = 100
+# Nearer than that, only the very next id of the counter before tells that it goes on; so near, a lost id may be why.
+_NEAR_MIN = 3
 # So many low ids, each newer than all before, before the higher counter goes on: a single one may be a clock's fault.
 _LOW_MIN = 2
 
@@ -29,7 +31,11 @@ def other_counter(state: SequenceState, arrival: Arrival) -> int | None:
     if began is not None and arrival.sequence == state.highest + 1 and arrival.time > began:
         return state.low[-1].sequence
     older, began_at = state.older_highest, state.began_at
-    if older is None or began_at is None or not state.highest + _APART_MIN < older < arrival.sequence:
+    if older is None or began_at is None:
+        return None
+    if state.highest + _NEAR_MIN <= older == arrival.sequence - 1 and arrival.time >= began_at:
+        return state.highest
+    if not state.highest + _APART_MIN < older < arrival.sequence:
         return None
     is_of_the_older = arrival.sequence - state.highest >= _NEARER * (arrival.sequence - older)
     return state.highest if is_of_the_older and arrival.time >= began_at else None

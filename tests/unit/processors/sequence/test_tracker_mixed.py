@@ -37,6 +37,34 @@ def test_two_counters_near_each_other_are_found_without_a_reset() -> None:
     assert tracker.told() == [("mixed", 2, 502)]
 
 
+@pytest.mark.parametrize("apart", [5, 20, 50, 99])
+@pytest.mark.parametrize("order", ["HL", "HHLL", "HHHHHLLLLL"])
+@pytest.mark.parametrize("pause_s", [1, 40, 200])
+def test_two_counters_less_than_a_hundred_apart_are_one_finding(apart: int, order: str, pause_s: int) -> None:
+    """In turns or in batches: the very next id of the counter before the restart says that it never began anew."""
+    tracker, heads = Tracker(), {"H": 1_000 + apart, "L": 1_000}
+    for number, name in enumerate(order * 60):
+        tracker.arrive(heads[name], pause_s * number, event_s=pause_s * number)
+        heads[name] += 1
+    tracker.wait_until(300 * HOUR_S)
+    told = [state for state, _, _ in tracker.told()]
+    assert told.count("mixed") == 1
+    assert told.count("reset") <= 1
+    assert "lost" not in told
+    assert tracker.restored() == tracker.state
+
+
+def test_a_restart_that_reaches_its_old_ids_is_no_second_counter() -> None:
+    """Ids that were lost on the way there are a hole, also where the last one before the restart is among them."""
+    tracker = Tracker()
+    for number in range(1, 51):
+        tracker.arrive(number, number, event_s=number)
+    for number in (*range(1, 49), 51):
+        tracker.arrive(number, 1_000 + number, event_s=1_000 + number)
+    tracker.wait_until(2_000)
+    assert tracker.told() == [("reset", 1, 1), ("open", 49, 50)]
+
+
 @settings(max_examples=100, derandomize=True, deadline=None)
 @given(st.lists(st.sampled_from(("high", "low")), min_size=40, max_size=120))
 def test_two_counters_in_any_mixture_lead_to_no_storm(order: list[str]) -> None:
