@@ -87,11 +87,11 @@ def token_provider(kafka: KafkaSettings) -> AbstractTokenProvider:
 
 def _aws(region: str) -> _Make:
     """https://github.com/aws/aws-msk-iam-sasl-signer-python: a signed address, good for 15 minutes."""
-    signer: Any = _extra("aws_msk_iam_sasl_signer", "aws-msk-iam")
+    signer: Any = _extra("aws_msk_iam_sasl_signer.MSKAuthTokenProvider", "aws-msk-iam")
 
     async def make() -> tuple[str, float]:
         # It reads files and may ask the instance's metadata, both without asyncio.
-        token, ends_ms = await asyncio.to_thread(signer.MSKAuthTokenProvider.generate_auth_token, region)
+        token, ends_ms = await asyncio.to_thread(signer.generate_auth_token, region)
         return token, ends_ms / 1000 - time.time()
 
     return make

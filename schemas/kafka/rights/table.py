@@ -160,7 +160,7 @@ _NEEDS: Mapping[Purpose, _Needs] = {
     Purpose.REPLAY: _Needs(
         "`dropstream replay`, `redrive`, and these acts of the console",
         read=("raw", *EVENT_TOPICS, "rejected", "duplicates", "layout", "replay-state"),
-        write=(*EVENT_TOPICS, "rejected", "duplicates", "replay-state", "acts"),
+        write=(*EVENT_TOPICS, "sequence", "replay-state", "acts"),
         copies_written=_REPLAYED,
         transactional=("replay-", "redrive-"),
     ),
@@ -222,7 +222,7 @@ def _rights(needs: _Needs, prefix: str) -> Iterator[Right]:
         for name in names:
             yield Right(Resource.TOPIC, prefix + name, operation)
     for name in needs.copies_written:
-        for operation in (Operation.READ, Operation.WRITE, Operation.CREATE, Operation.DESCRIBE_CONFIGS):
+        for operation in (Operation.WRITE, Operation.CREATE, Operation.DESCRIBE_CONFIGS):
             yield Right(Resource.TOPIC, f"{prefix}{name}.", operation, is_prefix=True)
     for name in needs.copies_read:
         yield Right(Resource.TOPIC, f"{prefix}{name}.", Operation.READ, is_prefix=True)

@@ -27,6 +27,8 @@ _UNUSED_HERE = {
     Purpose.PROCESS: ["Read on topic audit-state"],
     # Only where ShipStream's API is configured.
     Purpose.DOCTOR: ["Read on topic sequence"],
+    # Only where a delivery of ShipStream was rejected at first and is good today.
+    Purpose.REPLAY: ["Write on topic sequence"],
     # Only where somebody logs in or acts, and where the page of acts is looked at.
     Purpose.CONSOLE: ["Read on topic acts", "Write on topic acts"],
 }
