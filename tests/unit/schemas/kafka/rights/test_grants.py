@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ops.docs.rights_table import with_table
+from processors.groups import DELIVER_OUTPUTS
 from schemas.kafka.rights.grants import acl_lines, missing_sentence, strimzi_user
 from schemas.kafka.rights.table import Operation, Purpose, Resource, Right, group_rights, rights_of
 from schemas.settings import KafkaSettings
@@ -73,6 +74,14 @@ def test_a_group_alone_needs_less_than_both() -> None:
     assert deliver < both
     assert both - deliver - sequence == {Right(Resource.TOPIC, "p.audit-state", Operation.READ)}
     assert group_rights("replay-1", "p.") == ()
+
+
+def test_a_group_may_write_what_it_leads_to() -> None:
+    """An output without its right would stop every processor of a cluster with an authorizer."""
+    written = {
+        one.name for one in group_rights("deliver", "") if one.operation is Operation.WRITE and not one.is_prefix
+    }
+    assert written == {*DELIVER_OUTPUTS, "deliver-state", "rules"}
 
 
 def test_the_paper_has_the_rights_of_the_code() -> None:
