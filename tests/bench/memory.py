@@ -1,5 +1,7 @@
 """`python -m tests.bench.memory`: whether an ingress grows while it serves, over many deliveries with Kafka there.
 
+With `--skus 10000`: what one delivery with the stock of so many SKUs costs it, in time and memory.
+
 The bar: after the warm-up, the first tenth, resident memory grows by less than 10 MB. Writes `memory.json` and
 `memory.svg` into `.dropstream/bench`.
 """
@@ -8,8 +10,12 @@ import argparse
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
+
+import aiohttp
 
 from tests.bench.gauge import forget_peak, peak_rss_kib, rss_kib
 from tests.bench.ingress import BODY_BYTES, ingress, requests_of
@@ -22,6 +28,7 @@ from tests.support.checkout import ROOT
 
 _STEPS = 50
 _STEP_S = 600.0
+_BODIES = 20
 _OUTPUT = ROOT / ".dropstream" / "bench"
 
 
@@ -89,10 +96,44 @@ def curve(readings: Sequence[Reading]) -> str:
     )
 
 
+def stock_body(skus: int) -> bytes:
+    """The stock of so many SKUs in one webhook of ShipStream, with all that its page shows of each."""
+    figures = {"qty_expected": 0, "qty_processed": 0, "qty_putaway": 0, "qty_available": 7, "qty_backordered": 0}
+    figures |= {"qty_advertised": 7, "qty_on_hand": 7, "qty_adjust": -1}
+    stock = {f"SHOP-{number:06}": figures for number in range(skus)}
+    message = {"webhook_increment_id": 1, "event_timestamp": "2026-05-21T14:00:00Z", "stock_adjustments": stock}
+    return json.dumps({"topic": "inventory:adjusted", "message": message}, separators=(",", ":")).encode()
+
+
+async def measure_one_body(body: bytes) -> tuple[float, float]:
+    """How long its answer takes, in ms, the median of twenty; and the memory that it takes at the peak, in MB."""
+    times_ms: list[float] = []
+    async with place() as found, ingress(found, found.config("memory")) as program:
+        url = f"http://127.0.0.1:{program.settings.ingest.port}/webhooks/shipstream"
+        async with aiohttp.ClientSession() as http:
+            for number in range(_BODIES + 1):
+                began = time.perf_counter()
+                async with http.post(url, data=body) as answer:
+                    if answer.status != 200:
+                        raise RuntimeError(f"answered {answer.status}")
+                times_ms.append(1_000 * (time.perf_counter() - began))
+                if not number:
+                    # The first one loads what is loaded once.
+                    idle_kib = rss_kib(program.pids)
+                    forget_peak(program.pids)
+        return median(times_ms[1:]), (peak_rss_kib(program.pids) - idle_kib) / 1024
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.memory")
     parser.add_argument("--deliveries", type=int, default=500_000)
+    parser.add_argument("--skus", type=int, help="Instead: one delivery with the stock of so many SKUs.")
     given = parser.parse_args()
+    if given.skus:
+        body = stock_body(given.skus)
+        took_ms, peak_mb = asyncio.run(measure_one_body(body))
+        print(f"{given.skus:,} SKUs, {len(body):,} bytes: answered in {took_ms:.0f} ms, {peak_mb:.1f} MB at the peak")  # noqa: T201
+        return
     if given.deliveries < _STEPS:
         parser.error(f"--deliveries must be {_STEPS} or more")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
