@@ -41,12 +41,24 @@ def other_counter(state: SequenceState, arrival: Arrival) -> int | None:
     return state.highest if is_of_the_older and arrival.time >= began_at else None
 
 
-def begin_mixed(state: SequenceState, low: int, arrival: Arrival) -> Step:
-    """The step that finds two counters: what was missing is not judged any more."""
+def falls_again(state: SequenceState, arrival: Arrival, within: timedelta) -> bool:
+    """Whether this restart is the second small one in short time, and to an id above that of the first.
+
+    A counter that a person makes anew begins at its first id again; one that runs beside another has gone on meanwhile.
+    """
+    older, began_at = state.older_highest, state.began_at
+    if older is None or began_at is None or arrival.time is None or arrival.time - began_at > within:
+        return False
+    was_near = 0 < older - state.baseline < _APART_MIN
+    return was_near and state.baseline < arrival.sequence and state.highest - arrival.sequence < _APART_MIN
+
+
+def begin_mixed(state: SequenceState, arrival: Arrival, low: int, high: int) -> Step:
+    """The step that finds two counters, which stand at these ids: what was missing is not judged any more."""
     at = state.stream_at
-    here = Hole(min(low, arrival.sequence), max(low, arrival.sequence), at, arrival.raw)
+    here = Hole(min(low, high), max(low, high), at, arrival.raw)
     return Step(
-        state=replace(state, holes=(), low=(), mixed=((low, at), (arrival.sequence, at))),
+        state=replace(state, holes=(), low=(), mixed=((low, at), (high, at))),
         gaps=(gap_of(state, here, GapState.MIXED, at),),
         touched=tuple((state.epoch, hole.last) for hole in state.holes),
     )

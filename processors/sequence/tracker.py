@@ -8,7 +8,7 @@ arrival counts. The order of receipts and retries do not matter: the tracker rep
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from processors.sequence.mixed import begin_mixed, other_counter, place_mixed
+from processors.sequence.mixed import begin_mixed, falls_again, other_counter, place_mixed
 from processors.sequence.receipts import Arrival, first_moment, moment
 from processors.sequence.state import Hole, HoleKey, SequenceState, Step, gap_of
 from schemas.notes.dismissals import Dismissal
@@ -148,10 +148,10 @@ def _place(state: SequenceState, arrival: Arrival, rules: GapRules) -> Step:
         return Step(state)
     if arrival.sequence > state.highest:
         low = other_counter(state, arrival)
-        return _extend(state, arrival) if low is None else begin_mixed(state, low, arrival)
+        return _extend(state, arrival) if low is None else begin_mixed(state, arrival, low, arrival.sequence)
     index = state.hole_index(arrival.sequence)
     if _is_restart(state, arrival, rules, in_hole=index is not None):
-        return _restart(state, arrival)
+        return _restart(state, arrival, rules)
     return _place_low(state, arrival, rules) if index is None else _fill(state, index, arrival)
 
 
@@ -177,7 +177,7 @@ def _place_low(state: SequenceState, arrival: Arrival, rules: GapRules) -> Step:
     run = (*low, arrival) if low and low[-1].sequence + 1 == arrival.sequence else (arrival,)
     if len(run) < _LOW_RUN:
         return Step(replace(state, low=run))
-    step = _restart(state, run[0])
+    step = _restart(state, run[0], rules)
     for one in run[1:]:
         step = _then(step, _place(step.state, one, rules))
     return step
@@ -221,8 +221,10 @@ def _begun(arrival: Arrival, *, at: datetime, epoch: int, older_until: datetime 
     )
 
 
-def _restart(state: SequenceState, arrival: Arrival) -> Step:
-    """The step that ends the epoch, its holes lost, and begins the next one with this id."""
+def _restart(state: SequenceState, arrival: Arrival, rules: GapRules) -> Step:
+    """The step that ends the epoch, its holes lost, and begins the next one with this id; or finds two counters."""
+    if falls_again(state, arrival, rules.lost_after):
+        return begin_mixed(state, arrival, arrival.sequence, state.highest)
     at = state.stream_at
     older_until = state.newest[0] if state.newest else None
     begun = _begun(arrival, at=at, epoch=state.epoch + 1, older_until=older_until)

@@ -37,7 +37,7 @@ def test_two_counters_near_each_other_are_found_without_a_reset() -> None:
     assert tracker.told() == [("mixed", 2, 502)]
 
 
-@pytest.mark.parametrize("apart", [5, 20, 50, 99])
+@pytest.mark.parametrize("apart", [1, 2, 3, 4, 5, 20, 50, 99])
 @pytest.mark.parametrize("order", ["HL", "HHLL", "HHHHHLLLLL"])
 @pytest.mark.parametrize("pause_s", [1, 40, 200])
 def test_two_counters_less_than_a_hundred_apart_are_one_finding(apart: int, order: str, pause_s: int) -> None:
@@ -52,6 +52,15 @@ def test_two_counters_less_than_a_hundred_apart_are_one_finding(apart: int, orde
     assert told.count("reset") <= 1
     assert "lost" not in told
     assert tracker.restored() == tracker.state
+
+
+def test_a_counter_that_a_person_makes_anew_again_and_again_is_no_second_one() -> None:
+    """It begins at its first id each time; each is a restart, and the ids behind it are tracked."""
+    tracker = Tracker()
+    for turn, last in enumerate((30, 20, 10)):
+        for number in range(1, last + 1):
+            tracker.arrive(number, 1_000 * turn + number, event_s=1_000 * turn + number)
+    assert tracker.told() == [("reset", 1, 1), ("reset", 1, 1)]
 
 
 def test_a_restart_that_reaches_its_old_ids_is_no_second_counter() -> None:
