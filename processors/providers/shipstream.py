@@ -236,7 +236,7 @@ def _orders(topic: _ShipstreamTopic, fields: Mapping[str, Any], message: Message
         provider_status=word,
         previous_status=_status(old_word, fields.get("old_state")),
         provider_previous_status=old_word,
-        items=_items(fields.get("items") or fields.get("items_remaining")) if is_order else (),
+        items=(*_items(fields.get("items") or fields.get("items_remaining")), *_cancelled(fields)) if is_order else (),
         shipments=tuple(
             [
                 shipment
@@ -264,6 +264,20 @@ def _items(entries: object) -> tuple[Item, ...]:
             for entry in objects(entries)
         ]
     )
+
+
+def _cancelled(fields: Mapping[str, Any]) -> Iterator[Item]:
+    """The lines, or the part of a line, that `order:items_updated` says were cancelled just now.
+
+    https://docs.shipstream.io/merchant-api/webhook
+    """
+    for entry in objects(fields.get("items_canceled")):
+        yield Item(
+            item_id=text_id(entry.get("order_item_id")),
+            sku=text_id(entry.get("sku")),
+            quantity=decimal_text(entry.get("qty_canceled")),
+            cancelled=True,
+        )
 
 
 def _shipments(holder: Mapping[str, Any], *, is_void: bool) -> Iterator[Shipment]:
