@@ -20,7 +20,7 @@ from tests.support.security.system import SecuredSystem
 from tests.support.security.tokens import token_server
 from tests.support.waiting import until_it_is
 
-# A migration and a call of a provider's API are not run here, nor a judgement of a person.
+# A migration has a test of its own; a call of a provider's API and a judgement of a person are not run here.
 _NOT_SHOWN = {Purpose.MIGRATE, Purpose.RECONCILE, Purpose.DISMISS}
 _UNUSED_HERE = {
     # Read every minute, once there was an audit.
@@ -138,6 +138,27 @@ async def test_every_program_works_with_its_rights_and_needs_each(system: Secure
         left[purpose] = unused(rights_of(purpose, system.prefix), allowed)
     told = {purpose: [one.replace(system.prefix, "") for one in rights] for purpose, rights in left.items() if rights}
     assert told == _UNUSED_HERE, str(told)
+
+
+async def test_a_migration_works_with_its_rights_and_needs_each(system: SecuredSystem) -> None:
+    """Beside running programs with rights of their own it moves the partitions; nothing is denied, nothing unused."""
+    folder, port = system.folder, system.ports
+    for purpose in (Purpose.INGEST, Purpose.PROCESS, Purpose.TOPICS, Purpose.MIGRATE):
+        system.login_by_password(purpose, mechanism="PLAIN" if purpose is Purpose.TOPICS else "SCRAM-SHA-512")
+        system.kafka.grant(f"User:{purpose}", rights_of(purpose, system.prefix))
+    system.kafka.grant("User:migrate", rights_of(Purpose.TOPICS, system.prefix))
+    await run_verbs(system, [(Purpose.TOPICS, 0, ("topics", "apply"))])
+    async with (
+        program(folder, "ingest", admin_port=port + 1, environ=system.logins["ingest"]) as ingest,
+        program(folder, "process", admin_port=port + 2, environ=system.logins["process"]) as process,
+    ):
+        await asyncio.gather(ingest.ready(), process.ready())
+        await send_all(f"http://127.0.0.1:{port}", deliveries(12))
+        system.logins["migrate"] = {**system.logins["migrate"], "DROPSTREAM_KAFKA__PARTITIONS": "4"}
+        await run_verbs(system, [(Purpose.MIGRATE, 0, ("topics", "apply", "--migrate"))])
+    allowed, denied = system.kafka.used_rights("User:migrate")
+    assert denied == []
+    assert unused(rights_of(Purpose.MIGRATE, system.prefix), allowed) == []
 
 
 def unused(rights: Iterable[Right], allowed: set[tuple[str, str, str]]) -> list[str]:
