@@ -186,7 +186,8 @@ class Receiver:
         self._idle.clear()
         if self.in_progress:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), within_s)
+                async with asyncio.timeout(within_s):
+                    await self._idle.wait()
 
     def _refuse(self, method: str, endpoint: Endpoint, client_address: str) -> Answer | None:
         """Judges a request of either path by all but its size: returns the answer that it gets unstored, or None."""

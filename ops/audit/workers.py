@@ -61,7 +61,8 @@ async def _audit_elsewhere(assignment: AuditAssignment, on_deliveries: Callable[
         if process.returncode is None:
             process.kill()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _END_WITHIN_S)
+                async with asyncio.timeout(_END_WITHIN_S):
+                    await process.wait()
 
 
 async def _serve(

@@ -16,6 +16,7 @@ from tests.chaos.stage import Stage
 _NOBODY = b"POST /webhooks/nobody HTTP/1.1\r\nHost: x\r\n"
 _UNFINISHED = _NOBODY + (b"X-Long: " + b"y" * 8_000 + b"\r\n") * 50
 _MEGABYTE = 1_048_576
+_AT_ONCE = 50
 _MEMORY_KIB_MAX = 192 * 1_024
 
 
@@ -36,8 +37,8 @@ async def idle_flood(stage: Stage, load: Load, _chance: random.Random) -> None:
     refused = load.answers["503"]
     look = b"GET /webhooks/nobody HTTP/1.1\r\nHost: x\r\n\r\n"
     async with AsyncExitStack() as strangers:
-        for _ in range(stage.settings.ingest.connections_max + 500):
-            await strangers.enter_async_context(_sent(stage, look))
+        for _ in range(0, stage.settings.ingest.connections_max + 500, _AT_ONCE):
+            await asyncio.gather(*(strangers.enter_async_context(_sent(stage, look)) for _ in range(_AT_ONCE)))
         accepted = load.count
         await stage.until(lambda: load.count > accepted + 500)
     assert load.answers["503"] == refused

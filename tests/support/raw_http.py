@@ -39,7 +39,8 @@ class RawClient:
         """Sends exactly these bytes."""
         self._writer.write(content)
         try:
-            await asyncio.wait_for(self._writer.drain(), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                await self._writer.drain()
         except ConnectionError:
             return  # The server may close while we still send; its answer is what counts.
 
@@ -54,16 +55,18 @@ class RawClient:
 
     async def answer(self) -> RawAnswer:
         """The next answer; an interim one (100) counts."""
-        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
-        first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        body = await asyncio.wait_for(self._reader.readexactly(int(headers.get("content-length", "0"))), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            head = await self._reader.readuntil(b"\r\n\r\n")
+            first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            body = await self._reader.readexactly(int(headers.get("content-length", "0")))
         return RawAnswer(status=int(first.split(" ")[1]), headers=headers, head=head, body=body)
 
     async def closed(self) -> bool:
         """Waits for the server to close the connection; True when it sent nothing more."""
         try:
-            return await asyncio.wait_for(self._reader.read(1), PATIENCE_S) == b""
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._reader.read(1) == b""
         except ConnectionResetError:
             return True
 
@@ -71,8 +74,9 @@ class RawClient:
         """Everything until the server closes the connection, be it by a reset."""
         content = b""
         try:
-            while chunk := await asyncio.wait_for(self._reader.read(65_536), PATIENCE_S):
-                content += chunk
+            async with asyncio.timeout(PATIENCE_S):
+                while chunk := await self._reader.read(65_536):
+                    content += chunk
         except ConnectionError:
             return content
         return content

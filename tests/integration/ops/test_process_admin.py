@@ -154,7 +154,8 @@ async def test_connected_is_not_ready(settings: SettingsFactory, tmp_path: Path)
     mine = await prepared(settings(ENDPOINTS + table, environ=ENVIRON))
     url = f"http://127.0.0.1:{mine.process.admin_port}"
     async with slow_member(mine) as member, processor(mine, tmp_path), aiohttp.ClientSession(url) as client:
-        await asyncio.wait_for(member.asked.wait(), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            await member.asked.wait()
         await answered(client, "/readyz", 503, 'connected":true')
         assert (await answer(client, "/livez"))[0] == 200
         member.released.set()
