@@ -76,9 +76,9 @@ def test_no_test_is_in_a_hurry() -> None:
 def test_no_wait_loses_a_cancellation() -> None:
     """Python 3.11's `asyncio.wait_for` can swallow the cancellation of its task; `asyncio.timeout` does not."""
     packages = (*MAY_IMPORT, "tests")
-    users = [
+    users = {
         path for package in packages for path in modules(package) if "asyncio.wait_for(" in path.read_text("utf-8")
-    ]
+    }
     assert users == {Path(__file__)}
 
 
