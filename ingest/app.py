@@ -28,7 +28,9 @@ from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.kafka.layout_watch import LayoutWatch
 from schemas.retry_policy import RetryPolicy
-from schemas.settings import EndpointSettings, IngestSettings, Settings
+from schemas.sections.endpoints import EndpointSettings
+from schemas.sections.programs import IngestSettings
+from schemas.settings import Settings
 
 _BACKLOG = 1024
 # How long connections that are still busy have after the grace time.

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from schemas.settings import Network
+from schemas.sections.values import Network
 
 Address = IPv4Address | IPv6Address
 

@@ -12,7 +12,8 @@ from urllib.parse import unquote_to_bytes
 from ingest.budgets import EndpointBytes, TokenBucket
 from ingest.client_address import read_address
 from schemas.delivery import Origin
-from schemas.settings import EndpointSettings, Network
+from schemas.sections.endpoints import EndpointSettings
+from schemas.sections.values import Network
 
 # No SHA-256 is known that is all zero, so nothing matches it.
 _MATCHES_NOTHING = bytes(32)

@@ -35,7 +35,7 @@ from ingest.metrics import IngestMetrics
 from ingest.throttled_log import ThrottledLog
 from ingest.tracing import DeliverySpan, DeliveryTracing
 from schemas.delivery import PendingRecord, pending_record
-from schemas.settings import IngestSettings
+from schemas.sections.programs import IngestSettings
 from schemas.trace import TRACEPARENT, begun_traceparent, read_traceparent
 
 _NOT_LOGGED = frozenset({Outcome.STORED, Outcome.SPOOLED, Outcome.CHECKED})

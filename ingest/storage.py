@@ -27,7 +27,7 @@ from ingest.spool.network_disk import network_file_system_of
 from ingest.spool.queue import Spool
 from ingest.spool.rows import lane_of
 from schemas.delivery import PendingRecord
-from schemas.settings import IngestSettings
+from schemas.sections.programs import IngestSettings
 
 OnOutcome = Callable[[Outcome], None]
 

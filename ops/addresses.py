@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-from schemas.settings import is_loopback
+from schemas.sections.values import is_loopback
 
 
 def reached_at(host: str, port: int) -> str:

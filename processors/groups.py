@@ -30,7 +30,8 @@ from processors.sequence.tracker import GapRules
 from schemas.notes.rejections import refused_record
 from schemas.notes.rules import RulesVersion
 from schemas.records import RawRecord, Record
-from schemas.settings import EndpointSettings, Settings
+from schemas.sections.endpoints import EndpointSettings
+from schemas.settings import Settings
 from schemas.topics import record_bytes_max
 from schemas.vocabulary import EVENT_TOPICS
 

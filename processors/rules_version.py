@@ -10,7 +10,8 @@ import processors
 import schemas
 from processors.deliver.provider import Provider
 from schemas.notes.rules import RulesVersion, digest_of, endpoint_digest
-from schemas.settings import EndpointSettings, Settings
+from schemas.sections.endpoints import EndpointSettings
+from schemas.settings import Settings
 from schemas.topics import record_bytes_max
 
 _DIGEST_BYTES = 8

@@ -15,13 +15,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.errors import ConfigurationError
-from schemas.settings import (
-    ENDPOINT_NAME_PATTERN,
-    PERSON_NAME_PATTERN,
-    EndpointSettings,
-    Settings,
-    ShipstreamSettings,
-)
+from schemas.sections.console import PERSON_NAME_PATTERN
+from schemas.sections.endpoints import ENDPOINT_NAME_PATTERN, EndpointSettings
+from schemas.settings import Settings, ShipstreamSettings
 
 _VARIABLE_PREFIX = "DROPSTREAM_"
 # Named like settings, but not settings: where the file is, and who calls a verb.

@@ -6,7 +6,7 @@ What a stranger sends is never an error here: that is a rejection, a value that 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from schemas.settings import KafkaSettings
+    from schemas.sections.kafka import KafkaSettings
 
 
 class DropstreamError(Exception):

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import structlog
 
-from schemas.settings import IngestSettings
+from schemas.sections.programs import IngestSettings
 
 # The open files of Kafka, the admin port, the spool, the logs and refused connections.
 _OTHER_FILES = 256

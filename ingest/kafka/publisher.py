@@ -21,7 +21,7 @@ from schemas.kafka.layout_watch import LayoutWatch
 from schemas.kafka.partitions import partition_of
 from schemas.kafka.producers import replicas_of
 from schemas.notes.layout_faults import placing_count
-from schemas.settings import IngestSettings
+from schemas.sections.programs import IngestSettings
 
 _WATCH_S = 0.5
 # A producer that hangs while others go on hangs with its partitions' nodes, mostly, and another one would hang as well.

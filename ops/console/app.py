@@ -22,7 +22,8 @@ from ops.people.writing import write_act
 from ops.service.connection_log import ConnectionLog
 from schemas.errors import DropstreamError
 from schemas.secrets import Secret
-from schemas.settings import Settings, is_loopback
+from schemas.sections.values import is_loopback
+from schemas.settings import Settings
 
 _REQUEST_BYTES_MAX = 65_536
 _SHUTDOWN_S = 3.0

@@ -27,7 +27,7 @@ from schemas.notes.dismissals import Dismissal, dismissal_record
 from schemas.notes.gaps import GapState, gap_record, read_gap
 from schemas.records import Position, RawRecord, Record
 from schemas.secrets import Secret
-from schemas.settings import EndpointSettings, SigningSecret
+from schemas.sections.endpoints import EndpointSettings, SigningSecret
 from schemas.times import rfc3339, timestamp_ms
 from schemas.topics import TOPICS
 

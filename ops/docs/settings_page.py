@@ -1,8 +1,8 @@
 """Every setting in one page, from the code that declares it: `python -m ops.docs.settings_page docs/settings.md`.
 
-A setting's sentence is the string that stands under it in `schemas.settings`. Python drops such strings, so they are
-read from the source here, and a program that only needs the settings pays nothing for them. A test fails when the file
-drifts, and another when a setting has no sentence.
+A setting's sentence is the string that stands under it in `schemas.settings` and `schemas.sections`. Python drops such
+strings, so they are read from the source here, and a program that only needs the settings pays nothing for them. A test
+fails when the file drifts, and another when a setting has no sentence.
 """
 
 import ast
@@ -18,18 +18,12 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from schemas import settings as declarations
+from schemas import settings
 from schemas.secrets import Secret
-from schemas.settings import (
-    ApiSettings,
-    EndpointSettings,
-    PersonSettings,
-    ProxyLoginSettings,
-    Settings,
-    ShipstreamSettings,
-    SignatureScheme,
-    SigningSecret,
-)
+from schemas.sections import console, endpoints, kafka, programs
+from schemas.sections.console import PersonSettings, ProxyLoginSettings
+from schemas.sections.endpoints import ApiSettings, EndpointSettings, SignatureScheme, SigningSecret
+from schemas.settings import Settings, ShipstreamSettings
 
 _HEAD = """# Settings
 
@@ -44,7 +38,7 @@ with their secrets and tokens, and in the console the people and their tokens. T
 restart of the programs that use it ([reload and restart](operate.md#reload-and-restart)); a verb that calls ShipStream
 reads its account each time.
 
-`make settings` makes this page from `schemas/settings.py`.
+`make settings` makes this page from `schemas/settings.py` and `schemas/sections/`.
 """
 _UNITS = (("_ms", "ms"), ("_seconds", "s"), ("_hours", "h"), ("_per_second_min", "bytes/s"), ("_bytes_max", "bytes"))
 _KINDS = (
@@ -150,7 +144,9 @@ def _table(
 
 def _sentences() -> dict[str, dict[str, str]]:
     """The string under each key, by the name of its class, in one line."""
-    classes = [node for node in ast.parse(inspect.getsource(declarations)).body if isinstance(node, ast.ClassDef)]
+    modules = (settings, kafka, programs, console, endpoints)
+    bodies = (ast.parse(inspect.getsource(module)).body for module in modules)
+    classes = [node for body in bodies for node in body if isinstance(node, ast.ClassDef)]
     return {one.name: dict(_strings_under_keys(one)) for one in classes}
 
 

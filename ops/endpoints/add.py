@@ -24,7 +24,8 @@ from ops.suggest import nearest_or_all
 from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.secrets import resolve
-from schemas.settings import EndpointSettings, Settings
+from schemas.sections.endpoints import EndpointSettings
+from schemas.settings import Settings
 
 _SECRET_BYTES = 32
 

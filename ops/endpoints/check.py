@@ -9,7 +9,9 @@ from typing import Literal
 from ops.endpoints.secret_strength import other_weaknesses, weaknesses
 from ops.endpoints.sequence import has_sequence
 from processors.deliver.provider import Provider
-from schemas.settings import EndpointSettings, IngestSettings, Settings
+from schemas.sections.endpoints import EndpointSettings
+from schemas.sections.programs import IngestSettings
+from schemas.settings import Settings
 
 _EXPIRY_WARNING = timedelta(days=14)
 # Unreserved in a URL's path, so no client and no proxy writes them otherwise: RFC 3986, section 2.3.

@@ -12,7 +12,7 @@ from ops.event_loop import run
 from ops.verbs import verb_group
 from processors.providers import discover
 from schemas.errors import DropstreamError
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 
 _TOKEN_BYTES = 32
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ops.toml import toml_table
 from processors.deliver.provider import Provider
 from schemas.errors import DropstreamError
-from schemas.settings import ENDPOINT_NAME_PATTERN
+from schemas.sections.endpoints import ENDPOINT_NAME_PATTERN
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from schemas.secrets import Secret
-from schemas.settings import EndpointSettings, Settings
+from schemas.sections.endpoints import EndpointSettings
+from schemas.settings import Settings
 
 # 16 random bytes as base64 have 22 characters; below that a token can be guessed in earnest.
 TOKEN_CHARACTERS_MIN = 22

@@ -20,7 +20,7 @@ from processors.deliver.step import Rules, deliver, judge_signature
 from schemas.delivery import Delivery, read_record
 from schemas.notes.rejections import Rejection
 from schemas.records import RawRecord, Record
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from schemas.times import rfc3339
 from schemas.vocabulary import Domain, TimeQuality
 

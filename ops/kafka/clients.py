@@ -18,7 +18,8 @@ from schemas.kafka.errors import ACCESS_REFUSED
 from schemas.kafka.login.principal import principal_of
 from schemas.kafka.login.refusals import refusal_of
 from schemas.kafka.login.tls import TlsFiles
-from schemas.settings import KafkaSettings, Settings
+from schemas.sections.kafka import KafkaSettings
+from schemas.settings import Settings
 
 # A cluster that is not there says so at once; one on a busy machine takes seconds.
 CONNECT_TIMEOUT_S = 15.0

@@ -20,7 +20,9 @@ from ops.toml import toml_table, toml_value
 from processors.deliver.provider import Provider
 from processors.providers import discover
 from schemas.errors import DropstreamError
-from schemas.settings import IngestSettings, Section, Settings
+from schemas.sections.programs import IngestSettings
+from schemas.sections.values import Section
+from schemas.settings import Settings
 
 LOGS = STATE_FOLDER / "logs"
 # What `up` made on clusters that run without it (`ops.local.foreign`).

@@ -15,7 +15,8 @@ from ops.send.client import IngressAnswer, deliver_one, open_session, sign
 from processors.deliver.provider import Provider, Sample
 from schemas.events import read_event
 from schemas.records import RawRecord
-from schemas.settings import EndpointSettings, Settings
+from schemas.sections.endpoints import EndpointSettings
+from schemas.settings import Settings
 from schemas.vocabulary import EVENT_TOPICS
 
 _ARRIVE_WITHIN_S = 15.0

@@ -14,7 +14,8 @@ from aiohttp import web
 from ingest.client_address import read_address
 from ops.people.person import Person, Role
 from schemas.notes.acts import NAME_CHARACTERS_MAX, KnownBy
-from schemas.settings import Network, ProxyLoginSettings
+from schemas.sections.console import ProxyLoginSettings
+from schemas.sections.values import Network
 
 _GROUPS_MAX = 1_000
 

@@ -7,7 +7,8 @@ from ops.people.person import SHARED_TOKEN, Person, Role
 from schemas.errors import ConfigurationError
 from schemas.notes.acts import KnownBy
 from schemas.secrets import Secret, resolve
-from schemas.settings import ConsoleSettings, is_loopback
+from schemas.sections.console import ConsoleSettings
+from schemas.sections.values import is_loopback
 
 
 def resolve_tokens(console: ConsoleSettings, environ: Mapping[str, str], source: str) -> dict[Person, Secret]:

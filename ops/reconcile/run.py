@@ -16,7 +16,7 @@ from schemas.delivery import Delivery, raw_key, read_record, record_headers
 from schemas.fetched import FetchOrigin
 from schemas.notes.reconciliations import ReconcileCounts, ReconcileRun
 from schemas.records import Position, RawRecord
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from schemas.times import rfc3339, timestamp_ms
 from schemas.vocabulary import Domain
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import orjson
 
 from schemas.errors import DropstreamError
-from schemas.settings import ApiSettings
+from schemas.sections.endpoints import ApiSettings
 
 
 class SourceError(DropstreamError):

@@ -16,7 +16,8 @@ from ops.shipstream.webhooks import Webhook
 from schemas.errors import DropstreamError
 from schemas.notes.sequence_observations import Observation, read_observation
 from schemas.secrets import resolve
-from schemas.settings import EndpointSettings, Settings
+from schemas.sections.endpoints import EndpointSettings
+from schemas.settings import Settings
 from schemas.shipstream_api import api_url
 
 # The last few may be on their way: ShipStream tries for the first time at once, and again after a minute.

@@ -18,7 +18,8 @@ from processors.providers import discover
 from schemas.errors import DropstreamError
 from schemas.notes.acts import ActKind
 from schemas.notes.reconciliations import ReconcileRun
-from schemas.settings import ApiSettings, Settings
+from schemas.sections.endpoints import ApiSettings
+from schemas.settings import Settings
 
 # A record's time is the ingress's clock, an event's time the provider's.
 _CLOCKS_DIFFER = timedelta(minutes=10)

@@ -21,7 +21,8 @@ from ops.addresses import reached_at
 from ops.screen import ReaderGoneError
 from processors.deliver.provider import Sample
 from schemas.errors import DropstreamError
-from schemas.settings import EndpointSettings, IngestSettings
+from schemas.sections.endpoints import EndpointSettings
+from schemas.sections.programs import IngestSettings
 
 # Dreamship waits 30 s for an answer, the longest of the providers: https://docs.dreamship.com/reference/webhooks
 _ANSWER_TIMEOUT_S = 30.0

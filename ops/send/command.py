@@ -22,7 +22,8 @@ from ops.suggest import nearest_or_all
 from processors.deliver.provider import Provider, Sample
 from processors.providers import discover
 from schemas.errors import DropstreamError, UsageError
-from schemas.settings import EndpointSettings, Settings
+from schemas.sections.endpoints import EndpointSettings
+from schemas.settings import Settings
 
 # More answers than these are counted, not listed.
 _LISTED_MAX = 20

@@ -29,7 +29,8 @@ from processors.providers import discover
 from processors.runtime.byte_account import ByteAccount
 from schemas.errors import ConfigurationError, DropstreamError
 from schemas.health import Health
-from schemas.settings import EndpointSettings, Settings
+from schemas.sections.endpoints import EndpointSettings
+from schemas.settings import Settings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

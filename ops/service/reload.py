@@ -29,7 +29,9 @@ from ops.event_loop import running_beside
 from ops.service.announcement import warn_of_secrets, weak_secrets
 from ops.service.running_configuration import RunningConfiguration
 from schemas.errors import ConfigurationError
-from schemas.settings import EndpointSettings, Section, Settings
+from schemas.sections.endpoints import EndpointSettings
+from schemas.sections.values import Section
+from schemas.settings import Settings
 
 # Secrets may lie on a file system that hangs; ten thousand endpoints take seconds without that.
 _READ_WITHIN_S = 30.0

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import structlog
 
-from schemas.settings import ENDPOINT_NAME_PATTERN, EndpointSettings
+from schemas.sections.endpoints import ENDPOINT_NAME_PATTERN, EndpointSettings
 
 _log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from processors.runtime.plain_counts import PlainCounts
 from schemas.events import read_event
 from schemas.notes.rejections import Reason
 from schemas.records import Record
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from schemas.vocabulary import TimeQuality
 
 _GROUP = "deliver"

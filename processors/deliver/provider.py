@@ -18,7 +18,7 @@ from schemas.event_data import Data
 from schemas.fast_frozen import fast_frozen
 from schemas.notes.rejections import Rejection
 from schemas.retry_policy import RetryPolicy
-from schemas.settings import EndpointSettings, SignaturePolicy
+from schemas.sections.endpoints import EndpointSettings, SignaturePolicy
 from schemas.vocabulary import Domain
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from schemas.delivery import Delivery
 from schemas.fast_frozen import fast_frozen
 from schemas.notes.rejections import Reason, Rejection
-from schemas.settings import SignaturePolicy, SigningSecret
+from schemas.sections.endpoints import SignaturePolicy, SigningSecret
 from schemas.vocabulary import SignatureStatus
 
 # More than any account has keys; a header full of commas must not buy processor time.

@@ -26,7 +26,7 @@ from schemas.notes.raw_places import position_of
 from schemas.notes.rejections import Reason, Rejection, rejected_record
 from schemas.notes.sequence_observations import observation_record
 from schemas.records import Position, RawRecord, Record
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from schemas.vocabulary import Domain, SignatureStatus
 
 # One delivery becomes at most so many events: they are written in one transaction, which has a time. It takes an order

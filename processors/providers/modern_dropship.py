@@ -23,7 +23,7 @@ from schemas.delivery import Delivery
 from schemas.event_data import CatalogData, InventoryData, Item, OrderData, OtherData, Shipment
 from schemas.notes.rejections import Reason, Rejection
 from schemas.retry_policy import Loss, RetryPolicy
-from schemas.settings import EndpointSettings, SignatureScheme
+from schemas.sections.endpoints import EndpointSettings, SignatureScheme
 from schemas.times import rfc3339
 from schemas.vocabulary import Domain, OrderStatus, TimeQuality
 

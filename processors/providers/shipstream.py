@@ -22,7 +22,7 @@ from schemas.delivery import Delivery
 from schemas.event_data import CatalogData, IncidentData, InventoryData, Item, OrderData, OtherData, Shipment
 from schemas.notes.rejections import Reason, Rejection
 from schemas.retry_policy import Loss, RetryPolicy
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from schemas.times import rfc3339, timestamp_ms
 from schemas.vocabulary import Domain, OrderStatus, TimeQuality
 

@@ -5,7 +5,9 @@ from typing import Any
 from schemas.kafka.codecs import compression_type
 from schemas.kafka.login.tls import TlsFiles, tls_context
 from schemas.kafka.login.tokens import token_provider
-from schemas.settings import KafkaSettings, ProcessSettings, Settings
+from schemas.sections.kafka import KafkaSettings
+from schemas.sections.programs import ProcessSettings
+from schemas.settings import Settings
 from schemas.topics import record_bytes_max
 
 BATCH_BYTES = 262_144

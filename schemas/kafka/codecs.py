@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from aiokafka import codec
 
-from schemas.settings import Compression
+from schemas.sections.values import Compression
 
 # What a topic says that keeps each batch as its producer compressed it, and what one says whose broker compresses.
 # https://kafka.apache.org/documentation/#topicconfigs_compression.type

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from schemas.records import Record
 from schemas.secrets import Secret
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 
 _DIGEST_BYTES = 12
 # The settings of an endpoint that `Rules` uses; the others concern the ingress only.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from processors.deliver.step import deliver
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from tests.providers.fixtures import Fixture, providers
 from tests.providers.outcomes import nothing_seen
 from tests.providers.vendor_shapes import BODIES, DECIMAL, FLAG, NUMBER, STATE, TIME, Shape

@@ -19,7 +19,7 @@ from processors.deliver.step import Rules
 from processors.providers import discover
 from schemas.delivery import Delivery, kept_headers, record_headers
 from schemas.records import Headers, Position, RawRecord
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from schemas.times import timestamp_ms
 
 ENDPOINT = "fixture"

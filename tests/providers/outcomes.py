@@ -17,7 +17,7 @@ from processors.deliver.dedupe import DedupeStore
 from processors.deliver.provider import Provider, Sample
 from processors.deliver.step import deliver
 from schemas.records import Record
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from schemas.vocabulary import Domain
 from tests.providers.fixtures import Fixture
 

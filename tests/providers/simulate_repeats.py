@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from processors.deliver.step import deliver
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from tests.providers.fixtures import Fixture
 from tests.providers.outcomes import nothing_seen
 

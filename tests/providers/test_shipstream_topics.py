@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from processors.deliver.step import deliver
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from tests.providers.fixtures import Fixture
 from tests.providers.outcomes import nothing_seen
 

@@ -24,7 +24,7 @@ from schemas.delivery import Delivery, raw_key, record_headers
 from schemas.notes.reconciliations import ReconcileRun
 from schemas.records import Position, RawRecord, Record
 from schemas.secrets import Secret
-from schemas.settings import ApiSettings, EndpointSettings, SigningSecret
+from schemas.sections.endpoints import ApiSettings, EndpointSettings, SigningSecret
 from schemas.times import rfc3339, timestamp_ms
 from tests.integration.shipstream.instance import KEY, USER, ApiError
 from tests.support.warehouse import SECRET, Warehouse

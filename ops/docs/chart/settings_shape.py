@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from ops.docs.settings_page import SettingRow, setting_tables
-from schemas.settings import ENDPOINT_NAME_PATTERN, Settings
+from schemas.sections.endpoints import ENDPOINT_NAME_PATTERN
+from schemas.settings import Settings
 
 # The tables of which there is one.
 PLAIN_TABLES = [

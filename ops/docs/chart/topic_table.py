@@ -7,7 +7,9 @@ the template to `schemas.topics.plan` under several settings.
 import json
 from typing import Any
 
-from schemas.settings import IngestSettings, KafkaSettings, ProcessSettings, Settings
+from schemas.sections.kafka import KafkaSettings
+from schemas.sections.programs import IngestSettings, ProcessSettings
+from schemas.settings import Settings
 from schemas.topics import BODIES, BODY_BYTES, ENVELOPE_BYTES, MARGIN_BYTES, TOPICS, Topic, plan
 
 _HOUR_MS = 3_600_000

@@ -24,7 +24,7 @@ from ops.service.running_configuration import begun
 from ops.service.workers.admin import joint_pages
 from ops.service.workers.pool import WorkerFaultError, Workers
 from ops.service.workers.worker import Worker
-from schemas.settings import IngestSettings, ProcessSettings
+from schemas.sections.programs import IngestSettings, ProcessSettings
 
 _EXIT_CONFIGURATION = 2
 

@@ -7,7 +7,7 @@ import aiohttp
 import orjson
 
 from schemas.kafka.login.token_errors import TokenRefusedError
-from schemas.settings import KafkaSettings
+from schemas.sections.kafka import KafkaSettings
 
 _WITHIN_S = 10.0
 _ANSWER_BYTES_MAX = 65_536

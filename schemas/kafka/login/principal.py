@@ -1,6 +1,6 @@
 """As whom Kafka knows us, as far as that can be known here: a broker may map names, and tells nobody."""
 
-from schemas.settings import KafkaSettings
+from schemas.sections.kafka import KafkaSettings
 
 
 def principal_of(kafka: KafkaSettings) -> str:

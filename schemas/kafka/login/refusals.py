@@ -16,7 +16,7 @@ from aiokafka.errors import (
 from schemas.kafka.arguments import client_arguments
 from schemas.kafka.login.principal import principal_of
 from schemas.kafka.login.token_errors import TokenError
-from schemas.settings import KafkaSettings
+from schemas.sections.kafka import KafkaSettings
 
 _WITHIN_MS = 5_000
 

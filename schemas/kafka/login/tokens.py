@@ -15,7 +15,7 @@ from aiokafka.abc import AbstractTokenProvider
 
 from schemas.errors import ConfigurationError
 from schemas.kafka.login.token_errors import TokenError, TokenRefusedError
-from schemas.settings import KafkaSettings
+from schemas.sections.kafka import KafkaSettings
 
 # A token is renewed when this share of its life is over, so that none ends on its way to a broker.
 _USED_SHARE = 0.8

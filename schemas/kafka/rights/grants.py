@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from schemas.kafka.login.principal import principal_of
 from schemas.kafka.rights.table import Operation, Purpose, Resource, Right
-from schemas.settings import KafkaSettings
+from schemas.sections.kafka import KafkaSettings
 
 # So many things are named in a sentence, and so many lines given.
 _TOLD_MAX = 6

@@ -11,7 +11,7 @@ from schemas.kafka.login.refusals import refusal_of
 from schemas.kafka.rights.grants import missing_sentence
 from schemas.kafka.rights.probe import missing_rights
 from schemas.kafka.rights.table import Right
-from schemas.settings import KafkaSettings
+from schemas.sections.kafka import KafkaSettings
 
 _WITHIN_MS = 5_000
 _CLOSE_S = 2.0

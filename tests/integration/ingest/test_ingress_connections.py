@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from ingest.http.limits import ConnectionLimits, connection_limits
-from schemas.settings import IngestSettings
+from schemas.sections.programs import IngestSettings
 from tests.conftest import SettingsFactory
 from tests.support.raw_http import RawClient, post
 from tests.support.serving import Serving, create_raw, read_raw, ready, take_raw_away

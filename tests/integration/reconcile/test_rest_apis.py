@@ -19,7 +19,7 @@ from schemas.delivery import Delivery, raw_key, record_headers
 from schemas.errors import DropstreamError
 from schemas.fetched import FetchOrigin
 from schemas.records import Position, RawRecord
-from schemas.settings import ApiSettings
+from schemas.sections.endpoints import ApiSettings
 from tests.integration.reconcile import rest_servers as servers
 from tests.integration.reconcile.rest_servers import KEY, RestServer
 from tests.support.reconciling import ENDPOINT, RUN, rules_of

@@ -12,7 +12,7 @@ import pytest
 from ops.reconcile.shipstream import SHIPSTREAM
 from ops.reconcile.source import ApiAccess, FetchedState, StatePage, Window
 from schemas.errors import DropstreamError
-from schemas.settings import ApiSettings
+from schemas.sections.endpoints import ApiSettings
 from tests.integration.shipstream.instance import KEY, USER, Fault
 from tests.integration.shipstream.server import running
 from tests.support.waiting import PATIENCE_S

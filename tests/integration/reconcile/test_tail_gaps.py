@@ -9,7 +9,7 @@ import pytest
 from ops.reconcile.tail_gaps import Tail, find_tail_gap, judge_tail
 from ops.shipstream.webhooks import Webhook
 from schemas.notes.sequence_observations import Observation
-from schemas.settings import ApiSettings, EndpointSettings
+from schemas.sections.endpoints import ApiSettings, EndpointSettings
 from schemas.times import rfc3339
 from schemas.vocabulary import TimeQuality
 from tests.integration.shipstream.instance import USER

@@ -7,7 +7,7 @@ import pytest
 from ingest.client_address import ClientAddresses
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
-from schemas.settings import IngestSettings
+from schemas.sections.programs import IngestSettings
 
 PROXIES = [ip_network(text) for text in ("10.0.0.0/8", "192.0.2.1/32", "2001:db8:ffff::/48")]
 PROXY = "10.0.0.1"

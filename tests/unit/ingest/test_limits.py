@@ -3,7 +3,7 @@
 import pytest
 
 from ingest.http.limits import Closed, ConnectionLimits, Doing, Watchdog, connection_limits
-from schemas.settings import IngestSettings
+from schemas.sections.programs import IngestSettings
 
 LIMITS = ConnectionLimits(
     connections_max=10,

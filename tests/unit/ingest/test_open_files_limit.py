@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from ingest.http.limits import allowed_limits, connection_limits
-from schemas.settings import IngestSettings
+from schemas.sections.programs import IngestSettings
 
 LIMITS = connection_limits(IngestSettings(connections_max=600))
 _PROGRAM = """

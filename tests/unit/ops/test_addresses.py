@@ -10,7 +10,9 @@ from ops.addresses import reached_at
 from ops.console.command import console_url
 from ops.console.watch import ingest_addresses, process_addresses
 from ops.send.client import own_base_url
-from schemas.settings import ConsoleSettings, IngestSettings, ProcessSettings, Settings
+from schemas.sections.console import ConsoleSettings
+from schemas.sections.programs import IngestSettings, ProcessSettings
+from schemas.settings import Settings
 from tests.support.ports import free_ports
 
 

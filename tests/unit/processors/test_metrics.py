@@ -12,7 +12,7 @@ from schemas.configuration import Context, read_configuration
 from schemas.notes.gaps import Gap, GapState, gap_record
 from schemas.notes.rejections import Reason
 from schemas.records import Record
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from tests.providers.fixtures import load_fixtures
 from tests.providers.outcomes import records
 

@@ -13,7 +13,7 @@ from processors.replay import Known, Replaying, Task, endless_dedupe_store, redr
 from schemas.notes.rejections import read_rejected
 from schemas.notes.replays import Choice, Range, ReplayPlan, ReplayProgress, read_plan, read_progress, write
 from schemas.records import Position, RawRecord, Record, read_position
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from tests.providers.fixtures import RECORD_BYTES_MAX, providers
 
 SECRET = b"known-to-two-parties-only"

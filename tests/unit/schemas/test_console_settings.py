@@ -4,7 +4,7 @@ import pytest
 
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
-from schemas.settings import ConsoleSettings
+from schemas.sections.console import ConsoleSettings
 
 CONTEXT = Context(environ={}, providers=())
 

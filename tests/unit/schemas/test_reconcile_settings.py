@@ -4,7 +4,7 @@ import pytest
 
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 
 ENDPOINT = '[endpoints.acme]\nprovider = "shipstream"\nsecrets = ["env:SECRET"]\n'
 API = '[endpoints.acme.api]\nkey = "env:NOT_SET"\n'

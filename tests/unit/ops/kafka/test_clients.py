@@ -5,7 +5,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from ops.kafka.clients import kafka_failures_explained
 from schemas.errors import DropstreamError
-from schemas.settings import KafkaSettings
+from schemas.sections.kafka import KafkaSettings
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from ops.people.person import NO_LOGIN, SHARED_TOKEN, Asker, Person, Role, calle
 from ops.people.tokens import resolve_tokens
 from schemas.errors import ConfigurationError
 from schemas.notes.acts import KnownBy
-from schemas.settings import ConsoleSettings
+from schemas.sections.console import ConsoleSettings
 
 
 def test_the_variable_says_who_calls() -> None:

@@ -13,7 +13,7 @@ from ingest.client_address import ClientAddresses
 from ops.people.access import CSRF_HEADER, SESSION, Guard, Sessions
 from ops.people.person import Asker
 from ops.people.proxy_login import ProxyLogin
-from schemas.settings import ProxyLoginSettings
+from schemas.sections.console import ProxyLoginSettings
 
 ANNA = {"X-Forwarded-User": "anna@example.org", "X-Forwarded-Groups": "staff,on-call"}
 BEN = {"X-Forwarded-User": "ben@example.org", "X-Forwarded-Groups": "staff"}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from processors.deliver.awaited_endpoints import AwaitedEndpoints
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ACME: Mapping[str, EndpointSettings] = {"acme": EndpointSettings(provider="shipstream", signature="verify-if-present")}

@@ -10,7 +10,7 @@ import pytest
 
 from processors.deliver.step import deliver, possible_ids
 from processors.runtime.state_store import Change
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from tests.providers.fixtures import Fixture, providers
 from tests.providers.outcomes import events, nothing_seen
 

@@ -23,7 +23,7 @@ from processors.deliver.signatures import (
 from schemas.delivery import Delivery
 from schemas.notes.rejections import Reason, Rejection
 from schemas.secrets import Secret
-from schemas.settings import SignaturePolicy, SigningSecret
+from schemas.sections.endpoints import SignaturePolicy, SigningSecret
 from schemas.vocabulary import SignatureStatus
 
 RECEIVED = datetime(2025, 12, 1, 10, 0, tzinfo=UTC)

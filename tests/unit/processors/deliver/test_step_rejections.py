@@ -13,7 +13,7 @@ from processors.deliver.dedupe import DedupeStore
 from processors.deliver.step import Rules, deliver
 from schemas.notes.rejections import Reason
 from schemas.records import Record
-from schemas.settings import EndpointSettings
+from schemas.sections.endpoints import EndpointSettings
 from tests.providers.fixtures import RECORD_BYTES_MAX, Fixture, providers
 
 SECRET = b"known-to-two-parties-only"

@@ -15,7 +15,7 @@ from processors.sequence.tracker import GapRules
 from schemas.errors import DropstreamError
 from schemas.notes.sequence_observations import observation_record
 from schemas.records import Position, RawRecord, Record
-from schemas.settings import SequenceSettings
+from schemas.sections.programs import SequenceSettings
 from schemas.vocabulary import TimeQuality
 from tests.support.tracking import RULES, at
 

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from ops.configuration import read_settings
 from schemas.errors import ConfigurationError
 from schemas.kafka.arguments import client_arguments
-from schemas.settings import KafkaSettings
+from schemas.sections.kafka import KafkaSettings
 from tests.support.ports import free_ports
 from tests.support.security.tokens import CLIENT_SECRET, token_server
 

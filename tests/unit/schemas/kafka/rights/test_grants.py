@@ -6,7 +6,7 @@ from ops.docs.rights_table import with_table
 from processors.groups import DELIVER_OUTPUTS
 from schemas.kafka.rights.grants import acl_lines, missing_sentence, strimzi_user
 from schemas.kafka.rights.table import Operation, Purpose, Resource, Right, group_rights, rights_of
-from schemas.settings import KafkaSettings
+from schemas.sections.kafka import KafkaSettings
 from tests.support.checkout import ROOT
 
 RIGHTS = (
