@@ -110,7 +110,7 @@ def test_nothing_is_published_before_everything_passed() -> None:
     assert found["image"]["needs"] == "build"
     for name in ("publish", "release"):
         assert found[name]["needs"] == ["build", "image"]
-        assert "needs.image.result != 'failure'" in found[name]["if"]
+        assert "(needs.image.result == 'success' || needs.image.result == 'skipped')" in found[name]["if"]
 
 
 def test_the_image_is_for_two_architectures_and_stands_on_a_digest() -> None:
@@ -129,6 +129,16 @@ def test_the_image_is_for_two_architectures_and_stands_on_a_digest() -> None:
     assert base
     assert jobs(WORKFLOWS[-1])["image"]["env"]["BASE"] == base[1]
     assert 'org.opencontainers.image.base.name="${PYTHON_IMAGE}"' in text
+
+
+def test_the_bill_of_materials_is_attested_by_the_path_that_it_has() -> None:
+    """The action reads its predicate from one path, knows no pattern, and the file there is that of `make sbom`."""
+    (attested,) = [one["with"] for one in steps(WORKFLOWS[-1]) if "cyclonedx" in json.dumps(one.get("with", ""))]
+    assert attested["predicate-type"] == "https://cyclonedx.org/bom"
+    assert attested["predicate-path"] == "${{ steps.bill.outputs.file }}"
+    (named,) = [one["run"] for one in steps(WORKFLOWS[-1]) if one.get("id") == "bill"]
+    assert "file=dist/dropstream-${GITHUB_REF_NAME#v}.cdx.json" in named
+    assert "dist/dropstream-$(VERSION).cdx.json" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def test_one_version_is_written_everywhere() -> None:
