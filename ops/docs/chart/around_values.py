@@ -64,19 +64,19 @@ def network_values() -> Iterator[ChartValue]:
         TABLES,
         "Who may scrape the admin ports.",
     )
-    yield ChartValue("networkPolicy.consoleFrom", [], TABLES, "Who may open the console.")
+    yield ChartValue("networkPolicy.consoleFrom", [], TABLES, "Who may open the console; empty for nobody.")
     yield ChartValue("networkPolicy.kafka.to", [], TABLES, "Where Kafka is; empty for anywhere, at its ports.")
     yield ChartValue(
         "networkPolicy.kafka.ports",
-        [9092],
-        {"type": "array", "minItems": 1, "items": at_least(1, 65_535)},
-        "Its ports.",
+        [],
+        {"type": "array", "items": at_least(1, 65_535)},
+        "Ports of the brokers beside those in `settings.kafka.bootstrap_servers`, which are let out always.",
     )
     yield ChartValue(
         "networkPolicy.extraEgress",
         [],
         TABLES,
-        "More rules of where every part may connect, such as to a token provider.",
+        "More rules of where every part may connect, such as to a token provider, or a collector of traces.",
     )
 
 

@@ -217,7 +217,8 @@ def reconcile_values() -> Iterator[ChartValue]:
     yield section(
         "reconcile",
         "`dropstream reconcile --watch` fetches what was lost from the API of endpoints with `reconcile: automatic`, "
-        "and looks at the ends of sequences. It may connect to port 443 anywhere.",
+        "and looks at the ends of sequences. It may connect to port 443 anywhere, as the console where an endpoint "
+        "has an `api`.",
     )
     yield ChartValue("reconcile.enabled", False, FLAG, "Whether it runs.")
     yield from pod_values("reconcile", least=("50m", "128Mi"), memory_max="512Mi")

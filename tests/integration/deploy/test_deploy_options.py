@@ -305,7 +305,7 @@ def test_consoles_and_accounts_of_shipstream_reach_the_file(tmp_path: Path) -> N
 
 
 def test_the_watch_that_fetches_back_is_one_and_reaches_apis() -> None:
-    """One pod, never two at once; it alone may connect to port 443, and is scraped and asked as the others are."""
+    """One pod, never two at once; it may connect to port 443, and is scraped and asked as the others are."""
     documents = manifests(*ALL_PARTS)
     watch = of_kind(documents, "Deployment", "-reconcile")["spec"]
     assert (watch["replicas"], watch["strategy"]) == (1, {"type": "Recreate"})
@@ -314,6 +314,15 @@ def test_the_watch_that_fetches_back_is_one_and_reaches_apis() -> None:
     policies = [one for one in documents if one["kind"] == "NetworkPolicy"]
     assert [one["metadata"]["name"] for one in policies if https in one["spec"]["egress"]] == ["dropstream-reconcile"]
     assert "admin_port = 8084\n" in configuration(documents, workloads(documents)["reconcile"])
+
+
+def test_the_console_reaches_the_apis_that_are_configured() -> None:
+    """Its button fetches a lost gap back, so it may connect to port 443 where an endpoint has an `api`."""
+    api = '{"url":"https://acme.shipstream.app","username":"reconcile","key":"env:KEY"}'
+    with_api = ("--set-json", f"settings.endpoints.shop.api={api}")
+    https = {"ports": [{"port": 443, "protocol": "TCP"}]}
+    policies = [one for one in manifests(*SMALL, *CONSOLE, *with_api) if one["kind"] == "NetworkPolicy"]
+    assert [one["metadata"]["name"] for one in policies if https in one["spec"]["egress"]] == ["dropstream-console"]
 
 
 def test_alarms_and_dashboard_come_with_the_chart() -> None:
@@ -365,6 +374,17 @@ def test_every_value_of_the_table_is_read_by_a_template() -> None:
     words = {word for value in chart_values() for word in value.path.split(".")}
     # Names of probes are composed, those of objects written out.
     assert sorted(word for word in words if not re.search(rf"\b{word}\b", text)) == []
+
+
+def test_every_part_reaches_kafka_at_the_ports_that_are_configured() -> None:
+    """Those of the bootstrap servers are let out, each once; a value adds what the brokers name beside."""
+    servers = r"settings.kafka.bootstrap_servers=one:9093\, two:9093\,three:19093"
+    documents = manifests(*ALL_PARTS, "--set", servers, "--set", "networkPolicy.kafka.ports={19093,9192}")
+    ports = [{"port": port, "protocol": "TCP"} for port in (19093, 9192, 9093)]
+    policies = [one for one in documents if one["kind"] == "NetworkPolicy"]
+    assert [one["spec"]["egress"][1] for one in policies] == [{"ports": ports}] * len(PARTS)
+    (first, *_) = [one for one in manifests(*SMALL) if one["kind"] == "NetworkPolicy"]
+    assert first["spec"]["egress"][1] == {"ports": [{"port": 9092, "protocol": "TCP"}]}
 
 
 def test_egress_of_the_house_is_let_out(tmp_path: Path) -> None:
