@@ -51,10 +51,11 @@ class Attempts(Generic[StoreT]):
 
     async def run(
         self, slot: ProducerSlot, partitions: Sequence[Partition[StoreT]], *, written_s: float, until: datetime | None
-    ) -> float:
-        """Runs a transaction of the slot's producer; returns the seconds that it took.
+    ) -> float | None:
+        """Runs a transaction of the slot's producer; returns the seconds that it took, None where it committed nothing.
 
-        `written_s` is how long the brokers may take for its records, before it is given up.
+        `written_s` is how long the brokers may take for its records, before it is given up. Where nothing was to be
+        committed Kafka was not asked, and how quick that was says nothing of it.
 
         Raises:
             TransactionFailedError: it failed; the slot has no producer then, and partitions whose fate is unknown are
@@ -81,6 +82,8 @@ class Attempts(Generic[StoreT]):
             slot.drop()
             raise
         took_s = loop.time() - began
+        if not committed:
+            return None
         if took_s < QUICK_S:
             self._late.clear()
         self._count(committed)

@@ -119,8 +119,10 @@ class Rounds(Generic[StoreT]):
         try:
             # Gone where a rebalance began before this task did.
             if self.assignment.member is not None:
-                slot.prove(await self.attempts.run(slot, partitions, written_s=slot.patience_s, until=until))
-                self._failures = 0
+                took_s = await self.attempts.run(slot, partitions, written_s=slot.patience_s, until=until)
+                if took_s is not None:
+                    slot.prove(took_s)
+                    self._failures = 0
         except TransactionFailedError as failed:
             slot.give_up()
             blamed = self.attempts.blamed(failed)

@@ -79,7 +79,7 @@ class Trials(Generic[StoreT]):
             is_idle = not partition.records and now - trouble.tried_at > _IDLE_S
             if is_idle or (self.attempts.cluster_is_slow and trouble.records_max is None):
                 self.assignment.trust(partition)
-            elif partition.records and trouble.retry_at <= now:
+            elif partition.records and trouble.retry_at <= now and partition.may_go_on(now):
                 ready.append(partition)
         return min(ready, key=lambda one: (one.trouble.failures, one.trouble.tried_at), default=None)
 
@@ -101,7 +101,8 @@ class Trials(Generic[StoreT]):
                 self._fail(partition, failed)
         else:
             trouble.tried_at = asyncio.get_running_loop().time()
-            self._succeed(partition, is_quick=took_s < QUICK_S)
+            if took_s is not None:
+                self._succeed(partition, is_quick=took_s < QUICK_S)
         finally:
             partition.is_busy = False
 
