@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from processors.deliver.awaited_endpoints import AwaitedEndpoints
+from processors.deliver.dedupe import DedupeStore
+from processors.deliver.deliver_step import DeliverStep
+from processors.deliver.step import Rules
+from processors.providers import discover
+from schemas.records import Position, RawRecord
 from schemas.sections.endpoints import EndpointSettings
+from schemas.times import timestamp_ms
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ACME: Mapping[str, EndpointSettings] = {"acme": EndpointSettings(provider="shipstream", signature="verify-if-present")}
@@ -39,6 +45,16 @@ def test_an_endpoint_that_came_and_went_again_is_not_waited_for() -> None:
     assert awaited.count(101.0) == 0
     awaited.learn({}, 102.0)
     assert not waits(awaited, "acme", at_s=103.0)
+
+
+def test_a_header_of_anybody_else_makes_no_known_endpoint_wait() -> None:
+    """Who may write to `raw` can put a reason there; the delivery is rejected for its own one, at once."""
+    headers = [("dropstream-endpoint", b"acme"), ("dropstream-reason", b"endpoint_unknown")]
+    raw = RawRecord(Position("raw", 0, 7), b"acme", b"no JSON", tuple(headers), timestamp_ms(datetime.now(UTC)))
+    step = DeliverStep(Rules(ACME, discover(), 1_000_000), AwaitedEndpoints(60))
+    (record,) = step(raw, DedupeStore(window_s=9))
+    assert record.topic == "rejected"
+    assert dict(record.headers)["dropstream-reason"] == b"body_not_json"
 
 
 def test_what_no_configuration_can_name_is_not_waited_for() -> None:
