@@ -3,6 +3,8 @@
 In a list of all topics those without the right Describe are left out, as if there were none.
 """
 
+import asyncio
+import random
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +18,12 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
+from aiokafka.protocol.api import Request
 
 from schemas.kafka.rights.requests import NamedMetadataRequest
+
+# A node that is well answers within milliseconds; one that hangs must not keep the others from being asked.
+_NODE_WITHIN_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +39,12 @@ async def named_topics(client: AIOKafkaClient, names: Collection[str]) -> dict[s
     """What the cluster says of each of these topics (full names); it creates none.
 
     Raises:
-        KafkaError: the cluster cannot be asked now.
+        KafkaError, TimeoutError: the cluster cannot be asked now.
         NotImplementedError: the brokers are older than Kafka 2.3.
     """
     if not names:
         return {}
-    node = client.get_random_node()
-    if node is None:
-        raise CoordinatorNotAvailableError("the cluster names no node that serves")
-    answer: Any = await client.send(node, NamedMetadataRequest(names))
+    answer = await ask_any_node(client, NamedMetadataRequest(names))
     found = {
         topic: NamedTopic(for_code(code) if code else None, len(partitions), operations)
         for code, topic, _internal, partitions, operations in answer.topics
@@ -49,12 +52,32 @@ async def named_topics(client: AIOKafkaClient, names: Collection[str]) -> dict[s
     return {name: found.get(name, NamedTopic(UnknownTopicOrPartitionError, 0, 0)) for name in names}
 
 
+async def ask_any_node(client: AIOKafkaClient, request: Request[Any]) -> Any:
+    """What the first node says that answers; they are asked in any order, each for a few seconds.
+
+    Raises:
+        IncompatibleBrokerVersion, NotImplementedError: the brokers do not know the request.
+        KafkaError, TimeoutError: no node answers, as the last one did not.
+    """
+    nodes = [one.nodeId for one in client.cluster.brokers()]
+    failure: KafkaError | TimeoutError = CoordinatorNotAvailableError("the cluster names no node that serves")
+    for node in random.sample(nodes, len(nodes)):
+        try:
+            async with asyncio.timeout(_NODE_WITHIN_S):
+                return await client.send(node, request)
+        except IncompatibleBrokerVersion:
+            raise
+        except (KafkaError, TimeoutError) as error:
+            failure = error
+    raise failure
+
+
 async def topics_there(client: AIOKafkaClient, names: Collection[str]) -> dict[str, int]:
     """The number of partitions of those of these topics (full names) that are there.
 
     Raises:
         TopicAuthorizationFailedError: whether one is there is not to be known; its `args` are the names.
-        KafkaError: the cluster cannot be asked now, or says nothing of a topic.
+        KafkaError, TimeoutError: the cluster cannot be asked now, or says nothing of a topic.
     """
     try:
         found = await named_topics(client, names)

@@ -21,7 +21,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.transaction import EndTxnRequest
 
 from schemas.kafka.committed_offsets import ask_patiently
-from schemas.kafka.rights.named_metadata import NamedTopic, named_topics
+from schemas.kafka.rights.named_metadata import NamedTopic, ask_any_node, named_topics
 from schemas.kafka.rights.requests import DescribeGroupRequest
 from schemas.kafka.rights.table import Operation, Resource, Right
 
@@ -35,8 +35,6 @@ _NUMBERS = {
     Operation.DESCRIBE_CONFIGS: 10,
     Operation.ALTER_CONFIGS: 11,
 }
-# "The broker did not say": the least number of 32 bits.
-_NOT_SAID = -(2**31)
 _WITHIN_S = 15.0
 # An id under the prefix of the right that no program has, and a producer that no cluster has given out.
 _NOBODY = "nobody"
@@ -99,13 +97,16 @@ async def _is_refused_group(client: AIOKafkaClient, right: Right) -> bool:
 async def _is_refused_transaction(client: AIOKafkaClient, right: Right, ids: Collection[str]) -> bool:
     known = (one for one in ids if one.startswith(right.name))
     name = next(known, f"{right.name}{_NOBODY}") if right.is_prefix else right.name
-    node = client.get_random_node()
-    if node is None:
-        return False
     # The right is looked at before anything else is, by any node.
-    answer = await client.send(node, EndTxnRequest(name, _NO_PRODUCER, _NO_EPOCH, False))
+    answer = await ask_any_node(client, EndTxnRequest(name, _NO_PRODUCER, _NO_EPOCH, False))
     return for_code(answer.error_code) is TransactionalIdAuthorizationFailed
 
 
 def _lacks(operations: int, operation: Operation) -> bool:
-    return operations != _NOT_SAID and not operations >> _NUMBERS[operation] & 1
+    """Whether the bits say that the operation is refused.
+
+    Kafka describes nothing to who may not describe it. So bits without Describe come from what only resembles Kafka,
+    such as a proxy that leaves them 0, and say nothing.
+    """
+    is_said = operations >= 0 and operations >> _NUMBERS[Operation.DESCRIBE] & 1
+    return bool(is_said) and not operations >> _NUMBERS[operation] & 1

@@ -1,5 +1,6 @@
 """Why a cluster refuses a program: it does not let us in, or it does not grant a right; asked anew, on a connection."""
 
+import asyncio
 from collections.abc import Collection
 
 from aiokafka.client import AIOKafkaClient
@@ -14,6 +15,8 @@ from schemas.kafka.rights.table import Right
 from schemas.sections.kafka import KafkaSettings
 
 _WITHIN_MS = 5_000
+# The ingress connects anew only after it has asked.
+_WITHIN_S = 8.0
 _CLOSE_S = 2.0
 
 
@@ -24,8 +27,9 @@ async def refused_because(kafka: KafkaSettings, rights: Collection[Right], *, fi
     """
     client = AIOKafkaClient(**client_arguments(kafka), request_timeout_ms=_WITHIN_MS)
     try:
-        await client.bootstrap()
-        missing = await missing_rights(client, rights)
+        async with asyncio.timeout(_WITHIN_S):
+            await client.bootstrap()
+            missing = await missing_rights(client, rights)
     except KafkaConnectionError:
         return await refusal_of(kafka)
     except (KafkaError, TimeoutError, OSError):

@@ -109,7 +109,9 @@ _GROUP_NEEDS: Mapping[str, _Needs] = {
         read=("sequence", "sequence-state", "layout"),
         write=("gaps", "sequence-state", "rules"),
         read_groups=("sequence",),
-        # How far `deliver` has read `raw` says whether an observation may still come.
+        # How far `deliver` has read `raw` says whether an observation may still come, and the newest time there whether
+        # the clock is believed; without either, time alone makes nothing due.
+        describe=("raw",),
         describe_groups=("deliver",),
         transactional=("sequence-",),
     ),

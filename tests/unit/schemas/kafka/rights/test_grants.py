@@ -21,6 +21,12 @@ def test_the_ingress_may_write_one_topic_and_read_another() -> None:
     assert [str(one) for one in rights_of(Purpose.INGEST, "p.")] == ["Read on topic p.layout", "Write on topic p.raw"]
 
 
+def test_the_gap_tracker_alone_may_look_at_raw() -> None:
+    """As a user of its own it must see the ends and the times of `raw`, or time alone makes no hole due."""
+    rights = [str(one) for one in group_rights("sequence", "p.") if one.operation is Operation.DESCRIBE]
+    assert rights == ["Describe on group p.deliver", "Describe on topic p.raw"]
+
+
 def test_one_line_grants_all_operations_on_a_thing() -> None:
     """Words of a shell, quoted where a principal has spaces."""
     assert list(acl_lines(RIGHTS, "User:CN=a b", "k:9092")) == [
