@@ -33,8 +33,8 @@ class LayoutWatch:
     """The layout as the cluster says it; `layout` is None where nobody has written one.
 
     `counts` are the numbers of partitions of the placed topics and their changelogs, by short name; those that are
-    missing are left out. `is_known` from the first complete answer on; `answered_at` is when the cluster gave the last
-    one, by the event loop's clock, and it is asked every second.
+    missing are left out. `is_known` from the first complete answer on; `answered_at` is when the cluster last answered
+    anything, by the event loop's clock, and it is asked every second.
     """
 
     settings: Settings
@@ -84,7 +84,10 @@ class LayoutWatch:
         async with asyncio.timeout(_REQUEST_S):
             client = client_of(consumer)
             # Where the topic may not be seen, nobody may say that there is no layout.
-            if await topics_there(client, [f"{prefix}layout"]):
+            is_there = await topics_there(client, [f"{prefix}layout"])
+            # Said by whatever node: that the topic itself cannot be read is no silence of the cluster.
+            self.answered_at = asyncio.get_running_loop().time()
+            if is_there:
                 await self._read(consumer, TopicPartition(f"{prefix}layout", LAYOUT_PARTITION))
             cluster = await client.fetch_all_metadata()
             found = {
