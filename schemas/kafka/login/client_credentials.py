@@ -39,10 +39,19 @@ async def fetch_token(kafka: KafkaSettings) -> tuple[str, float]:
                 kafka.token_url, data=form, headers={"Authorization": client}, allow_redirects=False
             ) as response,
         ):
-            body = await response.content.read(_ANSWER_BYTES_MAX)
-            return _read(response.status, body)
+            return _read(response.status, await _whole(response))
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise TokenRefusedError(f"it cannot be reached ({type(error).__name__})") from None
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """The body, which may come in parts; cut where it is longer than any answer with a token."""
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > _ANSWER_BYTES_MAX:
+            break
+    return bytes(body)
 
 
 def _read(status: int, body: bytes) -> tuple[str, float]:
