@@ -140,7 +140,7 @@ async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStor
             starts = _after(scope.start.begins, names, begins)
         oldest = await _oldest_ms(client, [one for one in outputs if begins[one] and starts[one] == begins[one]])
     reached = {one.partition: offset or 0 for one, offset in committed.items()}
-    notes, rules = await _rules(settings)
+    notes, rules = await noted_rules(settings)
     layout = (await look_at_layout(settings)).layout
     return AuditSnapshot(
         ranges=[replace(one, end=max(one.first, min(one.end, reached.get(one.partition, 0)))) for one in in_scope],
@@ -247,15 +247,19 @@ async def starts_since(
     return {one: found[one].offset if found.get(one) else ends[one] for one in outputs}
 
 
-async def _rules(settings: Settings) -> tuple[list[RulesNote], dict[str, RulesVersion]]:
-    """The notes and the rules on the topic `rules`; none where the cluster has no such topic yet."""
+async def noted_rules(settings: Settings) -> tuple[list[RulesNote], dict[str, RulesVersion]]:
+    """The notes and the rules on the topic `rules`; none where the cluster has no such topic yet.
+
+    Raises:
+        UnreadablePartitionError: a partition has no leader; by which rules a delivery was judged is then not known.
+        DropstreamError: the cluster cannot be read, or does not grant it.
+    """
     topic = full_name("rules", settings)
     notes: list[RulesNote] = []
     rules: dict[str, RulesVersion] = {}
-    try:
-        partitions = await readable_partitions_of(settings, [topic])
-    except DropstreamError:
+    if not await existing(settings, [topic]):
         return notes, rules
+    partitions = await readable_partitions_of(settings, [topic])
     async with consumer(settings) as client:
         firsts = await client.beginning_offsets(partitions)
     ends = await written_ends(settings, partitions)
