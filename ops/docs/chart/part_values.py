@@ -59,7 +59,12 @@ def ingest_values() -> Iterator[ChartValue]:
         "ingest.drain.settleSeconds", 5, at_least(0), "For load balancers to hear that the pod is leaving."
     )
     yield section("ingest.spool", "The volume of the spool. It outlives its pod, scaling in, and the release.")
-    yield ChartValue("ingest.spool.size", "20Gi", SIZE, "How large it is.")
+    yield ChartValue(
+        "ingest.spool.size",
+        "20Gi",
+        SIZE,
+        "How large it is: more than `workers` times `settings.ingest.spool_bytes_max` (10 GiB).",
+    )
     yield ChartValue(
         "ingest.spool.storageClassName",
         "",
