@@ -249,12 +249,19 @@ def _check_origin(request: web.Request) -> None:
     origin = request.headers.get("Origin")
     if origin is None and request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin":
         return
-    try:
-        authority = URL(origin or "").authority
-    except ValueError:
-        authority = ""
-    if authority.lower() != request.headers.get("Host", "").lower() or not authority:
+    if not _is_same_place(origin or "", request.headers.get("Host", "")):
         raise web.HTTPForbidden(text="an act must come from the page itself\n")
+
+
+def _is_same_place(origin: str, host: str) -> bool:
+    """Whether an Origin names the host and port of this Host; either may leave out the port that its scheme implies."""
+    try:
+        theirs = URL(origin)
+        ours = URL(f"{theirs.scheme}://{host}")
+    except ValueError:
+        return False
+    is_same = (theirs.host, theirs.port) == (ours.host, ours.port)
+    return theirs.scheme in {"http", "https"} and bool(ours.host) and is_same
 
 
 def _name_of(host: str) -> str:

@@ -85,6 +85,33 @@ async def test_an_act_needs_the_session_its_token_and_its_origin() -> None:
                 assert answer.status == status, headers
 
 
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        ("https://console.example", "console.example", 200),
+        ("https://console.example", "Console.Example:443", 200),
+        ("https://console.example:8443", "console.example:8443", 200),
+        ("http://console.example", "console.example", 200),
+        ("http://[::1]:8083", "[::1]:8083", 200),
+        ("https://console.example:8443", "console.example", 403),
+        ("http://console.example:443", "console.example:80", 403),
+        ("https://console.example.evil", "console.example", 403),
+        ("ftp://console.example", "console.example", 403),
+        ("https://", "", 403),
+        ("https://[", "[", 403),
+    ],
+)
+async def test_an_act_comes_from_the_place_that_was_called(origin: str, host: str, status: int) -> None:
+    """Origin and Host name the same host and port, whether or not they say the port that their scheme implies."""
+    async with guarded(Sessions(begin_alone=True), None) as client:
+        async with client.get("/", headers={"X-Forwarded-Proto": "https"}) as answer:
+            csrf = await answer.text()
+            key = answer.cookies["__Host-dropstream-console"].value
+        headers = {CSRF_HEADER: csrf, "Origin": origin, "Host": host, "Cookie": f"__Host-dropstream-console={key}"}
+        async with client.post("/api/x", headers=headers) as answer:
+            assert answer.status == status
+
+
 async def test_with_a_token_nothing_is_seen_before_it_was_said() -> None:
     """Pages lead to the login, requests are answered 401, and no session begins by itself; readiness is open."""
     async with guarded(Sessions(begin_alone=False), None) as client:
