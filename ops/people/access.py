@@ -167,23 +167,26 @@ class Guard:
         return response
 
     def _session_of(self, request: web.Request) -> tuple[Session, str | None]:
-        """The session of the request, and its cookie where it is a new one."""
+        """The session of the request, and its cookie where it is a new one, which a page alone begins."""
         session = self.sessions.find(session_key(request))
         person = self.proxy.person_of(request) if self.proxy else None
         if person is not None:
+            # Such a session opens nothing past the proxy, so it may be named by the cookie that is not of TLS alone: a
+            # proxy that ends TLS need not say so, and then only the browser's acts do, by their origin.
+            session = session or self.sessions.find(request.cookies.get(_COOKIE))
             if session is not None and session.person == person:
                 return session, None
-            key, session = self.sessions.open(person)
-            self.on_login(self._asker(request, session))
-            return session, key
         # A session that the proxy began is its own alone: whoever goes past the proxy has not been logged in.
-        if session is not None and session.person.known_by is not KnownBy.PROXY:
+        elif session is not None and session.person.known_by is not KnownBy.PROXY:
             return session, None
+        # Its answer may have begun before a cookie could be set; and a script without cookies would log in each time.
         if request.path.startswith("/api/"):
             raise web.HTTPUnauthorized(text="no session; load the page again\n")
-        if not self.sessions.begin_alone:
+        if person is None and not self.sessions.begin_alone:
             raise web.HTTPSeeOther(login_address(request.path_qs))
-        key, session = self.sessions.open(NO_LOGIN)
+        key, session = self.sessions.open(person or NO_LOGIN)
+        if person is not None:
+            self.on_login(self._asker(request, session))
         return session, key
 
     def _asker(self, request: web.Request, session: Session) -> Asker:

@@ -35,7 +35,7 @@ async def guarded(
     addresses = ClientAddresses([ip_network(trusted)])
     guard = Guard(Sessions(begin_alone=False), None, addresses, proxy, logins.append)
     app = web.Application(middlewares=[guard.middleware()])
-    app.add_routes([web.get("/", csrf), web.post("/api/acts/run", csrf)])
+    app.add_routes([web.get("/", csrf), web.get("/api/live", csrf), web.post("/api/acts/run", csrf)])
     jar = aiohttp.CookieJar(unsafe=True)  # which means: for an address without a name, too
     async with TestServer(app) as server, aiohttp.ClientSession(server.make_url("/"), cookie_jar=jar) as client:
         yield client
@@ -83,7 +83,30 @@ async def test_the_proxy_s_session_is_worth_nothing_past_the_proxy() -> None:
         async with client.post("/api/acts/run", headers={CSRF_HEADER: csrf}) as answer:
             assert answer.status == 401
         async with client.post("/api/acts/run", headers={CSRF_HEADER: csrf, **BEN}) as answer:
-            assert answer.status == 403
+            assert answer.status == 401
+
+
+async def test_a_page_alone_begins_a_session() -> None:
+    """A page that is open while the console starts again is told to load anew, and logs nobody in each time it asks."""
+    logins: list[Asker] = []
+    async with guarded(HERE, logins) as client:
+        for _ in range(3):
+            async with client.get("/api/live", headers=ANNA) as answer:
+                assert answer.status == 401
+                assert "Set-Cookie" not in answer.headers
+        assert logins == []
+
+
+async def test_a_proxy_that_does_not_tell_of_tls_lets_people_act() -> None:
+    """Where only the origin of an act says https, the session is found by the cookie that the page was given."""
+    async with guarded(HERE, [], act_groups=["on-call"]) as client:
+        async with client.get("/", headers=ANNA) as answer:
+            csrf = await answer.text()
+        own = {"Origin": "https://console.example.org", "Host": "console.example.org"}
+        cookie = f"dropstream-console={answer.cookies['dropstream-console'].value}"
+        headers = {**ANNA, **own, CSRF_HEADER: csrf, "Cookie": cookie}
+        async with client.post("/api/acts/run", headers=headers) as answer:
+            assert answer.status == 200
 
 
 async def test_without_a_group_that_may_see_nobody_comes_in() -> None:
