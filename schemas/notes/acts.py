@@ -6,9 +6,9 @@ that has a beginning and no end was cut off, and its `run` says where to look. A
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 import orjson
 from pydantic import Field, TypeAdapter
@@ -21,7 +21,19 @@ NAME_CHARACTERS_MAX = 200
 DELIVERIES_MAX = 200
 
 
-class ActKind(StrEnum):
+class _GrowingWords(StrEnum):
+    """Words that a newer version may add to: one that is not among them is read as it is, and is no member."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str) or not value:
+            return None
+        word = str.__new__(cls, value)
+        word._name_ = word._value_ = value
+        return word
+
+
+class ActKind(_GrowingWords):
     """What was done; more words may come."""
 
     LOGIN = "login"
@@ -37,7 +49,7 @@ class ActKind(StrEnum):
     MIGRATE_TOPICS = "migrate_topics"
 
 
-class ActStage(StrEnum):
+class ActStage(_GrowingWords):
     """How far the act is; more words may come."""
 
     BEGUN = "begun"
@@ -46,7 +58,7 @@ class ActStage(StrEnum):
     REFUSED = "refused"  # The person was not let in.
 
 
-class KnownBy(StrEnum):
+class KnownBy(_GrowingWords):
     """How the program knows who the person is; more words may come."""
 
     TOKEN = "token"  # noqa: S105 a word, no token
@@ -167,7 +179,7 @@ class ActFacts:
     span: str | None = None
     deliveries: tuple[str, ...] | None = None
     about: str | None = None
-    counts: Mapping[str, int] | None = field(default=None)
+    counts: Mapping[str, int] | None = None
 
 
 _NAMES = tuple(one.name for one in fields(Act))
