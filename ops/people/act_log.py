@@ -85,6 +85,9 @@ class ActLog:
 
     def _note(self, asker: Asker, stage: ActStage, facts: ActFacts) -> None:
         if len(self._waiting) >= _WAITING_MAX:
-            self._waiting.popleft()
+            # Strangers who guess must not push out who came in.
+            dropped = next((one for one in self._waiting if one.stage is ActStage.REFUSED), self._waiting[0])
+            self._waiting.remove(dropped)
+            _log.warning("login_not_recorded", id=dropped.id, stage=dropped.stage, waiting=_WAITING_MAX)
         self._waiting.append(replace(begun(ActKind.LOGIN, asker, facts, datetime.now(UTC)), stage=stage))
         self._arrived.set()

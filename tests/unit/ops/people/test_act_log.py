@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 
 from ops.people.act_log import ActLog
 from ops.people.person import Asker, Person, Role
@@ -103,6 +104,29 @@ async def test_strangers_who_guess_do_not_fill_the_topic() -> None:
     finally:
         running.cancel()
     assert [dict(one.counts or {}) for one in topic.acts] == [{"tries": 1}] * 60 + [{"tries": 9_941}]
+
+
+async def test_strangers_push_no_login_off_the_record() -> None:
+    """While Kafka is away 1,000 records wait; wrong tokens go first where there are more, and the log says so."""
+    now, topic = [0.0], Topic()
+    log = ActLog(topic.write, clock=lambda: now[0])
+    log.note_login(ANNA)
+    with capture_logs() as lines:
+        for minute in range(20):
+            now[0] = 60.0 * minute
+            for _ in range(60):
+                log.note_refused("192.0.2.8")
+    told = [(one["event"], one["stage"]) for one in lines]
+    assert told == [("login_not_recorded", "refused")] * 201
+    running = asyncio.create_task(log.run())
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while len(topic.acts) < 1_000:
+                topic.taken.clear()
+                await topic.taken.wait()
+    finally:
+        running.cancel()
+    assert (topic.acts[0].who, topic.acts[0].stage) == ("anna", "done")
 
 
 @pytest.mark.parametrize("value", [None, b"", b"[]", b"{}", b'{"act":"redrive"}', b"\xff"])
