@@ -1,7 +1,9 @@
 """Who somebody is, how that is known, and what they may do."""
 
 import getpass
+import os
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -52,14 +54,25 @@ def own_name(environ: Mapping[str, str]) -> str:
     """The name of whoever calls a verb: DROPSTREAM_ACTOR, else the user of the operating system.
 
     Raises:
-        UsageError: the user has no name, as in a container.
+        UsageError: the user has no name, as in a container, or the variable holds what cannot be shown.
     """
     if said := environ.get(ACTOR_VARIABLE, "").strip():
+        if not said.isprintable():
+            raise UsageError(f"{ACTOR_VARIABLE} holds characters that cannot be shown; a name is wanted")
         return said[:NAME_CHARACTERS_MAX]
     try:
-        return getpass.getuser()
+        return _system_user()
     except (KeyError, OSError) as error:
         raise UsageError(f"who calls this verb is not known here; say it with {ACTOR_VARIABLE}=NAME") from error
+
+
+def _system_user() -> str:
+    if sys.platform == "win32":
+        return getpass.getuser()
+    import pwd  # noqa: PLC0415 it does not exist on Windows
+
+    # Not getpass, which believes LOGNAME and USER first: whoever says so shall do it by the variable above.
+    return pwd.getpwuid(os.geteuid()).pw_name
 
 
 def caller(environ: Mapping[str, str]) -> Asker:

@@ -1,6 +1,7 @@
 """`dropstream acts` on real Kafka: what verbs do is on record before they do it, or they do not do it."""
 
-import getpass
+import os
+import pwd
 import socket
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.support.processing import ENDPOINTS, ENVIRON, PROCESS, deliveries, pr
 from tests.support.replaying import program
 
 pytestmark = pytest.mark.kafka
+USER = pwd.getpwuid(os.geteuid()).pw_name
 
 
 def set_offsets(group: str) -> tuple[str, ...]:
@@ -34,8 +36,8 @@ async def test_what_a_verb_does_is_on_record(settings: SettingsFactory, tmp_path
     assert told.code == 0, told
     acts = [orjson.loads(line) for line in told.out.splitlines()]
     assert [(one["act"], one["stage"], one["who"], one["known_by"]) for one in acts] == [
-        ("set_offsets", "begun", getpass.getuser(), "operating_system"),
-        ("set_offsets", "done", getpass.getuser(), "operating_system"),
+        ("set_offsets", "begun", USER, "operating_system"),
+        ("set_offsets", "done", USER, "operating_system"),
         ("replay", "begun", "anna", "variable"),
         ("replay", "done", "anna", "variable"),
     ]

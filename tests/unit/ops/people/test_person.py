@@ -1,22 +1,32 @@
 """Who calls a verb, and how a person is told of in a log."""
 
-import getpass
+import os
+import pwd
 import socket
 
 import pytest
 
 from ops.people.person import NO_LOGIN, SHARED_TOKEN, Asker, Person, Role, caller
 from ops.people.tokens import resolve_tokens
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, UsageError
 from schemas.notes.acts import KnownBy
 from schemas.sections.console import ConsoleSettings
 
 
-def test_the_variable_says_who_calls() -> None:
+def test_the_variable_says_who_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """DROPSTREAM_ACTOR names the person where several share a user; without it the user of the system counts."""
+    for other in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(other, "somebody-else")
     named, unnamed = caller({"DROPSTREAM_ACTOR": " anna "}), caller({"DROPSTREAM_ACTOR": " "})
     assert (named.person.name, named.person.known_by, named.place) == ("anna", "variable", socket.gethostname())
-    assert (unnamed.person.name, unnamed.person.known_by) == (getpass.getuser(), "operating_system")
+    assert (unnamed.person.name, unnamed.person.known_by) == (pwd.getpwuid(os.geteuid()).pw_name, "operating_system")
+
+
+@pytest.mark.parametrize("said", ["\udcff", "an\x1bna", "anna\nben"])
+def test_a_name_that_cannot_be_shown_is_refused(said: str) -> None:
+    """Bytes that are no text, and control characters, are no name: one sentence says so."""
+    with pytest.raises(UsageError, match="DROPSTREAM_ACTOR holds characters that cannot be shown"):
+        caller({"DROPSTREAM_ACTOR": said})
 
 
 @pytest.mark.parametrize(
