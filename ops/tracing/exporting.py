@@ -10,10 +10,11 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import structlog
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 _STOP_WITHIN_S = 2.0
 _COMPLAINTS_EVERY_S = 60.0
 
@@ -79,27 +81,63 @@ def _provider(program: str, environ: Mapping[str, str], *, samples_itself: bool)
     named = "OTEL_SERVICE_NAME" in environ or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     service = {} if named else {"service.name": f"dropstream-{program}"}
     resource = Resource.create({**service, "service.version": version("dropstream")})
-    _hear_complaints()
-    provider = TracerProvider(None if samples_itself else ALWAYS_ON, resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    _log.info("traces_exported", to=next(environ[name] for name in _ENDPOINTS if environ.get(name)))
+    secrets = _secrets_in(environ)
+    _hear_complaints(secrets)
+    try:
+        provider = TracerProvider(None if samples_itself else ALWAYS_ON, resource, shutdown_on_exit=False)
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    except ValueError as error:
+        _log.warning("traces_not_exported", why=f"a variable OTEL_… cannot be used: {_masked(str(error), secrets)}")
+        return None
+    _log.info("traces_exported", to=_host_of(next(environ[name] for name in _ENDPOINTS if environ.get(name))))
     return provider
 
 
-def _hear_complaints() -> None:
+def _secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What the variables hold that no log may have, the longest first: headers, and of URLs user, password, query."""
+    found: set[str] = set()
+    for header in ",".join(environ.get(name, "") for name in _HEADERS).split(","):
+        value = header.partition("=")[2].strip()
+        found |= {header.strip(), value, unquote(value)}
+    for url in (environ.get(name, "") for name in _ENDPOINTS):
+        with contextlib.suppress(ValueError):
+            parts = urlsplit(url)
+            found |= {parts.netloc.rpartition("@")[0], parts.query}
+    return tuple(sorted(found - {""}, key=len, reverse=True))
+
+
+def _masked(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "…")
+    return text
+
+
+def _host_of(url: str) -> str:
+    """Where the URL leads, without user, password, path and query."""
+    try:
+        return f"{urlsplit(url).scheme}://{urlsplit(url).netloc.rpartition('@')[2]}"
+    except ValueError:
+        return "a URL that cannot be read"
+
+
+def _hear_complaints(secrets: Sequence[str]) -> None:
     """Takes what OpenTelemetry logs into the program's own log, at most one line a minute."""
     logger = logging.getLogger("opentelemetry")
     logger.propagate = False
-    logger.handlers = [_Complaints(logging.WARNING)]
+    logger.handlers = [_Complaints(secrets)]
 
 
 class _Complaints(logging.Handler):
-    """Tells the first complaint of each minute."""
+    """Tells the first complaint of each minute; OpenTelemetry repeats headers and URLs that it cannot use."""
 
-    told_at = float("-inf")
+    def __init__(self, secrets: Sequence[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.secrets = secrets
+        self.told_at = float("-inf")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tells the record, where none was told within the last minute."""
         if time.monotonic() - self.told_at >= _COMPLAINTS_EVERY_S:
             self.told_at = time.monotonic()
-            _log.warning("traces_not_exported", why=record.getMessage()[:500], more="within a minute are not told")
+            why = _masked(record.getMessage(), self.secrets)[:500]
+            _log.warning("traces_not_exported", why=why, more="within a minute are not told")
