@@ -1,5 +1,6 @@
 """`dropstream topics`: the table of topics in code, against the cluster."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -10,7 +11,8 @@ from ops.event_loop import run
 from ops.kafka.acls_command import show_acls
 from ops.kafka.migration import migrate as migrate_layout
 from ops.kafka.topics import Applied, Comparison, apply, read_comparisons
-from ops.people.writing import recorded_call
+from ops.people.person import caller
+from ops.people.writing import NotRecordedError, recorded_call
 from ops.verbs import verb_group
 from schemas.errors import DropstreamError
 from schemas.notes.acts import NAME_CHARACTERS_MAX, ActFacts, ActKind
@@ -69,20 +71,34 @@ def apply_plan(
 
 async def _apply(settings: Settings, *, migrate: bool) -> Applied:
     """Applies the plan, and puts on record what was changed: behind it, for the topic of the record may be new."""
+    caller(os.environ)  # Who calls must be known before anything is changed.
     applied = await apply(settings)
     if applied.created or applied.altered:
-        names = " ".join(one.removeprefix(settings.kafka.topic_prefix) for one in (*applied.created, *applied.altered))
-        counts = {"created": len(applied.created), "altered": len(applied.altered)}
-        async with recorded_call(
-            settings, ActKind.APPLY_TOPICS, ActFacts(about=names[:NAME_CHARACTERS_MAX], counts=counts)
-        ):
-            pass
+        await record_applied(settings, applied)
     if migrate:
         about = f"kafka.partitions = {settings.kafka.partitions}"
         async with recorded_call(settings, ActKind.MIGRATE_TOPICS, ActFacts(about=about)):
             await migrate_layout(settings, screen.note)
         applied = await apply(settings)
     return applied
+
+
+async def record_applied(settings: Settings, applied: Applied) -> None:
+    """Puts on record what was created and altered.
+
+    Raises:
+        DropstreamError: it could not be written; names what was done all the same.
+    """
+    names = " ".join(one.removeprefix(settings.kafka.topic_prefix) for one in (*applied.created, *applied.altered))
+    counts = {"created": len(applied.created), "altered": len(applied.altered)}
+    facts = ActFacts(about=names[:NAME_CHARACTERS_MAX], counts=counts)
+    try:
+        async with recorded_call(settings, ActKind.APPLY_TOPICS, facts):
+            pass
+    except NotRecordedError as error:
+        raise DropstreamError(
+            f"created or altered, but not on record in topic acts: {names}\n{error.__cause__ or error}"
+        ) from error
 
 
 app.command("acls")(show_acls)
