@@ -38,15 +38,20 @@ def acts(
     check_name("act", act, [one.value for one in ActKind])
     check_name("stage", stage, [one.value for one in ActStage])
     query = ActQuery(who, act, stage, endpoint, _time("--from", begin), _time("--to", until))
-    found = run(_read(settings, query))
     if as_json:
-        for one in found:
-            screen.write_json(act_record(one).value.decode())
+        run(_write_lines(settings, query))
         return
+    found = run(_read(settings, query))
     if not found and screen.is_terminal():
-        screen.say("No act is on record.")
+        screen.say("No act is on record." if query == ActQuery() else "No act of this choice is on record.")
         return
     screen.show_table(_COLUMNS, map(_row, found), fold=("place", "known by"), whole=("time",), header=header)
+
+
+async def _write_lines(settings: Settings, query: ActQuery) -> None:
+    """Writes each as it is read, for there may be years of them."""
+    async for one in acts_in_order(settings, query):
+        screen.write_json(act_record(one).value.decode())
 
 
 async def _read(settings: Settings, query: ActQuery) -> list[Act]:
