@@ -1,7 +1,6 @@
 """Makes the JSON of everything that the page shows at a moment; bounded, whatever the topics hold."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
@@ -51,7 +50,7 @@ def page_state(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> 
             "latency": latency,
             "groups": groups,
             "spool": watch.metrics.spool,
-            "gaps": _gaps(runs, settings) | {"suspected": _suspected(watch.metrics.suspected)},
+            "gaps": _gaps(runs, settings) | {"suspected": _suspected(watch)},
             "reconciliations": [_reconciliation(one) for one in watch.reconciliations.all()[:_RECONCILED_MAX]],
             "rejections": _rejections(memory.rejections),
             "events": memory.events.all()[:_EVENTS_MAX],
@@ -124,10 +123,15 @@ def _gaps(runs: list[MissingRun], settings: Settings) -> dict[str, Any]:
     return shown
 
 
-def _suspected(ids: Mapping[str, int]) -> dict[str, Any]:
-    """What did not come and is in its grace time; the processors tell how much, `dropstream gaps` which ids."""
+def _suspected(watch: Watch) -> dict[str, Any]:
+    """What did not come and is in its grace time; the processors tell how much, `dropstream gaps` which ids.
+
+    Where one of them does not answer there may be more: `known` is false.
+    """
+    ids = watch.metrics.suspected
     shown = sorted(ids.items())[:_RUNS_MAX]
     return {
+        "known": watch.suspected_known,
         "ids": min(sum(ids.values()), _SAFE_INTEGER),
         "endpoints": [{"endpoint": one[:200], "count": min(count, _SAFE_INTEGER)} for one, count in shown],
     }

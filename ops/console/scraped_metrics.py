@@ -3,6 +3,7 @@
 With several workers or machines, counts are added up and ages are the greatest.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -71,6 +72,9 @@ def read_metrics(texts: Iterable[str]) -> ScrapedMetrics:
                 samples.setdefault(sample.name, []).append(sample)
     connected = _values(samples, "dropstream_ingest_producer_connected")
     answers: dict[str, int] = {}
+    suspected: Counter[str] = Counter()
+    for one in samples.get("dropstream_process_suspected_ids", ()):
+        suspected[one.labels.get("endpoint", "")] += int(one.value)
     for one in samples.get("dropstream_ingest_requests_total", ()):
         outcome = one.labels.get("outcome", "")
         answers[outcome] = answers.get(outcome, 0) + int(one.value)
@@ -81,11 +85,7 @@ def read_metrics(texts: Iterable[str]) -> ScrapedMetrics:
         connected=all(connected) if connected else None,
         answers=answers,
         delivered_at_ms=_delivered_at_ms(samples),
-        suspected={
-            one.labels.get("endpoint", ""): int(one.value)
-            for one in samples.get("dropstream_process_suspected_ids", ())
-            if one.value
-        },
+        suspected=+suspected,  # Those above 0.
     )
 
 

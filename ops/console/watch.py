@@ -49,6 +49,8 @@ class Watch:
     sources: Sources = field(default_factory=Sources)
     groups: dict[str, GroupState] = field(default_factory=dict)
     metrics: ScrapedMetrics = field(default_factory=ScrapedMetrics)
+    # Whether every processor told of them at the last look; where one did not, there may be more.
+    suspected_known: bool = False
     reconciliations: RecentRuns = field(default_factory=RecentRuns)
     # Set before `run` is cancelled, for a Kafka client can swallow a cancellation while it connects.
     stopping: bool = False
@@ -128,10 +130,12 @@ class Watch:
         timeout = aiohttp.ClientTimeout(total=_PORT_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             while not self.stopping:
-                texts = [await self._ask_port(session, "ingress", one) for one in ingest_addresses(self.settings)] + [
+                ingresses = [await self._ask_port(session, "ingress", one) for one in ingest_addresses(self.settings)]
+                processors = [
                     await self._ask_port(session, "processors", one) for one in process_addresses(self.settings)
                 ]
-                self.metrics = read_metrics(text for text in texts if text is not None)
+                self.metrics = read_metrics(text for text in (*ingresses, *processors) if text is not None)
+                self.suspected_known = all(text is not None for text in processors)
                 await asyncio.sleep(_PORTS_EVERY_S)
 
     async def _ask_port(self, session: aiohttp.ClientSession, part: str, address: str) -> str | None:

@@ -7,12 +7,12 @@ import { trace } from "./life.js";
 import { page } from "./state.js";
 import { ago, count, minute, plural, when } from "./words.js";
 
-// Says that there is nothing, and what to do; or that nobody knows yet.
-function empty(id, isEmpty) {
+// Says that there is nothing, and what to do; or that nobody knows yet, or not all.
+function empty(id, isEmpty, unknown = null) {
   const element = $(id);
   element.whole ??= element.textContent;
   element.hidden = !isEmpty;
-  const text = page.latest.caught_up ? element.whole : "Not known yet: the topics have not been read.";
+  const text = page.latest.caught_up ? unknown ?? element.whole : "Not known yet: the topics have not been read.";
   if (element.textContent !== text) element.textContent = text;
 }
 
@@ -31,12 +31,12 @@ export function showGaps({ gaps, reconciliations }) {
   showReconciliations(reconciliations);
   const rows = [...gaps.open.newest.map((one) => ["open", one]), ...gaps.lost.newest.slice(0, 20).map((one) => ["lost", one])];
   const suspected = gaps.suspected.endpoints;
-  empty("gaps-empty", rows.length + suspected.length === 0);
+  empty("gaps-empty", rows.length + suspected.length === 0, gaps.suspected.known ? null : "No id is open or lost. What is in its grace time is not known: a processor does not answer.");
   $("gap-table").hidden = rows.length === 0;
   $("suspected").hidden = suspected.length === 0;
   part("suspected", suspected, () => suspected.map((one) => h("li", {}, h("span", { class: "badge open" }, "suspected"), " ", theirs(one.endpoint), ` ${plural(one.count, "id", "ids")} in the grace time, not reported yet: `, h("code", {}, theirs(`dropstream gaps --endpoint ${one.endpoint}`)))));
   const more = gaps.open.runs + gaps.lost.runs - rows.length;
-  part("gaps-sum", [gaps.open.ids, gaps.lost.ids, gaps.suspected.ids, more, page.latest.caught_up], () => !page.latest.caught_up ? "" : `${count(gaps.open.ids)} open, ${count(gaps.lost.ids)} lost${gaps.suspected.ids ? `, ${count(gaps.suspected.ids)} suspected` : ""}${more > 0 ? `; ${count(more)} more runs: dropstream gaps` : ""}`);
+  part("gaps-sum", [gaps.open.ids, gaps.lost.ids, gaps.suspected.ids, gaps.suspected.known, more, page.latest.caught_up], () => !page.latest.caught_up ? "" : `${count(gaps.open.ids)} open, ${count(gaps.lost.ids)} lost${gaps.suspected.ids ? `, ${count(gaps.suspected.ids)} suspected` : ""}${gaps.suspected.known ? "" : ", more may be suspected"}${more > 0 ? `; ${count(more)} more runs: dropstream gaps` : ""}`);
   keyed($("gap-rows"), fewOf(rows, 9, "gaps-more"), ([state, one]) => `${state} ${one.endpoint} ${one.epoch} ${one.first} ${one.last}`, ([state, one]) => {
     const since = h("div");
     return {

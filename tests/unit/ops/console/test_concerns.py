@@ -163,11 +163,12 @@ dropstream_ingest_spool_hung{worker="1"} 1.0
 dropstream_ingest_partitions_overdue{worker="0"} 3.0
 dropstream_ingest_partitions_overdue{worker="1"} 2.0
 # TYPE dropstream_process_suspected_ids gauge
-dropstream_process_suspected_ids{endpoint="acme"} 3.0
-dropstream_process_suspected_ids{endpoint="calm"} 0.0
+dropstream_process_suspected_ids{endpoint="acme",worker="0"} 3.0
+dropstream_process_suspected_ids{endpoint="acme",worker="1"} 2.0
+dropstream_process_suspected_ids{endpoint="calm",worker="0"} 0.0
 """
     found = read_metrics([text])
-    assert found.suspected == {"acme": 3}
+    assert found.suspected == {"acme": 5}
     assert found.partitions_overdue == 3
     assert found.spool == ScrapedSpool(
         deliveries=0,
