@@ -13,8 +13,8 @@ from dropstream_events.events import read_time
 class Gap:
     """A run of sequence ids, both ends included, and what became of it.
 
-    `state` is `open`, `filled`, `lost`, `reset`, `mixed`, `reconciled` or `dismissed`; `run`, `orders` and `skus` say what
-    was fetched for a reconciled one, `by` and `why` who dismissed the ids and why.
+    `state` is `open`, `filled`, `lost`, `reset`, `mixed`, `reconciled` or `dismissed`; `run`, `orders` and `skus` say
+    what was fetched for a reconciled one, `by` and `why` who dismissed the ids and why.
     """
 
     endpoint: str
