@@ -20,6 +20,7 @@ from processors.runtime.group_spec import TracedStep
 from processors.runtime.metrics import TRANSACTION_SECONDS
 from schemas.events import read_event
 from schemas.records import Record
+from schemas.vocabulary import EVENT_TOPICS
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -90,8 +91,11 @@ class StepTracer:
 
 
 def _of_event(record: Record) -> dict[str, str]:
-    """What the record says of the event that it is; nothing of another record."""
-    event = read_event(record.value) if any(name == "type" for name, _ in record.headers) else None
+    """What the record says of the event that it is; nothing of another record.
+
+    Its topic tells: a rejected record has the headers and the body of a stranger, who can make it look like an event.
+    """
+    event = read_event(record.value) if record.topic in EVENT_TOPICS else None
     if event is None:
         return {}
     return {f"cloudevents.event_{name}": str(event.attributes[name]) for name in ("id", "type", "source", "subject")}
