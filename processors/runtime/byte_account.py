@@ -5,7 +5,7 @@ own copies of the same bytes: the answer of a fetch that is being read, and the 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiokafka import ConsumerRecord
 
@@ -20,11 +20,15 @@ _RECORD_BYTES = 700
 
 @dataclass(slots=True)
 class ByteAccount:
-    """The bytes in hand of one process; `limit` is for all that they lead to, the client's copies included."""
+    """The bytes in hand of one process; `limit` is for all that they lead to, the client's copies included.
+
+    `held` are those of the fetched bytes, by group, whose partitions do not get on.
+    """
 
     limit: int = 268_435_456
     fetched: int = 0
     outputs: int = 0
+    held: dict[str, int] = field(default_factory=dict)
 
     @property
     def outputs_max(self) -> int:
@@ -35,6 +39,11 @@ class ByteAccount:
     def is_full(self) -> bool:
         """Whether nothing more is to be fetched, for any partition, before something is committed."""
         return self.fetched >= self.limit // _FETCHED_SHARE
+
+    @property
+    def is_full_of_held(self) -> bool:
+        """Whether it is full, and would not be without what is held: who waits for a commit there waits for long."""
+        return self.is_full and self.fetched - sum(self.held.values()) < self.limit // _FETCHED_SHARE
 
     def share_of(self, partitions: int) -> int:
         """The bytes of fetched records that each of so many partitions may have in hand."""

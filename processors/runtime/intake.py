@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from processors.runtime.assignment import Assignment
 from processors.runtime.connection import Connection
-from processors.runtime.partition import PartitionState
+from processors.runtime.partition import Partition, PartitionState
 from processors.runtime.state_store import StoreT
 from schemas.errors import DropstreamError
 from schemas.kafka.futures import retrieve_exception
@@ -88,17 +88,27 @@ class Intake(Generic[StoreT]):
         return count
 
     def _balance(self) -> None:
-        """Fetches from partitions whose share of the bytes is not used up, and from none where all room is."""
+        """Fetches from partitions whose share of the bytes is not used up, and from none where all room is.
+
+        Where those use it up that do not get on, one that has nothing in hand is fetched from all the same.
+        """
         assignment, account = self.assignment, self.assignment.spec.account
         working = [one for one in assignment if one.state is not PartitionState.OPENING]
+        account.held[assignment.spec.name] = sum(one.bytes_count for one in working if not one.gets_on)
         share = account.share_of(len(working))
         records_max = 2 * assignment.spec.settings.process.records_per_round_max
         for partition in working:
             has_enough = partition.bytes_count >= share or len(partition.records) >= records_max
             if has_enough or (account.is_full and partition.records):
                 assignment.pause(partition)
-            elif partition.is_paused and not account.is_full and partition.bytes_count <= share // 2:
+            elif partition.is_paused and self._has_room(partition, share):
                 assignment.resume(partition)
+
+    def _has_room(self, partition: Partition[StoreT], share: int) -> bool:
+        account = self.assignment.spec.account
+        if account.is_full:
+            return account.is_full_of_held and not partition.records
+        return partition.bytes_count <= share // 2
 
     async def _fetched(self, wait_ms: int) -> Batches:
         """The fetched records; none where the cluster is away or `stopping` is set.

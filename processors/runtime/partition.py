@@ -106,6 +106,11 @@ class Partition(Generic[StoreT]):
         """Whether records lie here that a transaction can take and none has, and that are no backlog."""
         return len(self.records) > self.taken and not self.is_behind and not self.waits_until
 
+    @property
+    def gets_on(self) -> bool:
+        """Whether what lies here is on its way: it did not fail, and does not wait to be judged."""
+        return self.state is PartitionState.OPEN and not self.waits_until
+
     def may_go_on(self, now: float) -> bool:
         """Whether its first record can be tried, by the event loop's clock."""
         return self.waits_until <= now
