@@ -37,6 +37,9 @@ from schemas.settings import Settings
 _LISTENERS_MAX = 32
 _EVERY_S = 1.0
 _WRITE_WITHIN_S = 10.0
+# Then the page asks anew, and the guard, or the proxy before it, says anew who may see.
+_STREAM_S = 900.0
+_AGAIN = b"event: again\ndata: now\n\n"
 _WRONG_TOKEN_S = 0.5
 _FORM_FIELDS_MAX = 8
 
@@ -53,6 +56,7 @@ class ConsolePages:
     sessions: Sessions
     logins: Logins
     addresses: ClientAddresses
+    stream_s: float = _STREAM_S
     _listeners: int = 0
     _page_state: bytes = b""
     _made_ms: int = 0
@@ -135,16 +139,23 @@ class ConsolePages:
         )
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
-        """Sends the state of the page once a second as server-sent events, as long as the session is open."""
+        """Sends the state of the page once a second as server-sent events, as long as the session is open.
+
+        After `stream_s` the event `again` tells the page to ask anew.
+        """
         if self._listeners >= _LISTENERS_MAX:
             raise web.HTTPServiceUnavailable(text="too many pages are open\n", headers={"Retry-After": "10"})
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
         self._listeners += 1
+        ends_at = asyncio.get_running_loop().time() + self.stream_s
         try:
             while not self.watch.stopping and self.sessions.find(session_key(request)) is not None:
+                is_over = asyncio.get_running_loop().time() >= ends_at
                 async with asyncio.timeout(_WRITE_WITHIN_S):
-                    await response.write(b"data: " + self._now() + b"\n\n")
+                    await response.write(_AGAIN if is_over else b"data: " + self._now() + b"\n\n")
+                if is_over:
+                    break
                 await asyncio.sleep(_EVERY_S)
         except (ConnectionError, TimeoutError):
             pass  # The browser has gone; one that has not connects again by itself.

@@ -47,6 +47,7 @@ function showLost() {
 function listen() {
   const stream = new EventSource("/api/live");
   stream.onmessage = (event) => { lost = null; show(JSON.parse(event.data)); };
+  stream.addEventListener("again", () => { stream.close(); listen(); });
   stream.onerror = () => {
     showLost();
     if (stream.readyState !== EventSource.CLOSED) return;
