@@ -156,7 +156,7 @@ async def test_a_person_who_is_taken_out_is_signed_out() -> None:
 
 
 async def test_a_page_that_stays_open_is_asked_again_who_it_is() -> None:
-    """The stream of the page ends by itself and tells the page to ask anew, so that a proxy's answer of today counts."""
+    """The stream of the page ends by itself and tells the page to ask anew, so that its proxy judges anew."""
     async with running() as started, signed_in(started, "the-token-of-ben-for-tests") as (client, _):
         started.pages.stream_s = 0.5
         async with client.get("/api/live") as answer:
