@@ -40,7 +40,11 @@ def values_file(values: Sequence[ChartValue]) -> str:
 
 
 def values_schema(values: Sequence[ChartValue]) -> str:
-    """The text of `values.schema.json`: draft 7, which Helm 3 and 4 read."""
+    """The text of `values.schema.json`: draft 7, which Helm 3 and 4 read.
+
+    A value without which a template fails, or Kubernetes takes a default of its own, is required: a key with nothing
+    behind it is `null`, and takes the chart's default away.
+    """
     whole: dict[str, Any] = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the chart dropstream",
@@ -48,12 +52,16 @@ def values_schema(values: Sequence[ChartValue]) -> str:
         "additionalProperties": False,
         # Helm gives every chart this key.
         "properties": {"global": {"type": "object"}},
+        "required": [],
     }
     for value in values:
         *parents, name = value.path.split(".")
         place = whole
         for parent in parents:
+            _require(place, parent)
             place = place["properties"].setdefault(parent, _closed())
+        if _is_needed(value):
+            _require(place, name)
         shape = _closed() if value.is_section else dict(value.shape)
         place["properties"][name] = {"description": value.meaning, **shape}
     return json.dumps(whole, indent=2) + "\n"
@@ -93,5 +101,17 @@ def _written(name: str, value: Any, indent: str, *, is_block: bool) -> Iterator[
         yield from _written(key, one, indent + "  ", is_block=name == "settings")
 
 
+def _is_needed(value: ChartValue) -> bool:
+    """Whether a template cannot do without it; what is empty by default, and a table of Kubernetes' own, it can."""
+    if value.is_section or "properties" in value.shape or "minItems" in value.shape:
+        return "null" not in value.shape.get("type", ())
+    return value.default is not None and isinstance(value.default, bool | int | str) and value.default != ""
+
+
+def _require(place: dict[str, Any], name: str) -> None:
+    if name not in place["required"]:
+        place["required"].append(name)
+
+
 def _closed() -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": False, "properties": {}}
+    return {"type": "object", "additionalProperties": False, "properties": {}, "required": []}

@@ -368,6 +368,24 @@ def test_half_a_wish_is_told_by_its_value(arguments: str, said: str) -> None:
     assert said in rendered(*SMALL, "--set", arguments, succeeds=False)
 
 
+def test_a_key_with_nothing_behind_it_is_refused_by_name_or_is_empty(tmp_path: Path) -> None:
+    """Such a key takes the chart's default away. Without what it needs nothing is rendered; all others may be so."""
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    nothing: dict[str, Any] = {}
+    for value in chart_values():
+        place, left, (*parents, name) = schema, nothing, value.path.split(".")
+        for parent in parents:
+            place, left = place["properties"][parent], left.setdefault(parent, {})
+        if name not in place["required"]:
+            left[name] = None
+    on = "console.enabled=true,reconcile.enabled=true,monitoring.rules.enabled=true,monitoring.dashboard.enabled=true"
+    people = ("--set", "settings.console.people.anna.token=file:/run/secrets/dropstream/tokens/anna")
+    emptied = manifests(*SMALL, "--set", on, *people, *given(tmp_path, nothing))
+    assert {*workloads(emptied)} == {*PARTS}
+    for path in ("ingest.replicas", "ingest.spool.size", "serviceAccount.create", "process.groups", "audit"):
+        assert path.rpartition(".")[2] in rendered(*SMALL, "--set", f"{path}=null", succeeds=False)
+
+
 def test_every_value_of_the_table_is_read_by_a_template() -> None:
     """No value does nothing: the last word of each path stands in a template."""
     text = "".join(file.read_text(encoding="utf-8") for file in (CHART / "templates").iterdir())

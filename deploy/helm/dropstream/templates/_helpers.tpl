@@ -24,8 +24,9 @@ helm.sh/chart: {{ (index . 0).Chart.Name }}-{{ (index . 0).Chart.Version }}
 
 {{- /* Annotations of an object; nothing where there are none. ($ and any number of maps, the later over the earlier) */ -}}
 {{- define "dropstream.annotations" -}}
-{{- $all := deepCopy (index . 0).Values.commonAnnotations -}}
-{{- range rest . }}{{ $all = mergeOverwrite $all (deepCopy .) }}{{ end -}}
+{{- $all := deepCopy ((index . 0).Values.commonAnnotations | default dict) -}}
+{{- /* A key of the values without anything behind it is null. */ -}}
+{{- range rest . }}{{ with . }}{{ $all = mergeOverwrite $all (deepCopy .) }}{{ end }}{{ end -}}
 {{- with $all -}}
 annotations:
   {{- toYaml . | nindent 2 }}

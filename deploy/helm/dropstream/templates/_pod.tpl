@@ -39,7 +39,7 @@ imagePullSecrets:
 {{- end }}
 securityContext:
   {{- $forbidden := dict "runAsNonRoot" true "runAsUser" 10001 "runAsGroup" 10001 "fsGroup" 10001 "fsGroupChangePolicy" "OnRootMismatch" "seccompProfile" (dict "type" "RuntimeDefault") }}
-  {{- toYaml (mergeOverwrite $forbidden (deepCopy $part.podSecurityContext)) | nindent 2 }}
+  {{- toYaml (mergeOverwrite $forbidden (deepCopy ($part.podSecurityContext | default dict))) | nindent 2 }}
 {{- with $part.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
@@ -84,7 +84,7 @@ image: {{ include "dropstream.image" $root }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
 securityContext:
   {{- $forbidden := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "privileged" false "capabilities" (dict "drop" (list "ALL")) }}
-  {{- toYaml (mergeOverwrite $forbidden (deepCopy $part.securityContext)) | nindent 2 }}
+  {{- toYaml (mergeOverwrite $forbidden (deepCopy ($part.securityContext | default dict))) | nindent 2 }}
 {{- with $part.extraEnvFrom }}
 envFrom:
   {{- toYaml . | nindent 2 }}
@@ -94,7 +94,7 @@ envFrom:
 {{- /* `startup`, `liveness` or `readiness` with the keys of the values over it. ($, part, name, the probe's own text) */ -}}
 {{- define "dropstream.probe" -}}
 {{- $own := index . 3 | fromYaml -}}
-{{- $given := index (index (index . 0).Values (index . 1)).probes (index . 2) -}}
+{{- $given := get ((index (index . 0).Values (index . 1)).probes | default dict) (index . 2) | default dict -}}
 {{ index . 2 }}Probe:
   {{- toYaml (mergeOverwrite $own (deepCopy $given)) | nindent 2 }}
 {{- end -}}
