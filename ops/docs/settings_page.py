@@ -28,13 +28,13 @@ from schemas.settings import Settings, ShipstreamSettings
 _HEAD = """# Settings
 
 The configuration is one TOML file: `--config FILE`, else `$DROPSTREAM_CONFIG`, else `./dropstream.toml`. Every key of
-the first five tables has a default; only `[endpoints.NAME]` must be there. A variable such as
+the first six tables has a default; only `[endpoints.NAME]` must be there. A variable such as
 `DROPSTREAM_KAFKA__PARTITIONS` overrides the file. Its value is written as in TOML, and text needs no quotes. The tables
 of people, of endpoints and of ShipStream accounts have no variables.
 
 A file with faults stops the start with exit code 2; every fault is named at once, with the nearest valid name. A secret
 is a reference, `env:NAME` or `file:PATH`; the secret itself never stands in the file. SIGHUP reads the endpoints again,
-with their secrets and tokens, and in the console the people and their tokens. The rest of the first five tables needs a
+with their secrets and tokens, and in the console the people and their tokens. The rest of the first six tables needs a
 restart of the programs that use it ([reload and restart](operate.md#reload-and-restart)); a verb that calls ShipStream
 reads its account each time.
 
