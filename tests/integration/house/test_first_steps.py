@@ -27,14 +27,12 @@ def blocks() -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
-def elsewhere(script: str, folder: Path) -> str:
-    """The same commands on ports that are free, with the broker's records in the test's own folder."""
+def elsewhere(script: str) -> str:
+    """The same commands on ports that are free."""
     ports = {"8080": free_ports(1), "8081": free_ports(1), "8082": free_ports(1), "9092": free_ports(3)}
     for written, free in ports.items():
         script = script.replace(f"127.0.0.1:{written}", f"127.0.0.1:{free}")
-    broker = f"--data {folder / 'broker'}"
-    script = script.replace("dropstream kafka start", f"dropstream kafka start {broker} --port {ports['9092']}")
-    script = script.replace("dropstream kafka stop", f"dropstream kafka stop {broker}")
+    script = script.replace("dropstream kafka start", f"dropstream kafka start --port {ports['9092']}")
     settings = (
         f"[ingest]\nport = {ports['8080']}\nadmin_port = {ports['8081']}\n[process]\nadmin_port = {ports['8082']}\n"
     )
@@ -51,9 +49,9 @@ async def test_a_stranger_who_pastes_the_page_sees_an_event_of_each_provider(
             pytest.skip(missing(f"{program} is not here", bring=f"PATH=FOLDER-OF-{program.upper()}:$PATH make test"))
     first, *others = blocks()
     assert [line.partition("  #")[0].strip() for line in first.splitlines()] == _INSTALLING
-    script = elsewhere("\n".join(others), tmp_path)
+    script = elsewhere("\n".join(others))
     # A command that fails ends it, and a program that still runs then must not outlive it.
-    stop = f"kill $(jobs -p); dropstream kafka stop --data {tmp_path / 'broker'}"
+    stop = "kill $(jobs -p); dropstream kafka stop --data broker"
     guard = f"trap '{{ {stop}; }} >/dev/null 2>&1 || true' EXIT\n"
     environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     environ.pop("DROPSTREAM_CONFIG", None)
