@@ -1,17 +1,15 @@
 """Reads and writes the topic `audit-state`: how the last audit ended, and where the last clean one did."""
 
-import asyncio
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 
 from ops.audit.verdict import AuditVerdict
-from ops.kafka.clients import checked_client_arguments, consumer, kafka_failures_explained
+from ops.kafka.clients import consumer
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name
-from schemas.kafka.arguments import producer_arguments
-from schemas.kafka.cancellation import cancellation_kept
+from ops.kafka.writing import write_record
 from schemas.notes.audits import (
     CHECKPOINT_KEY,
     RESULT_KEY,
@@ -89,8 +87,5 @@ async def write_state(
     records = [(RESULT_KEY, write(result))]
     if checkpoint is not None and (verdict.clean or (accept and not verdict.unknown)):
         records.append((CHECKPOINT_KEY, write(checkpoint)))
-    checked_client_arguments(settings.kafka)
-    with cancellation_kept(asyncio.current_task()), kafka_failures_explained(settings.kafka):
-        async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
-            for key, value in records:
-                await producer.send_and_wait(full_name("audit-state", settings), value, key=key, partition=_PARTITION)
+    for key, value in records:
+        await write_record(settings, "audit-state", value, key=key, partition=_PARTITION)

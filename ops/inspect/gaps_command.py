@@ -7,21 +7,18 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from aiokafka import AIOKafkaProducer
 
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.inspect.gaps import MissingRun, offers, read_runs, read_states, suspected, unjudged
-from ops.kafka.clients import checked_client_arguments, kafka_failures_explained
-from ops.kafka.reader import full_name
+from ops.kafka.writing import write_record
 from ops.people.person import own_name
 from ops.people.writing import recorded_call
 from ops.screen import confirm
 from ops.verbs import verb_group
 from processors.sequence.state import Hole, SequenceState
 from schemas.errors import DropstreamError, UsageError
-from schemas.kafka.arguments import producer_arguments
 from schemas.notes.acts import ActFacts, ActKind
 from schemas.notes.dismissals import TEXT_CHARACTERS_MAX, Dismissal, dismissal_record
 from schemas.notes.gaps import GapState
@@ -169,11 +166,8 @@ async def _judged(settings: Settings, endpoint: str, first: int, last: int, epoc
 
 async def _write(settings: Settings, dismissal: Dismissal) -> None:
     """Puts the act on record, and writes the dismissal to `sequence`; it is on all in-sync replicas on return."""
-    checked_client_arguments(settings.kafka)
     record = dismissal_record(dismissal)
     facts = ActFacts(endpoint=dismissal.endpoint, about=f"{dismissal.first}-{dismissal.last}")
     async with recorded_call(settings, ActKind.DISMISS, facts) as ending:
-        with kafka_failures_explained(settings.kafka):
-            async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
-                await producer.send_and_wait(full_name(record.topic, settings), record.value, key=record.key)
+        await write_record(settings, record.topic, record.value, key=record.key)
         ending.counts["ids"] = dismissal.last - dismissal.first + 1

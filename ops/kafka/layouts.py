@@ -1,13 +1,7 @@
 """Reads and writes the layout: among how many partitions the keys of `raw` and `sequence` are placed."""
 
-import asyncio
-
-from aiokafka import AIOKafkaProducer
-
-from ops.kafka.clients import checked_client_arguments, consumer, kafka_failures_explained
-from ops.kafka.reader import full_name
-from schemas.kafka.arguments import producer_arguments
-from schemas.kafka.cancellation import cancellation_kept
+from ops.kafka.clients import consumer
+from ops.kafka.writing import write_record
 from schemas.kafka.layout_watch import LayoutWatch
 from schemas.notes.formats import NewerFormatError
 from schemas.notes.layout_faults import layout_fault
@@ -33,14 +27,9 @@ async def put_layout(settings: Settings, layout: Layout) -> None:
     """Writes the layout; it is on all in-sync replicas on return.
 
     Raises:
-        DropstreamError: the topic is missing, or the cluster away.
+        DropstreamError: the topic is missing, or the cluster does not take the layout in time.
     """
-    checked_client_arguments(settings.kafka)
-    with cancellation_kept(asyncio.current_task()), kafka_failures_explained(settings.kafka):
-        async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
-            await producer.send_and_wait(
-                full_name("layout", settings), write_layout(layout), key=LAYOUT_KEY, partition=LAYOUT_PARTITION
-            )
+    await write_record(settings, "layout", write_layout(layout), key=LAYOUT_KEY, partition=LAYOUT_PARTITION)
 
 
 async def note_first_layout(settings: Settings) -> None:

@@ -4,7 +4,6 @@ An act whose beginning cannot be written is not done: what nobody can look up la
 cannot be written, it is done, and the log or the screen says that its end is not on record.
 """
 
-import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,22 +12,16 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
-from aiokafka import AIOKafkaProducer
 
-from ops.kafka.clients import CLOSE_TIMEOUT_S, checked_client_arguments, kafka_failures_explained
-from ops.kafka.partitions import partitions_of
-from ops.kafka.reader import full_name
+from ops.kafka.writing import write_record
 from ops.people.person import Asker, caller
 from schemas.errors import DropstreamError
-from schemas.kafka.arguments import producer_arguments
-from schemas.kafka.cancellation import stopped_within
 from schemas.notes.acts import Act, ActFacts, ActKind, ActStage, act_record
 from schemas.settings import Settings
 from schemas.times import rfc3339
 
 # One partition, so that the topic has one order.
 PARTITION = 0
-_WITHIN_S = 10.0
 
 WriteAct = Callable[[Act], Awaitable[None]]
 
@@ -110,15 +103,5 @@ async def write_act(settings: Settings, act: Act) -> None:
     Raises:
         DropstreamError: the topic is missing, or the cluster does not take it in time.
     """
-    checked_client_arguments(settings.kafka)
     record = act_record(act)
-    topic = full_name(record.topic, settings)
-    with kafka_failures_explained(settings.kafka):
-        async with asyncio.timeout(_WITHIN_S):
-            await partitions_of(settings, [topic])  # The producer would wait for a missing topic, and say nothing.
-            producer = AIOKafkaProducer(**producer_arguments(settings))
-            try:
-                await producer.start()
-                await producer.send_and_wait(topic, record.value, key=record.key, partition=PARTITION)
-            finally:
-                await stopped_within(CLOSE_TIMEOUT_S, producer.stop())
+    await write_record(settings, record.topic, record.value, key=record.key, partition=PARTITION)

@@ -1,20 +1,15 @@
 """Reads and writes the topic `replay-state`: the plans of replays and redrives, and how far each is."""
 
-import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from aiokafka import AIOKafkaProducer
-
-from ops.kafka.clients import checked_client_arguments, kafka_failures_explained
 from ops.kafka.reader import full_name, open_reader
+from ops.kafka.writing import write_record
 from ops.suggest import nearest
 from schemas.errors import DropstreamError, UsageError
-from schemas.kafka.arguments import producer_arguments
-from schemas.kafka.cancellation import cancellation_kept
 from schemas.notes.replays import (
     Choice,
     Range,
@@ -89,12 +84,12 @@ async def read_store(settings: Settings) -> ReplayStore:
 
 
 async def keep_plan(settings: Settings, plan: ReplayPlan) -> None:
-    """Writes the plan; it is on all in-sync replicas on return."""
-    checked_client_arguments(settings.kafka)
-    with cancellation_kept(asyncio.current_task()), kafka_failures_explained(settings.kafka):
-        async with AIOKafkaProducer(**producer_arguments(settings)) as producer:
-            topic = full_name("replay-state", settings)
-            await producer.send_and_wait(topic, write(plan), key=plan.id.encode(), partition=_PLANS_PARTITION)
+    """Writes the plan; it is on all in-sync replicas on return.
+
+    Raises:
+        DropstreamError: the topic is missing, or the cluster does not take the plan in time.
+    """
+    await write_record(settings, "replay-state", write(plan), key=plan.id.encode(), partition=_PLANS_PARTITION)
 
 
 def check_same_choice(plan: ReplayPlan, asked: Choice) -> None:
