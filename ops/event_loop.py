@@ -41,5 +41,7 @@ async def running_beside(work: Coroutine[None, None, None]) -> AsyncIterator[Non
         yield
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        # Not `await task`: one could not tell its end from a cancellation of the block's own task.
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
