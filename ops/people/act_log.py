@@ -24,6 +24,7 @@ _WAITING_MAX = 1_000
 _REFUSED_MAX = 60
 _MINUTE_S = 60.0
 _AGAIN_S = 5.0
+_AGAIN_S_MAX = 60.0
 
 _log = structlog.get_logger()
 
@@ -66,7 +67,8 @@ class ActLog:
         self._note(Asker(NOBODY, place), ActStage.REFUSED, ActFacts(counts={"tries": tries}))
 
     async def run(self) -> None:
-        """Writes the logins, in their order, however often Kafka goes."""
+        """Writes the logins, in their order, however often Kafka goes; it is asked ever less often while it is away."""
+        again_s = self.again_s
         while True:
             await self._arrived.wait()
             self._arrived.clear()
@@ -76,9 +78,11 @@ class ActLog:
                     await self.write(act)
                 except DropstreamError as error:
                     why = str(error).splitlines()[0]
-                    _log.warning("logins_not_recorded", count=len(self._waiting), why=why, again_s=self.again_s)
-                    await asyncio.sleep(self.again_s)
+                    _log.warning("logins_not_recorded", count=len(self._waiting), why=why, again_s=again_s)
+                    await asyncio.sleep(again_s)
+                    again_s = min(2 * again_s, _AGAIN_S_MAX)
                     continue
+                again_s = self.again_s
                 # It may have been dropped meanwhile, for newer ones.
                 if self._waiting and self._waiting[0] is act:
                     self._waiting.popleft()

@@ -11,7 +11,7 @@ from ops.people.person import Asker, Person, Role
 from ops.people.writing import NotRecordedError
 from schemas.errors import DropstreamError
 from schemas.notes.acts import Act, ActFacts, ActKind, KnownBy, act_record, read_act
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, until
 
 ANNA = Asker(Person("anna", Role.ACT, KnownBy.TOKEN), "192.0.2.7", "session-3fa9c1")
 
@@ -84,6 +84,23 @@ async def test_a_login_waits_for_kafka_and_the_person_does_not() -> None:
     assert [(one.act, one.stage, one.who, one.place) for one in topic.acts] == [
         ("login", "done", "anna", "192.0.2.7"),
         ("login", "refused", "unknown", "192.0.2.8"),
+    ]
+
+
+async def test_a_long_absence_of_kafka_does_not_fill_the_log() -> None:
+    """Logins that wait are tried ever less often, and each try that fails is one line."""
+    topic = Topic(away=True)
+    log = ActLog(topic.write, again_s=0.001)
+    log.note_login(ANNA)
+    with capture_logs() as lines:
+        running = asyncio.create_task(log.run())
+        await until(lambda: len(lines) >= 4)
+        running.cancel()
+    assert [(one["event"], one["again_s"]) for one in lines[:4]] == [
+        ("logins_not_recorded", 0.001),
+        ("logins_not_recorded", 0.002),
+        ("logins_not_recorded", 0.004),
+        ("logins_not_recorded", 0.008),
     ]
 
 
