@@ -5,7 +5,7 @@ request and answers with an empty body. aiohttp waits for slow clients for ever;
 """
 
 import asyncio
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from aiohttp import StreamReader, web
@@ -30,7 +30,7 @@ _BROKEN = _ErrInfo(status=400, exc=HttpProcessingError(code=400), message="")
 class FullConnection(web.RequestHandler):
     """Serves one connection; counts every request that never reached the receiver, and reports its end to the host."""
 
-    __slots__ = ("_ended", "_heard", "_host", "_ledger", "_line", "_watchdog", "closed_for", "delivered")
+    __slots__ = ("_ended", "_heard", "_host", "_ledger", "_line", "_taken", "_watchdog", "closed_for", "delivered")
 
     def __init__(self, server: web.Server, host: ConnectionHost, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -45,6 +45,15 @@ class FullConnection(web.RequestHandler):
         self._watchdog = Watchdog(host.limits, loop.time())
         self._heard = False
         self._ledger = ReadLedger()
+        # The request that aiohttp has taken from its queue and handles in the next turn of the event loop.
+        self._taken: web.BaseRequest | None = None
+        make = self._request_factory
+
+        def take(*given: Any) -> web.BaseRequest:
+            self._taken = make(*given) if make is not None else None
+            return cast(web.BaseRequest, self._taken)
+
+        self._request_factory = take
         self._line: asyncio.Transport | None = None  # aiohttp forgets its transport too early, when it begins to close.
         self.closed_for = Closed.ENDED
         self.delivered = False
@@ -58,7 +67,7 @@ class FullConnection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Reports the end; cancels a task that only reads on after a refusal, but none that handles a request."""
-        lingering = None if self._request_in_progress or self._waiter is not None else self._task_handler
+        lingering = None if self._is_handling or self._waiter is not None else self._task_handler
         super().connection_lost(exc)
         if lingering is not None:
             lingering.cancel()
@@ -92,7 +101,7 @@ class FullConnection(web.RequestHandler):
 
     def idle_since(self) -> float | None:
         """Returns since when no request is handled, None while one is; what lingers after a refusal is idle."""
-        if self._request_in_progress or self._messages:
+        if self._is_handling or self._messages:
             return None
         self._observe(self._loop.time())
         return self._watchdog.since
@@ -104,11 +113,11 @@ class FullConnection(web.RequestHandler):
     def give_way(self) -> None:
         """Frees what the connection holds at once, and ends it, after the answer to a request that is whole."""
         self.closed_for = Closed.GAVE_WAY
-        request = self._current_request
+        request = self._current_request or self._taken
         self.close()
         self._messages.clear()
         self._message_tail, self._parser = b"", None
-        if self._request_in_progress and (request is None or request.content.is_eof()):
+        if self._is_handling and (request is None or request.content.is_eof()):
             self._pause_transport_reading()
             return
         if self._ledger.body is not None:
@@ -124,6 +133,7 @@ class FullConnection(web.RequestHandler):
         self, request: web.BaseRequest, start_time: float | None, request_handler: _RequestHandler
     ) -> tuple[web.StreamResponse, bool]:
         """Handles a request as aiohttp does, and notes what is still unread while it is handled and afterwards."""
+        self._taken = None
         request[ON_READ] = self._note_unread
         try:
             made, reset = await super()._handle_request(request, start_time, request_handler)
@@ -134,6 +144,11 @@ class FullConnection(web.RequestHandler):
             if not self._forget_broken() and not self._messages:
                 self._ledger.queued_bytes = 0
             self._note_unread()
+
+    @property
+    def _is_handling(self) -> bool:
+        """Whether a request is handled, or will be in the next turn of the event loop."""
+        return self._request_in_progress or self._taken is not None
 
     def _note_read(self, count: int, number: int) -> None:
         """Enters a read of `count` bytes into the ledger; `number` counts the requests before it."""
@@ -171,8 +186,8 @@ class FullConnection(web.RequestHandler):
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio asks for a bool; aiohttp never keeps it open
         """Returns whether the connection stays open: requests that came whole are answered first, nothing else is."""
-        request = self._current_request
-        self._ended = self._request_in_progress or bool(self._messages)
+        request = self._current_request or self._taken
+        self._ended = self._is_handling or bool(self._messages)
         if request is not None and not request.content.is_eof():
             self._ended = False
         return self._ended

@@ -139,9 +139,8 @@ class Door:
 
     async def feed(self, number: int, given: Input, tally: Tally) -> None:
         """Sends the input, reads the answers, and adds both to the tally, with each law that was broken."""
-        taken: list[PendingRecord] = []
-        _taken.set(taken)
-        answers = await self._converse(given)
+        line, taken = await self.connect()
+        answers = await _converse(line, given)
         heads = list(_ANSWER.finditer(answers))
         statuses = [int(head["interim"] or head["status"]) for head in heads]
         tally.inputs += 1
@@ -154,21 +153,28 @@ class Door:
         ids = [head["id"].decode() for head in heads if head["id"]]
         tally.broken += [(number, law) for law in broken_laws(given, taken, ids)]
 
-    async def _converse(self, given: Input) -> bytes:
-        """The bytes of all answers; none where the client leaves."""
+    async def connect(self) -> tuple[socket.socket, list[PendingRecord]]:
+        """A connection to the ingress, which the caller closes, and what will be taken through it."""
+        taken: list[PendingRecord] = []
+        _taken.set(taken)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         await asyncio.get_running_loop().connect_accepted_socket(self.server, theirs)
-        with ours:
-            try:
-                for segment in given.segments:
-                    ours.send(segment)  # Fits: an input is shorter than the buffer of a socket.
-                    await _turns(_READ_TURNS)
-            except ConnectionError:
-                pass  # Refused before all of it was sent.
-            answers = b"" if given.leaves else await _all_answers(ours)
-        await _turns(_ANSWER_TURNS)
-        return answers
+        return ours, taken
+
+
+async def _converse(line: socket.socket, given: Input) -> bytes:
+    """The bytes of all answers; none where the client leaves."""
+    with line:
+        try:
+            for segment in given.segments:
+                line.send(segment)  # Fits: an input is shorter than the buffer of a socket.
+                await _turns(_READ_TURNS)
+        except ConnectionError:
+            pass  # Refused before all of it was sent.
+        answers = b"" if given.leaves else await _all_answers(line)
+    await _turns(_ANSWER_TURNS)
+    return answers
 
 
 def broken_laws(given: Input, taken: list[PendingRecord], answered_ids: list[str]) -> Iterator[str]:
