@@ -105,6 +105,11 @@ def _no_kafka(found: Unavailable) -> NoReturn:
     _skip(f"there is no real Kafka here ({found.reason})", bring="make test KAFKA=HOST:PORT")
 
 
+# A broker looks for old records half a minute after its start, then every five minutes; what a test writes may have a
+# time of last year, and would be gone now and then in the middle of it.
+NOTHING_EXPIRES = {"log.initial.task.delay.ms": "86400000", "log.retention.check.interval.ms": "86400000"}
+
+
 def _skip(what: str, *, bring: str) -> NoReturn:
     if os.environ.get("REQUIRE_KAFKA") == "1":
         pytest.fail(f"REQUIRE_KAFKA=1, but {what}", pytrace=False)
@@ -135,6 +140,7 @@ def kafka_session(
             port=free_ports(2),
             runtime=kafka_found,
             progress=_silent,
+            more=NOTHING_EXPIRES,
         )
         broker = beside.submit(runner.run, opening).result()
         try:
@@ -189,6 +195,7 @@ async def cluster(kafka_runtime: Runtime, tmp_path_factory: pytest.TempPathFacto
                 port=free_ports(2 * nodes),
                 runtime=kafka_runtime,
                 progress=_silent,
+                more=NOTHING_EXPIRES,
             )
             started.push_async_callback(broker.kill)
             return broker

@@ -27,7 +27,7 @@ from ops.times import EXAMPLES, parse_time
 from schemas.errors import DropstreamError, UsageError
 from schemas.kafka.cancellation import cancellation_kept
 from schemas.kafka.committed_offsets import ask_patiently, committed_offsets
-from schemas.kafka.descriptions import count_members, describe_topics
+from schemas.kafka.descriptions import count_members, describe_topics, group_exists
 from schemas.kafka.log_bounds import LogBounds, NotKnown, log_bounds
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
@@ -98,6 +98,16 @@ async def groups(settings: Settings) -> list[str]:
     async with admin(settings) as client:
         # A node that has just died is asked too, until the cluster has noticed.
         return sorted(name for name, _ in await ask_patiently(client.list_consumer_groups))
+
+
+async def is_group(settings: Settings, group: str) -> bool:
+    """Whether there is this group, as its coordinator says.
+
+    Raises:
+        DropstreamError: the coordinator does not say.
+    """
+    async with admin(settings) as client:
+        return await ask_patiently(lambda: group_exists(client, group))
 
 
 async def members(settings: Settings, group: str) -> int:

@@ -14,6 +14,7 @@ from ops.kafka.offsets import (
     PartitionOffsets,
     full_group,
     groups,
+    is_group,
     members_if_known,
     move,
     parse_offset_target,
@@ -76,7 +77,7 @@ async def _shown(
     topics = None if topic is None else [full_name(topic, settings)]
     rows: list[tuple[screen.Cell, ...]] = []
     doubts: list[str] = []
-    for name in known if group is None else [_known(group, known, settings)]:
+    for name in known if group is None else [await _known(group, known, settings)]:
         count = await members_if_known(settings, name)
         doubts += [f"how many members {name} has"] if count is None else []
         members = "unknown" if count is None else count
@@ -156,11 +157,14 @@ async def _planned(
     return name, await plan_moves(settings, chosen, target)
 
 
-def _known(group: str, known: Sequence[str], settings: Settings) -> str:
+async def _known(group: str, known: Sequence[str], settings: Settings) -> str:
     name = full_group(group, known, settings.kafka.topic_prefix)
-    if name not in known:
-        raise DropstreamError(f"no such group: {group}{nearest_or_all(group, known)}")
-    return name
+    if name in known:
+        return name
+    for one in (settings.kafka.topic_prefix + group, group):
+        if await is_group(settings, one):
+            return one
+    raise DropstreamError(f"no such group: {group}{nearest_or_all(group, known)}")
 
 
 def _row(one: OffsetMove) -> tuple[screen.Cell, ...]:

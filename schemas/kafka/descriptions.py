@@ -24,6 +24,8 @@ from schemas.kafka.errors import error_of
 from schemas.kafka.rights.named_metadata import named_topics
 
 _NO_LEADER = -1
+# What Kafka calls a group of which it knows nothing, neither members nor offsets.
+_NO_SUCH_GROUP = "Dead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,23 @@ async def count_members(client: AIOKafkaAdminClient, group: str) -> int:
         if one["error_code"]:
             raise error_of(one["error_code"], group, f"the members of group {group} are not known")
     return sum(len(one["members"]) for one in described)
+
+
+async def group_exists(client: AIOKafkaAdminClient, group: str) -> bool:
+    """Whether the group's coordinator knows the group.
+
+    A list of groups is no proof: a node that has just taken over lists nothing until it has read what it took over.
+
+    Raises:
+        KafkaError: the coordinator moves, loads or is away, or refuses; ask again.
+    """
+    described = [
+        one for answer in await client.describe_consumer_groups([group]) for one in answer.to_object()["groups"]
+    ]
+    for one in described:
+        if one["error_code"]:
+            raise for_code(one["error_code"])(f"whether there is a group {group} is not known")
+    return any(one["state"] != _NO_SUCH_GROUP for one in described)
 
 
 async def partitions_of_topic(client: AIOKafkaClient, topic: str) -> list[TopicPartition]:

@@ -4,7 +4,8 @@ The caller of `open_cluster` stops the cluster; `local.local_broker` does that w
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,18 @@ class BrokerCluster:
 
 
 async def open_cluster(
-    data: Path, *, nodes: int, port: int, runtime: Runtime, progress: Progress, detached: bool = False
+    data: Path,
+    *,
+    nodes: int,
+    port: int,
+    runtime: Runtime,
+    progress: Progress,
+    detached: bool = False,
+    more: Mapping[str, str] | None = None,
 ) -> BrokerCluster:
     """A started cluster on `data`: clients on `port` and up, controllers on the ports after those.
+
+    `more` is settings of Kafka beyond ours, or instead of them.
 
     Raises:
         DropstreamError: says what is wrong and what to do.
@@ -94,6 +104,7 @@ async def open_cluster(
     data = check_folder(data)
     async with locked(lock_file(data)):
         plan = plan_cluster(data, nodes=nodes, port=port, bind_host=runtime.bind_host)
+        plan = replace(plan, more=more or {})
         cluster = BrokerCluster(plan, runtime=runtime, detached=detached)
         await cluster.start(progress)
     return cluster

@@ -53,9 +53,10 @@ async def test_the_oldest_kafka_keeps_every_promise_of_the_main_path(
     async with program(tmp_path, "ingest", admin_port=port + 1) as ingest:
         await ingest.ready()
         await send_all(f"http://127.0.0.1:{port}", batch)
-    folder = tmp_path / "processors"
-    folder.mkdir()
-    async with processors(mine, folder) as start:
-        await start("processor")
-        verdict = await audited(mine, len(batch))
+        folder = tmp_path / "processors"
+        folder.mkdir()
+        # Inside, for what the ingress took into its spool comes a moment later.
+        async with processors(mine, folder) as start:
+            await start("processor")
+            verdict = await audited(mine, len(batch))
     assert (verdict.status, verdict.deliveries) == ("clean", 40), verdict
