@@ -7,6 +7,7 @@ from ops import screen
 from ops.configuration import ConfigFile, configuration_file, load_settings, read_text
 from ops.endpoints.add import add_endpoint
 from ops.endpoints.check import find_problems
+from ops.endpoints.renew import renew_subscriptions
 from ops.endpoints.running import find_reload_problems
 from ops.event_loop import run
 from ops.verbs import verb_group
@@ -18,6 +19,7 @@ _TOKEN_BYTES = 32
 
 app = verb_group("Shows and checks the configured endpoints; makes new ones.")
 app.command("add", no_args_is_help=True)(add_endpoint)
+app.command("renew", no_args_is_help=True)(renew_subscriptions)
 
 
 @app.command("list")

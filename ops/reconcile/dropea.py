@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from ops.reconcile.rest import RestApi, open_rest, pages_left, rows_of
 from ops.reconcile.source import (
@@ -16,7 +16,7 @@ from ops.reconcile.source import (
     SourceError,
     SourceKind,
     StatePage,
-    StateSource,
+    Subscription,
     Window,
     state_body,
     without_address,
@@ -27,6 +27,8 @@ from processors.deliver.times import read_instant
 _ROWS_MAX = 100
 # 60 requests in any minute for each key; a client that caps itself at 45 was never refused.
 _BETWEEN_REQUESTS_S = 60 / 45
+# Create and delete are all that can be done to one: https://public-api.dropea.com/dropshipper/openapi.json
+_WEBHOOKS = "/dropshipper/webhooks"
 _ORDERS, _ISSUES, _HOOKS = "orders", "incidents", "subscriptions"
 
 
@@ -87,10 +89,26 @@ class DropeaSource:
 
     async def _subscriptions(self) -> StatePage:
         """A subscription that Dropea switched off shows as inactive, without since when."""
-        rows = rows_of(await self.api.get("/dropshipper/webhooks"), "data", "webhooks")
-        dead = sorted(str(row.get("topic")) for row in rows if row.get("active") is False)
-        notes = (f"Dropea has switched off: {', '.join(dead)}; switch them on in its dashboard",) if dead else ()
+        dead = sorted(one.topic for one in await self.listed() if not one.active)
+        what_to_do = "make them anew with dropstream endpoints renew, or switch them on in its dashboard"
+        notes = (f"Dropea has switched off: {', '.join(dead)}; {what_to_do}",) if dead else ()
         return StatePage(_HOOKS, f"{_HOOKS}:", notes=notes)
+
+    async def listed(self) -> list[Subscription]:
+        """All subscriptions of the account: the list has no pages."""
+        rows = rows_of(await self.api.get(_WEBHOOKS), "data", "webhooks")
+        return [
+            Subscription(str(row.get("id")), str(row.get("topic")), str(row.get("url")), row.get("active") is not False)
+            for row in rows
+        ]
+
+    async def create(self, topic: str, url: str) -> None:
+        """Makes one: of one topic, with an id of its own."""
+        await self.api.change("POST", _WEBHOOKS, {"topic": topic, "url": url})
+
+    async def delete(self, subscription: Subscription) -> None:
+        """Deletes one."""
+        await self.api.change("DELETE", f"{_WEBHOOKS}/{quote(subscription.id, safe='')}")
 
     async def _rows(self, path: str, query: Mapping[str, str]) -> AsyncIterator[list[Mapping[str, Any]]]:
         number = 1
@@ -110,7 +128,7 @@ class DropeaSource:
 
 
 @asynccontextmanager
-async def _open(access: ApiAccess) -> AsyncIterator[StateSource]:
+async def _open(access: ApiAccess) -> AsyncIterator[DropeaSource]:
     base = access.settings.url
     host = urlsplit(base or "").hostname or ""
     market = access.settings.market or host.partition(".")[0].upper()
@@ -139,4 +157,5 @@ DROPEA = SourceKind(
         "anything of version 1, whose API is being switched off",
         "stock: no webhook of Dropea tells it",
     ),
+    subscriptions=_open,
 )

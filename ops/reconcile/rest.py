@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -56,11 +56,46 @@ class RestApi:
                 await asyncio.sleep(again.pause_s * 2 ** (tries - 1) if again.pause_s < 1 else again.pause_s)
         raise AssertionError("the last try returns or raises")
 
-    async def _once(self, url: str, query: Mapping[str, str] | None) -> Mapping[str, Any]:
+    async def change(self, method: Literal["POST", "DELETE"], path: str, body: Mapping[str, str] | None = None) -> None:
+        """Has the API change something; asked once, for a second time might change it twice.
+
+        Raises:
+            SourceError: it refuses, or nobody knows whether it has done it.
+        """
+        await self._pace()
+        try:
+            async with self.http.request(
+                method, urljoin(f"{self.base}/", path), json=body, allow_redirects=False
+            ) as response:
+                await _bounded(response, self.base)
+                self.access.on_request(str(response.status))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self.access.on_request("no answer")
+            raise SourceError(
+                f"{self.base} gives no whole answer ({type(error).__name__}): whether it has done it is not known; "
+                "ask again, for what is there is looked at first"
+            ) from error
+        if response.status in {401, 403}:
+            raise SourceError(
+                f"{self.base} denies it (HTTP {response.status}): check the rights of the endpoint's api.key"
+            )
+        if response.status >= 500:
+            raise SourceError(
+                f"{self.base} answers HTTP {response.status}: whether it has done it is not known; ask again later, "
+                "for what is there is looked at first"
+            )
+        if not 200 <= response.status < 300:
+            raise SourceError(f"{self.base} refuses it (HTTP {response.status})")
+
+    async def _pace(self) -> None:
+        """Waits until the next request may go out."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, self._free_at - loop.time()))
         between_s = self.access.between_requests_s
         self._free_at = loop.time() + (self.between_requests_s if between_s is None else between_s)
+
+    async def _once(self, url: str, query: Mapping[str, str] | None) -> Mapping[str, Any]:
+        await self._pace()
         self.asked_at = self.access.now()
         pause_s = random.uniform(_PAUSE_S / 2, _PAUSE_S)  # noqa: S311 spreads callers, guards nothing
         try:

@@ -84,10 +84,46 @@ class ApiAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription at the provider: a topic that it sends to `url`, which may hold the endpoint's token."""
+
+    id: str
+    topic: str
+    url: str = field(repr=False)
+    active: bool = True
+
+
+class Subscriptions(Protocol):
+    """The subscriptions at a provider that switches them off, and never on again by itself."""
+
+    async def listed(self) -> list[Subscription]:
+        """All that there are.
+
+        Raises:
+            DropstreamError: the API cannot be asked, or answers what cannot be used.
+        """
+
+    async def create(self, topic: str, url: str) -> None:
+        """Makes one.
+
+        Raises:
+            DropstreamError: the API refuses, or nobody knows whether it is made.
+        """
+
+    async def delete(self, subscription: Subscription) -> None:
+        """Deletes one.
+
+        Raises:
+            DropstreamError: the API refuses, or nobody knows whether it is deleted.
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class SourceKind:
     """What is known of a provider's API: how to open it, and what it cannot give back, in sentences.
 
-    `url` is its address where there is one for all; empty where each merchant has one.
+    `url` is its address where there is one for all; empty where each merchant has one. `subscriptions` opens those that
+    can be made anew; None where nothing is known of that.
     """
 
     provider: str
@@ -95,6 +131,7 @@ class SourceKind:
     open: Callable[[ApiAccess], AbstractAsyncContextManager[StateSource]]
     gives: tuple[str, ...]
     cannot_give: tuple[str, ...]
+    subscriptions: Callable[[ApiAccess], AbstractAsyncContextManager[Subscriptions]] | None = None
 
 
 _ADDRESSES = frozenset({"address", "shipping_address", "billing_address"})

@@ -38,6 +38,18 @@ class RestServer:
         self.on_request()
         return web.json_response(answer(request))
 
+    def subscribe(self, asked: dict[str, Any]) -> Any:
+        """Makes a subscription of Dropea: one topic, an id of its own, switched on."""
+        assert set(asked) == {"topic", "url"}
+        made = {"id": 1 + max([row["id"] for row in self.webhooks], default=0), **asked, "active": True}
+        self.webhooks.append(made)
+        return {"success": True, "data": made}
+
+    def unsubscribe(self, request: web.Request) -> Any:
+        """Deletes a subscription of Dropea."""
+        self.webhooks = [row for row in self.webhooks if row["id"] != int(request.match_info["id"])]
+        return {"success": True, "data": None}
+
     def page(self, rows: list[dict[str, Any]], number: int, limit: int) -> tuple[list[dict[str, Any]], int]:
         """The rows of page `number` (from 1), and how many pages there are."""
         size = min(self.page_max, limit)
@@ -141,6 +153,13 @@ async def running(server: RestServer, answers: dict[str, Callable[[web.Request],
 
     for path, answer in answers.items():
         app.router.add_get(path, route(answer))
+
+    async def create(request: web.Request) -> web.Response:
+        asked = await request.json()
+        return await server.handle(request, lambda _request: server.subscribe(asked))
+
+    app.router.add_post("/dropshipper/webhooks", create)
+    app.router.add_delete("/dropshipper/webhooks/{id}", route(server.unsubscribe))
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -272,7 +272,10 @@ async def test_a_subscription_that_dropea_switched_off_is_said() -> None:
     (case,) = [one for one in CASES if one.provider == "dropea"]
     async with filled(case) as server:
         notes = [note for page in await fetched(case, server) for note in page.notes]
-    assert notes == ["Dropea has switched off: issue.created; switch them on in its dashboard"]
+    assert notes == [
+        "Dropea has switched off: issue.created; make them anew with dropstream endpoints renew, or switch them on "
+        "in its dashboard"
+    ]
 
 
 async def test_the_key_goes_to_no_other_host() -> None:

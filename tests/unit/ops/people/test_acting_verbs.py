@@ -22,7 +22,7 @@ ACTING = {
 NOT_ACTING = {
     *(f"dropstream {word}" for word in ("acts", "audit", "console", "doctor", "drain", "explain", "ingest", "process")),
     *(f"dropstream {word}" for word in ("send", "tail", "trace", "up")),
-    *(f"dropstream endpoints {word}" for word in ("add", "check", "list", "token")),
+    *(f"dropstream endpoints {word}" for word in ("add", "check", "list", "renew", "token")),
     *(f"dropstream kafka {word}" for word in ("start", "status", "stop")),
     *(f"dropstream schemas {word}" for word in ("export", "register")),
     *(f"dropstream shipstream webhooks {word}" for word in ("create", "delete", "disable", "enable", "list")),
