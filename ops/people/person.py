@@ -53,17 +53,16 @@ class Asker:
 def own_name(environ: Mapping[str, str]) -> str:
     """The name of whoever calls a verb: DROPSTREAM_ACTOR, else the user of the operating system.
 
+    A user without a name, as in a container, is `uid-NUMBER`.
+
     Raises:
-        UsageError: the user has no name, as in a container, or the variable holds what cannot be shown.
+        UsageError: the variable holds what cannot be shown.
     """
     if said := environ.get(ACTOR_VARIABLE, "").strip():
         if not said.isprintable():
             raise UsageError(f"{ACTOR_VARIABLE} holds characters that cannot be shown; a name is wanted")
         return said[:NAME_CHARACTERS_MAX]
-    try:
-        return _system_user()
-    except (KeyError, OSError) as error:
-        raise UsageError(f"who calls this verb is not known here; say it with {ACTOR_VARIABLE}=NAME") from error
+    return _system_user()
 
 
 def _system_user() -> str:
@@ -72,14 +71,17 @@ def _system_user() -> str:
     import pwd  # noqa: PLC0415 it does not exist on Windows
 
     # Not getpass, which believes LOGNAME and USER first: whoever says so shall do it by the variable above.
-    return pwd.getpwuid(os.geteuid()).pw_name
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid-{os.geteuid()}"
 
 
 def caller(environ: Mapping[str, str]) -> Asker:
     """Whoever calls a verb, at this machine.
 
     Raises:
-        UsageError: the user has no name, as in a container.
+        UsageError: DROPSTREAM_ACTOR holds what cannot be shown.
     """
     known_by = KnownBy.VARIABLE if environ.get(ACTOR_VARIABLE, "").strip() else KnownBy.OPERATING_SYSTEM
     place = socket.gethostname()[:NAME_CHARACTERS_MAX] or "unknown"

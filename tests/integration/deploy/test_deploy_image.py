@@ -219,7 +219,8 @@ async def test_the_image_works_where_it_can_write_nothing(nobody: Nobody, settin
         '[endpoints.acme]\nprovider = "shipstream"\nsecrets = ["env:SECRET"]\n'
     )
     before = content(nobody.image)
-    assert nobody.run("topics", "apply")[0] == 0
+    applied, said = nobody.run("topics", "apply")
+    assert applied == 0, said
     assert "every secret is there and valid" in nobody.run("doctor")[1]
     assert not lives({admin_port: "/livez"})
     ingest = nobody.start("ingest", "--workers", "2")

@@ -27,7 +27,7 @@ async def test_what_a_verb_does_is_on_record(settings: SettingsFactory, tmp_path
     mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
     await put(mine, deliveries(10))
     dropstream = program(mine, tmp_path)
-    assert (await dropstream.run(*set_offsets("billing"))).code == 0
+    assert (await dropstream.run(*set_offsets("of-acts"))).code == 0
     hers = program(mine, tmp_path, {**ENVIRON, "DROPSTREAM_ACTOR": "anna"})
     replayed = await hers.run("replay", "--endpoint", "dropea", "--into", "again", "--yes")
     assert replayed.code == 0, replayed
@@ -43,7 +43,7 @@ async def test_what_a_verb_does_is_on_record(settings: SettingsFactory, tmp_path
     ]
     assert {one["place"] for one in acts} == {socket.gethostname()}
     assert [acts[0]["id"], acts[2]["id"]] == [acts[1]["id"], acts[3]["id"]]
-    assert acts[0]["about"] == "billing raw to 0:3, 1:7, 2:0"
+    assert acts[0]["about"] == "of-acts raw to 0:3, 1:7, 2:0"
     assert acts[3]["endpoint"] == "dropea"
     assert acts[3]["about"] == "into again"
     assert acts[3]["counts"] == {"became": 4, "events": 4, "rejected": 0}

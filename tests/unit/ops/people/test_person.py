@@ -22,6 +22,12 @@ def test_the_variable_says_who_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (unnamed.person.name, unnamed.person.known_by) == (pwd.getpwuid(os.geteuid()).pw_name, "operating_system")
 
 
+def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, where the image's user stands in no file: its verbs act all the same."""
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_001)
+    assert caller({}).person.name == "uid-4000000001"
+
+
 @pytest.mark.parametrize("said", ["\udcff", "an\x1bna", "anna\nben"])
 def test_a_name_that_cannot_be_shown_is_refused(said: str) -> None:
     """Bytes that are no text, and control characters, are no name: one sentence says so."""
