@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
+import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from ops.kafka.topics import apply
@@ -159,5 +160,7 @@ async def _livez(program: Program) -> float:
 
 
 if __name__ == "__main__":
+    # What a long restore says of itself is no part of the answer.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     told = asyncio.run(restore(settings_of(*sys.argv[1:3]), int(sys.argv[3])))
     sys.stdout.write(json.dumps(told))
