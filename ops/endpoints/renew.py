@@ -19,7 +19,7 @@ from ops.event_loop import run
 from ops.reconcile.source import ApiAccess, Subscription, Subscriptions
 from ops.reconcile.sources import SOURCES, api_key
 from ops.suggest import check_name
-from schemas.errors import UsageError
+from schemas.errors import DropstreamError, UsageError
 from schemas.settings import Settings
 
 EndpointName = Annotated[str, typer.Argument(metavar="ENDPOINT", help="Whose subscriptions.", show_default=False)]
@@ -55,7 +55,12 @@ def renew_subscriptions(
         able = ", ".join(sorted(name for name, one in SOURCES.items() if one.subscriptions is not None))
         raise UsageError(f"{settings.endpoints[endpoint].provider} has no such API; renewed are those of: {able}")
     access = _access(settings, endpoint, str(configuration_file(config)))
-    renewals = plan_renewals(run(_listed(kind.subscriptions(access))), endpoint)
+    own = [one for one in run(_listed(kind.subscriptions(access))) if leads_to(one.url, endpoint)]
+    if unsaid := sorted(one.topic for one in own if one.active is None):
+        raise DropstreamError(
+            f"{kind.provider} does not say whether it has switched off: {', '.join(unsaid)}; look at its dashboard"
+        )
+    renewals = plan_renewals(own)
     screen.show_table(
         ("topic", "subscription", "what is done"),
         [(one.dead.topic, one.dead.id, _DELETED if one.is_replaced else _MADE_ANEW) for one in renewals],
@@ -75,9 +80,8 @@ def renew_subscriptions(
     )
 
 
-def plan_renewals(listed: Sequence[Subscription], endpoint: str) -> list[Renewal]:
-    """What there is to do: for the dead ones that lead to the endpoint, those of other systems are left alone."""
-    own = [one for one in listed if _leads_to(one.url, endpoint)]
+def plan_renewals(own: Sequence[Subscription]) -> list[Renewal]:
+    """What there is to do for the dead ones among the endpoint's own subscriptions."""
     alive = {(one.topic, one.url) for one in own if one.active}
     found: list[Renewal] = []
     for one in sorted(own, key=lambda one: (one.topic, one.id)):
@@ -100,7 +104,8 @@ async def renew(subscriptions: Subscriptions, renewals: Sequence[Renewal]) -> No
         await subscriptions.delete(one.dead)
 
 
-def _leads_to(url: str, endpoint: str) -> bool:
+def leads_to(url: str, endpoint: str) -> bool:
+    """Whether the address is the endpoint's; those of other systems are left alone."""
     path = urlsplit(url).path.rstrip("/")
     return path.endswith(f"/webhooks/{endpoint}") or f"/webhooks/{endpoint}/" in path
 

@@ -89,7 +89,7 @@ class DropeaSource:
 
     async def _subscriptions(self) -> StatePage:
         """A subscription that Dropea switched off shows as inactive, without since when."""
-        dead = sorted(one.topic for one in await self.listed() if not one.active)
+        dead = sorted(one.topic for one in await self.listed() if one.active is False)
         what_to_do = "make them anew with dropstream endpoints renew, or switch them on in its dashboard"
         notes = (f"Dropea has switched off: {', '.join(dead)}; {what_to_do}",) if dead else ()
         return StatePage(_HOOKS, f"{_HOOKS}:", notes=notes)
@@ -98,7 +98,7 @@ class DropeaSource:
         """All subscriptions of the account: the list has no pages."""
         rows = rows_of(await self.api.get(_WEBHOOKS), "data", "webhooks")
         return [
-            Subscription(str(row.get("id")), str(row.get("topic")), str(row.get("url")), row.get("active") is not False)
+            Subscription(str(row.get("id")), str(row.get("topic")), str(row.get("url")), _said(row.get("active")))
             for row in rows
         ]
 
@@ -125,6 +125,10 @@ class DropeaSource:
     def _state(self, kind: str, row: Mapping[str, Any]) -> FetchedState:
         body = state_body(kind, None, market=self.market, resource_id=row.get("id"), resource=without_address(row))
         return FetchedState(body, self.api.asked_at)
+
+
+def _said(active: object) -> bool | None:
+    return active if isinstance(active, bool) else None
 
 
 @asynccontextmanager

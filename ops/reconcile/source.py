@@ -85,12 +85,15 @@ class ApiAccess:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A subscription at the provider: a topic that it sends to `url`, which may hold the endpoint's token."""
+    """A subscription at the provider: a topic that it sends to `url`, which may hold the endpoint's token.
+
+    `active` is None where the API does not say it.
+    """
 
     id: str
     topic: str
     url: str = field(repr=False)
-    active: bool = True
+    active: bool | None
 
 
 class Subscriptions(Protocol):

@@ -65,6 +65,16 @@ async def test_what_was_made_and_not_deleted_is_deleted_alone(tmp_path: Path) ->
         assert shown(server) == [(5, "issue.created", OURS, True)]
 
 
+async def test_what_the_api_does_not_say_is_not_taken_for_switched_on(tmp_path: Path) -> None:
+    """Where a subscription has no `active`, the verb ends with 1, names its topic and changes nothing."""
+    async with servers.running(server := servers.dropea(), servers.dropea_answer(server)):
+        server.webhooks = [{name: value for name, value in ALIVE.items() if name != "active"}, DEAD]
+        code, out, err = await renew(server, tmp_path, "--yes")
+        assert (code, out) == (1, "")
+        assert "does not say whether it has switched off: order.created" in err
+        assert [row["id"] for row in server.webhooks] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [(403, "denies it"), (409, "refuses it (HTTP 409)"), (500, "whether it has done it is not known")],
