@@ -147,7 +147,7 @@ async def _set(settings: Settings, group: str, moves: Sequence[OffsetMove], topi
 async def _planned(
     settings: Settings, group: str, topic: str, partition: int | None, target: OffsetTarget
 ) -> tuple[str, Sequence[OffsetMove]]:
-    name = full_group(group, await groups(settings), settings.kafka.topic_prefix)
+    name = await _found(group, await groups(settings), settings) or group
     found = await read_group_offsets(settings, name, [topic])
     chosen = [one for one in found if partition in {None, one.partition.partition}]
     if not chosen:
@@ -158,13 +158,23 @@ async def _planned(
 
 
 async def _known(group: str, known: Sequence[str], settings: Settings) -> str:
-    name = full_group(group, known, settings.kafka.topic_prefix)
-    if name in known:
+    name = await _found(group, known, settings)
+    if name is None:
+        raise DropstreamError(f"no such group: {group}{nearest_or_all(group, known)}")
+    return name
+
+
+async def _found(group: str, known: Sequence[str], settings: Settings) -> str | None:
+    """The group's id on the cluster, as it was given or with the prefix; None where there is neither.
+
+    The list of groups may leave one out while its coordinator moves, so the coordinators are asked before that is said.
+    """
+    if (name := full_group(group, known, settings.kafka.topic_prefix)) in known:
         return name
-    for one in (settings.kafka.topic_prefix + group, group):
+    for one in dict.fromkeys((settings.kafka.topic_prefix + group, group)):
         if await is_group(settings, one):
             return one
-    raise DropstreamError(f"no such group: {group}{nearest_or_all(group, known)}")
+    return None
 
 
 def _row(one: OffsetMove) -> tuple[screen.Cell, ...]:
