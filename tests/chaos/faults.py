@@ -4,16 +4,16 @@ import asyncio
 import contextlib
 import random
 import signal
-import sqlite3
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
 
 from schemas.kafka.partitions import partition_of
-from tests.chaos.obligations import ENDPOINTS, Load
+from tests.chaos.disk_faults import disk_full, disk_hangs, disk_slow, page_damaged
+from tests.chaos.obligations import ENDPOINTS, PAUSE_S, Load
+from tests.chaos.scrape_fault import scrape_storm
 from tests.chaos.stage import Stage
-from tests.chaos.strange_ingress import DEATHS, DISK_HANGS, DISK_SLOW
+from tests.chaos.strange_ingress import DEATHS
 from tests.chaos.stranger_faults import big_bodies_one_endpoint, idle_flood, strangers_flood
 from tests.support.serving import limit_topic, set_topic
 from tests.support.waiting import PATIENCE_S
@@ -96,13 +96,13 @@ async def lose_a_node(stage: Stage, load: Load) -> None:
     await asyncio.sleep(3 * _SHORT_S)
     since = await stage.requests() - before
     stored, spooled = (sum(since[name, outcome] for name in healthy) for outcome in ("stored", "spooled"))
-    load.healthy_served = stored / (stored + spooled)
+    load.healthy_served = min(load.healthy_served or 1.0, stored / (stored + spooled))
 
 
 async def broker_long_away(stage: Stage, load: Load, _chance: random.Random) -> None:
     """The broker is away for long; a provider that saw 503 meanwhile would have switched the webhook off."""
     await stage.node.kill()
-    load.pause_s *= 10
+    load.pause_s = 10 * PAUSE_S
     await asyncio.sleep(stage.away_s)
 
 
@@ -121,91 +121,6 @@ async def wire_reset(stage: Stage, _load: Load, chance: random.Random) -> None:
         await asyncio.sleep(chance.uniform(0.1, 1))
 
 
-async def disk_full(stage: Stage, load: Load, _chance: random.Random) -> None:
-    """Kafka is away and the disk takes nothing: 503; then the disk has room again, and it is 200."""
-    await stage.node.kill()
-    await asyncio.sleep(2)
-    stage.limit_files(1)
-    refused = load.answers["503"]
-    await stage.until(lambda: load.answers["503"] > refused + 20)
-    stage.limit_files(2**40)
-    accepted = load.count
-    await stage.until(lambda: load.count > accepted + 200)
-
-
-async def on_bad_disk(stage: Stage) -> None:
-    """The ingress is started again, on a disk that hangs or is slow when it is told to."""
-    stage.troubles.append("bad_disk")
-    stage.kill_ingress()
-    # What was answered 200 from the spool holds its endpoint, for the sake of order: so the spool is empty before.
-    await stage.drained(within_s=PATIENCE_S)
-
-
-async def connected(stage: Stage) -> None:
-    """Returns when a running ingress takes deliveries into Kafka."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not (await stage.facts()).get("kafka_connected"):  # noqa: ASYNC110 another process
-            await asyncio.sleep(0.1)
-
-
-async def disk_hangs(stage: Stage, load: Load, _chance: random.Random) -> None:
-    """The disk hangs: 200 from Kafka, 503 while Kafka is away, and 200 again as soon as it is back, the disk or not."""
-    await on_bad_disk(stage)
-    hangs = stage.config.with_name(DISK_HANGS)
-    hangs.touch()
-    await stage.node.kill()
-    refused = load.answers["503"]
-    await stage.until(lambda: load.answers["503"] > refused + 20)
-    await stage.cluster.restart(stage.node)
-    await connected(stage)
-    accepted = load.count
-    await stage.until(lambda: load.count > accepted + 200)
-    hangs.unlink()
-
-
-async def disk_slow(stage: Stage, load: Load, _chance: random.Random) -> None:
-    """Each write takes longer than a delivery waits, with Kafka there and away."""
-    await on_bad_disk(stage)
-    slow = stage.config.with_name(DISK_SLOW)
-    slow.touch()
-    await asyncio.sleep(_SHORT_S)
-    await stage.node.kill()
-    refused = load.answers["503"]
-    await stage.until(lambda: load.answers["503"] > refused + 20)
-    slow.unlink()
-    accepted = load.count
-    await stage.until(lambda: load.count > accepted + 200)
-
-
-async def page_damaged(stage: Stage, load: Load, _chance: random.Random) -> None:
-    """A page of a full spool is damaged, one without deliveries on it: none may be lost by it."""
-    await stage.node.kill()
-    await asyncio.sleep(2)
-    accepted = load.count
-    await stage.until(lambda: load.count > accepted + 1_000)
-    deaths = stage.deaths
-    stage.kill_ingress(signal.SIGTERM)
-    await stage.died(deaths + 1)
-    damage_index(Path(stage.settings.ingest.spool_dir) / "spool-0.sqlite")
-    await stage.until(lambda: load.count > accepted + 1_500)
-
-
-def damage_index(path: Path) -> None:
-    """Overwrites the index of refused records, as a failing disk does."""
-    with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as database:
-        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'refused'").fetchone()
-    with path.open("r+b") as file:
-        file.seek((page - 1) * 4_096)
-        file.write(b"\xee" * 4_096)
-
-
-async def a_bad_disk(stage: Stage, load: Load, chance: random.Random) -> None:
-    """The disk hangs, and then a page is damaged."""
-    await disk_hangs(stage, load, chance)
-    await stage.drained(within_s=PATIENCE_S)
-    await page_damaged(stage, load, chance)
-
-
 async def ingress_killed(stage: Stage, _load: Load, chance: random.Random) -> None:
     """The ingress is killed with -9 ten times, with Kafka there and away."""
     for turn in range(10):
@@ -219,24 +134,26 @@ async def ingress_killed(stage: Stage, _load: Load, chance: random.Random) -> No
 
 async def ingress_stopped(stage: Stage, _load: Load, chance: random.Random) -> None:
     """The ingress is told to stop five times, under full load."""
-    for turn in range(5):
+    for _ in range(5):
         await asyncio.sleep(chance.uniform(1.5, 3))
         await stage.until(lambda: stage.alive)
+        deaths = stage.deaths
         stage.kill_ingress(signal.SIGTERM)
-        await stage.died(turn + 1)
+        await stage.died(deaths + 1)
 
 
 async def ingress_dies_at_each_step(stage: Stage, _load: Load, _chance: random.Random) -> None:
     """Killed with -9 before and after the spool's write, and while it is emptied."""
-    for turn, step in enumerate(DEATHS):
+    for step in DEATHS:
         await stage.until(lambda: stage.alive)
+        deaths = stage.deaths
         stage.troubles.append(step)
         stage.kill_ingress()
-        await stage.died(2 * turn + 1)
+        await stage.died(deaths + 1)
         await stage.node.kill()
         await asyncio.sleep(3)
         await stage.cluster.restart(stage.node)
-        await stage.died(2 * turn + 2)
+        await stage.died(deaths + 2)
 
 
 async def clock_jumps(stage: Stage, load: Load, _chance: random.Random) -> None:
@@ -341,8 +258,8 @@ def limit_raw(stage: Stage, bytes_max: int) -> None:
 ALL: tuple[Fault, ...] = (
     broker_stopped, broker_killed, broker_frozen, broker_long_away, wire_cut, wire_reset, disk_full, disk_hangs,
     disk_slow, page_damaged, ingress_killed, ingress_stopped, ingress_dies_at_each_step, clock_jumps, producer_poisoned,
-    slow_connections, hostile_bodies, strangers_flood, idle_flood, big_bodies_one_endpoint, everything, acks_slow,
-    latency, kafka_stalls, one_leader_gone, one_copy_gone,
+    slow_connections, hostile_bodies, strangers_flood, idle_flood, big_bodies_one_endpoint, scrape_storm, everything,
+    acks_slow, latency, kafka_stalls, one_leader_gone, one_copy_gone,
 )  # fmt: skip
 # What Kafka only acknowledges late must not be sent again and again.
 LATE: tuple[Fault, ...] = (acks_slow, latency)
@@ -350,3 +267,5 @@ LATE: tuple[Fault, ...] = (acks_slow, latency)
 THREE_NODES: tuple[Fault, ...] = (one_leader_gone, one_copy_gone)
 # Here each partition has two copies, else one.
 TWO_COPIES: tuple[Fault, ...] = (one_copy_gone,)
+# Here the ingress has so many endpoints, else as many as there are senders for.
+MANY_ENDPOINTS: dict[Fault, int] = {scrape_storm: 10_000}

@@ -20,7 +20,7 @@ from schemas.settings import Settings
 
 ENDPOINTS = 20
 _SENDERS_EACH = 3
-_PAUSE_S = 0.05
+PAUSE_S = 0.05
 _RETRY_S = 0.1
 # A client gives up as ShipStream does: https://docs.shipstream.io/merchant-api/webhook
 _CLIENT_TIMEOUT_S = 5.0
@@ -58,7 +58,7 @@ class Load:
     acknowledged_ids: set[bytes] = field(default_factory=set)
     longest_s: float = 0.0
     ending: asyncio.Event = field(default_factory=asyncio.Event)
-    pause_s: float = _PAUSE_S
+    pause_s: float = PAUSE_S
     clock_jumps: bool = False
     healthy_served: float | None = None
 

@@ -21,6 +21,7 @@ from ops.local.broker.node import BrokerNode
 from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
+from tests.bench.gauge import peak_rss_kib
 from tests.chaos.obligations import ENDPOINTS
 from tests.chaos.wire import Wire
 from tests.support.ports import free_ports
@@ -28,6 +29,7 @@ from tests.support.waiting import PATIENCE_S
 
 ENVIRON = {"SECRET": "made-up-secret"}
 _RESTART_S = 0.2
+_WATCH_S = 0.1
 
 
 @dataclass
@@ -44,6 +46,8 @@ class Stage:
     troubles: list[str] = field(default_factory=list)
     process: asyncio.subprocess.Process | None = None
     deaths: int = 0
+    # The most memory that any of the ingress's processes took (KiB).
+    peak_kib: int = 0
     _stopping: bool = False
 
     @property
@@ -64,10 +68,23 @@ class Stage:
                     sys.executable, "-m", *program, "ingest", "--config", str(self.config),
                     env={**os.environ, **ENVIRON}, stdout=output, stderr=output,
                 )  # fmt: skip
+            watching = asyncio.create_task(self._watch_memory(self.process))
             await self.process.wait()
+            watching.cancel()
             self.deaths += 1
             if not self._stopping:
                 await asyncio.sleep(_RESTART_S)
+
+    async def _watch_memory(self, process: asyncio.subprocess.Process) -> None:
+        """Notes the peak again and again, for nobody can ask a process that was killed."""
+        while True:
+            self.note_peak(process)
+            await asyncio.sleep(_WATCH_S)
+
+    def note_peak(self, process: asyncio.subprocess.Process) -> None:
+        """Notes the most memory that the process took, if it is there."""
+        with contextlib.suppress(OSError):
+            self.peak_kib = max(self.peak_kib, peak_rss_kib([process.pid]))
 
     @property
     def alive(self) -> bool:
@@ -143,6 +160,7 @@ class Stage:
         self._stopping = True
         faults = []
         if self.process is not None:
+            self.note_peak(self.process)
             self.kill_ingress(signal.SIGTERM)
             async with asyncio.timeout(PATIENCE_S):
                 if (code := await self.process.wait()) != 0:
@@ -159,7 +177,14 @@ _FACTS = aiohttp.ClientTimeout(total=2.0)
 
 @asynccontextmanager
 async def staged(
-    name: str, folder: Path, *, cluster: BrokerCluster, wire: Wire, away_s: float, copies: int = 1
+    name: str,
+    folder: Path,
+    *,
+    cluster: BrokerCluster,
+    wire: Wire,
+    away_s: float,
+    copies: int = 1,
+    endpoints: int = ENDPOINTS,
 ) -> AsyncIterator[Stage]:
     """A stage with a running ingress; whatever runs at the end is killed.
 
@@ -167,14 +192,14 @@ async def staged(
     """
     port = free_ports(2)
     config = folder / "dropstream.toml"
-    endpoints = "".join(
-        f'[endpoints.e{number}]\nprovider = "dreamship"\nsecrets = ["env:SECRET"]\n' for number in range(ENDPOINTS)
+    tables = "".join(
+        f'[endpoints.e{number}]\nprovider = "dreamship"\nsecrets = ["env:SECRET"]\n' for number in range(endpoints)
     )
     config.write_text(
         f'[kafka]\nbootstrap_servers = "127.0.0.1:{wire.port}"\ntopic_prefix = "{name.replace("_", "-")}."\n'
         f"replication_factor = {copies}\npartitions = {3 * copies}\n"
         f'[ingest]\nhost = "127.0.0.1"\nport = {port}\nadmin_port = {port + 1}\nspool_dir = "{folder / "spool"}"\n'
-        f"{endpoints}"
+        f"{tables}"
     )
     context = Context(ENVIRON, discover())
     settings = read_configuration(config.read_text(), source=str(config), context=context)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.faults import Fault, a_bad_disk, a_short_mix
+from tests.chaos.disk_faults import a_bad_disk
+from tests.chaos.faults import Fault, a_short_mix
 from tests.chaos.ingress import SEED, play, wired
 from tests.chaos.stage import staged
 from tests.chaos.stranger_faults import big_bodies_one_endpoint, idle_flood
