@@ -34,7 +34,7 @@ NOWHERE = "127.0.0.1:1"
 @pytest.fixture(autouse=True)
 def _patient_with_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that others use too may take seconds for a write; none of these tests is about that."""
-    monkeypatch.setattr("ingest.spool.queue._WRITE_TIMEOUT_S", UNHURRIED_MS / 1_000)
+    monkeypatch.setattr("ingest.spool.disk._WRITE_TIMEOUT_S", UNHURRIED_MS / 1_000)
 
 
 async def deliver(running: Serving, *bodies: bytes, endpoint: str = "acme") -> list[int]:
@@ -260,7 +260,7 @@ async def test_a_disk_that_hangs_costs_nothing_while_kafka_is_well(
     settings: SettingsFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """503 while Kafka is away, 200 from Kafka as soon as it is there; what was written late is drained by itself."""
-    monkeypatch.setattr("ingest.spool.queue._WRITE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("ingest.spool.disk._WRITE_TIMEOUT_S", 0.3)
     answers = Event()
     append = SpoolFile.append
 

@@ -7,4 +7,4 @@ from tests.support.waiting import PATIENCE_S
 
 @pytest.fixture(autouse=True)
 def _unhurried_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.spool.queue._WRITE_TIMEOUT_S", PATIENCE_S)
+    monkeypatch.setattr("ingest.spool.disk._WRITE_TIMEOUT_S", PATIENCE_S)

@@ -54,7 +54,7 @@ async def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     assert await made.put(pending(0))
     (first,) = await made.spool.oldest(count_max=9, bytes_max=ROOM)
     await made.spool.remove([first])
-    monkeypatch.setattr("ingest.spool.queue._WRITE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("ingest.spool.disk._WRITE_TIMEOUT_S", 0.2)
     file.answers.clear()
     yield made
     file.answers.set()
@@ -101,7 +101,7 @@ async def test_checks_of_a_hung_disk_end_and_do_not_pile_up(hanging: Hanging) ->
             await hanging.spool.check()
             # The thread may have begun a moment after the check did.
             await until(lambda: hanging.spool.hung)
-        assert hanging.spool._jobs.qsize() == 0  # noqa: SLF001 the thread has the only one
+        assert hanging.spool._disk._jobs.qsize() == 0  # noqa: SLF001 the thread has the only one
         hanging.file.answers.set()
         while not hanging.spool.usable:
             await hanging.spool.check()

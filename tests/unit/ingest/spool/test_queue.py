@@ -40,7 +40,7 @@ async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
 async def test_many_that_wait_share_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five hundred at once cost a handful of waits for the disk, and are read back in their order."""
     # A disk that others use too may take seconds for a write.
-    monkeypatch.setattr("ingest.spool.queue._WRITE_TIMEOUT_S", UNHURRIED_MS / 1_000)
+    monkeypatch.setattr("ingest.spool.disk._WRITE_TIMEOUT_S", UNHURRIED_MS / 1_000)
     file = CountingFile(tmp_path / "spool-0.sqlite", bytes_max=ROOM)
     spool = Spool(file)
     assert all(await asyncio.gather(*(put(spool, pending(number)) for number in range(500))))
@@ -116,7 +116,7 @@ async def test_a_fault_of_the_disk_reaches_who_asked(spool: Spool) -> None:
     """Nobody waits for ever, and nothing is said to be gone that is still there."""
     await put(spool, pending(1))
     found = await spool.oldest(count_max=1, bytes_max=1)
-    spool._file.close()  # noqa: SLF001 as a disk that was taken away
+    spool._disk._file.close()  # noqa: SLF001 as a disk that was taken away
     with pytest.raises(sqlite3.Error):
         await spool.remove(found)
     assert spool.waiting == 1
