@@ -1,6 +1,6 @@
 """How long a provider tries again at an endpoint that fails, and what it gives up then.
 
-Each provider's policy is in its file `processors/providers/<name>.py`, with the vendor's page. The ingress measures how
+Each provider's policy is in its `PROVIDER` in `processors/providers/`, with the vendor's page. The ingress measures how
 much of it is used.
 """
 

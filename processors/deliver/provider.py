@@ -1,6 +1,6 @@
 """What a provider is: how its deliveries are signed, what they mean, and how to make one.
 
-A provider file fills one `Provider` and knows nothing of Kafka, clocks or other providers.
+A file or folder of `processors/providers/` fills one `Provider` and knows nothing of Kafka, clocks or other providers.
 `processors.deliver.step` calls it.
 """
 

@@ -1,4 +1,4 @@
-"""One platform a file; `discover` finds every file here that sets PROVIDER."""
+"""One platform a file, or a folder where its webhooks have several subjects; `discover` finds all by their PROVIDER."""
 
 import pkgutil
 from importlib import import_module
@@ -7,7 +7,7 @@ from processors.deliver.provider import Provider
 
 
 def discover() -> dict[str, Provider]:
-    """Every provider by name; a new one is a new file in this folder."""
+    """Every provider by name; a new one is a new file or folder here."""
     found: dict[str, Provider] = {}
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         provider = import_module(module.name).PROVIDER
