@@ -1,5 +1,8 @@
 """How much of a provider's retry policy is used, by the answers that its endpoint gave."""
 
+from importlib import import_module
+from pathlib import Path
+
 import pytest
 
 from ingest.answer_metrics import AnswerFigures
@@ -7,10 +10,8 @@ from ingest.answers import Outcome
 from ingest.failure_budget import FailureBudgets
 from processors.providers import discover
 from schemas.retry_policy import Loss, RetryPolicy
-from tests.support.checkout import ROOT
 
 HOUR_S = 3_600
-_PROVIDERS = ROOT / "processors" / "providers"
 RETRY_POLICIES = {
     "counts": RetryPolicy(Loss.SUBSCRIPTION, "page", failures_max=4, answer_within_s=5),
     "waits": RetryPolicy(Loss.ACCOUNT, "page", failing_s_max=10 * HOUR_S),
@@ -143,7 +144,7 @@ def test_figures_may_be_read_bit_by_bit() -> None:
 
 
 def test_what_each_provider_bears() -> None:
-    """As their pages say, each of which stands beside the number in the provider's file."""
+    """As their pages say, each of which stands beside the number where `PROVIDER` is set."""
     found = {name: one.patience for name, one in discover().items()}
     limits = {name: (one.loss, one.failures_max, one.failing_s_max, one.answer_within_s) for name, one in found.items()}
     assert limits == {
@@ -155,7 +156,9 @@ def test_what_each_provider_bears() -> None:
     for name, policy in found.items():
         assert policy.source.startswith("https://")
         assert policy.failures_max or policy.failing_s_max
-        assert policy.source in (_PROVIDERS / f"{name}.py").read_text(encoding="utf-8")
+        assert policy.source in Path(str(import_module(f"processors.providers.{name}").__file__)).read_text(
+            encoding="utf-8"
+        )
 
 
 def test_when_the_last_outage_began_is_known_after_it_is_over() -> None:
