@@ -9,7 +9,7 @@ from functools import partial
 from aiohttp import web
 
 from ingest.client_address import ClientAddresses
-from ops.console.acts import Acts
+from ops.console.acting.acts import Acts
 from ops.console.memory import Memory
 from ops.console.pages import ConsolePages
 from ops.console.watch import Watch

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
-from ops.console.acts import Acts
+from ops.console.acting.acts import Acts
 from ops.console.answers import as_json, page_file
 from ops.console.delivery_views import failed_line, step_line, unmasked, whole
 from ops.deliveries.detail import DeliveryDetail, read_delivery

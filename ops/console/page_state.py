@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
+from ops.console.acting.jobs import Jobs
 from ops.console.concerns import ConcernFacts, concerns
 from ops.console.flow import BUCKET_MS, FlowKind
-from ops.console.jobs import Jobs
 from ops.console.memory import UNKNOWN, RecentRecords, ShownRejection
 from ops.console.watch import Watch
 from ops.inspect.gaps import MissingRun

@@ -10,8 +10,9 @@ import orjson
 from aiohttp import web
 
 from ingest.client_address import ClientAddresses
-from ops.console.act_pages import ActPages
-from ops.console.acts import Acts, all_samples
+from ops.console.acting.act_pages import ActPages
+from ops.console.acting.acts import Acts, all_samples
+from ops.console.acting.plans import plan_reconcile
 from ops.console.answers import PageHandler, as_json, json_answer, page_file
 from ops.console.delivery_pages import DeliveryPages
 from ops.console.lookups import life, rejection
@@ -181,12 +182,12 @@ class ConsolePages:
     async def _plan_redrive(self, request: web.Request) -> object:
         fields = await _fields(request)
         async with self._lookups:
-            return await self.acts.plan_redrive(fields.get("endpoint"), fields.get("reason"))
+            return await self.acts.plans.redrive(self.settings, fields.get("endpoint"), fields.get("reason"))
 
     async def _plan_selection(self, request: web.Request) -> object:
         fields = await _fields(request)
         async with self._lookups:
-            return await self.acts.plan_selection(fields.get("act"), fields.get("deliveries"))
+            return await self.acts.plans.selection(self.settings, fields.get("act"), fields.get("deliveries"))
 
     async def _jobs(self, _request: web.Request) -> object:
         return [asdict(one) for one in self.acts.jobs.all()]
@@ -203,7 +204,7 @@ class ConsolePages:
     async def _plan_reconcile(self, request: web.Request) -> object:
         fields = await _fields(request)
         async with self._lookups:
-            return await self.acts.plan_reconcile(fields.get("endpoint") or "", fields.get("gap") or "")
+            return await plan_reconcile(self.settings, fields.get("endpoint") or "", fields.get("gap") or "")
 
     async def _reconcile(self, request: web.Request) -> object:
         fields = await _fields(request)

@@ -1,6 +1,6 @@
 """Sends signed deliveries over real HTTP, as a provider would, and counts the answers.
 
-`ops.send.command`, `ops.local.tour` and `ops.console.acts` decide what is sent and to which endpoint.
+`ops.send.command`, `ops.local.tour` and `ops.console.acting.acts` decide what is sent and to which endpoint.
 """
 
 import asyncio

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ops.console.acts import Acts
-from ops.console.jobs import Jobs
+from ops.console.acting.acts import Acts
+from ops.console.acting.jobs import Jobs
 from ops.console.memory import Memory
 from ops.console.watch import Watch
 from ops.people.act_log import ActLog

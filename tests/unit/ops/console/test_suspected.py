@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from ops.console.jobs import Jobs
+from ops.console.acting.jobs import Jobs
 from ops.console.memory import Memory
 from ops.console.page_state import page_state
 from ops.console.watch import Watch

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
-from ops.console.acts import Acts
+from ops.console.acting.acts import Acts
 from ops.console.answers import as_json, page_file
 from ops.people.reading import ActQuery, newest_acts, summary_of_act
 from ops.suggest import check_name

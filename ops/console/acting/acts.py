@@ -3,28 +3,25 @@
 One act runs at a time; the page names it to the person before it begins. Topic `acts` has it before anything is done.
 """
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
 
-from ops.console.jobs import Job, Jobs, JobState
-from ops.console.reconciling import planned_run, reconciled, shown_plan
-from ops.console.selection import plan_selection, read_selection
+from ops.console.acting.jobs import Job, Jobs, JobState
+from ops.console.acting.plans import Plans
+from ops.console.acting.reconciling import planned_run, reconciled
 from ops.console.watch import Watch, now_ms
 from ops.endpoints.sequence import has_sequence
 from ops.kafka.ranges import parse_span
 from ops.people.act_log import ActLog
 from ops.people.facts import plan_facts, run_facts, span_text
 from ops.people.person import Asker
-from ops.replay.dry_run import compare, rehearse
+from ops.replay.dry_run import compare
 from ops.replay.finish import finish
-from ops.replay.plan import make_plan, survey
+from ops.replay.plan import make_plan
 from ops.replay.run import Pace, ReplayRun
 from ops.replay.store import keep_plan, new_id
 from ops.send.client import deliver_one, open_session, own_base_url, sign
@@ -37,12 +34,9 @@ from processors.providers import discover
 from schemas.errors import DropstreamError, UsageError
 from schemas.notes.acts import ActFacts, ActKind
 from schemas.notes.reconciliations import ReconcileRun
-from schemas.notes.rejections import Reason
 from schemas.notes.replays import Choice, ReplayPlan
 from schemas.settings import Settings
 
-_PLANS_KEPT = 10
-_PLAN_WITHIN_S = 60.0
 Rows = list[tuple[str, str]]
 
 _log = structlog.get_logger()
@@ -59,7 +53,7 @@ class _ToRecord:
 
 @dataclass(slots=True)
 class Acts:
-    """Runs the acts; `start` runs a coroutine beside the page. The newest plans are kept until they are confirmed.
+    """Runs the acts; `start` runs a coroutine beside the page. `plans` has what they would do.
 
     `log` puts each on record: one that it does not take is not done.
     """
@@ -69,48 +63,7 @@ class Acts:
     start: Callable[[Coroutine[None, None, None]], None]
     log: ActLog
     jobs: Jobs = field(default_factory=Jobs)
-    _plans: OrderedDict[str, tuple[ReplayPlan, int]] = field(default_factory=OrderedDict)
-
-    async def plan_redrive(self, endpoint: str | None, reason: str | None) -> dict[str, Any]:
-        """Plans a redrive: its id, the rejected deliveries by endpoint and reason, and what would become of them.
-
-        Raises:
-            DropstreamError: the names are wrong, or the cluster cannot be read.
-        """
-        check_name("endpoint", endpoint, self.settings.endpoints)
-        check_name("reason", reason, [one.value for one in Reason])
-        choice = Choice(endpoint=endpoint, reason=reason)
-        try:
-            async with asyncio.timeout(_PLAN_WITHIN_S):
-                plan = await make_plan(
-                    self.settings, new_id("redrive", datetime.now(UTC)), "rejected", choice, parse_span(None, None)
-                )
-                found = await survey(self.settings, plan, self._rules)
-                counts = await rehearse(self.settings, plan, self._rules)
-        except TimeoutError as error:
-            raise DropstreamError(
-                f"looking took longer than {_PLAN_WITHIN_S:.0f} s; use dropstream redrive --dry-run"
-            ) from error
-        self._keep(plan, found.count)
-        chosen = [[name, why, count] for (name, why), count in sorted(found.chosen.items())]
-        return {"plan": plan.id, "count": found.count, "chosen": chosen, "would": asdict(counts)}
-
-    async def plan_selection(self, act: str | None, deliveries: str | None) -> dict[str, Any]:
-        """Plans a redrive or a replay in place of selected deliveries; its id, and what it would write.
-
-        Raises:
-            DropstreamError: the selection is wrong, or the cluster cannot be read.
-        """
-        selection = read_selection(act, deliveries)
-        try:
-            async with asyncio.timeout(_PLAN_WITHIN_S):
-                planned = await plan_selection(self.settings, selection, self._rules)
-        except TimeoutError as error:
-            raise DropstreamError(
-                f"looking took longer than {_PLAN_WITHIN_S:.0f} s; use dropstream {selection.act} --dry-run"
-            ) from error
-        self._keep(planned.plan, planned.count)
-        return planned.shown
+    plans: Plans = field(default_factory=Plans)
 
     def run_plan(self, plan_id: str, asker: Asker) -> Job:
         """Starts the redrive or replay that was planned.
@@ -119,9 +72,7 @@ class Acts:
             DropstreamError: the plan is not kept any more, or another act runs.
         """
         self._check_free()
-        if plan_id not in self._plans:
-            raise UsageError("this plan is no longer known; look again")
-        plan, count = self._plans.pop(plan_id)
+        plan, count = self.plans.take(plan_id)
         kind = ActKind.REDRIVE if plan.source == "rejected" else ActKind.REPLAY
         what = f"{kind.capitalize()} {_of(plan.choice)}"
         named = ",".join(plan.choice.deliveries) or None
@@ -169,14 +120,6 @@ class Acts:
         await self._run_job(job, act, lambda: self._send(sample, endpoint_name))
         return job
 
-    async def plan_reconcile(self, endpoint: str, gap: str) -> dict[str, Any]:
-        """What fetching the lost ids back would ask for; asks the provider nothing.
-
-        Raises:
-            DropstreamError: it cannot be done; the sentence says why.
-        """
-        return shown_plan(self.settings, await planned_run(self.settings, endpoint, gap))
-
     async def reconcile(self, endpoint: str, gap: str, asker: Asker) -> Job:
         """Starts to fetch what the lost ids told of from the provider's API.
 
@@ -196,11 +139,6 @@ class Acts:
         act = _ToRecord(ActKind.RECONCILE, asker, run_facts(run))
         self.start(self._run_job(job, act, lambda: reconciled(self.settings, run, on_page)))
         return job
-
-    def _keep(self, plan: ReplayPlan, count: int) -> None:
-        self._plans[plan.id] = (plan, count)
-        while len(self._plans) > _PLANS_KEPT:
-            self._plans.popitem(last=False)
 
     async def _run_plan(self, plan: ReplayPlan, job: Job) -> Rows:
         def on_offsets(count: int) -> None:
