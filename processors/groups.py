@@ -10,8 +10,9 @@ from pathlib import Path
 from processors.deliver.awaited_endpoints import AwaitedEndpoints
 from processors.deliver.dedupe import DedupeStore
 from processors.deliver.deliver_step import DeliverStep
-from processors.deliver.keys.disk import DISK_KEY_BYTES, DiskMemory
+from processors.deliver.keys.disk import DISK_KEY_BYTES
 from processors.deliver.keys.local import KeyPlace
+from processors.deliver.keys.rocksdb import DiskMemory
 from processors.deliver.keys.segments import KeyBudget
 from processors.deliver.keys.table import MEMORY_KEY_BYTES
 from processors.deliver.provider import Provider

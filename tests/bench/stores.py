@@ -18,8 +18,8 @@ from pathlib import Path
 
 from processors.deliver.dedupe import DedupeStore
 from processors.deliver.keys.buckets import bucket_key, bucket_value, tag_of
-from processors.deliver.keys.disk import DiskMemory
 from processors.deliver.keys.local import KeyPlace
+from processors.deliver.keys.rocksdb import DiskMemory
 from processors.runtime.state_store import Change, LogExtent
 from tests.bench.gauge import forget_peak, peak_rss_kib
 from tests.bench.systems.candidates import CANDIDATES, is_there

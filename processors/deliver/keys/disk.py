@@ -3,35 +3,33 @@
 Keys, counts of segments and the place in the changelog are written together, into one column family, without a log of
 their own: what a dead process leaves is what stood at some moment before, whole. A block that is damaged says so
 (checksums), and then the changelog makes the store anew.
-
-RocksDict holds the interpreter's lock while it writes, so a write that RocksDB would slow down fails instead
-(`no_slowdown`) and is tried again: nothing may keep heartbeats waiting.
 """
 
 import asyncio
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
-from rocksdict import (
-    BlockBasedOptions,
-    Cache,
-    DBCompressionType,
-    Options,
-    Rdict,
-    WriteBatch,
-    WriteBufferManager,
-    WriteOptions,
-)
+from rocksdict import Rdict, WriteOptions
 
 from processors.deliver.keys.buckets import ENTRY_BYTES, HASH_BYTES, NO_TAG
+from processors.deliver.keys.rocksdb import (
+    PUT,
+    REMOVE,
+    Change,
+    DiskMemory,
+    explained,
+    explained_fault,
+    open_database,
+    unlogged_writes,
+    write_at_once,
+)
 from processors.deliver.keys.segments import Forgotten, Segment, Touched
-from processors.runtime.state_store import LocalStoreError, StoreBusyError
+from processors.runtime.state_store import StoreBusyError
 
 # What a key takes on disk: 36 bytes, and what compaction has not yet put together.
 DISK_KEY_BYTES = 48
@@ -43,55 +41,8 @@ _STATE_ROW = b"\xfe"
 _SEGMENT = struct.Struct(">qqq")
 # To write so many at once takes a millisecond.
 _KEYS_PER_WRITE = 500
-_MEMTABLE_BYTES = 8_388_608
-_BLOCK_BYTES = 16_384
-_BLOOM_BITS = 10
-# Faults of the disk, as RocksDB words them; any other error of RocksDB's is damage.
-_DISK_FAULTS = {
-    "No space left on device": "the disk is full; make room, or give process.state_dir a larger one",
-    "Disk quota exceeded": "the disk is full; make room, or give process.state_dir a larger one",
-    "Read-only file system": "the disk cannot be written; mount it so that it can, or set process.state_dir to another",
-    "Permission denied": "the folder cannot be written; give this user the right to, or set process.state_dir",
-}
 _WAITING_KEYS_MAX = 20_000
 _STALL_S = 0.05
-# How RocksDB words what it does not take at once.
-_STALL = "Result incomplete"
-
-
-# What is written: a key and its value, or the begin and the end of what is removed.
-_PUT = 0
-_REMOVE = 1
-_Change = tuple[int, bytes, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class DiskMemory:
-    """What all stores of a process share: a cache of blocks, and a bound on what is not yet on disk."""
-
-    cache: Cache = field(default_factory=lambda: Cache(33_554_432))
-    unwritten: WriteBufferManager = field(default_factory=lambda: WriteBufferManager(67_108_864, False))
-
-
-def _options(memory: DiskMemory) -> Options:
-    blocks = BlockBasedOptions()
-    # Most look-ups are of keys that are not there: ten bits a key answer 99 of 100 of them from memory.
-    blocks.set_bloom_filter(_BLOOM_BITS, False)
-    blocks.set_block_cache(memory.cache)
-    blocks.set_block_size(_BLOCK_BYTES)
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_block_based_table_factory(blocks)
-    options.set_compression_type(DBCompressionType.lz4())
-    options.set_write_buffer_size(_MEMTABLE_BYTES)
-    options.set_max_write_buffer_number(4)
-    options.set_write_buffer_manager(memory.unwritten)
-    options.set_max_background_jobs(2)
-    options.set_keep_log_file_num(2)
-    options.set_max_log_file_size(1_048_576)
-    options.set_stats_dump_period_sec(0)
-    options.set_stats_persist_period_sec(0)
-    return options
 
 
 @dataclass(slots=True, eq=False)
@@ -101,11 +52,11 @@ class DiskKeys:
     folder: Path
     _db: Rdict
     _write: WriteOptions
-    _changes: "list[_Change]" = field(default_factory=list)
+    _changes: "list[Change]" = field(default_factory=list)
     # Entries of `_changes`, and of changes that RocksDB did not take yet, by their full keys.
     _unwritten: dict[bytes, bytes] = field(default_factory=dict)
     # Changes and not batches of them: RocksDict takes a batch apart, whether the write fails or not.
-    _stalled: "list[list[_Change]]" = field(default_factory=list)
+    _stalled: "list[list[Change]]" = field(default_factory=list)
     _expired: list[tuple[bytes, bytes]] = field(default_factory=list)
     _reclaiming: "asyncio.Task[None] | None" = None
 
@@ -116,11 +67,7 @@ class DiskKeys:
         Raises:
             LocalStoreError: it is damaged, or the folder cannot be used.
         """
-        write = WriteOptions()
-        write.disable_wal = True  # type: ignore[method-assign,assignment] # The stub calls it a method; it is a property.
-        write.no_slowdown = True
-        with _explained(folder):
-            return cls(folder, Rdict(str(folder), _options(memory)), write)
+        return cls(folder, open_database(folder, memory), unlogged_writes())
 
     def find(self, segments: Sequence[Segment], tag: int, key: bytes) -> bytes | None:
         """The youngest sighting of the key among those of `tag`, and those without a tag.
@@ -144,7 +91,7 @@ class DiskKeys:
             for start in range(0, len(packed), ENTRY_BYTES):
                 middle = start + HASH_BYTES
                 key, sighting = prefix + packed[start:middle], packed[middle : start + ENTRY_BYTES]
-                change((_PUT, key, sighting))
+                change((PUT, key, sighting))
                 unwritten[key] = sighting
 
     def forget(self, forgotten: Forgotten) -> None:
@@ -154,10 +101,10 @@ class DiskKeys:
         end = _PREFIX.pack(number, tag + 1) if tag is not None else _PREFIX.pack(number + 1, 0)
         for key in [key for key in self._unwritten if first <= key < end]:
             del self._unwritten[key]
-        self._changes.append((_REMOVE, first, end))
-        self._changes.append((_REMOVE, _COUNT_ROW + first, _COUNT_ROW + end))
+        self._changes.append((REMOVE, first, end))
+        self._changes.append((REMOVE, _COUNT_ROW + first, _COUNT_ROW + end))
         if tag is None:
-            self._changes.append((_REMOVE, _SEGMENT_ROW + first[:4], _SEGMENT_ROW + end[:4]))
+            self._changes.append((REMOVE, _SEGMENT_ROW + first[:4], _SEGMENT_ROW + end[:4]))
         self._expired.append((first, end))
 
     @property
@@ -177,18 +124,18 @@ class DiskKeys:
             for one in touched.segments:
                 witnessed_s = -1 if one.witnessed_s is None else one.witnessed_s
                 row = _SEGMENT.pack(one.begins_s, one.receipts_behind, witnessed_s)
-                self._changes.append((_PUT, _SEGMENT_ROW + one.number.to_bytes(4), row))
+                self._changes.append((PUT, _SEGMENT_ROW + one.number.to_bytes(4), row))
             for (number, tag), count in touched.counts.items():
-                self._changes.append((_PUT, _COUNT_ROW + _PREFIX.pack(number, tag), count.to_bytes(8)))
+                self._changes.append((PUT, _COUNT_ROW + _PREFIX.pack(number, tag), count.to_bytes(8)))
         if state is not None:
-            self._changes.append((_PUT, _STATE_ROW, orjson.dumps(state)))
+            self._changes.append((PUT, _STATE_ROW, orjson.dumps(state)))
         self._stalled.append(self._changes)
         self._changes = []
         self._write_stalled()
 
     def read(self) -> tuple[dict[str, Any] | None, list[Segment]]:
         """The state of the whole, None in a new store, and its segments, the oldest first."""
-        with _explained(self.folder):
+        with explained(self.folder):
             state = self._db.get(_STATE_ROW)
             if state is None:
                 return None, []
@@ -233,7 +180,7 @@ class DiskKeys:
 
     async def flush(self) -> None:
         """Returns when all that was written is on the disk; it takes a moment, and only a new store needs it."""
-        with _explained(self.folder):
+        with explained(self.folder):
             await asyncio.to_thread(self._db.flush)
 
     async def close(self) -> None:
@@ -252,59 +199,25 @@ class DiskKeys:
         try:
             found: bytes | None = self._db.get(key)
         except Exception as error:
-            raise _error(self.folder, error) from error
+            raise explained_fault(self.folder, error) from error
         return found
 
     def _write_stalled(self) -> None:
         while self._stalled:
-            try:
-                self._db.write(_batch(self._stalled[0]), self._write)
-            except Exception as error:
-                if _STALL in str(error):
-                    return
-                raise _error(self.folder, error) from error
+            if not write_at_once(self._db, self._stalled[0], self._write, self.folder):
+                return
             del self._stalled[0]
         self._unwritten.clear()
 
     def _reclaim(self, expired: Sequence[tuple[bytes, bytes]]) -> None:
-        with _explained(self.folder):
+        with explained(self.folder):
             self._db.flush()
             for first, end in expired:
                 self._db.compact_range(first, end)
 
     def _close(self) -> None:
-        with _explained(self.folder):
+        with explained(self.folder):
             try:
                 self._db.flush()
             finally:
                 self._db.close()
-
-
-def _batch(changes: "Iterable[_Change]") -> WriteBatch:
-    batch = WriteBatch(raw_mode=True)
-    put = batch.put
-    for kind, first, second in changes:
-        if kind == _PUT:
-            put(first, second)
-        else:
-            batch.delete_range(first, second)
-    return batch
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except LocalStoreError:
-        raise
-    except Exception as error:
-        raise _error(folder, error) from error
-
-
-def _error(folder: Path, error: Exception) -> LocalStoreError:
-    """What a person is told; whether the store itself is bad, or the disk below it."""
-    said = str(error)
-    for sign, sentence in _DISK_FAULTS.items():
-        if sign in said:
-            return LocalStoreError(f"{sentence}: {folder} ({said})", is_damage=False)
-    return LocalStoreError(f"{folder} is damaged ({said})", is_damage=True)

@@ -12,8 +12,9 @@ from typing import Any
 import structlog
 
 from processors.deliver.keys.buckets import NO_NAME
-from processors.deliver.keys.disk import DiskKeys, DiskMemory
+from processors.deliver.keys.disk import DiskKeys
 from processors.deliver.keys.folder import StateFolder
+from processors.deliver.keys.rocksdb import DiskMemory
 from processors.deliver.keys.segments import Segment, Segments
 from processors.deliver.keys.table import MemoryKeys
 from processors.runtime.state_store import LocalStoreError, LogExtent

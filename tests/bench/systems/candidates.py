@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from rocksdict import WriteBatch
 
-from processors.deliver.keys.disk import DiskKeys, DiskMemory
+from processors.deliver.keys.disk import DiskKeys
+from processors.deliver.keys.rocksdb import DiskMemory
 from tests.bench.gauge import peak_rss_kib
 
 _BATCH = 500
