@@ -5,8 +5,8 @@ library's own counters, each with its lock, cost it as much as its headers do. E
 `deploy/prometheus/rules.yaml` puts several together for the failure budget and the alarm for silence.
 
 What never happened has no series, but for the counts that an alert compares with 0, or whose first event it tells: the
-deliveries that succeeded (`Receiver.count_from_zero`), those that were refused, whatever the reason, and those that
-were answered late. A name of an endpoint needs no escaping (`ENDPOINT_NAME_PATTERN`).
+deliveries that succeeded (`AnswerCounter.count_from_zero`), those that were refused, whatever the reason, and those
+that were answered late. A name of an endpoint needs no escaping (`ENDPOINT_NAME_PATTERN`).
 """
 
 from bisect import bisect_left

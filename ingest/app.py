@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from ingest.answer_counter import AnswerCounter
 from ingest.budgets import ByteBudget
 from ingest.endpoints import EndpointTable, PreparedEndpoints
 from ingest.failure_budget import FailureBudgets
@@ -55,7 +56,7 @@ class Ingress:
     def take_endpoints(self, prepared: PreparedEndpoints) -> None:
         """Serves the prepared endpoints from now on."""
         self.endpoints.take(prepared)
-        self.receiver.count_from_zero(self.endpoints.providers())
+        self.receiver.counter.count_from_zero(self.endpoints.providers())
 
     def health(self) -> Health:
         """Says ready while Kafka or the spool takes deliveries, until the stop; live until a background task dies.
@@ -71,7 +72,7 @@ class Ingress:
                 "kafka_partitions_overdue": self.publisher.partitions_overdue,
                 "in_flight_bytes": self.budget.held_bytes,
                 "stopping": self.receiver.stopping,
-                "addresses_unreadable": self.receiver.addresses_unreadable,
+                "addresses_unreadable": self.receiver.counter.addresses_unreadable,
                 "spool_usable": spool.usable,
                 "spool_hung": spool.hung,
                 "spool_deliveries": spool.deliveries,
@@ -115,13 +116,11 @@ async def ingress(
         store=storage,
         budget=budget,
         stamps=stamps,
-        metrics=metrics,
-        throttled_log=ThrottledLog(now=time.monotonic),
-        failure_budgets=failure_budgets,
+        counter=AnswerCounter(metrics, throttled_log=ThrottledLog(now=time.monotonic), failure_budgets=failure_budgets),
         tracing=tracing,
     )
     _observe(metrics, budget, publisher, storage, failure_budgets)
-    receiver.count_from_zero(endpoints.providers())
+    receiver.counter.count_from_zero(endpoints.providers())
     limits = allowed_limits(connection_limits(settings.ingest))
     runner = web.ServerRunner(ConnectionServer(receiver, limits=limits, metrics=metrics), shutdown_timeout=_CUT_S)
     await runner.setup()

@@ -17,33 +17,26 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp import web
 
+from ingest.answer_counter import AnswerCounter
 from ingest.answers import Answer, Outcome, response
 from ingest.budgets import ByteBudget, Reservation
 from ingest.client_address import UNKNOWN, ClientAddresses
 from ingest.endpoints import Endpoint, EndpointTable
-from ingest.failure_budget import FailureBudgets
 from ingest.http.body import read_body
-from ingest.http.request_parser import LENGTH_DIGITS_MAX, WholeRequest
-from ingest.metrics import IngestMetrics
-from ingest.throttled_log import ThrottledLog
+from ingest.http.request_parser import WholeRequest
+from ingest.http.soundness import is_sound
 from ingest.tracing import DeliverySpan, DeliveryTracing
 from schemas.delivery import PendingRecord, pending_record
 from schemas.sections.programs import IngestSettings
 from schemas.trace import TRACEPARENT, begun_traceparent, read_traceparent
 
-_NOT_LOGGED = frozenset({Outcome.STORED, Outcome.SPOOLED, Outcome.CHECKED})
-# The outcomes of requests for which no endpoint was found.
-_OF_NO_ENDPOINT = frozenset(
-    {Outcome.NOT_FOUND, Outcome.CHECKED, Outcome.MALFORMED, Outcome.CONNECTIONS_FULL, Outcome.FAILED}
-)
-_SUCCESSES = (Outcome.STORED, Outcome.SPOOLED)
 # Where a load balancer looks whether the port answers; the answer names nothing.
 _PROBED = frozenset({"/", "/healthz"})
 _TRACEPARENT = TRACEPARENT.encode()
@@ -85,9 +78,7 @@ class Receiver:
         store: DurableStore,
         budget: ByteBudget,
         stamps: Stamps,
-        metrics: IngestMetrics,
-        throttled_log: ThrottledLog,
-        failure_budgets: FailureBudgets,
+        counter: AnswerCounter,
         tracing: DeliveryTracing | None = None,
     ) -> None:
         self._settings = settings
@@ -96,13 +87,9 @@ class Receiver:
         self._store = store
         self._budget = budget
         self._stamps = stamps
-        self._metrics = metrics
-        self._throttled_log = throttled_log
-        self._failure_budgets = failure_budgets
         self._tracing = tracing
+        self.counter = counter
         self.in_progress = 0
-        # Requests since the start that `allow_from` refused because a trusted proxy named no address that can be read.
-        self.addresses_unreadable = 0
         self._idle = asyncio.Event()
         self.stopping = False
 
@@ -111,10 +98,10 @@ class Receiver:
         self.in_progress += 1
         began_at = time.perf_counter()
         try:
-            answer = await self._answer(request) if _is_sound(request) else Answer(Outcome.MALFORMED)
+            answer = await self._answer(request) if is_sound(request) else Answer(Outcome.MALFORMED)
         finally:
             self._end_request()
-        self.count(answer, took_s=time.perf_counter() - began_at)
+        self.counter.count(answer, took_s=time.perf_counter() - began_at)
         made = response(answer)
         if not request.content.is_eof() or request.method == "CONNECT" or "Upgrade" in request.headers:
             # aiohttp would read the rest of the body, or the first bytes of another protocol, as the next request.
@@ -155,31 +142,6 @@ class Receiver:
         """Returns whether the path, as written, is that of an endpoint, with its token."""
         return self._endpoints.endpoint_of(path.partition("?")[0]) is not None
 
-    def count(self, answer: Answer, *, took_s: float | None = None) -> None:
-        """Puts an answer into metrics and log; `took_s` is None where the receiver did not see the request."""
-        endpoint, outcome = answer.endpoint, answer.outcome
-        answers = self._metrics.answers
-        counts = answers.of(endpoint)
-        counts.outcomes[outcome] = counts.outcomes.get(outcome, 0) + 1
-        counts.body_bytes += answer.body_bytes
-        if self._failure_budgets.note(endpoint, outcome, took_s=took_s or 0.0):
-            counts.late += 1
-        if took_s is not None and endpoint:
-            answers.answer_took(took_s)
-        if outcome not in _NOT_LOGGED:
-            self._throttled_log.note(outcome, endpoint)
-
-    def count_from_zero(self, endpoints: Iterable[str]) -> None:
-        """Gives the successes of each of these endpoints a sample of 0, and each outcome of no endpoint.
-
-        The alarm for silence compares the successes with 0, also after a restart. Any other outcome of an endpoint has
-        a sample once it happened; all refusals together have one from 0 on.
-        """
-        for endpoint, outcomes in [("", _OF_NO_ENDPOINT), *[(endpoint, _SUCCESSES) for endpoint in endpoints]]:
-            counts = self._metrics.answers.of(endpoint)
-            for outcome in outcomes:
-                counts.outcomes.setdefault(outcome, 0)
-
     async def stop(self, *, within_s: float) -> None:
         """Refuses new deliveries from now on, and waits up to `within_s` until all requests are answered."""
         self.stopping = True
@@ -211,8 +173,7 @@ class Receiver:
             return Answer(Outcome.CHECKED if is_probe else Outcome.NOT_FOUND)
         if (refusal := self._refuse(request.method, endpoint, client_address)) is not None:
             if refusal.outcome is Outcome.ADDRESS_REFUSED and client_address == UNKNOWN:
-                self.addresses_unreadable += 1
-                self._throttled_log.note_unreadable_address(endpoint.name)
+                self.counter.note_unreadable_address(endpoint.name)
             return refusal
         reservation = Reservation(self._budget, endpoint.in_flight)
         try:
@@ -280,7 +241,7 @@ class Receiver:
     def _answer_accepted(self, began_at: float, on_answer: OnAnswer, answer: Answer) -> None:
         """Counts and gives the answer of the fast path, as `__call__` does on the full path."""
         self._end_request()
-        self.count(answer, took_s=time.perf_counter() - began_at)
+        self.counter.count(answer, took_s=time.perf_counter() - began_at)
         on_answer(answer)
 
     def _end_request(self) -> None:
@@ -301,18 +262,3 @@ def _answer_outcome(endpoint: str, delivery_id: str, body_bytes: int, on_answer:
         on_answer(Answer(outcome, endpoint))
     else:
         on_answer(Answer(outcome, endpoint, delivery_id, body_bytes=body_bytes))
-
-
-def _is_sound(request: web.BaseRequest) -> bool:
-    """Returns whether every proxy on the way reads the request as aiohttp's parser does.
-
-    The parser also takes HTTP/0.9 and 2.0; a length with more leading zeros than Python reads as a number; chunks in
-    HTTP/1.0, where proxies do not know them (RFC 9112, section 6.1); and any coding beside an Upgrade.
-    """
-    headers, version = request.headers, request.version
-    coding = headers.get("Transfer-Encoding")
-    if coding is None:
-        known = version in {HttpVersion11, HttpVersion10}
-        return known and len(headers.get("Content-Length", "")) <= LENGTH_DIGITS_MAX
-    alone = len(headers.getall("Transfer-Encoding")) == 1 and "Content-Length" not in headers
-    return version == HttpVersion11 and coding.lower() == "chunked" and alone

@@ -244,7 +244,7 @@ class FullConnection(web.RequestHandler):
         else:
             structlog.get_logger("ingest").error("request_failed", status=status, message=message, exc_info=exc)
             answer = Answer(Outcome.FAILED)
-        self._host.receiver.count(answer)
+        self._host.receiver.counter.count(answer)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun; no other can follow on this connection")
         made = response(answer)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from ingest.answer_counter import AnswerCounter
 from ingest.answers import Answer
 from ingest.http.limits import Closed, ConnectionLimits
 from ingest.http.request_parser import WholeRequest
@@ -13,7 +14,9 @@ from ingest.http.unread_bytes import UnreadBytes
 
 
 class RequestReceiver(Protocol):
-    """Answers requests: `accept` on the fast path, a call on the full path."""
+    """Answers requests: `accept` on the fast path, a call on the full path; `counter` counts each answer."""
+
+    counter: AnswerCounter
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Returns the response to one request."""
@@ -23,9 +26,6 @@ class RequestReceiver(Protocol):
 
     def knows(self, path: str) -> bool:
         """Returns whether the path, as written, is that of an endpoint, with its token."""
-
-    def count(self, answer: Answer) -> None:
-        """Counts an answer that the receiver did not give."""
 
 
 class HostedConnection(Protocol):

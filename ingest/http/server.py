@@ -58,7 +58,7 @@ class ConnectionServer(web.Server):
         # The event loop takes any protocol; only aiohttp's types ask for its own.
         if len(self._open) < self.limits.connections_max or self._make_place():
             return cast(web.RequestHandler, FastConnection(self, self._parser, loop=self._loop))
-        self.receiver.count(Answer(Outcome.CONNECTIONS_FULL))
+        self.receiver.counter.count(Answer(Outcome.CONNECTIONS_FULL))
         self._closed.labels(Closed.REFUSED.value).inc()
         return cast(web.RequestHandler, Refusal(self._refused, answered=len(self._refused) < _REFUSALS_MAX))
 

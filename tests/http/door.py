@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
+from ingest.answer_counter import AnswerCounter
 from ingest.answers import Outcome
 from ingest.budgets import ByteBudget, Reservation
 from ingest.endpoints import EndpointTable
@@ -111,9 +112,11 @@ class Door:
             store=Memory(),
             budget=self.budget,
             stamps=Stamps(new_id=lambda: next(numbers), now_us=lambda: time.time_ns() // 1_000),
-            metrics=metrics,
-            throttled_log=ThrottledLog(now=time.monotonic),
-            failure_budgets=FailureBudgets({}, providers=dict, now=time.time),
+            counter=AnswerCounter(
+                metrics,
+                throttled_log=ThrottledLog(now=time.monotonic),
+                failure_budgets=FailureBudgets({}, providers=dict, now=time.time),
+            ),
         )
         limits = connection_limits(settings.ingest)
         self.server = ConnectionServer(self.receiver, limits=limits, metrics=metrics)

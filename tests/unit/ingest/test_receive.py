@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import CollectorRegistry
 
+from ingest.answer_counter import AnswerCounter
 from ingest.answers import Answer, Outcome
 from ingest.budgets import ByteBudget, Reservation
 from ingest.endpoints import EndpointTable
@@ -51,9 +52,11 @@ class _Ingress:
             store=_Store(),
             budget=self.budget,
             stamps=Stamps(new_id=lambda: "an-id", now_us=lambda: time.time_ns() // 1_000),
-            metrics=IngestMetrics(CollectorRegistry()),
-            throttled_log=ThrottledLog(now=time.monotonic),
-            failure_budgets=FailureBudgets({}, providers=dict, now=time.time),
+            counter=AnswerCounter(
+                IngestMetrics(CollectorRegistry()),
+                throttled_log=ThrottledLog(now=time.monotonic),
+                failure_budgets=FailureBudgets({}, providers=dict, now=time.time),
+            ),
         )
 
     def accept(self, body: bytes, path: str = "/webhooks/slowed") -> bool:
