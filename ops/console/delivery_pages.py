@@ -9,7 +9,7 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from ops.console.acting.acts import Acts
-from ops.console.answers import as_json, page_file
+from ops.console.answers import FramedPage, as_json, framed
 from ops.console.delivery_views import failed_line, step_line, unmasked, whole
 from ops.deliveries.detail import DeliveryDetail, read_delivery
 from ops.deliveries.listing import DeliveryQuery, open_listing
@@ -26,6 +26,20 @@ from schemas.notes.acts import ActFacts, ActKind
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
 
+LIST = FramedPage(
+    "deliveries.html",
+    script="deliveries.js",
+    title="Deliveries · dropstream console",
+    skip_to="the deliveries",
+    at="deliveries",
+)
+DELIVERY = FramedPage(
+    "delivery.html",
+    script="delivery.js",
+    title="Delivery · dropstream console",
+    skip_to="the delivery",
+    at="deliveries",
+)
 _WRITE_WITHIN_S = 10.0
 _TOGETHER_MAX = 3
 _log = structlog.get_logger()
@@ -41,8 +55,8 @@ class DeliveryPages:
     def routes(self) -> list[web.RouteDef]:
         """The routes of all handlers."""
         return [
-            web.get("/deliveries", page_file("deliveries.html")),
-            web.get("/deliveries/{partition:\\d{1,9}}:{offset:\\d{1,18}}", page_file("delivery.html")),
+            web.get("/deliveries", framed(LIST)),
+            web.get("/deliveries/{partition:\\d{1,9}}:{offset:\\d{1,18}}", framed(DELIVERY)),
             web.get("/api/deliveries", self._list),
             web.get("/api/deliveries/{partition:\\d{1,9}}:{offset:\\d{1,18}}", as_json(self._one)),
             web.post("/api/deliveries/{partition:\\d{1,9}}:{offset:\\d{1,18}}/unmask", as_json(self._unmask)),

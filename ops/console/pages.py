@@ -13,7 +13,7 @@ from ingest.client_address import ClientAddresses
 from ops.console.acting.act_pages import ActPages
 from ops.console.acting.acts import Acts, all_samples
 from ops.console.acting.plans import plan_reconcile
-from ops.console.answers import PageHandler, as_json, json_answer, page_file
+from ops.console.answers import FramedPage, PageHandler, as_json, framed, json_answer, page_file
 from ops.console.delivery_pages import DeliveryPages
 from ops.console.lookups import life, rejection
 from ops.console.page_state import page_state
@@ -35,6 +35,14 @@ from schemas.notes.acts import KnownBy
 from schemas.notes.rejections import Reason
 from schemas.settings import Settings
 
+OVERVIEW = FramedPage(
+    "index.html",
+    script="console.js",
+    title="dropstream console",
+    skip_to="the state of things",
+    at="overview",
+    is_live=True,
+)
 _LISTENERS_MAX = 32
 _EVERY_S = 1.0
 _WRITE_WITHIN_S = 10.0
@@ -66,7 +74,7 @@ class ConsolePages:
     def routes(self) -> list[web.RouteDef]:
         """The routes of all handlers."""
         return [
-            web.get("/", page_file("index.html")),
+            web.get("/", framed(OVERVIEW)),
             web.get("/console.css", page_file("console.css")),
             web.get("/icon.svg", page_file("icon.svg")),
             *(web.get(f"/{name}", page_file(name)) for name in _modules()),

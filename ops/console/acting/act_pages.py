@@ -11,13 +11,20 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from ops.console.acting.acts import Acts
-from ops.console.answers import as_json, page_file
+from ops.console.answers import FramedPage, as_json, framed
 from ops.people.reading import ActQuery, newest_acts, summary_of_act
 from ops.suggest import check_name
 from ops.times import parse_time
 from schemas.errors import DropstreamError, UsageError
 from schemas.notes.acts import Act, ActKind, ActStage, act_record
 
+ACTS = FramedPage(
+    "people.html",
+    script="people.js",
+    title="Acts · dropstream console",
+    skip_to="the acts",
+    at="acts",
+)
 _WITHIN_S = 20.0
 
 
@@ -30,7 +37,7 @@ class ActPages:
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of all handlers."""
-        return [web.get("/acts", page_file("people.html")), web.get("/api/acts", as_json(self._list))]
+        return [web.get("/acts", framed(ACTS)), web.get("/api/acts", as_json(self._list))]
 
     async def _list(self, request: web.Request) -> object:
         query, before = read_act_query(request.query)

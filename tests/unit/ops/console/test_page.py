@@ -4,6 +4,10 @@ import re
 
 import pytest
 
+from ops.console.acting.act_pages import ACTS
+from ops.console.answers import FramedPage
+from ops.console.delivery_pages import DELIVERY, LIST
+from ops.console.pages import OVERVIEW
 from tests.support.checkout import ROOT
 
 PAGE = ROOT / "ops" / "console" / "page"
@@ -33,3 +37,25 @@ def test_text_never_becomes_markup_or_code(name: str) -> None:
         r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(|new Function|on\w+=\"", SCRIPTS[name]
     )
     assert len(SCRIPTS[name].splitlines()) <= 150
+
+
+@pytest.mark.parametrize(
+    ("page", "title", "current"),
+    [
+        (OVERVIEW, "dropstream console", '<a href="/" aria-current="page">Overview</a>'),
+        (LIST, "Deliveries · dropstream console", '<a href="/deliveries" aria-current="page">Deliveries</a>'),
+        (DELIVERY, "Delivery · dropstream console", '<a href="/deliveries" aria-current="page">Deliveries</a>'),
+        (ACTS, "Acts · dropstream console", '<a href="/acts" aria-current="page">Acts</a>'),
+    ],
+    ids=["overview", "list", "delivery", "acts"],
+)
+def test_every_page_has_the_frame_and_says_where_it_is(page: FramedPage, title: str, current: str) -> None:
+    """One place in the navigation, one main part to skip to, one script; no word of the frame is left to fill in."""
+    text = page.text()
+    assert f"<title>{title}</title>" in text
+    assert (text.count('aria-current="page"'), text.count(current)) == (1, 1)
+    assert (text.count('<main id="main"'), text.count("<dialog "), text.count("<script ")) == (1, 1, 1)
+    assert f'src="/{page.script}"' in text
+    assert (PAGE / page.script).exists()
+    assert "$" not in text
+    assert len(re.findall(r'\bid="([^"]+)"', text)) == len(set(re.findall(r'\bid="([^"]+)"', text)))
