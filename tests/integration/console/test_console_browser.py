@@ -17,7 +17,6 @@ from tests.support.browsing import (
     blind_console,
     chromium,
     order,
-    reader,
     system,
 )
 
@@ -32,23 +31,6 @@ def running(kafka: KafkaUnderTest, tmp_path_factory: pytest.TempPathFactory) -> 
     chromium()
     with system(kafka.bootstrap_servers, tmp_path_factory.mktemp("console")) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Reader]:
-    """The browser, started once."""
-    with reader() as opened:
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def _no_complaint(browser: Reader) -> Iterator[None]:
-    """No page of these tests may leave an error in the browser's console, or ask another place."""
-    browser.complaints.clear()
-    yield
-    for context in browser.browser.contexts:
-        context.close()
-    assert browser.complaints == []
 
 
 def number_of(page: Page, endpoint: str, column: str) -> int:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.conftest import KafkaUnderTest
-from tests.support.browsing import LATE_SECRET, SECRET, Reader, System, axe, chromium, order, reader, system
+from tests.support.browsing import LATE_SECRET, SECRET, Reader, System, axe, chromium, order, system
 
 pytestmark = pytest.mark.kafka
 
@@ -25,23 +25,6 @@ def running(kafka: KafkaUnderTest, tmp_path_factory: pytest.TempPathFactory) -> 
         started.deliver(order("SO-3", 1_000_000_003))
         started.deliver(order("100000015", 1), endpoint="late", secret=LATE_SECRET)
         yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Reader]:
-    """The browser, started once."""
-    with reader() as opened:
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def _no_complaint(browser: Reader) -> Iterator[None]:
-    """No page of these tests may leave an error in the browser's console, or ask another place."""
-    browser.complaints.clear()
-    yield
-    for context in browser.browser.contexts:
-        context.close()
-    assert browser.complaints == []
 
 
 def listed(browser: Reader, url: str, *, width: int = 1440, scheme: str = "light", bypass_csp: bool = False) -> Page:

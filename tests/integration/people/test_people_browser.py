@@ -17,7 +17,6 @@ from tests.support.browsing import (
     deliver_to,
     order,
     people_system,
-    reader,
 )
 
 pytestmark = pytest.mark.kafka
@@ -30,24 +29,6 @@ def running(kafka: KafkaUnderTest, tmp_path_factory: pytest.TempPathFactory) -> 
     with people_system(kafka.bootstrap_servers, tmp_path_factory.mktemp("people")) as started:
         deliver_to(started.base_url, order("SO-1", 1))
         yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Reader]:
-    """The browser, started once."""
-    with reader() as opened:
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def _no_complaint(browser: Reader) -> Iterator[None]:
-    """No page of these tests may leave an error in the browser's console, but for the answers that they ask for."""
-    browser.complaints.clear()
-    yield
-    for context in browser.browser.contexts:
-        context.close()
-    # Chromium wants a user's name beside a token, and there is none.
-    assert [one for one in browser.complaints if not one.startswith("verbose: [DOM] Password forms")] == []
 
 
 def signed_in(browser: Reader, url: str, token: str, *, width: int = 1440, scheme: str = "light") -> Page:
