@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from ops.docs.chart.rows import (
     FLAG,
     SIZE,
-    TABLE,
     TEXT,
     TEXTS,
     WORDS,
     ChartValue,
     at_least,
+    disruption_budget,
     pod_values,
     probe_values,
     section,
+    worker_count,
 )
 
 
@@ -47,7 +48,7 @@ def topics_values() -> Iterator[ChartValue]:
 def ingest_values() -> Iterator[ChartValue]:
     yield section("ingest", "The HTTP ingress, a StatefulSet: each pod has a volume for its spool.")
     yield ChartValue("ingest.replicas", 3, at_least(1), "Pods; with autoscaling, the fewest.")
-    yield ChartValue("ingest.workers", 1, at_least(1, 64), "Processes in each pod; give the pod as many CPUs.")
+    yield worker_count("ingest")
     yield section("ingest.drain", "What a pod does before it is stopped.")
     yield ChartValue(
         "ingest.drain.timeoutSeconds",
@@ -72,12 +73,7 @@ def ingest_values() -> Iterator[ChartValue]:
         "Empty: the cluster's default. It must be a disk of its own that keeps what was fsynced.",
     )
     yield from _ingest_service()
-    yield ChartValue(
-        "ingest.podDisruptionBudget",
-        {"maxUnavailable": 1},
-        TABLE,
-        "How many pods may go at a time; `null` for no budget.",
-    )
+    yield disruption_budget("ingest")
     yield from _ingest_scaling()
     yield from pod_values("ingest", least=("500m", "256Mi"), memory_max="768Mi")
     yield from probe_values("ingest", "the startup probe is long enough for a large spool of an older version")
@@ -137,7 +133,7 @@ def process_values() -> Iterator[ChartValue]:
         at_least(1),
         "Pods; with autoscaling, the fewest. More than `settings.kafka.partitions` have no work.",
     )
-    yield ChartValue("process.workers", 1, at_least(1, 64), "Processes in each pod; give the pod as many CPUs.")
+    yield worker_count("process")
     yield ChartValue(
         "process.groups",
         ["deliver", "sequence"],
@@ -157,12 +153,7 @@ def process_values() -> Iterator[ChartValue]:
         "time in which a pod is away. 10Gi are 480 a second for 3 pods.",
     )
     yield ChartValue("process.state.storageClassName", "", TEXT, "Empty: the cluster's default.")
-    yield ChartValue(
-        "process.podDisruptionBudget",
-        {"maxUnavailable": 1},
-        TABLE,
-        "How many pods may go at a time; `null` for no budget.",
-    )
+    yield disruption_budget("process")
     yield from _process_scaling()
     yield from pod_values("process", least=("500m", "512Mi"), memory_max="2Gi")
     yield from probe_values("process", "a rolling update waits for readiness, so that one pod at a time is away")

@@ -77,6 +77,17 @@ def pod_values(part: Part, *, least: tuple[str, str], memory_max: str = "") -> I
     yield value("extraContainers", [], TABLES, "Containers that run beside.")
 
 
+def worker_count(part: Part) -> ChartValue:
+    """How many processes each pod of a part has."""
+    return ChartValue(f"{part}.workers", 1, at_least(1, 64), "Processes in each pod; give the pod as many CPUs.")
+
+
+def disruption_budget(part: Part) -> ChartValue:
+    """How many pods of a part may be away together."""
+    meaning = "How many pods may go at a time; `null` for no budget."
+    return ChartValue(f"{part}.podDisruptionBudget", {"maxUnavailable": 1}, TABLE, meaning)
+
+
 def probe_values(part: Part, why: str) -> Iterator[ChartValue]:
     yield section(f"{part}.probes", f"Keys laid over those of the probes; {why}.")
     for name in ("startup", "liveness", "readiness"):
