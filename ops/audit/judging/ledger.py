@@ -9,17 +9,15 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ops.audit.judging.alternatives import Why, alternatives
-from ops.audit.judging.bits import Bits
 from ops.audit.judging.expected_queue import ExpectedQueue
 from ops.audit.judging.explanation import explain, explain_other_rules
 from ops.audit.judging.judge import Judge
 from ops.audit.judging.late_records import LateRecords
 from ops.audit.judging.ledger_report import LedgerReport
 from ops.audit.judging.open_delivery import OpenDelivery
+from ops.audit.judging.processor_memory import ProcessorMemory
 from ops.audit.judging.records import ActualRecord, ExpectedRecord, OutputPartition
 from processors.replay import endpoint_of
-from schemas.notes.raw_places import is_elsewhere
 from schemas.records import Fetched, RawRecord, next_offset
 
 # A clock of a processor may be so far behind that of an ingress.
@@ -62,13 +60,11 @@ class PartitionLedger:
     _overdue_bytes: int = 0
     # Deliveries that other rules judged and that led to something else, with the time at which that came.
     _unsettled: deque[tuple[int, int, OpenDelivery]] = field(default_factory=deque)
-    # Offsets, counted from `first`, of deliveries that other rules judged and that led to something else.
-    _judged_otherwise: Bits = field(default_factory=Bits)
-    # Offsets, counted the same way, of deliveries of which Kafka refused what they led to: no processor remembers them.
-    _refused: Bits = field(default_factory=Bits)
+    _memory: ProcessorMemory = field(init=False)
 
     def __post_init__(self) -> None:
         self.next = self.first
+        self._memory = ProcessorMemory(self.judge, self.first, self.knows_all_before, self.report, self._open)
         self._late = LateRecords(self.judge, self.first, self.knows_all_before, self.is_redriven)
 
     @property
@@ -207,7 +203,7 @@ class PartitionLedger:
         delivery.unexpected.append(actual)
         if delivery.other_rules:
             self._unsettled.append((actual.timestamp_ms, offset, delivery))
-        elif self._is_right_after_all(offset, delivery):
+        elif self._memory.explains(offset, delivery):
             self._close(offset, delivery)
         else:
             self._hold(offset, delivery)
@@ -230,46 +226,11 @@ class PartitionLedger:
         delivery.excused.append(expected)
         self._late.excused.add(delivery.raw.position.offset - self.first)
 
-    def _is_right_after_all(self, offset: int, delivery: OpenDelivery) -> bool:
-        """Whether what came is right although it was not expected: a processor's memory was another than ours."""
-        judgement = delivery.judgement
-        is_doubtful = (
-            judgement.may_be_forgotten
-            or self._was_judged_otherwise(judgement.unsure_of)
-            or any(self._was_refused(one.first_try) for one in delivery.expected)
-        )
-        before = offset if is_doubtful else None if self.knows_all_before else self.first
-        for why, records, first in alternatives(self.judge, delivery, is_doubtful=is_doubtful, before=before):
-            if delivery.led_to(records):
-                if why is Why.NOTED:
-                    self.report.noted_only.append((offset, first))
-                elif why in {Why.BODY_BEFORE, Why.OTHER_BODY_BEFORE}:
-                    self.report.unproven_bodies += 1
-                elif why is Why.REFUSED:
-                    self.report.refused += 1
-                    self._refused.add(offset - self.first)
-                elif judgement.may_be_forgotten:
-                    self.report.forgotten += 1
-                return True
-        return False
-
-    def _was_judged_otherwise(self, offset: int | None) -> bool:
-        """Whether other rules than today's made, or may still have made, something else of the delivery at `offset`."""
-        if offset is None:
-            return False
-        return offset in self._open or offset < self.first or offset - self.first in self._judged_otherwise
-
-    def _was_refused(self, offset: int | None) -> bool:
-        """Whether Kafka refused what the delivery at `offset`, in this partition, led to."""
-        if offset is None or is_elsewhere(offset) or offset < self.first:
-            return False
-        return offset - self.first in self._refused
-
     def _settle_other_rules(self, offset: int, delivery: OpenDelivery) -> None:
         """Closes a delivery that other rules judged, and that led to something else than today's rules lead to."""
         self._close(offset, delivery)
         self.report.other_rules[delivery.other_rules] += 1
-        self._judged_otherwise.add(offset - self.first)
+        self._memory.note_judged_otherwise(offset)
         self.report.add(explain_other_rules(delivery))
 
     def _hold(self, offset: int, delivery: OpenDelivery) -> None:
@@ -290,7 +251,7 @@ class PartitionLedger:
                 self._excuse(expected, delivery)
         self._close(offset, delivery)
         # Checked once more: an observation that is right either way may have come behind the others.
-        if delivery.unexpected and not delivery.other_rules and self._is_right_after_all(offset, delivery):
+        if delivery.unexpected and not delivery.other_rules and self._memory.explains(offset, delivery):
             return
         if self._may_have_been_a_retry(offset, delivery):
             self.report.beyond_proof["duplicates"] += 1
