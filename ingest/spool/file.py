@@ -8,9 +8,10 @@ Nothing here knows threads or an event loop.
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -43,6 +44,7 @@ _WAITING = """
 FROM records WHERE id > ? AND id NOT IN (SELECT id FROM records WHERE refused IS NOT NULL)
 AND id NOT IN (SELECT id FROM damaged) ORDER BY id
 """
+_BY_ID = f"SELECT {COLUMNS} FROM records WHERE id = ? AND refused IS NULL AND id NOT IN (SELECT id FROM damaged)"  # noqa: S608 own words
 _LANES = "SELECT key, count(*) FROM records"
 
 
@@ -131,10 +133,21 @@ class SpoolFile:
 
         A record that turns out to be damaged is noted in the file, and told once.
         """
+        rows = self._database.execute(f"SELECT {COLUMNS} {_WAITING}", (after,))
+        found = self._read_rows(rows, count_max=count_max, bytes_max=bytes_max)
+        # An open cursor would hold its snapshot, and the log could not be reused.
+        rows.close()
+        return found
+
+    def read(self, ids: Sequence[int], *, bytes_max: int) -> list[SpooledRecord]:
+        """Reads those of the records with these ids that wait, as `oldest` does; empty where none of them is there."""
+        rows = (row for number in ids for row in self._database.execute(_BY_ID, (number,)).fetchall())
+        return self._read_rows(rows, count_max=len(ids), bytes_max=bytes_max)
+
+    def _read_rows(self, rows: Iterable[Sequence[Any]], *, count_max: int, bytes_max: int) -> list[SpooledRecord]:
         found: list[SpooledRecord] = []
         damaged: list[int] = []
         size = 0
-        rows = self._database.execute(f"SELECT {COLUMNS} {_WAITING}", (after,))
         for row in rows:
             record = read_row(row, unchecked_to=self._unchecked_to)
             if record is None:
@@ -146,8 +159,6 @@ class SpoolFile:
             found.append(SpooledRecord(row[0], record))
             if len(found) == count_max:
                 break
-        # An open cursor would hold its snapshot, and the log could not be reused.
-        rows.close()
         if damaged:
             self._note_damaged(damaged)
         return found

@@ -133,6 +133,14 @@ class Spool:
             self._note_found if after == 0 else _note_nothing,
         )
 
+    async def read(self, ids: Sequence[int], *, bytes_max: int) -> list[SpooledRecord]:
+        """Reads records by their ids, as `SpoolFile.read` does.
+
+        Raises:
+            sqlite3.Error: the file cannot be read.
+        """
+        return await self._disk.call(lambda file: file.read(ids, bytes_max=bytes_max), _note_nothing)
+
     async def remove(self, spooled: Sequence[SpooledRecord]) -> None:
         """Removes these records, which Kafka has.
 

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import sqlite3
 from asyncio import Future
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka.errors import ProducerClosed
@@ -21,11 +22,12 @@ from ingest.spool.doubts import Doubts
 from ingest.spool.drain import Drain
 from ingest.spool.file import SpoolFile
 from ingest.spool.queue import Spool
+from ingest.spool.rows import SpooledRecord
 from schemas.delivery import PendingRecord
 from schemas.kafka.batches import Builder
 from schemas.kafka.layout_watch import LayoutWatch
 from tests.conftest import SettingsFactory
-from tests.support.waiting import until
+from tests.support.waiting import UNHURRIED_MS, until
 from tests.unit.ingest.spool.test_file import ROOM
 
 
@@ -87,16 +89,20 @@ def numbered(number: int, endpoint: str = "acme") -> PendingRecord:
 class Stand:
     """A spool, a drain and a publisher whose client is a hand."""
 
-    def __init__(self, settings: SettingsFactory, folder: Path) -> None:
+    def __init__(
+        self, settings: SettingsFactory, folder: Path, file: SpoolFile | None = None, *, hung_ms: int = 1_000
+    ) -> None:
         mine, metrics = (
-            settings("[ingest]\nkafka_deadline_ms = 30\nproducer_hung_ms = 1_000", bootstrap_servers="127.0.0.1:1"),
+            settings(
+                f"[ingest]\nkafka_deadline_ms = 30\nproducer_hung_ms = {hung_ms}", bootstrap_servers="127.0.0.1:1"
+            ),
             IngestMetrics(CollectorRegistry()),
         )
         layout = LayoutWatch(mine)
         self.supervisor = HandSupervisor(mine, layout=layout, metrics=metrics)
         self.publisher = Publisher(mine.ingest, supervisors=[self.supervisor], layout=layout, metrics=metrics)
         self.publisher.start()
-        self.spool = Spool(SpoolFile(folder / "spool-0.sqlite", bytes_max=ROOM))
+        self.spool = Spool(file or SpoolFile(folder / "spool-0.sqlite", bytes_max=ROOM))
         self.doubts = Doubts()
         self.drain = Drain(self.publisher, metrics, self.doubts)
 
@@ -177,6 +183,48 @@ async def test_a_partition_that_does_not_take_holds_up_no_other(stand: Stand) ->
     await until(lambda: not stand.spool.waiting)
     assert [partition for partition, _ in stand.sent] == [0, 1, 1, 0]
     draining.cancel()
+
+
+class CountedFile(SpoolFile):
+    """A file that counts the rows that it gave to be drained."""
+
+    given = 0
+
+    def _read_rows(self, rows: Iterable[Sequence[Any]], *, count_max: int, bytes_max: int) -> list[SpooledRecord]:
+        found = super()._read_rows(rows, count_max=count_max, bytes_max=bytes_max)
+        self.given += len(found)
+        return found
+
+
+async def test_a_partition_that_comes_and_goes_costs_its_own_records(settings: SettingsFactory, tmp_path: Path) -> None:
+    """Nine times away and back: what lies in the spool for another one, which is away all the while, is read once."""
+    path = tmp_path / "spool-0.sqlite"
+    with contextlib.closing(SpoolFile(path, bytes_max=ROOM)) as before:
+        before.append([numbered(number) for number in range(2_000)])
+    file = CountedFile(path, bytes_max=ROOM)
+    stand = Stand(settings, tmp_path, file, hung_ms=UNHURRIED_MS)
+    away = await stand.publisher.publish_and_wait(numbered(-1), Reservation(ByteBudget(ROOM)))
+    assert isinstance(away, Fate)
+    file.given = 0
+
+    def acknowledged(partition: int) -> bool:
+        for number, written in stand.sent:
+            if number == partition and not written.done():
+                written.set_result(None)
+        return True
+
+    draining = asyncio.create_task(stand.draining())
+    await until(lambda: file.given == 2_000)
+    for turn in range(9):
+        record = numbered(3_000 + turn, "e0")
+        assert await stand.spool.written(stand.spool.enqueue(record, lambda: None))
+        await until(lambda record=record: stand.doubts.fate_of(record) is not None)  # type: ignore[misc] # it is bound here
+        await until(lambda: acknowledged(1) and stand.spool.waiting == 2_000)
+    assert 2_018 <= file.given <= 2_050
+    await until(lambda: acknowledged(0) and not stand.spool.waiting)
+    draining.cancel()
+    await stand.publisher.stop(within_s=0)
+    await stand.spool.close()
 
 
 async def test_a_producer_is_replaced_when_all_of_it_hangs(stand: Stand) -> None:
