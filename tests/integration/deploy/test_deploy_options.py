@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,8 @@ SPOOLS: dict[str, tuple[dict[str, str], int | None]] = {
     "one-is-unread": ({"deliveries 0": "0", "unread_files 1": "1", "up 0": "1", "up 1": "1"}, 2),
     "one-is-damaged": ({"deliveries 0": "0", "damaged 1": "4", "up 0": "1", "up 1": "1"}, 2),
     "one-is-silent": ({"deliveries 0": "0", "up 0": "1", "up 1": "0"}, 2),
-    "nobody-is-known": ({}, None),
+    "another-release-waits": ({"deliveries 0": "0", "up 0": "1", "deliveries other-0": "7", "up other-0": "0"}, 0),
+    "nobody-is-known": ({"deliveries other-0": "0", "up other-0": "1"}, None),
 }
 
 
@@ -176,7 +178,8 @@ def test_no_ingress_is_taken_away_while_a_spool_holds_anything(name: str, tmp_pa
 def _series(key: str, value: str) -> dict[str, str]:
     metric, pod = key.split()
     name = "up" if metric == "up" else f"dropstream_ingest_spool_{metric}"
-    target = f'namespace="shop",job="dropstream-ingest",pod="dropstream-ingest-{pod}",instance="10.0.0.{pod}:8081"'
+    name_of_pod = f"dropstream-ingest-{pod}" if pod.isdecimal() else f"{pod.replace('-', '-dropstream-ingest-')}"
+    target = f'namespace="shop",job="dropstream-ingest",pod="{name_of_pod}",instance="10.0.0.{pod}:8081"'
     return {"series": f"{name}{{{target}}}", "values": f"{value}x5"}
 
 
@@ -412,3 +415,30 @@ def test_egress_of_the_house_is_let_out(tmp_path: Path) -> None:
     policies = [one for one in documents if one["kind"] == "NetworkPolicy"]
     assert len(policies) == len(PARTS)
     assert [one["spec"]["egress"].count(rule) for one in policies] == [1] * len(PARTS)
+
+
+def notes(tmp_path: Path, *arguments: str) -> str:
+    """What Helm says after an install; without a cluster it renders no notes, so here they are a manifest's text."""
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart)
+    text = (chart / "templates" / "NOTES.txt").read_text(encoding="utf-8")
+    manifest = '{{ define "notes" }}' + text + '{{ end }}kind: Notes\ntext: {{ include "notes" . | toJson }}\n'
+    (chart / "templates" / "notes.yaml").write_text(manifest, encoding="utf-8")
+    helm = (tool("helm"), "template", "dropstream", chart, "--kube-version", "1.33.0")
+    found = run(*helm, "--show-only", "templates/notes.yaml", *arguments)
+    (shown,) = read_yaml(found)
+    return str(shown["text"])
+
+
+@pytest.mark.parametrize(
+    ("tls", "url"),
+    [
+        ("ingress.tlsSecret=", "http://hooks.example.com/webhooks/ENDPOINT, for neither"),
+        ("ingress.tlsSecret=of-the-house", "https://hooks.example.com/webhooks/ENDPOINT."),
+        ("certificate.enabled=true,certificate.issuerRef.name=letsencrypt", "https://hooks.example.com/webhooks"),
+    ],
+)
+def test_the_notes_say_https_where_the_release_has_a_certificate(tls: str, url: str, tmp_path: Path) -> None:
+    """What a person copies from the notes is an address that answers: http where nothing of the release ends TLS."""
+    front = f"ingress.enabled=true,ingress.host=hooks.example.com,{tls}"
+    assert f"From outside: {url}" in notes(tmp_path, *SMALL, "--set", front)
