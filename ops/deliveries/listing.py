@@ -12,7 +12,7 @@ from itertools import islice
 
 from aiokafka import TopicPartition
 
-from ops.deliveries.backwards import ChunkReader, NewestFirst, Offsets, open_chunk_reader
+from ops.deliveries.backwards import CHUNK_FIRST, CHUNK_MAX, ChunkReader, NewestFirst, Offsets, open_chunk_reader
 from ops.deliveries.outcomes import OUTCOME_TOPICS, OutcomeReader
 from ops.deliveries.summary import DeliveryOutcome, DeliverySummary, Mention, Summaries, mention_in
 from ops.deliveries.words import DeliveryWords, EventWords, IdWords, PlaceWords, Words
@@ -28,6 +28,8 @@ _SECONDS_MAX = 15.0
 _WRITTEN_WITHIN_MS = 600_000
 # A delivery's id holds its time of receipt; so far may the time of its record lie from it.
 _ID_TOLERANCE_MS = 2_000
+# So far may the clock of another program that made an id be ahead.
+_CLOCK_AHEAD_MS = 60_000
 _SLICE = 50
 
 
@@ -100,13 +102,15 @@ Step = Found | Looked | Ended
 class _Pass:
     """The topics (short names) to read for a query; `needles` are bytes of which a record holds one.
 
-    With `keys` only the partitions of these keys are read, and of them only their records.
+    With `keys` only the partitions of these keys are read, and of them only their records; with `near_ms` what was
+    received at about that time, and with `since_ms` nothing older.
     """
 
     topics: tuple[str, ...]
     needles: tuple[bytes, ...] = ()
     keys: frozenset[bytes] | None = None
     near_ms: int | None = None
+    since_ms: int | None = None
 
 
 @asynccontextmanager
@@ -159,7 +163,9 @@ class Listing:
         yield Ended(None if floor_ms is None else floor_ms + 1)
 
     async def _run_pass(self, one: _Pass, query: DeliveryQuery, outcomes: OutcomeReader) -> AsyncIterator[Step]:
-        newest = NewestFirst(self.reader, await self._offsets(one, query), _taker(one, query, self.settings))
+        # Of a span of seconds all is read, so in large steps.
+        chunk = CHUNK_FIRST if one.near_ms is None else CHUNK_MAX
+        newest = NewestFirst(self.reader, await self._offsets(one, query), _taker(one, query, self.settings), chunk)
         rows = 0
         async for chunk in newest.chunks():
             fresh = iter(self._fresh(chunk))
@@ -200,6 +206,8 @@ class Listing:
             begin_ms, until_ms = one.near_ms - _ID_TOLERANCE_MS, one.near_ms + _ID_TOLERANCE_MS
         elif one.topics != ("raw",) and until_ms is not None:
             until_ms += _WRITTEN_WITHIN_MS
+        if one.since_ms is not None:
+            begin_ms = max(one.since_ms, begin_ms or 0)
         return await self.reader.offsets(partitions, begin_ms, until_ms)
 
     async def _at_place(self, query: DeliveryQuery, place: PlaceWords, outcomes: OutcomeReader) -> AsyncIterator[Step]:
@@ -226,7 +234,9 @@ def _passes(query: DeliveryQuery, settings: Settings) -> Sequence[_Pass]:
     words = query.words
     if isinstance(words, DeliveryWords):
         needles = (words.id.encode(),)
-        return (_Pass(("raw",), needles, near_ms=words.at_ms), _Pass(("raw",), needles))
+        # In a body it can be any other program's id, but none comes before it is made.
+        since_ms = words.at_ms - _CLOCK_AHEAD_MS
+        return (_Pass(("raw",), needles, near_ms=words.at_ms), _Pass(("raw",), needles, since_ms=since_ms))
     if isinstance(words, EventWords):
         return (_Pass(EVENT_TOPICS, (words.id.encode(),)),)
     if isinstance(words, IdWords):

@@ -14,10 +14,8 @@ from aiokafka import TopicPartition
 
 from ops.deliveries.backwards import ChunkReader
 from ops.deliveries.summary import DeliveryOutcome, DeliverySummary, Summaries, mention_in, named_offset
-from ops.kafka.offsets import read_group_offsets
 from ops.kafka.reader import full_name
 from ops.replay.store import read_store
-from schemas.errors import DropstreamError
 from schemas.notes.replays import ReplayPlan
 from schemas.records import Position, RawRecord
 from schemas.settings import Settings
@@ -64,13 +62,7 @@ class OutcomeReader:
     async def _is_waiting(self, one: DeliverySummary) -> bool:
         """Whether group `deliver` has not come to the delivery; False where nobody can say."""
         if self._committed is None:
-            group = f"{self.settings.kafka.topic_prefix}deliver"
-            try:
-                found = await read_group_offsets(self.settings, group, [full_name("raw", self.settings)])
-            except DropstreamError:
-                found = []
-            known = [(each.partition.partition, each.committed) for each in found]
-            self._committed = {partition: offset for partition, offset in known if isinstance(offset, int)}
+            self._committed = await self.reader.committed(f"{self.settings.kafka.topic_prefix}deliver", "raw")
         committed = self._committed.get(one.position.partition)
         return committed is not None and one.position.offset >= committed
 

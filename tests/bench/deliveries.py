@@ -64,7 +64,9 @@ async def ask(settings: Settings, query: DeliveryQuery) -> tuple[float | None, f
 
 async def measure(settings: Settings, count: int, rounds: int) -> None:
     """Asks every question in turns, and prints a line for each."""
-    middle = next(one for number, one in enumerate(timed_ids(history(count))) if number == count // 2)
+    looked_for = {count // 2, count - 9_999}
+    middle, late = (one for number, one in enumerate(timed_ids(history(count))) if number in looked_for)
+    unused_id = id_at(timestamp_ms(late.received_at), count)
     prefix = settings.kafka.topic_prefix
     questions = [
         Question("the newest", DeliveryQuery(), 1.0),
@@ -72,6 +74,7 @@ async def measure(settings: Settings, count: int, rounds: int) -> None:
         Question("the newest retries", DeliveryQuery(outcome=DeliveryOutcome.RETRY), 1.0),
         Question("an hour in the middle", DeliveryQuery(until_ms=timestamp_ms(middle.received_at)), 1.0),
         Question("a delivery's id, of the middle", DeliveryQuery(words=read_words(middle.id, prefix)), 2.0),
+        Question("a delivery's id, of nobody", DeliveryQuery(words=read_words(unused_id, prefix))),
         Question("an id that is nowhere", DeliveryQuery(words=read_words("nobody-ever", prefix))),
     ]
     times: dict[str, list[tuple[float | None, float, int, str]]] = {one.name: [] for one in questions}

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import orjson
 import pytest
 
 from ops.deliveries.detail import read_delivery
-from ops.deliveries.listing import ROWS_MAX, DeliveryQuery, Ended, Found, open_listing
+from ops.deliveries.listing import ROWS_MAX, DeliveryQuery, Ended, Found, Looked, open_listing
 from ops.deliveries.summary import DeliveryOutcome, DeliverySummary
 from ops.deliveries.words import read_words
 from ops.kafka.reader import read_topic
@@ -150,6 +151,29 @@ async def test_a_delivery_opens_with_all_that_became_of_it(settings: SettingsFac
     assert detail.summary.outcome is DeliveryOutcome.REJECTED
     assert detail.events == []
     assert [one.topic for one in detail.would_become] == ["rejected"]
+
+
+async def test_an_id_that_tells_its_time_is_looked_for_in_nothing_older(settings: SettingsFactory) -> None:
+    """Of an id of after the last delivery no record is read; of one of before the first, all: a body may hold it."""
+    ours, sent = await history(settings)
+    last_ms = timestamp_ms(max(one.received_at for one in sent))
+    assert await records_read(ours, uuid7_at(last_ms + 120_000)) == 0
+    assert await records_read(ours, uuid7_at(last_ms - 120_000)) == len(sent)
+
+
+async def records_read(ours: Settings, text: str) -> int:
+    """How many records a search that finds nothing reads."""
+    read = 0
+    async with open_listing(ours) as listing:
+        async for step in listing.run(DeliveryQuery(words=read_words(text, ours.kafka.topic_prefix))):
+            assert not isinstance(step, Found)
+            read = step.done if isinstance(step, Looked) else read
+    return read
+
+
+def uuid7_at(at_ms: int) -> str:
+    """A UUIDv7 of that time that no delivery has."""
+    return str(UUID(int=at_ms << 80 | 0x7 << 76 | 0b10 << 62 | 0x5EEC))
 
 
 async def test_what_is_deleted_is_said_and_never_called_lost(settings: SettingsFactory) -> None:
