@@ -50,6 +50,8 @@ _WRITE_WITHIN_S = 10.0
 _STREAM_S = 900.0
 _AGAIN = b"event: again\ndata: now\n\n"
 _WRONG_TOKEN_S = 0.5
+# Whoever is not logged in yet may hold a connection no longer; a browser sends the form at once.
+_FORM_WITHIN_S = 10.0
 _FORM_FIELDS_MAX = 8
 
 _SIGNS_OUT = frozenset({KnownBy.TOKEN, KnownBy.SHARED_TOKEN})
@@ -66,6 +68,7 @@ class ConsolePages:
     logins: Logins
     addresses: ClientAddresses
     stream_s: float = _STREAM_S
+    form_s: float = _FORM_WITHIN_S
     _listeners: int = 0
     _page_state: bytes = b""
     _made_ms: int = 0
@@ -100,7 +103,11 @@ class ConsolePages:
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         address = self._address_of(request)
-        token = _token_in(await request.read())
+        try:
+            async with asyncio.timeout(self.form_s):
+                token = _token_in(await request.read())
+        except TimeoutError as error:
+            raise web.HTTPRequestTimeout(text=f"the form did not come within {self.form_s:g} s\n") from error
         result = self.logins.log_in(token, address)
         if result is LoginResult.WAIT:
             return await _login_page(429, wrong=True)(request)

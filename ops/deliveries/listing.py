@@ -164,8 +164,8 @@ class Listing:
 
     async def _run_pass(self, one: _Pass, query: DeliveryQuery, outcomes: OutcomeReader) -> AsyncIterator[Step]:
         # Of a span of seconds all is read, so in large steps.
-        chunk = CHUNK_FIRST if one.near_ms is None else CHUNK_MAX
-        newest = NewestFirst(self.reader, await self._offsets(one, query), _taker(one, query, self.settings), chunk)
+        records = CHUNK_FIRST if one.near_ms is None else CHUNK_MAX
+        newest = NewestFirst(self.reader, await self._offsets(one, query), _taker(one, query, self.settings), records)
         rows = 0
         async for chunk in newest.chunks():
             fresh = iter(self._fresh(chunk))

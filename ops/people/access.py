@@ -30,6 +30,8 @@ SESSION: web.RequestKey["Session"] = web.RequestKey("session", object)  # type: 
 ASKER: web.RequestKey[Asker] = web.RequestKey("asker", Asker)
 _SESSIONS_MAX = 200
 _IDLE_S = 12 * 3_600
+# However much it is used; then its person logs in once more.
+_AGE_S = 7 * 24 * 3_600
 # Pages without a session: none of them holds a fact of the system.
 _OPEN = frozenset({"/login", "/readyz", "/console.css", "/login.css", "/icon.svg"})
 # What is sent with POST, and changes nothing but the own session.
@@ -66,6 +68,7 @@ class Session:
 
     name: str
     csrf: str
+    opened_at: float
     used_at: float
     person: Person
 
@@ -80,22 +83,23 @@ class Sessions:
 
     def open(self, person: Person) -> tuple[str, Session]:
         """Opens a session of the person; returns the cookie that is its key, and the session."""
-        key = secrets.token_urlsafe(32)
-        session = Session(f"session-{secrets.token_hex(3)}", secrets.token_urlsafe(32), self.clock(), person)
+        key, now = secrets.token_urlsafe(32), self.clock()
+        session = Session(f"session-{secrets.token_hex(3)}", secrets.token_urlsafe(32), now, now, person)
         self._open[key] = session
         while len(self._open) > _SESSIONS_MAX:
             self._open.popitem(last=False)
         return key, session
 
     def find(self, key: str | None) -> Session | None:
-        """The session of this cookie; None where it is not open any more."""
+        """The session of this cookie; None where it is closed, was not used for 12 hours, or is older than 7 days."""
         session = self._open.get(key or "")
         if session is None or key is None:
             return None
-        if self.clock() - session.used_at > _IDLE_S:
+        now = self.clock()
+        if now - session.used_at > _IDLE_S or now - session.opened_at > _AGE_S:
             del self._open[key]
             return None
-        session.used_at = self.clock()
+        session.used_at = now
         self._open.move_to_end(key)
         return session
 

@@ -122,6 +122,25 @@ async def test_a_schema_that_is_refused_fails_the_call_and_no_other_schema(tmp_p
         assert len(registry.versions) == len(SUBJECTS)
 
 
+async def test_a_registry_that_goes_half_way_loses_nothing_that_is_known(tmp_path: Path) -> None:
+    """What was registered is shown, the call fails and says how far it came; called again it does the rest."""
+    async with confluent_registry() as registry:
+        # Each subject is written twice: its level, and its schema.
+        registry.odd, registry.writes_max = web.Response(status=503, text='{"message": "made-up outage"}'), 4
+        broken = await register(tmp_path, registry.url, "--json")
+        assert broken.code == 1
+        assert [(one["subject"], one["outcome"]) for one in broken.rows] == [(SUBJECTS[0], "registered")]
+        assert "made-up outage" in broken.errors
+        assert "failed after 1 of 9 subjects: what is registered stays; call it again for the rest" in broken.errors
+        registry.odd = None
+        again = await register(tmp_path, registry.url, "--json")
+        assert (again.code, again.errors) == (0, "")
+        assert {one["subject"]: one["outcome"] for one in again.rows} == {
+            **dict.fromkeys(SUBJECTS[:2], "unchanged"),
+            **dict.fromkeys(SUBJECTS[2:], "registered"),
+        }
+
+
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [

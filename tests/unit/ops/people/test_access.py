@@ -176,6 +176,18 @@ def test_sessions_end() -> None:
     assert sessions.find(None) is None
 
 
+def test_a_session_that_is_always_used_ends_after_a_week() -> None:
+    """However often its page asks: whoever took a cookie has it for no longer than that."""
+    now = [0.0]
+    sessions = Sessions(begin_alone=False, clock=lambda: now[0])
+    key, _ = sessions.open(NO_LOGIN)
+    for hour in range(1, 7 * 24 + 1):
+        now[0] = hour * 3_600.0
+        assert sessions.find(key) is not None
+    now[0] += 1
+    assert sessions.find(key) is None
+
+
 @pytest.mark.parametrize("headers", [{"X-Forwarded-Proto": "https"}, {"Origin": "https://console.example"}])
 async def test_behind_tls_the_cookie_goes_over_tls_alone(headers: dict[str, str]) -> None:
     """Where the browser speaks TLS, the cookie is Secure and of this host alone, and no other cookie is believed."""

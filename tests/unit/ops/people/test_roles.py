@@ -14,6 +14,7 @@ from processors.providers import discover
 from schemas.configuration import Context, read_configuration
 from schemas.notes.acts import KnownBy
 from schemas.secrets import Secret
+from tests.support.raw_http import RawClient
 
 TEXT = """
 [kafka]
@@ -163,3 +164,13 @@ async def test_a_page_that_stays_open_is_asked_again_who_it_is() -> None:
             events = (await answer.read()).split(b"\n\n")
         assert events[0].startswith(b"data: {")
         assert events[-2:] == [b"event: again\ndata: now", b""]
+
+
+async def test_a_login_form_that_does_not_come_is_not_waited_for() -> None:
+    """Whoever sends the head of a login and no body is answered 408, and holds no connection."""
+    async with running() as started:
+        started.pages.form_s = 0.2
+        async with RawClient(started.port) as stranger:
+            await stranger.send(b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\ntok")
+            assert (await stranger.answer()).status == 408
+            assert await stranger.closed()
