@@ -16,6 +16,7 @@ type Event struct {
 	Time        time.Time
 	TimeQuality string
 	Status      string // "" where the provider says none
+	Replay      string // the replay that wrote it, "" at first
 }
 
 // readEvent reads the value of a record; a program made for version 1 must not guess what anything else means.
@@ -27,6 +28,7 @@ func readEvent(value []byte) (Event, error) {
 		Type        string     `json:"type"`
 		Time        *time.Time `json:"time"`
 		TimeQuality string     `json:"timequality"`
+		Replay      string     `json:"replay"`
 		Data        struct {
 			Status any `json:"status"`
 		} `json:"data"`
@@ -41,7 +43,7 @@ func readEvent(value []byte) (Event, error) {
 		return Event{}, fmt.Errorf("is no event: id, type, time or timequality is missing")
 	}
 	status, _ := read.Data.Status.(string)
-	return Event{read.ID, read.Type, *read.Time, read.TimeQuality, status}, nil
+	return Event{read.ID, read.Type, *read.Time, read.TimeQuality, status, read.Replay}, nil
 }
 
 // uncertainty is how far from Time it may really have happened; false where Time is only when it was received.

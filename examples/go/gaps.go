@@ -49,9 +49,9 @@ func after(runs []run, state string, named run) []run {
 	switch state {
 	case "reset", "mixed": // With two counters on one endpoint nobody can know what is missing.
 		return nil
-	case "filled", "lost", "dismissed":
+	case "filled", "reconciled", "dismissed":
 		return without(runs, named)
-	case "open":
+	case "open", "lost":
 		joined := append(without(runs, named), named)
 		slices.SortFunc(joined, func(a, b run) int { return cmp.Compare(a.first, b.first) })
 		return joined

@@ -1,8 +1,8 @@
 // Reads the orders and the gaps of dropstream: prints one line per order event, and what is missing; ends with Ctrl-C.
 //
 // An example to copy from. It reads committed records only, goes on where its group stood (or where --from says), drops
-// repeats by id, says which events came late, and commits after it has acted: what it did last may come once more after
-// a crash, and is then a repeat.
+// repeats by id, says which events came late or again, and commits after it has acted: what it did last may come once
+// more after a crash, and is then a repeat.
 package main
 
 import (

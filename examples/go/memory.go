@@ -10,7 +10,8 @@ const (
 	ordersMax = 100_000
 )
 
-// RecentIDs has the last 100,000 event ids (about 150 bytes each, 15 MB): it drops an event that came before.
+// RecentIDs has the last 100,000 event ids (about 150 bytes each, 15 MB): it tells an event that came before, and one
+// that a replay brings once more.
 //
 // It forgets with the process. A service that must never act twice keeps the id with what the event did, in one
 // transaction of its own database.
@@ -24,7 +25,20 @@ func newRecentIDs() *RecentIDs {
 	return &RecentIDs{ids: map[string]struct{}{}}
 }
 
-// isNew says whether the id was not seen among the last ones; it is remembered from now on.
+// take says "new" where the id was not seen among the last ones, "again" where this replay brings it for the first time.
+// Both are remembered from now on; anything else is a "repeat".
+func (recent *RecentIDs) take(id, replay string) string {
+	isNew := recent.isNew(id)
+	isNewReplay := replay != "" && recent.isNew(id+" "+replay)
+	switch {
+	case isNew:
+		return "new"
+	case isNewReplay:
+		return "again"
+	}
+	return "repeat"
+}
+
 func (recent *RecentIDs) isNew(id string) bool {
 	if _, seen := recent.ids[id]; seen {
 		return false

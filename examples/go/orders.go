@@ -28,14 +28,15 @@ func (orders *Orders) takeOrder(record *kgo.Record) {
 		orders.passOver(record, err)
 		return
 	}
-	if !orders.ids.isNew(event.ID) {
+	age := orders.ids.take(event.ID, event.Replay)
+	if age == "repeat" {
 		orders.repeats++
 		return
 	}
 	orders.shown++
 	key := string(record.Key)
-	age := "new"
-	// Of a late event, keep what it tells of the past; never let it overwrite what is newer.
+	// Of a late event, keep what it tells of the past; never let it overwrite what is newer. One that a replay brings
+	// again may be corrected: write it over what its id led to. Who must act only once drops that one too.
 	if orders.times.isLate(key, event) {
 		age = "late"
 	}
@@ -61,7 +62,7 @@ func (orders *Orders) passOver(record *kgo.Record, why error) {
 	fmt.Fprintf(os.Stderr, "passed over: %s %d:%d %s\n", record.Topic, record.Partition, record.Offset, why)
 }
 
-// orderLine has time, how far to trust it, new or late, key, what happened, status.
+// orderLine has time, how far to trust it, new, late or again, key, what happened, status.
 func orderLine(event Event, key, age string) string {
 	trust := event.TimeQuality
 	if trust != "exact" && trust != "received" {

@@ -25,6 +25,7 @@ export function readEvent(value) {
     timeUs: microseconds(text(event, "time")),
     timequality: text(event, "timequality"),
     status: typeof status === "string" ? status : null,
+    replay: typeof event.replay === "string" ? event.replay : null,
   };
 }
 

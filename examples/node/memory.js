@@ -6,15 +6,28 @@ const IDS_MAX = 100_000;
 const ORDERS_MAX = 100_000;
 
 /**
- * The last 100,000 event ids (about 150 bytes each, 15 MB): drops an event that came before.
+ * The last 100,000 event ids (about 150 bytes each, 15 MB): tells an event that came before, and one that a replay
+ * brings once more.
  *
  * A service that must never act twice keeps the id with what the event did, in one transaction of its own database.
  */
 export class RecentIds {
   #ids = new Set();
 
-  /** Whether the id was not seen among the last ones; it is remembered from now on. */
-  isNew(id) {
+  /**
+   * "new" where the id was not seen among the last ones, "again" where this replay brings it for the first time. Both
+   * are remembered from now on; anything else is a "repeat".
+   */
+  take(id, replay) {
+    const isNew = this.#isNew(id);
+    const isNewReplay = replay !== null && this.#isNew(`${id} ${replay}`);
+    if (isNew) {
+      return "new";
+    }
+    return isNewReplay ? "again" : "repeat";
+  }
+
+  #isNew(id) {
     if (this.#ids.has(id)) {
       return false;
     }
@@ -74,10 +87,11 @@ function after(runs, gap) {
     case "mixed": // Two counters share the endpoint, and what is missing cannot be known.
       return [];
     case "filled":
-    case "lost":
+    case "reconciled":
     case "dismissed":
       return without(runs, gap);
     case "open":
+    case "lost":
       return [...without(runs, gap), [gap.first, gap.last]].sort(([a], [b]) => (a < b ? -1 : 1));
     default: // A word of tomorrow changes nothing that is known today.
       return runs;

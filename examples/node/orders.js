@@ -2,8 +2,8 @@
  * Reads the orders and the gaps of dropstream: prints one line per order event, and what is missing; ends with Ctrl-C.
  *
  * An example to copy from. It reads committed records only, goes on where its group stood (or where --from says), drops
- * repeats by id, says which events came late, and commits after it has acted: what it did last may come once more after
- * a crash, and is then a repeat.
+ * repeats by id, says which events came late and which a replay brings again, and commits after it has acted: what it did
+ * last may come once more after a crash, and is then a repeat.
  */
 
 import { parseArgs, promisify } from "node:util";
@@ -35,14 +35,16 @@ class Orders {
     if (event === null) {
       return;
     }
-    if (!this.#ids.isNew(event.id)) {
+    const taken = this.#ids.take(event.id, event.replay);
+    if (taken === "repeat") {
       this.#repeats += 1;
       return;
     }
     this.#shown += 1;
     const key = (record.key ?? "").toString();
-    // Of a late event, keep what it tells of the past; never let it overwrite what is newer.
-    console.log(orderLine(event, key, this.#times.isLate(key, event) ? "late" : "new"));
+    // Of a late event, keep what it tells of the past; never let it overwrite what is newer. One that a replay brings
+    // again may be corrected: write it over what its id led to. Who must act only once drops that one too.
+    console.log(orderLine(event, key, this.#times.isLate(key, event) ? "late" : taken));
   }
 
   /** Prints what the endpoint lacks now: until it comes or is fetched from the provider, orders have holes. */
@@ -77,7 +79,7 @@ class Orders {
   }
 }
 
-/** Time, how far to trust it, new or late, key, what happened, status. */
+/** Time, how far to trust it, new, late or again, key, what happened, status. */
 function orderLine(event, key, age) {
   const time = `${new Date(Number(event.timeUs / 1000n)).toISOString().slice(0, 19)}Z`;
   const quality = event.timequality;

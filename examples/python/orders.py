@@ -1,8 +1,8 @@
 """Reads the orders and the gaps of dropstream: prints a line per order event, and what is missing; ends with Ctrl-C.
 
 An example to copy from. It reads committed records only, goes on where its group stood (or where --from says), drops
-repeats by id, says which events came late, and commits after it has acted: what it did last may come once more after a
-crash, and is then a repeat.
+repeats by id, says which events came late and which a replay brings again, and commits after it has acted: what it did
+last may come once more after a crash, and is then a repeat.
 """
 
 import argparse
@@ -50,12 +50,14 @@ class Orders:
         except ValueError as error:
             self.pass_over(record, error)
             return
-        if not self.ids.is_new(event.id):
+        taken = self.ids.take(event.id, event.replay)
+        if taken == "repeat":
             self.repeats += 1
             return
         self.shown += 1
-        # Of a late event, keep what it tells of the past; never let it overwrite what is newer.
-        age = "late" if self.times.is_late(record.key, event) else "new"
+        # Of a late event, keep what it tells of the past; never let it overwrite what is newer. What a replay brings
+        # again may be corrected: write it over what its id led to. Who must act only once drops that one too.
+        age = "late" if self.times.is_late(record.key, event) else taken
         print(order_line(event, (record.key or b"").decode("utf-8", "replace"), age), flush=True)
 
     def take_gap(self, record: ConsumerRecord[bytes, bytes]) -> None:
@@ -77,7 +79,7 @@ class Orders:
 
 
 def order_line(event: Event, key: str, age: str) -> str:
-    """The event on one line: time, how far to trust it, new or late, key, what happened, status."""
+    """The event on one line: time, how far to trust it, new, late or again, key, what happened, status."""
     trust = {"exact": "exact", "received": "received"}.get(event.timequality, f"{event.timequality}+-1h")
     status = event.data.status if isinstance(event.data, OrderData) else None
     what = event.type.removeprefix("dropstream.")

@@ -134,8 +134,9 @@ CHANNELS: tuple[Channel, ...] = (
         "Gap",
         "gap",
         "Holes in ShipStream's sequence ids. Per endpoint and epoch, in the order of offsets: `open` adds the ids "
-        "`first` to `last` to those that are missing, `filled`, `lost` and `dismissed` take away exactly the ids that "
-        "they name, `reset` begins an epoch in which nothing is missing.",
+        "`first` to `last` to those that are awaited, `filled`, `lost` and `dismissed` take away exactly the ids that "
+        "they name, `reset` begins an epoch in which nothing is awaited. What is `lost` stays missing until it is "
+        "`reconciled` or `dismissed`.",
         "shipstream-acme",
     ),
     Channel(

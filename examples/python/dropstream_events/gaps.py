@@ -72,16 +72,16 @@ class Missing:
     _runs: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
     def take(self, gap: Gap) -> None:
-        """Adds the ids of an open gap, takes away those that were filled, lost or dismissed; a reset forgets all.
+        """Adds the ids of an open or lost gap, takes away what was filled, reconciled or dismissed; a reset clears all.
 
         So does `mixed`: two counters share the endpoint, and what is missing cannot be known.
         """
         runs = self._runs.setdefault(gap.endpoint, [])
         if gap.state in {"reset", "mixed"}:
             runs.clear()
-        elif gap.state == "open":
+        elif gap.state in {"open", "lost"}:
             runs[:] = _joined(runs, (gap.first, gap.last))
-        elif gap.state in {"filled", "lost", "dismissed"}:
+        elif gap.state in {"filled", "reconciled", "dismissed"}:
             runs[:] = _without(runs, (gap.first, gap.last))
 
     def runs(self, endpoint: str) -> tuple[tuple[int, int], ...]:

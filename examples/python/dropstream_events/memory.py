@@ -3,6 +3,7 @@
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from datetime import datetime
+from typing import Literal
 
 from dropstream_events.events import Event
 
@@ -10,9 +11,11 @@ from dropstream_events.events import Event
 IDS_MAX = 100_000
 ENTITIES_MAX = 100_000
 
+Taken = Literal["new", "again", "repeat"]
+
 
 class RecentIds:
-    """The last `ids_max` event ids: drops an event that came before.
+    """The last `ids_max` event ids: tells an event that came before, and one that a replay brings once more.
 
     It forgets with the process. A service that must never act twice keeps the id with what the event did, in one
     transaction of its own database.
@@ -22,8 +25,18 @@ class RecentIds:
         self._ids: set[str] = set()
         self._order: deque[str] = deque(maxlen=ids_max)
 
-    def is_new(self, event_id: str) -> bool:
-        """Whether the id was not seen among the last ones; it is remembered from now on."""
+    def take(self, event_id: str, replay: str | None) -> Taken:
+        """`new` where the id was not seen among the last ones, `again` where this replay brings it for the first time.
+
+        Both are remembered from now on; anything else is a `repeat`.
+        """
+        is_new = self._is_new(event_id)
+        is_new_replay = replay is not None and self._is_new(f"{event_id} {replay}")
+        if is_new:
+            return "new"
+        return "again" if is_new_replay else "repeat"
+
+    def _is_new(self, event_id: str) -> bool:
         if event_id in self._ids:
             return False
         if len(self._order) == self._order.maxlen:

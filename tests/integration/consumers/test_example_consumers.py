@@ -178,6 +178,42 @@ async def test_an_uncertain_time_does_not_take_back_a_certain_one(
     assert [line.split()[3] for line in orders_of(running.lines)] == [age for *_, age in told]
 
 
+async def test_what_a_replay_corrects_is_shown_once_more(
+    program: Program, kafka: KafkaUnderTest, settings: SettingsFactory
+) -> None:
+    """An event of a known id comes `again` with each replay, once; behind something newer it is late all the same."""
+    mine = await prepared(settings())
+    event: dict[str, Any] = orjson.loads(examples()["orders"][0].value)
+    told = [
+        ("1", None, "pending", "12:00"),
+        ("1", None, "pending", "12:00"),
+        ("1", "replay-a", "confirmed", "12:00"),
+        ("1", "replay-a", "confirmed", "12:00"),
+        ("2", None, "shipped", "13:00"),
+        ("1", "replay-b", "confirmed", "12:00"),
+        ("3", "redrive-c", "returned", "14:00"),
+        ("3", "redrive-c", "returned", "14:00"),
+    ]
+    for id_, replay, status, hour in told:
+        stamped = {"id": id_, "time": f"2026-05-21T{hour}:00.000000Z", "timequality": "exact", "type": event["type"]}
+        marked = {} if replay is None else {"replay": replay}
+        data = {**event["data"], "status": status}
+        await write(mine, key=_ORDER, value=orjson.dumps({**event, **stamped, **marked, "data": data}))
+    group = f"{mine.kafka.topic_prefix}again"
+    arguments = ("--prefix", mine.kafka.topic_prefix, "--group", group, "--from", "beginning")
+    async with consumer(program, kafka.bootstrap_servers, *arguments) as running:
+        await running.prints(lambda lines: len(orders_of(lines)) == 5)
+        assert await running.stop() == program.stopped_code
+    assert [line.split()[3] + " " + line.split()[6] for line in orders_of(running.lines)] == [
+        "new pending",
+        "again confirmed",
+        "new shipped",
+        "late confirmed",
+        "new returned",
+    ]
+    assert running.errors[-1] == "stopped: 5 shown, 3 repeats dropped, 0 passed over"
+
+
 async def test_words_and_fields_of_tomorrow_are_read(
     program: Program, kafka: KafkaUnderTest, settings: SettingsFactory
 ) -> None:
@@ -194,6 +230,8 @@ async def test_words_and_fields_of_tomorrow_are_read(
         ("of_tomorrow", 6, 6),
         ("open", big, big + 1),
         ("dismissed", 7, 7),
+        ("lost", 8, 9),
+        ("reconciled", 9, 9),
         ("mixed", 10, 900),
     ):
         words = {"endpoint": "acme", "state": state, "first": first, "last": last}
@@ -201,7 +239,7 @@ async def test_words_and_fields_of_tomorrow_are_read(
     group = f"{mine.kafka.topic_prefix}words"
     arguments = ("--prefix", mine.kafka.topic_prefix, "--group", group, "--from", "beginning")
     async with consumer(program, kafka.bootstrap_servers, *arguments) as running:
-        await running.prints(lambda lines: len(lines) == 6)
+        await running.prints(lambda lines: len(lines) == 8)
         assert await running.stop() == program.stopped_code
     what = event["type"].removeprefix("dropstream.")
     assert orders_of(running.lines) == [
@@ -212,6 +250,8 @@ async def test_words_and_fields_of_tomorrow_are_read(
         "gap acme of_tomorrow 6-6, 5 missing: 5-9",
         "gap acme open 9223372036854775808-9223372036854775809, 7 missing: 5-9 9223372036854775808-9223372036854775809",
         "gap acme dismissed 7-7, 6 missing: 5-6 8-9 9223372036854775808-9223372036854775809",
+        "gap acme lost 8-9, 6 missing: 5-6 8-9 9223372036854775808-9223372036854775809",
+        "gap acme reconciled 9-9, 5 missing: 5-6 8-8 9223372036854775808-9223372036854775809",
         "gap acme mixed 10-900, 0 missing: none",
     ]
 

@@ -168,10 +168,10 @@ def test_version_2_is_not_read_as_version_1() -> None:
 def test_ids_are_remembered_up_to_a_bound() -> None:
     """A repeat is known until as many others came as the bound says."""
     ids = RecentIds(ids_max=3)
-    assert [ids.is_new(one) for one in "abcab"] == [True, True, True, False, False]
-    assert ids.is_new("d")
-    assert [ids.is_new(one) for one in "bcd"] == [False, False, False]
-    assert ids.is_new("a")
+    assert [ids.take(one, None) for one in "abcab"] == ["new", "new", "new", "repeat", "repeat"]
+    assert ids.take("d", None) == "new"
+    assert [ids.take(one, None) for one in "bcd"] == ["repeat", "repeat", "repeat"]
+    assert ids.take("a", None) == "new"
 
 
 def event_at(hour: int, quality: str = "exact") -> Event:
@@ -219,7 +219,7 @@ def test_times_are_remembered_up_to_a_bound() -> None:
 
 
 def test_the_examples_of_gaps_are_read() -> None:
-    """Open, filled in part, lost in part, reset."""
+    """Open, filled in part, lost in part and so still missing, reset."""
     found = {gap.state: gap for gap in (read_gap(record.value) for record in FOUND["gaps"])}
     missing = Missing()
     missing.take(found["open"])
@@ -228,6 +228,8 @@ def test_the_examples_of_gaps_are_read() -> None:
     assert missing.runs("shipstream-acme") == ((5041, 5041), (5043, 5043))
     assert missing.count("shipstream-acme") == 2
     missing.take(found["lost"])
+    assert missing.runs("shipstream-acme") == ((5041, 5041), (5043, 5043))
+    missing.take(found["dismissed"])
     assert missing.runs("shipstream-acme") == ((5043, 5043),)
     missing.take(found["reset"])
     assert missing.runs("shipstream-acme") == ()

@@ -12,7 +12,13 @@ import java.util.Optional;
  * What this example needs of an order event. Fields that it does not know are passed over, a status that it does not
  * know comes as the text that it is. What each field means stands in docs/topics.html.
  */
-record Event(String id, String type, Instant time, String timeQuality, Optional<String> status) {
+record Event(
+        String id,
+        String type,
+        Instant time,
+        String timeQuality,
+        Optional<String> status,
+        Optional<String> replay) {
 
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final String DATA = "urn:dropstream:schema:order-data:v1";
@@ -23,13 +29,13 @@ record Event(String id, String type, Instant time, String timeQuality, Optional<
         if (!"1.0".equals(text(event, "specversion")) || !DATA.equals(text(event, "dataschema"))) {
             throw new UnreadableException("is no order event of version 1, but " + text(event, "dataschema"));
         }
-        JsonNode status = event.path("data").path("status");
         return new Event(
                 text(event, "id"),
                 text(event, "type"),
                 time(event, "time"),
                 text(event, "timequality"),
-                status.isTextual() ? Optional.of(status.textValue()) : Optional.empty());
+                optional(event.path("data").path("status")),
+                optional(event.path("replay")));
     }
 
     /** How far from `time` it may really have happened; empty where `time` is only when it was received. */
@@ -39,6 +45,10 @@ record Event(String id, String type, Instant time, String timeQuality, Optional<
             case "ambiguous", "shifted" -> Optional.of(Duration.ofHours(1));
             default -> Optional.empty();
         };
+    }
+
+    private static Optional<String> optional(JsonNode field) {
+        return field.isTextual() ? Optional.of(field.textValue()) : Optional.empty();
     }
 
     static JsonNode tree(byte[] value) throws UnreadableException {

@@ -29,8 +29,8 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  * Reads the orders and the gaps of dropstream: prints one line per order event, and what is missing; ends with Ctrl-C.
  *
  * <p>An example to copy from. It reads committed records only, goes on where its group stood (or where --from says),
- * drops repeats by id, says which events came late, and commits after it has acted: what it did last may come once more
- * after a crash, and is then a repeat.
+ * drops repeats by id, says which events came late or again, and commits after it has acted: what it did last may come
+ * once more after a crash, and is then a repeat.
  */
 public final class Main {
     private static final Duration POLL = Duration.ofMillis(500);

@@ -47,8 +47,8 @@ final class Missing {
         return switch (state) {
             // With two counters on one endpoint nobody can know what is missing.
             case "reset", "mixed" -> List.of();
-            case "filled", "lost", "dismissed" -> without(runs, named);
-            case "open" -> {
+            case "filled", "reconciled", "dismissed" -> without(runs, named);
+            case "open", "lost" -> {
                 List<Run> joined = without(runs, named);
                 joined.add(named);
                 joined.sort(Comparator.comparing(Run::first));

@@ -21,14 +21,17 @@ final class Orders {
     void takeOrder(ConsumerRecord<byte[], byte[]> record) {
         try {
             Event event = Event.read(record.value());
-            if (!ids.isNew(event.id())) {
+            RecentIds.Taken taken = ids.take(event.id(), event.replay());
+            if (taken == RecentIds.Taken.REPEAT) {
                 repeats++;
                 return;
             }
             shown++;
             String key = record.key() == null ? "" : new String(record.key(), StandardCharsets.UTF_8);
-            // Of a late event, keep what it tells of the past; never let it overwrite what is newer.
-            System.out.println(line(event, key, times.isLate(key, event) ? "late" : "new"));
+            // Of a late event, keep what it tells of the past; never let it overwrite what is newer. One that a replay
+            // brings again may be corrected: write it over what its id led to. Who must act only once drops it too.
+            String age = taken == RecentIds.Taken.AGAIN ? "again" : "new";
+            System.out.println(line(event, key, times.isLate(key, event) ? "late" : age));
         } catch (UnreadableException error) {
             passOver(record, error);
         }
@@ -53,7 +56,7 @@ final class Orders {
                 "passed over: %s %d:%d %s%n", record.topic(), record.partition(), record.offset(), error.getMessage());
     }
 
-    /** Time, how far to trust it, new or late, key, what happened, status. */
+    /** Time, how far to trust it, new, late or again, key, what happened, status. */
     private static String line(Event event, String key, String age) {
         String trust =
                 switch (event.timeQuality()) {
