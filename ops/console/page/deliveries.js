@@ -68,9 +68,9 @@ function end() {
   if (state.until === null && !failed) $("looked").replaceChildren("everything that Kafka still has of this was looked at");
   else if (state.until !== null) $("looked").replaceChildren("looked back to ", when(Number(state.until)));
   $("none").hidden = number > 0 || failed;
-  $("none").textContent = state.until === null
-    ? "Nothing of this is in the topics: it never came, came to another address, or is deleted by age. Was it refused at the door? dropstream doctor, and the ingress's log."
-    : "Nothing yet. Older records are left to look at.";
+  $("none").replaceChildren(...(state.until === null
+    ? ["Nothing of this is in the topics: it never came, came to another address, or is deleted by age. ", h("a", { href: "/#gaps" }, "Gaps"), " name the sequence ids that never came. Was it refused at the door? dropstream doctor, and the ingress's log."]
+    : ["Nothing yet. Older records are left to look at."]));
 }
 
 function showRows() {

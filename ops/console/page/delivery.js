@@ -20,22 +20,34 @@ const code = (text, label) => h("pre", { tabindex: 0, role: "region", "aria-labe
 const OUTCOMES = { accepted: "well", rejected: "bad", retry: "warn", waiting: "warn", unknown: "warn" };
 
 const TODAY = { rejected: "it would be rejected again", sequence: "the gap tracker would see its sequence id" };
+const eventsToday = (one) => one.today.filter((each) => !(each.topic in TODAY));
 
 function sentence(one) {
-  if (one.outcome === "accepted") return `It became ${plural(one.events_count, "event", "events")}${one.replays.length ? `, of a replay too: ${one.replays.join(", ")}` : ""}.`;
-  if (one.outcome === "rejected") return `It was rejected, ${one.reason}: ${one.detail}.`;
+  const events = plural(one.events_count, "event", "events");
+  if (one.outcome === "accepted" && one.rejected_at) return `It was rejected at first; ${one.replays.join(", ")} made ${events} of it.`;
+  if (one.outcome === "accepted") return `It became ${events}${one.replays.length ? `, of a replay too: ${one.replays.join(", ")}` : ""}.`;
+  if (one.outcome === "rejected") return `It was rejected, ${one.reason}: ${one.detail}. ${advice(one)}`;
   if (one.outcome === "retry") return "It repeats a delivery that came before, and added nothing.";
   if (one.outcome === "waiting") return "The processors have not come to it yet.";
   return one.looked_until ? "Nothing was found of it so far; the topics are not read to their ends." : "Nothing in the topics says what became of it: the processors have not come to it, or its records are deleted by age.";
+}
+
+// What a redrive would do now, so that nobody has to try.
+function advice(one) {
+  const events = eventsToday(one), [first] = events;
+  if (!first) return "Today's configuration rejects it too, so a redrive changes nothing before the cause is mended.";
+  const more = events.length > 1 ? ` and ${plural(events.length - 1, "more event", "more events")}` : "";
+  return `Today's configuration takes it: a redrive makes ${plain(first.type)} ${first.subject}${more}.`;
 }
 
 function show(one) {
   document.title = `Delivery ${one.place} · dropstream console`;
   $("verdict").className = `verdict ${OUTCOMES[one.outcome]}`;
   $("verdict-title").replaceChildren(one.outcome, " · ", theirs(one.endpoint || NAMELESS), " · ", h("span", { class: "mono" }, one.place));
-  $("verdict-sub").replaceChildren(sentence(one));
+  $("verdict-sub").replaceChildren(theirs(sentence(one)));
   $("delivery-acts").hidden = false;
   $("redrive").disabled = one.outcome !== "rejected";
+  $("redrive").classList.toggle("primary", one.outcome === "rejected" && eventsToday(one).length > 0);
   $("redrive").onclick = () => doSelected("redrive", [one], read);
   $("replay").onclick = () => doSelected("replay", [one], read);
   $("unmask").onclick = () => unmask(one);

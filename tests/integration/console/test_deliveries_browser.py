@@ -46,6 +46,9 @@ def test_an_order_that_never_arrived_is_found_and_done_again(running: System, br
     assert page.url.endswith("/deliveries?q=100000015")
     row.get_by_role("link").click()
     expect(page.locator("#verdict-title")).to_contain_text("rejected · late")
+    advice = "Today's configuration takes it: a redrive makes order.created 100000015."
+    expect(page.locator("#verdict-sub")).to_contain_text(advice)
+    expect(page.locator("#redrive")).to_have_class("primary")
     expect(page.locator("#came")).to_contain_text('"unique_id": "100000015"')
     expect(page.locator("#became")).to_contain_text("it would become order.created 100000015")
     expect(page.locator("#became .steps li", has_text="signature")).to_contain_text(
@@ -59,6 +62,9 @@ def test_an_order_that_never_arrived_is_found_and_done_again(running: System, br
     expect(dialog).to_contain_text("became events")
     dialog.get_by_role("button", name="Close").click()
     expect(page.locator("#verdict-title")).to_contain_text("accepted · late")
+    made = re.compile(r"rejected at first; redrive-\w+-\w+ made 1 event of it")
+    expect(page.locator("#verdict-sub")).to_contain_text(made)
+    expect(page.locator("#redrive")).to_be_disabled()
     event = page.locator("#became details")
     expect(event).to_contain_text("replayed")
     event.locator("summary").click()
@@ -68,6 +74,18 @@ def test_an_order_that_never_arrived_is_found_and_done_again(running: System, br
     act = next(json.loads(line) for line in running.log.splitlines() if '"console_act"' in line)
     assert (act["act"], act["records"], act["deliveries"]) == ("redrive", 1, "1:0")
     assert re.fullmatch(r"session-[0-9a-f]{6} at 127\.0\.0\.1", act["who"])
+
+
+def test_a_rejected_one_says_when_a_redrive_would_change_nothing(running: System, browser: Reader) -> None:
+    """Where today's configuration rejects the delivery too, the page says so before anybody tries."""
+    running.deliver(order("100000077", 77), endpoint="late", secret=LATE_SECRET)
+    page = listed(browser, f"{running.console}deliveries?q=100000077")
+    page.locator("#delivery-rows a").first.click()
+    expect(page.locator("#verdict-sub")).to_contain_text("rejects it too, so a redrive changes nothing")
+    expect(page.locator("#redrive")).not_to_have_class("primary")
+    page = listed(browser, f"{running.console}deliveries?q=never-came")
+    page.locator("#none").get_by_role("link", name="Gaps").click()
+    expect(page.locator("#gaps")).to_be_visible()
 
 
 def test_the_address_says_what_is_shown(running: System, browser: Reader) -> None:
