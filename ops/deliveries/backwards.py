@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from ops.kafka.clients import REQUEST_TIMEOUT_MS, consumer
 from ops.kafka.partitions import readable_partitions_of
 from ops.kafka.reader import full_name, seek_into_log
-from schemas.kafka.committed_offsets import committed_offsets
+from schemas.kafka.committed_offsets import committed_offsets_by
 from schemas.kafka.partitions import partition_of
 from schemas.records import RawRecord, raw_record
 from schemas.settings import Settings
@@ -105,12 +105,12 @@ class ChunkReader:
         found = await self.client.offsets_for_times(dict.fromkeys(partitions, max(0, time_ms)))
         return {one: at.offset for one, at in found.items() if at is not None}
 
-    async def committed(self, group: str, topic: str) -> dict[int, int]:
+    async def group_positions(self, group: str, topic: str) -> dict[int, int]:
         """Where the group goes on in each partition of `topic` (short name); nothing of one of which nobody says so."""
         partitions = self.partitions[topic]
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
-                found = await committed_offsets(self.client._client, group, partitions)  # noqa: SLF001 its connections
+                found = await committed_offsets_by(self.client, group, partitions)
         except (KafkaError, TimeoutError):
             return {}
         return {one.partition: offset for one, offset in found.items() if isinstance(offset, int)}

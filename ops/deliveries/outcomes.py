@@ -62,7 +62,7 @@ class OutcomeReader:
     async def _is_waiting(self, one: DeliverySummary) -> bool:
         """Whether group `deliver` has not come to the delivery; False where nobody can say."""
         if self._committed is None:
-            self._committed = await self.reader.committed(f"{self.settings.kafka.topic_prefix}deliver", "raw")
+            self._committed = await self.reader.group_positions(f"{self.settings.kafka.topic_prefix}deliver", "raw")
         committed = self._committed.get(one.position.partition)
         return committed is not None and one.position.offset >= committed
 

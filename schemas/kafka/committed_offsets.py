@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TypeVar
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 from aiokafka.errors import CoordinatorNotAvailableError, KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -120,6 +120,13 @@ async def committed_offsets(
     """
     found = await _fetched(client, group, sources, stable=False)
     return {source: _read_offset(source, found) for source in (found if sources is None else sources)}
+
+
+async def committed_offsets_by(
+    consumer: AIOKafkaConsumer, group: str, sources: Collection[TopicPartition]
+) -> dict[TopicPartition, int | None]:
+    """`committed_offsets`, asked over the connections of a consumer, which need not belong to the group."""
+    return await committed_offsets(consumer._client, group, sources)
 
 
 async def stable_offsets(
