@@ -1,7 +1,7 @@
 """`dropstream schemas`: writes the schemas of the topics for the teams that read them, or into their registry."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +11,7 @@ from aiohttp import encode_basic_auth
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.docs.export import PAGE, exported
-from ops.docs.registration import (
-    LEVELS,
-    PROMISED_LEVEL,
-    SubjectPlan,
-    SubjectResult,
-    planned_subjects,
-    register_all,
-)
+from ops.docs.registration import LEVELS, PROMISED_LEVEL, SubjectResult, planned_subjects, register_all
 from ops.docs.registry import RegistryAccess, RegistryError, checked_registry_url, is_in_clear, open_registry
 from ops.event_loop import run
 from ops.screen import say
@@ -88,16 +81,35 @@ def register(
     if access.authorization is not None and is_in_clear(url):
         raise UsageError(f"{url} is not encrypted, so everybody on the way can read the login; use https://")
     settings = load_settings(config, signing_secrets=False, endpoints_required=False)
-    plans, results = planned_subjects(settings.kafka.topic_prefix), list[SubjectResult]()
+    results: list[SubjectResult] = []
     try:
-        run(_register(access, plans, compatibility, results, is_dry_run=dry_run))
+        run(_register(access, settings.kafka.topic_prefix, compatibility, results, is_dry_run=dry_run))
+    finally:  # What was registered before a failure is told too.
+        _show(results, as_json=as_json, header=header)
+    _fail_where_refused(results)
+
+
+async def _register(
+    access: RegistryAccess, prefix: str, level: str | None, results: list[SubjectResult], *, is_dry_run: bool
+) -> None:
+    """Adds to `results` as each subject is done, so that they are known whatever becomes of the next one.
+
+    Raises:
+        RegistryError: the registry cannot be asked; says how far it came.
+    """
+    plans = planned_subjects(prefix)
+    try:
+        async with open_registry(access) as registry:
+            async for one in register_all(registry, plans, level=level, is_dry_run=is_dry_run):
+                results.append(one)  # noqa: PERF401 a list that is extended at the end has nothing when one fails
     except RegistryError as error:
         if not results:
             raise
-        _show(results, as_json=as_json, header=header)
-        rest = "nothing was changed" if dry_run else "what is registered stays; call it again for the rest"
+        rest = "nothing was changed" if is_dry_run else "what is registered stays; call it again for the rest"
         raise RegistryError(f"{error}\nIt failed after {len(results)} of {len(plans)} subjects: {rest}") from error
-    _show(results, as_json=as_json, header=header)
+
+
+def _fail_where_refused(results: Iterable[SubjectResult]) -> None:
     if refused := [one.subject for one in results if one.outcome == "refused"]:
         raise DropstreamError(
             f"the registry refuses {', '.join(refused)} by its compatibility level; "
@@ -105,21 +117,9 @@ def register(
         )
 
 
-async def _register(
-    access: RegistryAccess,
-    plans: list[SubjectPlan],
-    level: str | None,
-    results: list[SubjectResult],
-    *,
-    is_dry_run: bool,
-) -> None:
-    """Adds to `results` as each subject is done, so that they are known whatever becomes of the next one."""
-    async with open_registry(access) as registry:
-        async for one in register_all(registry, plans, level=level, is_dry_run=is_dry_run):
-            results.append(one)
-
-
-def _show(results: Iterable[SubjectResult], *, as_json: bool, header: bool) -> None:
+def _show(results: Sequence[SubjectResult], *, as_json: bool, header: bool) -> None:
+    if not results:
+        return
     rows = [(one.subject, one.outcome, one.version, one.schema_id, one.level, one.detail) for one in results]
     columns = ("subject", "outcome", "version", "id", "compatibility", "detail")
     screen.show_table(columns, rows, fold=("detail", "compatibility"), as_json=as_json, header=header)
