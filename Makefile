@@ -12,6 +12,10 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n 
 PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 TESTS := tests/integration tests/unit tests/property tests/providers
 
+# Tests start hundreds of programs. Where the variable is set, as in many containers, each would compile its modules anew,
+# and each worker those of all tests.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help env run test coverage tools chaos soak bench lint format schemas freeze metrics settings lock wheel sbom chart image \
 	tagged clean
