@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -29,6 +28,8 @@ def show_version(
 ) -> None:
     """Shows the version where it is asked for; a verb follows otherwise."""
     if version_only:
+        from importlib.metadata import version  # noqa: PLC0415 no other call needs it, and it loads a mail parser
+
         screen.write_line(version("dropstream"))
         raise typer.Exit
 

@@ -16,7 +16,8 @@ from ops.audit.verdict import ADVICE, AuditVerdict, FindingKind
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.kafka.reader import parse_start
-from ops.progress import ProgressBar, progress_shown
+from ops.progress import ProgressBar
+from ops.progress_shown import progress_shown
 from ops.times import parse_time
 from schemas.errors import DropstreamError
 from schemas.settings import Settings

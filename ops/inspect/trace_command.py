@@ -10,7 +10,7 @@ from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.inspect.tail import RecordView
 from ops.inspect.trace import Moment, trace
-from ops.progress import progress_shown
+from ops.progress_shown import progress_shown
 from ops.suggest import check_name
 from processors.groups import deliver_rules
 from processors.providers import discover

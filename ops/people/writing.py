@@ -11,11 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
-import structlog
-
 from ops.kafka.writing import write_record
 from ops.people.person import Asker, caller
 from schemas.errors import DropstreamError
+from schemas.late_log import LateLog
 from schemas.notes.acts import Act, ActFacts, ActKind, ActStage, act_record
 from schemas.settings import Settings
 from schemas.times import rfc3339
@@ -25,7 +24,7 @@ PARTITION = 0
 
 WriteAct = Callable[[Act], Awaitable[None]]
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 
 class NotRecordedError(DropstreamError):

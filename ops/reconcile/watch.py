@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import structlog
-
 from ops.kafka.reader import full_name, open_reader
 from ops.reconcile.gauges import ReconcileMetrics
 from ops.reconcile.plan import LostGaps, begin_of, new_run
 from ops.reconcile.store import new_run_id, read_reconcile_state
 from schemas.errors import DropstreamError
 from schemas.health import Health
+from schemas.late_log import LateLog
 from schemas.notes.gaps import Gap, read_gap
 from schemas.notes.reconciliations import ReconcileRun
 from schemas.settings import Settings
@@ -26,7 +25,7 @@ _AGAIN_S = 5.0
 _PAUSE_S = 30.0
 _PAUSE_MAX_S = 3_600.0
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 
 @dataclass(slots=True)

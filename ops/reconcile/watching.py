@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from ops.kafka.reader import full_name, open_reader
@@ -26,6 +25,7 @@ from ops.service.reload import LoadedConfiguration, SettingsSource, reloading
 from ops.service.run import Signals
 from ops.service.running_configuration import begun
 from schemas.errors import DropstreamError
+from schemas.late_log import LateLog
 from schemas.notes.reconciliations import ReconcileRun
 from schemas.settings import Settings
 
@@ -33,7 +33,7 @@ from schemas.settings import Settings
 _LOOK_EVERY_S = 600.0
 _AGAIN_S = 5.0
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 
 async def watch_and_reconcile(source: SettingsSource, first: LoadedConfiguration, signals: Signals) -> None:

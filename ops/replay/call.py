@@ -12,7 +12,7 @@ from ops.event_loop import run
 from ops.kafka.ranges import parse_span
 from ops.people.facts import plan_facts
 from ops.people.writing import NotRecordedError, recorded_call
-from ops.progress import progress_shown
+from ops.progress_shown import progress_shown
 from ops.replay.dry_run import compare, rehearse
 from ops.replay.finish import finish
 from ops.replay.plan import Survey, check_suffix_free, make_plan, make_topics, survey

@@ -6,7 +6,6 @@ The group has nothing that is not in `replay-state`; left there, its lag would g
 from dataclasses import replace
 from functools import partial
 
-import structlog
 from aiokafka.errors import KafkaError
 
 from ops.kafka.offsets import groups, open_client
@@ -14,10 +13,11 @@ from ops.replay.store import keep_plan, read_store
 from schemas.errors import DropstreamError
 from schemas.kafka.committed_offsets import ask_patiently
 from schemas.kafka.group_deletion import delete_group
+from schemas.late_log import LateLog
 from schemas.notes.replays import ReplayPlan
 from schemas.settings import Settings
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 
 async def finish(settings: Settings, plan: ReplayPlan) -> None:

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import structlog
-
+from schemas.late_log import LateLog
 from schemas.sections.endpoints import ENDPOINT_NAME_PATTERN, EndpointSettings
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 _NAME = re.compile(ENDPOINT_NAME_PATTERN)
 # Anybody who may write to `raw` can name endpoints; none beyond so many is waited for.

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-import structlog
-
 from processors.deliver.keys.buckets import (
     NO_NAME,
     OWN_KEY,
@@ -26,8 +24,9 @@ from processors.deliver.keys.segments import WITNESSES, KeyBudget, Segments
 from processors.deliver.keys.table import KeyTable, MemoryKeys
 from processors.deliver.sightings import Sighting, judge_sighting
 from processors.runtime.state_store import Change, LocalStoreError, LogExtent, StateStore, StoreBusyError
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 # A processor's clock may differ from an ingress's by so much.
 _CLOCKS_S = 3_600

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from schemas.vocabulary import Domain
 
@@ -25,26 +25,24 @@ _PERSON = (
 )
 _WHOSE = f"(?:{_PERSON}|sender|shipping|billing|delivery|company|user|account|card_?holder|owner|signer)"
 _NUMBERED = "(?:_[0-9]+)?"
-_PERSONAL = re.compile(
-    "|".join(
-        (
-            f"(?:(?:.+_)?(?:shipping|billing|delivery)_)?{_PERSON}s?{_NUMBERED}",
-            # An address whole, or a line or part of one; `address_id` and `address_type` say neither.
-            "(?:.*_)?[a-z]*addr(?:ess(?:es)?)?(?:_(?!(?:.+_)?(?:id|type|status|verified|valid|validated|validation|changed)$).+)?",
-            f"(?:.*_)?street_?(?:name|no|nr|number|line)?{_NUMBERED}|(?:.*_)?house_?(?:name|no|nr|number)",
-            f"(?:.*_)?(?:zip|post|postal)_?codes?|(?:.*_)?(?:zip|city|town|suburb|province|county){_NUMBERED}",
-            "(?:.*_)?(?:latitude|longitude)",
-            f"(?:.*_)?e?_?mails?(?:_?addresse?s?)?{_NUMBERED}",
-            f"(?:.*_)?(?:tele|cell|mobile|smart)?_?phones?(?:_(?:number|no|nr|ext|extension|prefix|code|alt))*{_NUMBERED}",
-            f"(?:.*_)?(?:mobile|msisdn|fax|tel|whatsapp|landline)(?:_(?:number|no|nr))?{_NUMBERED}",
-            f"(?:.*_)?(?:first|last|middle|full|given|family|sur|fore|maiden|nick)_?names?{_NUMBERED}",
-            f"(?:.*_)?{_WHOSE}_?(?:full_?|first_?|last_?)?names?{_NUMBERED}",
-            "(?:.*_)?signed_by|signature_name",
-            # Who somebody is to the state: the tax number of a sole trader is a person's.
-            "(?:.*_)?(?:vat|tax|fiscal)_?(?:id|number|no|nr)|(?:.*_)?(?:nif|nie|dni|cif|passport(?:_(?:number|no|nr))?)",
-            "partita_iva|codice_fiscale|codigo_fiscal",
-            "(?:.*_)?(?:gift|card)_(?:message|note|text)|(?:.*_)?(?:notes?|comments?|remarks?|instructions?)",
-        )
+_PERSONAL = "|".join(
+    (
+        f"(?:(?:.+_)?(?:shipping|billing|delivery)_)?{_PERSON}s?{_NUMBERED}",
+        # An address whole, or a line or part of one; `address_id` and `address_type` say neither.
+        "(?:.*_)?[a-z]*addr(?:ess(?:es)?)?(?:_(?!(?:.+_)?(?:id|type|status|verified|valid|validated|validation|changed)$).+)?",
+        f"(?:.*_)?street_?(?:name|no|nr|number|line)?{_NUMBERED}|(?:.*_)?house_?(?:name|no|nr|number)",
+        f"(?:.*_)?(?:zip|post|postal)_?codes?|(?:.*_)?(?:zip|city|town|suburb|province|county){_NUMBERED}",
+        "(?:.*_)?(?:latitude|longitude)",
+        f"(?:.*_)?e?_?mails?(?:_?addresse?s?)?{_NUMBERED}",
+        f"(?:.*_)?(?:tele|cell|mobile|smart)?_?phones?(?:_(?:number|no|nr|ext|extension|prefix|code|alt))*{_NUMBERED}",
+        f"(?:.*_)?(?:mobile|msisdn|fax|tel|whatsapp|landline)(?:_(?:number|no|nr))?{_NUMBERED}",
+        f"(?:.*_)?(?:first|last|middle|full|given|family|sur|fore|maiden|nick)_?names?{_NUMBERED}",
+        f"(?:.*_)?{_WHOSE}_?(?:full_?|first_?|last_?)?names?{_NUMBERED}",
+        "(?:.*_)?signed_by|signature_name",
+        # Who somebody is to the state: the tax number of a sole trader is a person's.
+        "(?:.*_)?(?:vat|tax|fiscal)_?(?:id|number|no|nr)|(?:.*_)?(?:nif|nie|dni|cif|passport(?:_(?:number|no|nr))?)",
+        "partita_iva|codice_fiscale|codigo_fiscal",
+        "(?:.*_)?(?:gift|card)_(?:message|note|text)|(?:.*_)?(?:notes?|comments?|remarks?|instructions?)",
     )
 )
 # Objects such as {"name": "email", "value": "..."} carry a field's name as a value.
@@ -95,7 +93,13 @@ def is_personal(name: str) -> bool:
 
 @lru_cache(_NAMES_KNOWN_MAX)
 def _is_personal(name: str) -> bool:
-    return _PERSONAL.fullmatch(name) is not None
+    return _personal_pattern().fullmatch(name) is not None
+
+
+@cache
+def _personal_pattern() -> re.Pattern[str]:
+    """Compiled when the first name is judged: that takes longer than a short verb, most of which judge none."""
+    return re.compile(_PERSONAL)
 
 
 def personal_pair_values(holder: Mapping[str, object]) -> Iterator[str]:

@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Generic
 
-import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.partition import Partition, PartitionState
 from processors.runtime.state_store import StoreT
 from schemas.kafka.group_member import GroupMember, member_of
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 
 @dataclass(eq=False)

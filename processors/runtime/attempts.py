@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic
 
-import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
 
@@ -23,8 +22,9 @@ from processors.runtime.transaction import Bounds, Committed, Transaction, Trans
 from schemas.errors import DropstreamError
 from schemas.kafka.errors import FencedInstanceIdError
 from schemas.kafka.group_producer import LOST_PARTITIONS
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 # Where no transaction was quick for so long, and several partitions were late, none of them is to blame.
 _CLUSTER_IS_SLOW_AFTER_S = 5.0

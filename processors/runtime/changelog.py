@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from processors.runtime.state_store import Change, LocalStoreError, LogExtent, StateStore
@@ -20,11 +19,12 @@ from schemas.kafka.arguments import restore_arguments
 from schemas.kafka.cancellation import cancellation_kept
 from schemas.kafka.cluster_id import cluster_id
 from schemas.kafka.high_watermarks import high_watermark
+from schemas.late_log import LateLog
 from schemas.notes.formats import NewerFormatError
 from schemas.records import next_offset
 from schemas.settings import Settings
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 # No store has such a key: theirs are of eight or nine bytes, or JSON.
 _INPUT_KEY = b"input"

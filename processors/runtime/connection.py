@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
 from aiokafka import AIOKafkaConsumer
 
 from schemas.kafka.answers import last_answer_at
 from schemas.kafka.futures import retrieve_exception
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 # A consumer with partitions has an answer every 50 ms; one without has only those to its heartbeats.
 _ASK_AFTER_S = 2.0

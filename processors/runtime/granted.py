@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
@@ -15,8 +14,9 @@ from schemas.kafka.rights.grants import missing_sentence
 from schemas.kafka.rights.named_metadata import topics_there
 from schemas.kafka.rights.probe import missing_rights
 from schemas.kafka.rights.table import Resource, Right, group_rights
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 
 async def granted_topics(consumer: AIOKafkaConsumer, spec: GroupSpec[Any]) -> Mapping[str, int]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic
 
-import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
@@ -36,9 +35,10 @@ from schemas.kafka.arguments import group_consumer_arguments
 from schemas.kafka.cancellation import stopped_within
 from schemas.kafka.layout_watch import LayoutWatch
 from schemas.kafka.login.refusals import refusal_of
+from schemas.late_log import LateLog
 from schemas.notes.layout_faults import layout_fault, may_process, readable_partitions
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 _BACKOFF_FIRST_S = 0.2
 _BACKOFF_MAX_S = 5.0

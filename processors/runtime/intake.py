@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Generic
 
-import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
@@ -20,8 +19,9 @@ from processors.runtime.partition import Partition, PartitionState
 from processors.runtime.state_store import StoreT
 from schemas.errors import DropstreamError
 from schemas.kafka.futures import retrieve_exception
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 Batches = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
-import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -22,8 +21,9 @@ from processors.runtime.state_store import LocalStoreError, StoreT
 from schemas.errors import DropstreamError
 from schemas.kafka.committed_offsets import stable_offsets
 from schemas.kafka.group_member import client_of
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 # Stores that are read at once: each takes computation and memory of its own.
 _AT_ONCE = 4

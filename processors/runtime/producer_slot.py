@@ -10,15 +10,15 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import structlog
 from aiokafka.errors import KafkaError
 
 from schemas.kafka.arguments import transactional_producer_arguments
 from schemas.kafka.group_producer import GroupProducer
 from schemas.kafka.producers import close_producer, open_producer, stop_producer
+from schemas.late_log import LateLog
 from schemas.settings import Settings
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 _BACKOFF_FIRST_S = 0.2
 _BACKOFF_MAX_S = 5.0

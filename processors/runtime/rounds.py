@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic
 
-import structlog
-
 from processors.runtime.assignment import Assignment
 from processors.runtime.attempts import Attempts
 from processors.runtime.partition import Partition, PartitionState
 from processors.runtime.producer_slot import ProducerSlot
 from processors.runtime.state_store import StoreT
 from processors.runtime.transaction import TransactionFailedError
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 # After transactions that failed one after the other, and for which no partition is to blame.
 _BACKOFF_FIRST_S = 0.05

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic
 
-import structlog
 from aiokafka import TopicPartition
 
 from processors.runtime.assignment import Assignment
 from processors.runtime.state_store import StoreT
 from schemas.kafka.group_member import client_of
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 _EVERY_S = 1.0
 # An election takes about as long.

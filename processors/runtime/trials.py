@@ -9,16 +9,15 @@ import asyncio
 from dataclasses import dataclass
 from typing import Generic
 
-import structlog
-
 from processors.runtime.assignment import Assignment
 from processors.runtime.attempts import Attempts
 from processors.runtime.partition import Partition, PartitionState
 from processors.runtime.producer_slot import QUICK_S, ProducerSlot
 from processors.runtime.state_store import StoreT
 from processors.runtime.transaction import TransactionFailedError
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 _POLL_S = 0.02
 # Where no records have come for so long, there is nothing to prove.

@@ -7,16 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import structlog
-
 from processors.runtime.state_store import Change, StateStore
 from processors.sequence.state import SequenceState, Step, entries, read_entry, restore
 from processors.sequence.tracker import GapRules
 from schemas.errors import DropstreamError
+from schemas.late_log import LateLog
 from schemas.notes.gaps import gap_record
 from schemas.records import Record
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)

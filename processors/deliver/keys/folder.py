@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
-import structlog
 
 from processors.runtime.state_store import LocalStoreError, LogExtent
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 # Of a format that this code reads; another one is a foreign store.
 FORMAT = 1

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from processors.deliver.keys.buckets import NO_NAME
 from processors.deliver.keys.disk import DiskKeys
 from processors.deliver.keys.folder import StateFolder
@@ -18,8 +16,9 @@ from processors.deliver.keys.rocksdb import DiskMemory
 from processors.deliver.keys.segments import Segment, Segments
 from processors.deliver.keys.table import MemoryKeys
 from processors.runtime.state_store import LocalStoreError, LogExtent
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 # To write so many at once takes a millisecond; then the event loop gets its turn.
 _KEYS_PER_MOVE = 500

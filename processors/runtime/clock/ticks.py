@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic
 
-import structlog
 from aiokafka.errors import KafkaError
 
 from processors.runtime.assignment import Assignment
@@ -19,8 +18,9 @@ from processors.runtime.partition import Partition, PartitionState
 from processors.runtime.rounds import Rounds
 from processors.runtime.state_store import StoreT
 from schemas.kafka.group_member import client_of
+from schemas.late_log import LateLog
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 _EVERY_S = 1.0
 _WITNESS_WITHIN_S = 5.0

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import OffsetAndTimestamp
 
 from schemas.kafka.descriptions import partitions_of_topic
+from schemas.late_log import LateLog
 from schemas.times import timestamp_ms
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 # Of two clocks that are further apart than this, one is wrong.
 _APART_MAX = timedelta(hours=1)

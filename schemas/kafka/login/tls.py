@@ -5,10 +5,11 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
 from aiokafka.helpers import create_ssl_context
 
-_log = structlog.get_logger()
+from schemas.late_log import LateLog
+
+_log = LateLog()
 
 _Stamp = tuple[tuple[int, int, int], ...]
 

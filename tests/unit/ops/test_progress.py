@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from ops.progress import Meter, ProgressBar, progress_shown
+from ops.progress import Meter, ProgressBar
+from ops.progress_shown import progress_shown
 
 
 def test_a_line_in_a_pipe_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,8 @@ from ops.verbs import VERBS, first_sentence
 
 # What takes long to load: Kafka, HTTP, the settings, and what draws on a terminal in colour.
 HEAVY = ("aiohttp", "aiokafka", "prometheus_client", "pydantic", "structlog")
+# The services, and the two that can stay and watch.
+LOGGING = {"ingest", "process", "console", "reconcile", "up"}
 
 
 def program(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -44,10 +46,18 @@ def test_the_help_loads_no_verb(option: str) -> None:
 
 def test_the_doctor_begins_without_an_http_client() -> None:
     """It asks two admin ports, and an API only where one is configured: the client loads longer than all its checks."""
-    heavy = ("aiohttp", "prometheus_client")
+    heavy = ("aiohttp", "prometheus_client", "rich.progress")
     loaded = f"import ops.doctor.command, sys; print([one for one in {heavy} if one in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert ended.stdout == "[]\n"
+
+
+def test_a_verb_that_is_no_service_begins_without_a_logger() -> None:
+    """structlog brings all colours of a terminal with it; a verb that ends with a sentence writes no line of a log."""
+    modules = sorted({verb.module for word, verb in VERBS.items() if word not in LOGGING})
+    loaded = "import importlib, sys; [*map(importlib.import_module, sys.argv[1:])]; print('structlog' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", loaded, *modules], capture_output=True, text=True, check=True)
+    assert ended.stdout == "False\n"
 
 
 def test_the_list_of_a_group_ends_no_sentence_early() -> None:
