@@ -209,6 +209,8 @@ def server_properties(node: NodePlan, cluster: ClusterPlan, logs: Path) -> str:
         # Alone it has no place to give away: the default, for on a busy machine a heartbeat comes seconds late.
         "broker.session.timeout.ms": 3_000 if several else 9_000,
         "broker.heartbeat.interval.ms": 500,
+        # Else it notes in its metadata twice a second that it lives, a third of what an idle broker does.
+        "metadata.max.idle.interval.ms": 0,
     }
     for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
         # Few partitions start fast; the defaults are 50 each.
