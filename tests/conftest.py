@@ -26,6 +26,7 @@ from ops.local.broker.local import prepare_kafka
 from ops.local.broker.runtime import Runtime
 from schemas.configuration import Context, read_configuration
 from schemas.settings import Settings
+from tests.light_debug import lighten_debug_mode
 from tests.support.ports import free_ports
 from tests.support.skipped import missing, skipped_lines
 
@@ -34,6 +35,7 @@ hypothesis.settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("unhurried")
+lighten_debug_mode()
 
 _KAFKA_FIXTURES = {"kafka", "cluster", "kafka_runtime"}
 
