@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
@@ -17,10 +16,11 @@ from schemas.kafka.arguments import reader_arguments
 from schemas.kafka.cancellation import stopped_within
 from schemas.kafka.group_member import client_of
 from schemas.kafka.rights.named_metadata import topics_there
+from schemas.late_log import LateLog
 from schemas.notes.layouts import LAYOUT_KEY, LAYOUT_PARTITION, PLACED_TOPICS, Layout, read_layout
 from schemas.settings import Settings
 
-_log = structlog.get_logger()
+_log = LateLog()
 
 _TURN_S = 1.0
 _REFUSED_S = 5.0
