@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from processors.deliver.dedupe import DedupeStore
 from processors.deliver.keys.local import KeyPlace
@@ -263,6 +264,25 @@ def test_a_noisy_endpoint_is_forgotten_and_no_other() -> None:
     assert see_at("noisy", "key 999") is DedupeResult.RETRY
     assert see_at("noisy", "key 940") is DedupeResult.RETRY
     assert see_at("noisy", "key 0") is DedupeResult.FIRST
+
+
+def test_a_budget_that_is_nearly_spent_is_told_before_anything_is_forgotten() -> None:
+    """A person hears it once at four fifths, and then each time that keys go before their window is over."""
+    store = fresh(KeyBudget(endpoint_keys_max=80))
+
+    def see_numbered(numbers: range) -> None:
+        for number in numbers:
+            see(store, f"{number}", b"one", offset=number, at_s=1_000)
+            store.changes()
+            store.commit()
+
+    with capture_logs() as told:
+        see_numbered(range(80))
+        assert [(line["event"], line["share"]) for line in told] == [("retries_nearly_forgotten", 0.8)]
+        see_numbered(range(80, 90))
+    early = [line for line in told if line["event"] == "retries_forgotten_early"]
+    assert store.evicted == sum(line["count"] for line in early) > 0
+    assert {line["log_level"] for line in early} == {"error"}
 
 
 def test_a_full_partition_forgets_for_the_endpoint_that_takes_most() -> None:

@@ -324,6 +324,13 @@ def test_a_secret_file_without_a_secret_is_refused(tmp_path: Path, content: byte
     assert str(caught.value) == sentence.format(file=file)
 
 
+@pytest.mark.parametrize("value", ["", " \r\n\t", "\ufeff"])
+def test_a_variable_without_a_secret_is_refused(value: str) -> None:
+    """Anybody can sign with an empty secret, so none is taken from a variable that is set to nothing."""
+    with pytest.raises(ValueError, match=r"^env:S is empty$"):
+        resolve("env:S", {"S": value})
+
+
 def test_a_large_file_is_no_secret(tmp_path: Path) -> None:
     """A wrong path to something large costs no memory."""
     file = tmp_path / "disk.img"

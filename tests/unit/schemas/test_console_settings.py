@@ -19,6 +19,10 @@ def settings(table: str) -> ConsoleSettings:
         ('host = "0.0.0.0"', 'console: host = "0.0.0.0" can be reached from other machines, so it needs token ='),
         ('host = "console.example"', 'console: host = "console.example" can be reached from other machines'),
         ('host = "::"', 'console: host = "::" can be reached from other machines'),
+        (
+            'host = "0.0.0.0"\n[console.proxy_login]',
+            "console: proxy_login needs trusted_proxies: from nobody else its headers are believed",
+        ),
         ('token = "plain"', "console.token: String should match pattern"),
         ('ingest_admin = ["8081"]', "console.ingest_admin[0]: is an address with its port, such as 127.0.0.1:8081"),
         ('process_admin = ["h:99999"]', "console.process_admin[0]: is an address with its port"),

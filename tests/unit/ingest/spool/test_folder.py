@@ -97,3 +97,16 @@ def test_two_damaged_files_of_one_name_are_both_kept(tmp_path: Path) -> None:
         (tmp_path / "spool-1.sqlite").unlink(missing_ok=True)
     kept = [path.read_bytes()[:28] for path in tmp_path.glob("spool-0.sqlite.corrupt-*")]
     assert sorted(kept) == [f"this is no database, number {number}"[:28].encode() for number in range(3)]
+
+
+def test_a_folder_full_of_files_of_others_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where other processes have every file, there is no spool, and the sentence names the folder."""
+    monkeypatch.setattr("ingest.spool.folder._FILES_MAX", 2)
+    others = [claim(tmp_path, bytes_max=ROOM) for _ in range(2)]
+    with pytest.raises(OSError, match=f"^{tmp_path} has 2 spool files, and none can be had$"):
+        claim(tmp_path, bytes_max=ROOM)
+    others[1].close()
+    freed = claim(tmp_path, bytes_max=ROOM)
+    assert freed.path.name == "spool-1.sqlite"
+    for file in (others[0], freed):
+        file.close()

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from structlog.testing import capture_logs
+
 from processors.deliver.awaited_endpoints import AwaitedEndpoints
 from processors.deliver.dedupe import DedupeStore
 from processors.deliver.deliver_step import DeliverStep
@@ -63,3 +65,22 @@ def test_what_no_configuration_can_name_is_not_waited_for() -> None:
     assert [waits(awaited, name) for name in ("", "No Name", "\ufffd", "x" * 64)] == [False] * 4
     assert [waits(awaited, f"e{number}") for number in (*range(1_000), 1_000)].count(False) == 1
     assert not waits(AwaitedEndpoints(0), "fresh")
+
+
+def test_the_end_of_a_wait_is_told_once() -> None:
+    """From then on deliveries of the endpoint are rejected, so a person hears when that began."""
+    awaited = AwaitedEndpoints(60)
+    with capture_logs() as told:
+        assert [waits(awaited, "late", at_s=at) for at in (100, 159, 160, 161)] == [True, True, False, False]
+    assert [(line["event"], line["endpoint"]) for line in told] == [
+        ("endpoint_awaited", "late"),
+        ("endpoint_not_awaited", "late"),
+    ]
+
+
+def test_no_more_than_a_thousand_names_are_waited_for() -> None:
+    """Who may write to raw can make up names without end; what is beyond them is rejected at once."""
+    awaited = AwaitedEndpoints(60)
+    assert [waits(awaited, f"made-up-{number}") for number in range(1_001)] == [True] * 1_000 + [False]
+    assert not waits(awaited, "no name / of an endpoint")
+    assert awaited.count(100.0) == 1_000

@@ -282,3 +282,23 @@ async def test_a_folder_that_cannot_be_written_keeps_the_partition_closed(tmp_pa
     assert not caught.value.is_damage
     assert str(state_dir_fault(tmp_path / "state" / "below")).startswith(f"{tmp_path}/state/below cannot be written")
     assert state_dir_fault(tmp_path / "other") is None
+
+
+async def test_four_live_processes_share_a_partition_s_names_and_a_fifth_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes nobody's store, and calls nothing damaged; the name that is given back is taken next."""
+    monkeypatch.setattr("processors.deliver.keys.folder._LOCK_WAIT_S", 0.0)
+    others = [StateFolder(tmp_path) for _ in range(4)]
+    for folder in others:
+        await folder.claim(extent(0))
+    assert [folder.path.name for folder in others] == ["3", "3.1", "3.2", "3.3"]
+    fifth = StateFolder(tmp_path)
+    with pytest.raises(LocalStoreError, match="4 live processes use the store of 3") as told:
+        await fifth.claim(extent(0))
+    assert not told.value.is_damage
+    others[2].release()
+    await fifth.claim(extent(0))
+    assert fifth.path.name == "3.2"
+    for folder in (others[0], others[1], others[3], fifth):
+        folder.release()
