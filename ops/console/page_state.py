@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from ops.console.acting.jobs import Jobs
+from ops.console.acting.shown_acts import ShownActs
 from ops.console.concerns import ConcernFacts, concerns
 from ops.console.flow import BUCKET_MS, FlowKind
 from ops.console.memory import UNKNOWN, RecentRecords, ShownRejection
@@ -28,7 +28,7 @@ _NAMED_GAPS_MAX = 5
 _SAFE_INTEGER = 2**53
 
 
-def page_state(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> bytes:
+def page_state(settings: Settings, watch: Watch, acts: ShownActs, *, now_ms: int) -> bytes:
     """The state of the page as JSON."""
     memory = watch.memory
     runs = memory.missing.runs()
@@ -54,7 +54,7 @@ def page_state(settings: Settings, watch: Watch, jobs: Jobs, *, now_ms: int) -> 
             "reconciliations": [_reconciliation(one) for one in watch.reconciliations.all()[:_RECONCILED_MAX]],
             "rejections": _rejections(memory.rejections),
             "events": memory.events.all()[:_EVENTS_MAX],
-            "jobs": jobs.all(),
+            "acts": acts.all(),
         }
     )
 

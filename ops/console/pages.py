@@ -94,7 +94,7 @@ class ConsolePages:
             web.post("/api/acts/plan-redrive", as_json(self._plan_redrive)),
             web.post("/api/acts/run", as_json(self._run_plan)),
             web.post("/api/acts/plan-selection", as_json(self._plan_selection)),
-            web.get("/api/jobs", as_json(self._jobs)),
+            web.get("/api/acts/newest", as_json(self._newest_acts)),
             web.post("/api/acts/dry-run", as_json(self._dry_run)),
             web.post("/api/acts/plan-reconcile", as_json(self._plan_reconcile)),
             web.post("/api/acts/reconcile", as_json(self._reconcile)),
@@ -182,7 +182,7 @@ class ConsolePages:
     def _now(self) -> bytes:
         at_ms = now_ms()
         if at_ms - self._made_ms > 1000 * _EVERY_S / 2:
-            self._page_state = page_state(self.settings, self.watch, self.acts.jobs, now_ms=at_ms)
+            self._page_state = page_state(self.settings, self.watch, self.acts.shown, now_ms=at_ms)
             self._made_ms = at_ms
         return self._page_state
 
@@ -204,8 +204,8 @@ class ConsolePages:
         async with self._lookups:
             return await self.acts.plans.selection(self.settings, fields.get("act"), fields.get("deliveries"))
 
-    async def _jobs(self, _request: web.Request) -> object:
-        return [asdict(one) for one in self.acts.jobs.all()]
+    async def _newest_acts(self, _request: web.Request) -> object:
+        return [asdict(one) for one in self.acts.shown.all()]
 
     async def _run_plan(self, request: web.Request) -> object:
         fields = await _fields(request)
@@ -213,8 +213,8 @@ class ConsolePages:
 
     async def _dry_run(self, request: web.Request) -> object:
         fields = await _fields(request)
-        job = self.acts.dry_run_replay(fields.get("from"), fields.get("to"), fields.get("endpoint"), request[ASKER])
-        return asdict(job)
+        act = self.acts.dry_run_replay(fields.get("from"), fields.get("to"), fields.get("endpoint"), request[ASKER])
+        return asdict(act)
 
     async def _plan_reconcile(self, request: web.Request) -> object:
         fields = await _fields(request)
@@ -224,8 +224,8 @@ class ConsolePages:
     async def _reconcile(self, request: web.Request) -> object:
         fields = await _fields(request)
         async with self._lookups:
-            job = await self.acts.reconcile(fields.get("endpoint") or "", fields.get("gap") or "", request[ASKER])
-        return asdict(job)
+            act = await self.acts.reconcile(fields.get("endpoint") or "", fields.get("gap") or "", request[ASKER])
+        return asdict(act)
 
     async def _send(self, request: web.Request) -> object:
         fields = await _fields(request)

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import structlog
 from aiokafka.errors import KafkaError
 
-from ops.console.acting.jobs import Job, Jobs, JobState
 from ops.console.acting.plans import Plans
 from ops.console.acting.reconciling import planned_run, reconciled
+from ops.console.acting.shown_acts import ActState, ShownAct, ShownActs
 from ops.console.watch import Watch, now_ms
 from ops.endpoints.sequence import has_sequence
 from ops.kafka.ranges import parse_span
@@ -62,10 +62,10 @@ class Acts:
     watch: Watch
     start: Callable[[Coroutine[None, None, None]], None]
     log: ActLog
-    jobs: Jobs = field(default_factory=Jobs)
+    shown: ShownActs = field(default_factory=ShownActs)
     plans: Plans = field(default_factory=Plans)
 
-    def run_plan(self, plan_id: str, asker: Asker) -> Job:
+    def run_plan(self, plan_id: str, asker: Asker) -> ShownAct:
         """Starts the redrive or replay that was planned.
 
         Raises:
@@ -77,13 +77,13 @@ class Acts:
         what = f"{kind.capitalize()} {_of(plan.choice)}"
         named = ",".join(plan.choice.deliveries) or None
         facts = {"plan": plan.id, "endpoint": plan.choice.endpoint, "reason": plan.choice.reason, "records": count}
-        job = self.jobs.start(kind, what, who=str(asker), at_ms=now_ms(), **facts, deliveries=named)
-        job.total = sum(one.count for one in plan.ranges)
-        act = _ToRecord(kind, asker, plan_facts(plan, count))
-        self.start(self._run_job(job, act, lambda: self._run_plan(plan, job)))
-        return job
+        act = self.shown.start(kind, what, who=str(asker), at_ms=now_ms(), **facts, deliveries=named)
+        act.total = sum(one.count for one in plan.ranges)
+        record = _ToRecord(kind, asker, plan_facts(plan, count))
+        self.start(self._carry_out(act, record, lambda: self._run_plan(plan, act)))
+        return act
 
-    def dry_run_replay(self, begin: str | None, until: str | None, endpoint: str | None, asker: Asker) -> Job:
+    def dry_run_replay(self, begin: str | None, until: str | None, endpoint: str | None, asker: Asker) -> ShownAct:
         """Starts to compare a range of `raw` with what is in the topics; writes nothing.
 
         Raises:
@@ -95,12 +95,12 @@ class Acts:
         parse_span(begin, until)
         what = f"Dry run of a replay {_of(choice)}"
         facts = {"begin": begin, "until": until, "endpoint": endpoint}
-        job = self.jobs.start(ActKind.REPLAY_DRY_RUN, what, who=str(asker), at_ms=now_ms(), **facts)
-        act = _ToRecord(ActKind.REPLAY_DRY_RUN, asker, ActFacts(endpoint=endpoint, span=span_text(begin, until)))
-        self.start(self._run_job(job, act, lambda: self._compare(choice)))
-        return job
+        act = self.shown.start(ActKind.REPLAY_DRY_RUN, what, who=str(asker), at_ms=now_ms(), **facts)
+        record = _ToRecord(ActKind.REPLAY_DRY_RUN, asker, ActFacts(endpoint=endpoint, span=span_text(begin, until)))
+        self.start(self._carry_out(act, record, lambda: self._compare(choice)))
+        return act
 
-    async def send(self, sample_name: str, endpoint_name: str, asker: Asker) -> Job:
+    async def send(self, sample_name: str, endpoint_name: str, asker: Asker) -> ShownAct:
         """Sends one signed sample to the endpoint; returns when it is answered.
 
         Raises:
@@ -115,12 +115,12 @@ class Acts:
             raise UsageError(f"{endpoint_name} is not an endpoint of {provider.name}")
         title = f"Send {sample.name} to {endpoint_name}"
         facts = {"sample": sample.name, "endpoint": endpoint_name}
-        job = self.jobs.start(ActKind.SEND, title, who=str(asker), at_ms=now_ms(), **facts)
-        act = _ToRecord(ActKind.SEND, asker, ActFacts(endpoint=endpoint_name, about=sample.name))
-        await self._run_job(job, act, lambda: self._send(sample, endpoint_name))
-        return job
+        act = self.shown.start(ActKind.SEND, title, who=str(asker), at_ms=now_ms(), **facts)
+        record = _ToRecord(ActKind.SEND, asker, ActFacts(endpoint=endpoint_name, about=sample.name))
+        await self._carry_out(act, record, lambda: self._send(sample, endpoint_name))
+        return act
 
-    async def reconcile(self, endpoint: str, gap: str, asker: Asker) -> Job:
+    async def reconcile(self, endpoint: str, gap: str, asker: Asker) -> ShownAct:
         """Starts to fetch what the lost ids told of from the provider's API.
 
         Raises:
@@ -130,19 +130,19 @@ class Acts:
         run = await planned_run(self.settings, endpoint, gap)
         self._check_free()
         what = f"Fetch what {endpoint} lost, {gap}"
-        job = self.jobs.start(ActKind.RECONCILE, what, who=str(asker), at_ms=now_ms(), endpoint=endpoint, run=run.id)
-        job.outcome = [("run", run.id)]
+        act = self.shown.start(ActKind.RECONCILE, what, who=str(asker), at_ms=now_ms(), endpoint=endpoint, run=run.id)
+        act.outcome = [("run", run.id)]
 
         def on_page(now: ReconcileRun) -> None:
-            job.outcome = [("run", run.id), ("step", now.step), ("fetched", str(now.counts.fetched))]
+            act.outcome = [("run", run.id), ("step", now.step), ("fetched", str(now.counts.fetched))]
 
-        act = _ToRecord(ActKind.RECONCILE, asker, run_facts(run))
-        self.start(self._run_job(job, act, lambda: reconciled(self.settings, run, on_page)))
-        return job
+        record = _ToRecord(ActKind.RECONCILE, asker, run_facts(run))
+        self.start(self._carry_out(act, record, lambda: reconciled(self.settings, run, on_page)))
+        return act
 
-    async def _run_plan(self, plan: ReplayPlan, job: Job) -> Rows:
+    async def _run_plan(self, plan: ReplayPlan, act: ShownAct) -> Rows:
         def on_offsets(count: int) -> None:
-            job.done += count
+            act.done += count
 
         await keep_plan(self.settings, plan)
         run = ReplayRun(self.settings, plan, self._rules, Pace(), on_offsets)
@@ -180,12 +180,14 @@ class Acts:
         took = f"{1000 * answer.seconds:.0f} ms"
         return [("answer", f"{answer.status} in {took}"), ("delivery", answer.delivery_id or "-")]
 
-    async def _run_job(self, job: Job, act: _ToRecord, work: Callable[[], Coroutine[None, None, Rows]]) -> None:
-        """Puts the act on record and does the work of the job; on return it has ended, whatever became of it."""
-        state: JobState = "failed"
+    async def _carry_out(
+        self, act: ShownAct, record: _ToRecord, work: Callable[[], Coroutine[None, None, Rows]]
+    ) -> None:
+        """Puts the act on record and does its work; on return it has ended, whatever became of it."""
+        state: ActState = "failed"
         outcome = [("failed", "the console ended; look what is there, then begin again")]
         try:
-            async with self.log.recorded(act.kind, act.asker, act.facts) as ending:
+            async with self.log.recorded(record.kind, record.asker, record.facts) as ending:
                 rows = await work()
                 ending.counts |= {name: int(value) for name, value in rows if value.isdecimal()}
             state, outcome = "done", rows
@@ -193,16 +195,16 @@ class Acts:
             outcome = [("failed", str(error) or type(error).__name__)]
         except Exception as error:  # noqa: BLE001 a fault of ours ends this act, and neither the others nor the console
             outcome = [("failed", f"{type(error).__name__}, a fault of the program; the console's log says where")]
-            _log.exception("console_act_broke", job=job.title)
+            _log.exception("console_act_broke", title=act.title)
         finally:
-            self.jobs.end(job, state, outcome)
+            self.shown.end(act, state, outcome)
 
     @property
     def _rules(self) -> Rules:
         return deliver_rules(self.settings.endpoints, self.settings, discover())
 
     def _check_free(self) -> None:
-        if self.jobs.is_busy:
+        if self.shown.is_busy:
             raise UsageError("something is being done already; wait for its end")
 
 

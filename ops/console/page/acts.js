@@ -113,8 +113,8 @@ export function sendSample() {
     body: [h("p", {}, "One made-up delivery, signed with the endpoint's own secret, over real HTTP. It becomes real events in the live topics: consumers will see them."),
       field("Sample", what), field("Endpoint", where), becomes].flat(),
     go: async () => {
-      const job = await ask("/api/acts/send", { sample: what.value, endpoint: where.value });
-      if (job.state === "failed") throw new Error(job.outcome[0][1]);
+      const act = await ask("/api/acts/send", { sample: what.value, endpoint: where.value });
+      if (act.state === "failed") throw new Error(act.outcome[0][1]);
     },
   });
 }
@@ -124,19 +124,19 @@ function withTimes(title) {
   return title.split(/(\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part, index) => (index % 2 ? when(part) : theirs(part)));
 }
 
-export function showJobs({ jobs }) {
-  $("jobs-empty").hidden = jobs.length > 0;
-  keyed($("jobs"), jobs, (one) => one.number, () => {
+export function showActs({ acts }) {
+  $("acts-shown-empty").hidden = acts.length > 0;
+  keyed($("acts-shown"), acts, (one) => one.number, () => {
     const item = h("li");
     let told = "";
     return {
       elements: [item],
-      update(job) {
-        const text = JSON.stringify(job);
+      update(act) {
+        const text = JSON.stringify(act);
         if (text === told) return;
         told = text;
-        item.replaceChildren(h("span", { class: `badge ${job.state}` }, job.state), h("span", { class: "title" }, withTimes(job.title)), h("span", { class: "hint by" }, when(job.at_ms), " · ", theirs(job.who)),
-          h("div", { class: "outcome" }, job.state === "running" && job.total ? h("progress", { max: job.total, value: job.done, "aria-label": "Progress" }) : job.outcome.map(([name, value], index) => [index ? " · " : "", theirs(`${name}: ${value}`)]).flat()));
+        item.replaceChildren(h("span", { class: `badge ${act.state}` }, act.state), h("span", { class: "title" }, withTimes(act.title)), h("span", { class: "hint by" }, when(act.at_ms), " · ", theirs(act.who)),
+          h("div", { class: "outcome" }, act.state === "running" && act.total ? h("progress", { max: act.total, value: act.done, "aria-label": "Progress" }) : act.outcome.map(([name, value], index) => [index ? " · " : "", theirs(`${name}: ${value}`)]).flat()));
       },
     };
   });

@@ -1,6 +1,6 @@
 // The page: takes a picture a second from /api/live and has every part show it.
 
-import { dryRun, redrive, sendSample, showJobs } from "./acts.js";
+import { dryRun, redrive, sendSample, showActs } from "./acts.js";
 import { $, h, part, theirs } from "./elements.js";
 import { showEndpoints } from "./endpoints.js";
 import { listenToChart, showChart } from "./flow.js";
@@ -23,7 +23,7 @@ function show(picture) {
   showGaps(picture);
   showEvents(picture);
   showRejections(picture);
-  showJobs(picture);
+  showActs(picture);
   $("clock").replaceChildren("live · ", when(picture.now));
   const pulse = $("pulse");
   pulse.className = "dot well";

@@ -35,12 +35,12 @@ function confirmPlan(act, plan, done) {
   };
 }
 
-// Waits for the end of the job, and says how it ended.
-async function ended(job, done) {
-  let now = job;
+// Waits for the end of the act, and says how it ended.
+async function ended(act, done) {
+  let now = act;
   while (now.state === "running") {
     await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
-    now = (await ask("/api/jobs")).find((one) => one.number === job.number) ?? { ...job, state: "failed", outcome: [["failed", "the console does not know of it any more"]] };
+    now = (await ask("/api/acts/newest")).find((one) => one.number === act.number) ?? { ...act, state: "failed", outcome: [["failed", "the console does not know of it any more"]] };
   }
   done();
   return { title: now.state === "done" ? "Done" : "It failed", label: "Close", isOver: true, body: [h("p", {}, now.title), pairs(now.outcome)], go: async () => {} };

@@ -129,7 +129,7 @@ def test_rejected_deliveries_are_redriven_once_the_secret_is_right(running: Syst
     expect(dialog).to_contain_text("Redrive 1 delivery?")
     expect(dialog).to_contain_text("would become events")
     dialog.get_by_role("button", name="Redrive", exact=True).click()
-    expect(page.locator("#jobs li").first).to_contain_text("became events: 1")
+    expect(page.locator("#acts-shown li").first).to_contain_text("became events: 1")
     expect(page.locator("#event-rows tr", has_text="REDRIVEN-1")).to_contain_text("replayed")
     acts = [json.loads(line) for line in running.log.splitlines() if '"console_act"' in line]
     assert [(one["act"], one["endpoint"], one["reason"], one["records"]) for one in acts] == [
@@ -152,11 +152,11 @@ def test_a_sample_and_a_dry_run(running: System, browser: Reader) -> None:
     page.get_by_role("button", name="Send a sample").click()
     dialog.get_by_label("Endpoint").select_option("acme")
     dialog.get_by_role("button", name="Send", exact=True).click()
-    expect(page.locator("#jobs li").first).to_contain_text(re.compile(r"answer: 200 in \d+ ms"))
+    expect(page.locator("#acts-shown li").first).to_contain_text(re.compile(r"answer: 200 in \d+ ms"))
     expect(page.locator("#event-rows tr", has_text="MUG-").first).to_be_visible()
     page.get_by_role("button", name="Dry-run a replay").click()
     dialog.get_by_role("button", name="Compare").click()
-    expect(page.locator("#jobs li").first).to_contain_text("the same: ")
+    expect(page.locator("#acts-shown li").first).to_contain_text("the same: ")
     expect(page.locator("#gap-rows tr", has_text="1000000003")).to_have_count(0)
 
 

@@ -95,10 +95,10 @@ def test_a_lost_gap_is_fetched_back_from_the_page(
         dialog.get_by_role("button", name="Fetch").click()
         run = page.locator("#reconciliations li")
         expect(run).to_contain_text("being reconciled")
-        expect(page.locator("#jobs li")).to_contain_text("fetched: 3")
+        expect(page.locator("#acts-shown li")).to_contain_text("fetched: 3")
         go_on.set()
-        expect(page.locator("#jobs li .badge")).to_have_text("done", timeout=1_000 * PATIENCE_S)
-        expect(page.locator("#jobs li")).to_contain_text("orders: 3")
+        expect(page.locator("#acts-shown li .badge")).to_have_text("done", timeout=1_000 * PATIENCE_S)
+        expect(page.locator("#acts-shown li")).to_contain_text("orders: 3")
         expect(run).to_contain_text("5-6 reconciled")
         expect(lost).to_have_count(0)
         assert browser.complaints == []

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ops.console.acting.acts import Acts
-from ops.console.acting.jobs import Jobs
+from ops.console.acting.shown_acts import ShownActs
 from ops.console.memory import Memory
 from ops.console.watch import Watch
 from ops.people.act_log import ActLog
@@ -48,16 +48,16 @@ def acts_of(text: str) -> Acts:
     return Acts(settings, watch, start=lambda work: work.close(), log=ActLog(RECORD.write))
 
 
-async def test_a_job_that_breaks_has_failed(capsys: pytest.CaptureFixture[str]) -> None:
-    """A fault that nobody foresaw ends the job and is logged; the next act can begin."""
+async def test_an_act_that_breaks_has_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A fault that nobody foresaw ends the act and is logged; the next act can begin."""
     acts = acts_of("")
     # No file can say this; it stands for what nobody foresaw.
     console = acts.settings.console.model_copy(update={"ingest_url": "http://host:99999"})
     acts.settings = acts.settings.model_copy(update={"console": console})
-    job = await acts.send(SAMPLE, "acme", SOMEBODY)
+    act = await acts.send(SAMPLE, "acme", SOMEBODY)
     told = "ValueError, a fault of the program; the console's log says where"
-    assert (job.state, job.outcome) == ("failed", [("failed", told)])
-    assert not acts.jobs.is_busy
+    assert (act.state, act.outcome) == ("failed", [("failed", told)])
+    assert not acts.shown.is_busy
     assert "console_act_broke" in capsys.readouterr().out
     begun, failed = RECORD.acts
     assert (begun.stage, begun.who, begun.endpoint, begun.about) == ("begun", "somebody", "acme", SAMPLE)
@@ -68,16 +68,16 @@ async def test_what_cannot_be_put_on_record_is_not_done() -> None:
     """Where topic `acts` takes nothing, the act has failed before it began, and the page says so."""
     RECORD.broken = True
     acts = acts_of('[console]\ningest_url = "http://127.0.0.1:1"\n')
-    job = await acts.send(SAMPLE, "acme", SOMEBODY)
+    act = await acts.send(SAMPLE, "acme", SOMEBODY)
     told = "not done, for it cannot be put on record in topic acts: no such topic: dropstream.acts"
-    assert (job.state, job.outcome) == ("failed", [("failed", told)])
-    assert not acts.jobs.is_busy
+    assert (act.state, act.outcome) == ("failed", [("failed", told)])
+    assert not acts.shown.is_busy
 
 
 async def test_nothing_begins_while_something_runs() -> None:
     """A sample waits for the end of a redrive, as a redrive and a dry run do."""
     acts = acts_of("")
-    acts.jobs.start("redrive", "Redrive of everything", who="somebody", at_ms=0)
+    acts.shown.start("redrive", "Redrive of everything", who="somebody", at_ms=0)
     refused = "something is being done already; wait for its end"
     with pytest.raises(UsageError, match=refused):
         await acts.send(SAMPLE, "acme", SOMEBODY)
@@ -89,12 +89,12 @@ async def test_nothing_begins_while_something_runs() -> None:
 
 def test_what_runs_is_never_forgotten() -> None:
     """Twenty acts are remembered, and an older one that still runs."""
-    jobs = Jobs()
-    running = jobs.start("redrive", "Redrive of everything", who="somebody", at_ms=0)
+    shown = ShownActs()
+    running = shown.start("redrive", "Redrive of everything", who="somebody", at_ms=0)
     for _ in range(30):
-        jobs.end(jobs.start("send", "Send", who="somebody", at_ms=0), "done", [])
-    assert jobs.is_busy
-    assert [one.number for one in jobs.all()] == [*range(31, 11, -1), 1]
-    jobs.end(running, "done", [])
-    jobs.start("send", "Send", who="somebody", at_ms=0)
-    assert [one.number for one in jobs.all()] == [*range(32, 12, -1)]
+        shown.end(shown.start("send", "Send", who="somebody", at_ms=0), "done", [])
+    assert shown.is_busy
+    assert [one.number for one in shown.all()] == [*range(31, 11, -1), 1]
+    shown.end(running, "done", [])
+    shown.start("send", "Send", who="somebody", at_ms=0)
+    assert [one.number for one in shown.all()] == [*range(32, 12, -1)]

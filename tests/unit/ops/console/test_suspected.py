@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from ops.console.acting.jobs import Jobs
+from ops.console.acting.shown_acts import ShownActs
 from ops.console.memory import Memory
 from ops.console.page_state import page_state
 from ops.console.watch import Watch
@@ -63,4 +63,4 @@ process_admin = {orjson.dumps([address, *silent]).decode()}
 
 
 def suspected(watch: Watch) -> object:
-    return orjson.loads(page_state(watch.settings, watch, Jobs(), now_ms=0))["gaps"]["suspected"]
+    return orjson.loads(page_state(watch.settings, watch, ShownActs(), now_ms=0))["gaps"]["suspected"]

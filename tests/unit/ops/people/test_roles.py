@@ -53,7 +53,7 @@ SHOWS = {
     "GET /api/acts",
     "GET /api/deliveries",
     "GET /api/deliveries/{place}",
-    "GET /api/jobs",
+    "GET /api/acts/newest",
     "GET /api/live",
     "GET /api/rejections/{place}",
     "GET /api/session",
