@@ -133,7 +133,7 @@ async def ingress(
 
 
 def _publisher(settings: Settings, metrics: IngestMetrics) -> Publisher:
-    layout = LayoutWatch(settings)
+    layout = LayoutWatch(settings, counted=())
     supervisors = [
         ProducerSupervisor(settings, layout=layout, metrics=metrics) for _ in range(settings.ingest.producers)
     ]

@@ -9,13 +9,26 @@ from schemas.notes.layouts import LAYOUT_KEY, LAYOUT_PARTITION, Layout, write_la
 from schemas.settings import Settings
 
 
-async def look_at_layout(settings: Settings) -> LayoutWatch:
-    """The layout and the numbers of partitions now.
+async def current_layout(settings: Settings) -> Layout | None:
+    """The layout now; None where nobody has written one.
 
     Raises:
         DropstreamError: the cluster cannot be reached, or does not say; or a newer version wrote the layout.
     """
-    watch = LayoutWatch(settings)
+    return (await _look(LayoutWatch(settings, counted=()))).layout
+
+
+async def look_at_layout(settings: Settings) -> LayoutWatch:
+    """The layout and the numbers of partitions now.
+
+    Raises:
+        DropstreamError: as above.
+    """
+    return await _look(LayoutWatch(settings))
+
+
+async def _look(watch: LayoutWatch) -> LayoutWatch:
+    settings = watch.settings
     async with consumer(settings) as client:
         await watch.look(client)
     if watch.layout is not None and watch.layout.unknown_format:

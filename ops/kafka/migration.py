@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewPartitions
 
 from ops.kafka.clients import admin, kafka_failures_explained
-from ops.kafka.layouts import look_at_layout, put_layout
+from ops.kafka.layouts import current_layout, look_at_layout, put_layout
 from ops.kafka.offsets import members, read_group_offsets
 from ops.kafka.partitions import written_ends
 from ops.kafka.ranges import read_ranges
@@ -50,7 +50,7 @@ async def migrate(settings: Settings, tell: Tell) -> Layout:
     async with _alone(settings) as producer:
         layout = await _begun(settings, tell)
         if layout is None:
-            return (await look_at_layout(settings)).layout or Layout(partitions=settings.kafka.partitions)
+            return await current_layout(settings) or Layout(partitions=settings.kafka.partitions)
         while layout.phase is not MigrationPhase.MOVE or not await _nothing_came(settings, layout):
             layout = await _drained(settings, layout, tell)
         await _grow(settings, layout.target or layout.partitions, tell)

@@ -9,7 +9,7 @@ from datetime import datetime
 from aiokafka import AIOKafkaProducer
 
 from ops.kafka.clients import CLOSE_TIMEOUT_S, checked_client_arguments, kafka_failures_explained
-from ops.kafka.layouts import look_at_layout
+from ops.kafka.layouts import current_layout
 from ops.kafka.partitions import partitions_of
 from ops.kafka.ranges import offsets_at
 from ops.kafka.reader import AtOffsets, TopicReader, full_name, open_reader
@@ -69,7 +69,7 @@ async def open_raw_log(settings: Settings, endpoint: str, since: datetime) -> As
         DropstreamError: the cluster or the topic is away, or fails.
     """
     topic = full_name("raw", settings)
-    layout = (await look_at_layout(settings)).layout
+    layout = await current_layout(settings)
     if layout is not None and layout.target is not None:
         raise DropstreamError(
             "the partitions are being migrated; reconcile once dropstream topics plan shows no migration"

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from ops.kafka.layouts import look_at_layout
+from ops.kafka.layouts import current_layout
 from ops.kafka.ranges import offsets_at, read_ranges
 from ops.kafka.reader import full_name, read_written
 from processors.deliver.sightings import SightingsOfRun
@@ -82,7 +82,7 @@ async def _basis_in_raw(settings: Settings, left: Sequence[Range]) -> ReplayBasi
 
 async def _ancestors(settings: Settings, since_ms: Mapping[int, int]) -> dict[int, list[Range]]:
     """For each partition that a migration made: where its keys lay before, from the given time on."""
-    layout = (await look_at_layout(settings)).layout
+    layout = await current_layout(settings)
     found: dict[int, list[Range]] = {}
     for partition, ms in since_ms.items():
         ends = dict(ancestors_of(layout.moves if layout else (), partition))

@@ -21,7 +21,7 @@ from aiokafka.errors import (
 )
 
 from schemas.kafka.errors import error_of
-from schemas.kafka.rights.named_metadata import named_topics
+from schemas.kafka.rights.named_metadata import named_topics, topics_there
 
 _NO_LEADER = -1
 # What Kafka calls a group of which it knows nothing, neither members nor offsets.
@@ -146,7 +146,7 @@ async def partitions_of_topic(client: AIOKafkaClient, topic: str) -> list[TopicP
     Raises:
         KafkaError: the cluster cannot be asked, or does not name the topic now.
     """
-    known = (await client.fetch_all_metadata()).partitions_for_topic(topic)
-    if not known:
+    count = (await topics_there(client, [topic])).get(topic)
+    if not count:
         raise UnknownTopicOrPartitionError(f"the metadata do not name topic {topic}")
-    return [TopicPartition(topic, one) for one in sorted(known)]
+    return [TopicPartition(topic, one) for one in range(count)]

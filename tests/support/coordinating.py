@@ -1,6 +1,7 @@
-"""The answer of a group's coordinator to OffsetFetch in version 7, as Kafka gives it."""
+"""Answers as Kafka gives them: of a group's coordinator to OffsetFetch 7, of any node to Metadata 8."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 from schemas.kafka.committed_offsets import OffsetFetchResponse_v7
 
@@ -16,3 +17,14 @@ def offsets_answer(topics: OffsetsByTopic, error: int) -> OffsetFetchResponse_v7
         for topic, found in topics
     ]
     return OffsetFetchResponse_v7(0, full, error, {})
+
+
+def topics_answer(**partitions: int) -> SimpleNamespace:
+    """The answer that names these topics, each with so many partitions; a negative number is the code of its error."""
+    operations_unknown = -(2**31)
+    return SimpleNamespace(
+        topics=[
+            (max(0, -count), name.replace("_", "-"), False, [()] * max(0, count), operations_unknown)
+            for name, count in partitions.items()
+        ]
+    )

@@ -15,7 +15,7 @@ from ops.audit.judging.records import OutputPartition
 from ops.audit.reading.committed import committed_by_partition, waiting_for
 from ops.audit.verdict import Pending
 from ops.kafka.clients import consumer
-from ops.kafka.layouts import look_at_layout
+from ops.kafka.layouts import current_layout
 from ops.kafka.partitions import readable_partitions_of, written_ends
 from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import AtOffset, Start, full_name
@@ -141,7 +141,7 @@ async def take_snapshot(settings: Settings, scope: AuditScope, store: ReplayStor
         oldest = await _oldest_ms(client, [one for one in outputs if begins[one] and starts[one] == begins[one]])
     reached = {one.partition: offset or 0 for one, offset in committed.items()}
     notes, rules = await noted_rules(settings)
-    layout = (await look_at_layout(settings)).layout
+    layout = await current_layout(settings)
     return AuditSnapshot(
         ranges=[replace(one, end=max(one.first, min(one.end, reached.get(one.partition, 0)))) for one in in_scope],
         raw_first={one.partition: raw_first[one] for one in raw_partitions},

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.kafka.layouts import look_at_layout, put_layout
+from ops.kafka.layouts import current_layout, put_layout
 from ops.kafka.migration import migrate
 from ops.kafka.reader import read_topic
 from schemas.notes.layouts import Layout, MigrationPhase
@@ -54,7 +54,7 @@ async def test_partitions_that_a_foreign_hand_added_are_refused_until_a_migratio
 
 
 async def _is_moving(settings: Settings) -> bool:
-    layout = (await look_at_layout(settings)).layout
+    layout = await current_layout(settings)
     return layout is not None and layout.phase is not None
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndTimestamp
 
 from processors.runtime.clock.witness import ClockWitness
+from tests.support.coordinating import topics_answer
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -19,11 +21,15 @@ class Cluster:
         self.newest = newest
         self.asked = 0
 
-    async def fetch_all_metadata(self) -> "Cluster":
+    @property
+    def cluster(self) -> "Cluster":
         return self
 
-    def partitions_for_topic(self, topic: str) -> set[int] | None:
-        return {0, 1} if topic == "raw" else None
+    def brokers(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(nodeId=1)]
+
+    async def send(self, _node: int, _request: object) -> SimpleNamespace:
+        return topics_answer(raw=2)
 
     async def offsets_for_times(
         self, times: Mapping[TopicPartition, int]

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from aiokafka.errors import NotCoordinatorForGroupError
 
 from processors.runtime.clock.upstream import Upstream
 from schemas.kafka.committed_offsets import OffsetFetchResponse_v7
-from tests.support.coordinating import offsets_answer
+from schemas.kafka.rights.requests import NamedMetadataRequest
+from tests.support.coordinating import offsets_answer, topics_answer
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONE, OTHER = TopicPartition("raw", 0), TopicPartition("raw", 1)
@@ -28,11 +30,12 @@ class Cluster:
         self.ends, self.committed, self.begins = ends, committed, begins
         self.error = 0
 
-    async def fetch_all_metadata(self) -> "Cluster":
+    @property
+    def cluster(self) -> "Cluster":
         return self
 
-    def partitions_for_topic(self, topic: str) -> set[int] | None:
-        return {0, 1} if topic == "raw" else None
+    def brokers(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(nodeId=1)]
 
     async def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {one: self.ends[one.partition] for one in partitions}
@@ -46,7 +49,11 @@ class Cluster:
     async def coordinator_lookup(self, _kind: int, _group: str) -> int:
         return 1
 
-    async def send(self, _node: int, _request: object, **_connection: object) -> OffsetFetchResponse_v7:
+    async def send(
+        self, _node: int, request: object, **_connection: object
+    ) -> OffsetFetchResponse_v7 | SimpleNamespace:
+        if isinstance(request, NamedMetadataRequest):
+            return topics_answer(raw=2)
         found = [("raw", [(number, offset, "", 0)]) for number, offset in enumerate(self.committed)]
         return offsets_answer([] if self.error else found, self.error)
 

@@ -1,5 +1,6 @@
 """What the cluster's descriptions of topics and groups mean; the answers are as Kafka gives them."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from schemas.kafka.descriptions import (
     describe_topics,
     partitions_of_topic,
 )
+from tests.support.coordinating import topics_answer
 
 LED = {"error_code": 0, "partition": 1, "leader": 2, "replicas": [2, 3], "isr": [2]}
 LEADERLESS = {"error_code": 5, "partition": 0, "leader": -1, "replicas": [1], "isr": []}
@@ -34,7 +36,7 @@ class Answer:
 class Cluster:
     """An admin client, and a client, whose cluster gives these answers."""
 
-    def __init__(self, *answers: Any, partitions: set[int] | None = None) -> None:
+    def __init__(self, *answers: Any, partitions: int = 0) -> None:
         self.answers = list(answers)
         self.partitions = partitions
 
@@ -47,11 +49,15 @@ class Cluster:
     async def describe_consumer_groups(self, _groups: object) -> list[Any]:
         return self.answers
 
-    async def fetch_all_metadata(self) -> "Cluster":
+    @property
+    def cluster(self) -> "Cluster":
         return self
 
-    def partitions_for_topic(self, _topic: str) -> set[int] | None:
-        return self.partitions
+    def brokers(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(nodeId=1)]
+
+    async def send(self, _node: int, _request: object) -> SimpleNamespace:
+        return topics_answer(raw=self.partitions)
 
 
 async def test_a_partition_without_leader_is_a_partition() -> None:
@@ -90,9 +96,9 @@ async def test_a_group_is_not_empty_because_its_coordinator_moves(code: int, rai
         await count_members(Cluster(Answer(groups=[{"error_code": code, "members": []}])), "deliver")
 
 
-@pytest.mark.parametrize("known", [None, set()])
-async def test_a_topic_that_the_metadata_do_not_name_has_no_end(known: set[int] | None) -> None:
+@pytest.mark.parametrize("known", [0, -3])
+async def test_a_topic_that_the_metadata_do_not_name_has_no_end(known: int) -> None:
     """Else all of it would count as read, and ids that lie unread in it as missing."""
-    assert [one.partition for one in await partitions_of_topic(Cluster(partitions={1, 0}), "raw")] == [0, 1]
+    assert [one.partition for one in await partitions_of_topic(Cluster(partitions=2), "raw")] == [0, 1]
     with pytest.raises(UnknownTopicOrPartitionError):
         await partitions_of_topic(Cluster(partitions=known), "raw")

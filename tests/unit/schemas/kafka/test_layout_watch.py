@@ -8,6 +8,8 @@ from aiokafka import TopicPartition
 
 from schemas.configuration import Context, read_configuration
 from schemas.kafka.layout_watch import LayoutWatch
+from schemas.kafka.rights.requests import NamedMetadataRequest
+from tests.support.coordinating import topics_answer
 
 
 class Cluster:
@@ -39,3 +41,28 @@ async def test_a_layout_that_cannot_be_read_is_no_silence_of_the_cluster() -> No
     assert not watch.is_known
     look.cancel()
     await asyncio.wait({look})
+
+
+class Shared:
+    """A consumer and its client, on a cluster of ten thousand topics of others: it tells of topics by name alone."""
+
+    def __init__(self) -> None:
+        self._client = self.cluster = self
+
+    def brokers(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(nodeId=1)]
+
+    async def send(self, _node: int, request: NamedMetadataRequest) -> SimpleNamespace:
+        """Two topics are there, one may not be seen (29), the others are missing (3)."""
+        known = {"raw": 4, "deliver-state": 4, "sequence": -29}
+        named: list[str] = vars(request)["_topics"]
+        return topics_answer(**{one: known.get(one.removeprefix("dropstream."), -3) for one in named})
+
+
+async def test_partitions_are_counted_by_name() -> None:
+    """The list of all topics is never asked for; a topic that is missing, or may not be seen, has no count."""
+    cluster: Any = Shared()
+    watch = LayoutWatch(read_configuration("[endpoints]", source="test", context=Context({}, ())))
+    await watch.look(cluster)
+    assert watch.counts == {"raw": 4, "deliver-state": 4}
+    assert (watch.layout, watch.is_known) == (None, True)
