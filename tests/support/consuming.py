@@ -20,6 +20,8 @@ from schemas.settings import Settings
 from tests.support.waiting import PATIENCE_S
 
 _EXAMPLES = CHECKOUT / "examples"
+# As the local broker is started: in a life of seconds the second compiler costs more than it saves.
+_JAVA = ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 # What a person's own build leaves beside the sources.
 _MADE = {"target", "node_modules"}
 
@@ -87,7 +89,7 @@ async def java_program() -> Program | str:
         if not built.is_dir():
             await _build(source, built)
     # As the JVM says 128 + SIGTERM, also of a program that ended its work in order.
-    return Program(["java", "-jar", str(built / "target" / "orders.jar")], 143)
+    return Program([*_JAVA, "-jar", str(built / "target" / "orders.jar")], 143)
 
 
 async def go_program() -> Program | str:

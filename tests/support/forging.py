@@ -22,7 +22,7 @@ from schemas.notes.rules import RulesNote, RulesVersion, read_rules, rules_recor
 from schemas.records import Position, RawRecord
 from schemas.settings import Settings
 from tests.forgery.history import History, Lane, Named, Written
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, until_it_is
 
 _POLL_S = 1.0
 
@@ -38,9 +38,7 @@ class Topics:
 
 async def caught_up(settings: Settings, group: str = "deliver", topic: str = "raw") -> None:
     """Returns once the group has read all of the topic."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not await _has_read_all(settings, group, topic):  # noqa: ASYNC110 the group is elsewhere
-            await asyncio.sleep(0.2)
+    await until_it_is(lambda: _has_read_all(settings, group, topic), every_s=0.2)
 
 
 async def _has_read_all(settings: Settings, group: str, topic: str) -> bool:

@@ -28,7 +28,7 @@ from schemas.kafka.arguments import producer_arguments
 from schemas.kafka.log_bounds import LogBounds
 from schemas.settings import Settings
 from schemas.times import timestamp_ms
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, until_it_is
 
 SECRET = b"made-up-secret"
 ENDPOINTS = "".join(
@@ -226,9 +226,7 @@ async def processed(
 async def audited(settings: Settings, count: int, *, patience_s: float = PATIENCE_S) -> AuditVerdict:
     """The verdict once every one of `count` deliveries is processed, or patience is over."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(patience_s):
-            while not await is_processed(settings, count):  # noqa: ASYNC110 another process commits
-                await asyncio.sleep(0.1)
+        await until_it_is(lambda: is_processed(settings, count), every_s=0.1, patience_s=patience_s)
     return await audit(settings)
 
 
