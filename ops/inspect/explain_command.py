@@ -2,7 +2,6 @@
 
 import re
 import sys
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,14 +15,12 @@ from ops import screen
 from ops.configuration import ConfigFile, load_settings
 from ops.event_loop import run
 from ops.inspect.explain import ExplainedStep, explain
-from ops.kafka.ranges import read_ranges
-from ops.kafka.reader import full_name, open_reader
+from ops.kafka.reader import AtOffset, full_name, open_reader
 from ops.suggest import check_name
 from processors.groups import deliver_rules
 from processors.providers import discover
 from schemas.delivery import Delivery, kept_headers, record_headers
 from schemas.errors import DropstreamError, UsageError
-from schemas.notes.replays import Range
 from schemas.records import Position, RawRecord
 from schemas.settings import Settings
 from schemas.times import EPOCH, timestamp_ms
@@ -115,11 +112,13 @@ def _from_body(settings: Settings, body: bytes, endpoint: str | None, headers: l
 
 
 async def _at(settings: Settings, partition: int, offset: int) -> RawRecord:
-    one = [Range(partition, offset, offset + 1)]
-    async with aclosing(read_ranges(settings, full_name("raw", settings), one)) as ranges:
-        async for records in ranges:
-            for record in records:
-                return record
+    # Ends with what is there now: an offset behind it is not waited for.
+    async with open_reader(settings, [full_name("raw", settings)], AtOffset(partition, offset), settled=True) as reader:
+        records: list[RawRecord] = []
+        while not records and not await reader.is_at_end():
+            records = await reader.fetch()
+    if records and records[0].position.offset == offset:
+        return records[0]
     raise DropstreamError(f"raw has nothing at {partition}:{offset}; dropstream tail raw shows positions that it has")
 
 
