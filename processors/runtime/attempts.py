@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Generic
 
 from aiokafka import TopicPartition
@@ -131,14 +132,15 @@ class Attempts(Generic[StoreT]):
                 assignment.reopen(partition)
 
     def _count(self, committed: Sequence[Committed[StoreT]]) -> None:
-        spec = self.assignment.spec
+        spec, consumer = self.assignment.spec, self.assignment.consumer
+        if taken := sum([one.taken for one in committed]):
+            spec.metrics.count_input(spec.name, taken)
+        outputs = [*chain.from_iterable([one.outputs for one in committed])]
+        spec.metrics.count_outputs(spec.name, outputs)
+        spec.count_outputs(outputs)
         for one in committed:
             partition = one.partition
-            lag = max(0, (self.assignment.consumer.highwater(partition.source) or 0) - partition.position)
-            if one.taken:
-                spec.metrics.count_input(spec.name, one.taken)
-            spec.metrics.count_outputs(spec.name, one.outputs)
-            spec.count_outputs(one.outputs)
+            lag = max(0, (consumer.highwater(partition.source) or 0) - partition.position)
             if spec.tracing is not None and one.traced:
                 spec.tracing.trace(spec.name, one.traced)
             spec.metrics.show_partition(spec.name, partition.source.partition, lag=lag, store=partition.store)

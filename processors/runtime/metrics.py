@@ -47,6 +47,7 @@ class GroupMetrics:
             f"{PREFIX}partition_stuck_seconds",
             "For how long a partition that is ours does not get on; there is no series for one that does.",
         )
+        self._shown: dict[tuple[str, int], list[Gauge]] = {}
         self._shown_stuck: dict[str, set[int]] = {}
         self._evicted = of_partition(f"{PREFIX}evicted", "Entries forgotten early, for want of room.")
 
@@ -75,10 +76,13 @@ class GroupMetrics:
 
     def show_partition(self, group: str, partition: int, *, lag: int, store: StateStore) -> None:
         """Shows the lag and the store of one partition."""
-        self._lag.labels(group, str(partition)).set(lag)
-        self._remembered.labels(group, str(partition)).set(store.entries)
-        self._share.labels(group, str(partition)).set(store.fullness)
-        self._evicted.labels(group, str(partition)).set(store.evicted)
+        shown = self._shown.get((group, partition))
+        if shown is None:
+            gauges = (self._lag, self._remembered, self._share, self._evicted)
+            # To look a gauge up by its labels takes longer than all else that is shown.
+            shown = self._shown[group, partition] = [one.labels(group, str(partition)) for one in gauges]
+        for gauge, value in zip(shown, (lag, store.entries, store.fullness, store.evicted), strict=True):
+            gauge.set(value)
 
     def show_stuck(self, group: str, seconds: Mapping[int, float]) -> None:
         """Shows the partitions that do not get on, and no others."""
@@ -90,6 +94,7 @@ class GroupMetrics:
 
     def hide_partition(self, group: str, partition: int) -> None:
         """Shows nothing of a partition that another process has now."""
+        self._shown.pop((group, partition), None)
         for gauge in (self._lag, self._remembered, self._share, self._evicted):
             with suppress(KeyError):
                 gauge.remove(group, str(partition))

@@ -147,6 +147,7 @@ class Transaction(Generic[StoreT]):
     async def _work(self, step: GroupStep[StoreT], rules: RulesVersion | None, writer: TransactionWriter) -> None:
         """The steps, partition by partition, each for its share of the time."""
         budget = _StepBudget(self.bounds)
+        digest = rules.digest if rules is not None else ""
         for number, partition in enumerate(self.partitions):
             self._at = partition
             if self._bytes_count > self.bounds.account.outputs_max:
@@ -162,12 +163,12 @@ class Transaction(Generic[StoreT]):
                 changes.append(input_offset_change(turn.position))
             source = partition.source
             writer.add(source, turn.outputs)
-            if partition.taken and rules is not None and rules.digest != partition.store.rules_digest:
+            if partition.taken and rules is not None and digest != partition.store.rules_digest:
                 writer.add(
                     source, rules_records(rules, self.spec.source, source.partition, partition.records[0].offset)
                 )
-                changes.append(rules_change(rules.digest))
-                turn.rules_digest = rules.digest
+                changes.append(rules_change(digest))
+                turn.rules_digest = digest
             writer.add_changes(source, self.spec.changelog_of(source), changes)
             self._turns.append(turn)
 

@@ -33,6 +33,7 @@ from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, I
 
 from schemas.kafka.errors import FencedInstanceIdError, FencedProducerError
 from schemas.kafka.group_member import GroupMember
+from schemas.kafka.wire import quick_layouts as _quick_layouts  # noqa: F401 what it changes
 
 # What the coordinator says to one that is no member any more: the transaction must not be committed.
 LOST_PARTITIONS = (IllegalGenerationError, UnknownMemberIdError, FencedInstanceIdError)

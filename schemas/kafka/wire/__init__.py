@@ -1,0 +1,1 @@
+"""What crosses the wire to a broker, where aiokafka takes long over it."""
