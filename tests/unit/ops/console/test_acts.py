@@ -87,6 +87,16 @@ async def test_nothing_begins_while_something_runs() -> None:
         acts.run_plan("any", SOMEBODY)
 
 
+async def test_what_is_not_known_begins_nothing() -> None:
+    """A plan that is no longer kept, and a sample of another provider, are refused and not put on record."""
+    acts = acts_of("")
+    with pytest.raises(UsageError, match="this plan is no longer known; look again"):
+        acts.run_plan("redrive-20260301T120000Z-1", SOMEBODY)
+    with pytest.raises(UsageError, match="acme is not an endpoint of shipstream"):
+        await acts.send("shipstream-order-created", "acme", SOMEBODY)
+    assert (acts.shown.all(), RECORD.acts) == ([], [])
+
+
 def test_what_runs_is_never_forgotten() -> None:
     """Twenty acts are remembered, and an older one that still runs."""
     shown = ShownActs()
