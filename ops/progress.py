@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ProgressBar:
-    """The bar of a verb: `set_total` says how many records there are, `advance` how many more are done."""
+    """The bar of a verb: `set_total` says how many records there are, `advance` how many more are done.
+
+    `part` shows a bar of this name beside it, for what has to be done before.
+    """
 
     set_total: Callable[[int], None]
     advance: Callable[[int], None]
+    part: Callable[[str], "ProgressBar"] = lambda _name: ProgressBar(lambda _total: None, lambda _count: None)
 
 
 HIDDEN_BAR = ProgressBar(lambda _total: None, lambda _count: None)

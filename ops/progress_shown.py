@@ -37,20 +37,24 @@ def progress_shown(
         _Rate(),
         TimeRemainingColumn(),
     )
-    lines = _ProgressLines(name, total, done, line_every_s)
     with Progress(*columns, console=screen.console(), disable=not screen.is_terminal()) as bar:
-        task = bar.add_task(name, total=total, completed=done)
 
-        def advance(count: int) -> None:
-            bar.advance(task, count)
-            if in_pipes:
-                lines.advance(count)
+        def shown(name: str, total: int = 0, done: int = 0) -> ProgressBar:
+            lines = _ProgressLines(name, total, done, line_every_s)
+            task = bar.add_task(name, total=total, completed=done)
 
-        def set_total(count: int) -> None:
-            bar.update(task, total=count)
-            lines.total = count
+            def advance(count: int) -> None:
+                bar.advance(task, count)
+                if in_pipes:
+                    lines.advance(count)
 
-        yield ProgressBar(set_total, advance)
+            def set_total(count: int) -> None:
+                bar.update(task, total=count)
+                lines.total = count
+
+            return ProgressBar(set_total, advance, shown)
+
+        yield shown(name, total, done)
 
 
 class _Rate(ProgressColumn):

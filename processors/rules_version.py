@@ -40,6 +40,7 @@ def rules_version(
         common=digest_of(common),
         endpoints=digests,
         partitions={},
+        providers={name: endpoint.provider for name, endpoint in endpoints.items()},
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from ops.kafka.clients import REQUEST_TIMEOUT_MS, consumer
@@ -115,14 +115,24 @@ class TopicReader:
         Raises:
             DropstreamError: nothing comes because the cluster has not answered for `silent_s_max`.
         """
+        return [raw_record(one) for one in await self.fetch_plain(silent_s_max=silent_s_max)]
+
+    async def fetch_plain(
+        self, *, silent_s_max: float = _SILENT_S_MAX, records_max: int = _RECORDS_PER_FETCH_MAX
+    ) -> list[ConsumerRecord]:
+        """`fetch`, the records as the client gives them: for a reader of so many that their conversion counts.
+
+        Raises:
+            DropstreamError: as `fetch`.
+        """
         if (silent_s := self.silent_s) > silent_s_max:
             raise DropstreamError(f"Kafka has not answered for {silent_s:.0f} s; look at the broker's health")
         try:
-            batches = await self._consumer.getmany(timeout_ms=_FETCH_TIMEOUT_MS, max_records=_RECORDS_PER_FETCH_MAX)
+            batches = await self._consumer.getmany(timeout_ms=_FETCH_TIMEOUT_MS, max_records=records_max)
         except OffsetOutOfRangeError as error:
             await seek_into_log(self._consumer, error.args[0])
             return []
-        return [raw_record(one) for batch in batches.values() for one in batch]
+        return [one for batch in batches.values() for one in batch]
 
     async def is_at_end(self) -> bool:
         """Whether everything that was there when the reader was opened has been fetched.
@@ -165,9 +175,14 @@ async def seek_into_log(consumer: AIOKafkaConsumer, positions: Mapping[TopicPart
 
 @asynccontextmanager
 async def open_reader(
-    settings: Settings, topics: Sequence[str], start: Start, *, settled: bool = False
+    settings: Settings,
+    topics: Sequence[str],
+    start: Start,
+    *,
+    settled: bool = False,
+    fetch_bytes_max: int | None = None,
 ) -> AsyncIterator[TopicReader]:
-    """A reader of `topics` (full names), positioned at `start`.
+    """A reader of `topics` (full names), positioned at `start`; it fetches so many bytes of a partition at once.
 
     The reader ends with what can be read now; with `settled` with all that is written now, and committed records that
     lie behind another producer's open transaction come when that has ended.
@@ -177,7 +192,8 @@ async def open_reader(
         DropstreamError: when the cluster is not reachable, or a topic or partition does not exist.
     """
     partitions = await _partitions(settings, topics, start)
-    async with consumer(settings) as client:
+    more = {} if fetch_bytes_max is None else {"max_partition_fetch_bytes": fetch_bytes_max}
+    async with consumer(settings, **more) as client:
         client.assign(partitions)
         async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
             ends = await _seek(client, partitions, start)

@@ -19,6 +19,7 @@ from ops.replay.plan import Survey, check_suffix_free, make_plan, make_topics, s
 from ops.replay.run import DeletedError, Pace, ReplayRun
 from ops.replay.screen import show_counts, show_differences, show_plan
 from ops.replay.store import ReplayStore, check_same_choice, keep_plan, new_id, read_store
+from ops.replay.warm_up import WarmUp
 from ops.screen import confirm
 from ops.times import fixed
 from processors.deliver.step import Rules
@@ -108,7 +109,7 @@ class ReplayCall:
             if plan.source == "rejected":
                 counts = run(rehearse(self.settings, plan, self._rules, bar))
             else:
-                differences = run(compare(self.settings, plan, self._rules, bar))
+                differences = run(compare(self.settings, plan, self._rules, WarmUp(bar, screen.note)))
         if plan.source == "rejected":
             show_counts(plan, counts, title="dry run", as_json=self.as_json)
         else:
@@ -133,7 +134,9 @@ class ReplayCall:
                     kept = plan if plan.rules == self._judging else replace(plan, rules="")
                     if store.plans.get(plan.id) != kept:
                         await keep_plan(self.settings, kept)
-                    counts = await ReplayRun(self.settings, plan, self._rules, Pace(self.rate), bar.advance).run()
+                    told = WarmUp(bar, screen.note)
+                    going = ReplayRun(self.settings, plan, self._rules, Pace(self.rate), bar.advance, told)
+                    counts = await going.run()
                     await finish(self.settings, kept)
                     results.append(counts)
                     ending.counts |= {"became": counts.became, "events": counts.events, "rejected": counts.rejected}

@@ -14,6 +14,7 @@ from ops.kafka.ranges import read_ranges
 from ops.kafka.reader import full_name, read_written
 from ops.progress import HIDDEN_BAR, Meter, ProgressBar
 from ops.replay.history import ReplayBasis, open_state, read_basis
+from ops.replay.warm_up import WarmUp
 from processors.deliver.step import Rules, deliver
 from processors.replay import Task, redrive_step, warm_up
 from schemas.events import read_event
@@ -131,11 +132,12 @@ def digest_of(value: bytes, replay_id: str) -> bytes:
     return hashlib.blake2b(plain, digest_size=_DIGEST_BYTES).digest()
 
 
-async def compare(settings: Settings, plan: ReplayPlan, rules: Rules, bar: ProgressBar = HIDDEN_BAR) -> Differences:
-    """The differences that the plan would make; writes nothing. `bar` shows how much is read."""
-    meter = Meter(bar)
+async def compare(settings: Settings, plan: ReplayPlan, rules: Rules, told: WarmUp | None = None) -> Differences:
+    """The differences that the plan would make; writes nothing. The bar of `told` shows how much is read."""
+    told = told or WarmUp()
+    meter = Meter(told.bar)
     topics = plan.choice.topics or EVENT_TOPICS
-    basis: ReplayBasis = await read_basis(settings, plan, rules, plan.ranges)
+    basis: ReplayBasis = await read_basis(settings, plan, rules, plan.ranges, told)
     present = PresentOutcomes(full_name("raw", settings), plan.ranges, topics)
     for topic in topics:
         async for record in read_written(settings, topic, basis.since, meter):
@@ -147,7 +149,7 @@ async def compare(settings: Settings, plan: ReplayPlan, rules: Rules, bar: Progr
     differences = Differences()
     task = Task(plan, rules, basis.known)
     for one in plan.ranges:
-        state = await open_state(settings, task, basis, one, ReplayProgress(next=0))
+        state = await open_state(settings, task, basis, one, ReplayProgress(next=0), told=told)
         meter.begin(one.count)
         async for records in read_ranges(settings, present.raw_topic, [one]):
             for raw in records:

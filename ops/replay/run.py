@@ -19,6 +19,7 @@ from ops.kafka.clients import CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_MS, checked_clien
 from ops.kafka.reader import full_name
 from ops.replay.history import ReplayBasis, open_state, read_basis
 from ops.replay.store import ReplayStore, read_store
+from ops.replay.warm_up import WarmUp
 from processors.deliver.step import Rules
 from processors.replay import Replaying, Task, redrive_step, replay_step
 from processors.runtime.group_spec import GroupSpec
@@ -72,7 +73,7 @@ class Pace:
 
 @dataclass(slots=True)
 class ReplayRun:
-    """One run of a plan; `on_offsets` is given how many more offsets of the ranges are behind it.
+    """One run of a plan; `on_offsets` is given how many more offsets of the ranges are behind it, `told` the warm-up.
 
     Offsets, for a range is known by them: of `rejected`, which transactions write, a third may be their marks.
     """
@@ -82,6 +83,7 @@ class ReplayRun:
     rules: Rules
     pace: Pace
     on_offsets: Callable[[int], None]
+    told: WarmUp = field(default_factory=WarmUp)
     _failures: int = 0
 
     async def run(self) -> ReplayProgress:
@@ -112,7 +114,8 @@ class ReplayRun:
             producers = [await stack.enter_async_context(self._producer(one)) for one in self.plan.ranges]
             store = await read_store(self.settings)
             left = [replace(one, first=store.progress_of(self.plan, one).next) for one in self.plan.ranges]
-            basis = await read_basis(self.settings, self.plan, self.rules, [one for one in left if one.count])
+            due = [one for one in left if one.count]
+            basis = await read_basis(self.settings, self.plan, self.rules, due, self.told)
             slots = asyncio.Semaphore(_PARTITIONS_AT_ONCE)
             try:
                 async with asyncio.TaskGroup() as together:
@@ -130,7 +133,8 @@ class ReplayRun:
         async with slots:
             source = TopicPartition(full_name(self.plan.source, self.settings), one.partition)
             task = Task(self.plan, replace(self.rules, replay=self.plan.id), basis.known)
-            state = await open_state(self.settings, task, basis, one, store.progress_of(self.plan, one))
+            progress = store.progress_of(self.plan, one)
+            state = await open_state(self.settings, task, basis, one, progress, told=self.told)
             spec, partition = self._group_spec(task), Partition(source, state, position=one.first)
             async for records in self._records(source, one):
                 partition.add(records)

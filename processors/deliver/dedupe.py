@@ -4,11 +4,12 @@ It answers `judge_sighting` which keys it knows; what a delivery is by them is s
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 from processors.deliver.keys.buckets import (
+    HASH_BYTES,
     NO_NAME,
     OWN_KEY,
     SIGHTING,
@@ -103,6 +104,13 @@ class DedupeStore(StateStore):
         # At the end, also where its window ended within this transaction: a bucket is in the order of `raw`.
         self._overlay.pop(key, None)
         self._overlay[key] = (tag | OWN_KEY if sighting.is_own else tag, entry)
+
+    def take(self, entries: Iterable[tuple[int, bytes]]) -> None:
+        """Stores entries of another store's changelog, as `remember` stores a delivery; a later one counts."""
+        for tag, entry in entries:
+            key = entry[:HASH_BYTES]
+            self._overlay.pop(key, None)
+            self._overlay[key] = (tag, entry[HASH_BYTES:])
 
     def changes(self) -> Sequence[Change]:
         """The new keys as one bucket."""

@@ -7,7 +7,7 @@ counted. The verdict is pure; a store says which keys it knows.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol
@@ -66,6 +66,9 @@ class SightingsOfRun(Sightings, Protocol):
     @property
     def evicted(self) -> int:
         """How many keys were removed for want of room."""
+
+    def take(self, entries: Iterable[tuple[int, bytes]]) -> None:
+        """Stores entries of another store for the running transaction, each with its tag; a later one counts."""
 
     def commit(self) -> None:
         """Stores the deliveries since the last commit for good."""

@@ -8,7 +8,7 @@ Secrets are in it as digests only, see `secret_digest`.
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 from pydantic import TypeAdapter
@@ -28,6 +28,7 @@ class RulesVersion:
 
     `settings` stands for `common` and all of `endpoints`, so that a transaction need not look at thousands of them.
     `partitions` are the numbers of partitions of the topics that are written, for they decide where a key goes.
+    `providers` are those of the endpoints: with version, code and `common` they decide what a delivery's keys are.
     """
 
     version: str
@@ -36,6 +37,7 @@ class RulesVersion:
     common: str
     endpoints: Mapping[str, str]
     partitions: Mapping[str, int]
+    providers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:

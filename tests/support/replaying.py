@@ -34,11 +34,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """`dropstream` with the settings' cluster; `environ` holds the secrets of today."""
+    """`dropstream` with the settings' cluster; `environ` holds the secrets of today, `process` more of `[process]`."""
 
     settings: Settings
     folder: Path
     environ: Mapping[str, str]
+    process: str = ""
 
     async def start(self, *arguments: str, dies_at: str | None = None) -> Process:
         """Starts it with these arguments; `dies_at` is a step of `tests.support.dying`."""
@@ -48,7 +49,7 @@ class Program:
             f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\ntopic_prefix = "{kafka.topic_prefix}"\n'
             f"replication_factor = {kafka.replication_factor}\npartitions = {kafka.partitions}\n"
             f"[process]\nadmin_port = 0\nsession_timeout_ms = {self.settings.process.session_timeout_ms}\n"
-            f"transaction_timeout_ms = {self.settings.process.transaction_timeout_ms}\n{ENDPOINTS}"
+            f"transaction_timeout_ms = {self.settings.process.transaction_timeout_ms}\n{self.process}\n{ENDPOINTS}"
         )
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", *(("tests.support.dying", dies_at) if dies_at else ("ops",))),

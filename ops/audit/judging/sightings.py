@@ -6,10 +6,11 @@ answers most questions about a key that was never seen.
 
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from processors.deliver.keys.buckets import HASH_BYTES
 from processors.deliver.sightings import DedupeResult, Sighting, judge_sighting
 from schemas.errors import DropstreamError
 from schemas.notes.raw_places import is_elsewhere, moved_place
@@ -136,6 +137,13 @@ class DiskSightings:
         key, entry = sighting.entry
         self.file.put(_MEMORY.pack(self.number) + key, entry + _MORE.pack(self._count, self.is_unsure))
         self._count += 1
+
+    def take(self, entries: Iterable[tuple[int, bytes]]) -> None:
+        """Remembers entries of a changelog; all keys of a partition are in one table, whatever their tag."""
+        for _, entry in entries:
+            key, sighting = entry[:HASH_BYTES], entry[HASH_BYTES:]
+            self.file.put(_MEMORY.pack(self.number) + key, sighting + _MORE.pack(self._count, False))
+            self._count += 1
 
     @property
     def entries(self) -> int:

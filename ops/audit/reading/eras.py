@@ -1,7 +1,7 @@
 """Finds the rules by which each part of a topic was judged, by the notes on the topic `rules`. Pure."""
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from schemas.notes.rules import RulesNote, RulesVersion
@@ -59,6 +59,20 @@ class Eras:
         if rules is None or rules.endpoints.get(endpoint) == self.today.endpoints.get(endpoint):
             return ""
         return f"other settings of endpoint {endpoint}" if endpoint else "other settings"
+
+    def other_keys_than_today(self, first: int, end: int, endpoints: Collection[str]) -> str:
+        """The rules, in words, by which a delivery of `endpoints` in the range may have had other keys; else empty.
+
+        Secrets decide whether a delivery is believed, not what its keys are.
+        """
+        for index in range(bisect_right(self._firsts, first), bisect_left(self._firsts, end) + 1):
+            if other := self._others[index]:
+                return other
+            then = {} if (rules := self._rules[index]) is None else rules.providers
+            for endpoint in endpoints:
+                if then.get(endpoint, self.today.providers.get(endpoint)) != self.today.providers.get(endpoint):
+                    return f"another provider of endpoint {endpoint}"
+        return ""
 
     def _other(self, rules: RulesVersion | None) -> str:
         if rules is None:

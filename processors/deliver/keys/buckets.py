@@ -28,12 +28,12 @@ NO_TAG = 0
 # Set in the tag of keys that tell deliveries of one natural key apart: every delivery asks for one, few are there.
 OWN_KEY = 0x8000_0000
 _TAG_MASK = OWN_KEY - 1
-_NAME = struct.Struct(">Bq")
+NAME = struct.Struct(">Bq")
 _NAME_010 = struct.Struct(">q")
 VERSION = 1
 # From here on a key of nine bytes begins as text does, and no version of ours wrote it.
 _VERSIONS_END = 0x20
-_GROUP = struct.Struct(">II")
+GROUP = struct.Struct(">II")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,12 @@ def endpoint_tag(tag: int) -> int:
 
 def bucket_key(name: int) -> bytes:
     """The key of a bucket's record."""
-    return _NAME.pack(VERSION, name)
+    return NAME.pack(VERSION, name)
 
 
 def bucket_value(groups: Mapping[int, Sequence[bytes]]) -> bytes:
     """The value of a bucket's record, from the packed entries of each tag."""
-    return b"".join(piece for tag, entries in groups.items() for piece in (_GROUP.pack(tag, len(entries)), *entries))
+    return b"".join(piece for tag, entries in groups.items() for piece in (GROUP.pack(tag, len(entries)), *entries))
 
 
 def read_bucket(key: bytes, value: bytes | None) -> Bucket | None:
@@ -87,14 +87,14 @@ def read_bucket(key: bytes, value: bytes | None) -> Bucket | None:
         ValueError: the record is no bucket.
         NewerFormatError: a newer version wrote it.
     """
-    if len(key) == _NAME.size and VERSION < key[0] < _VERSIONS_END:
+    if len(key) == NAME.size and VERSION < key[0] < _VERSIONS_END:
         raise NewerFormatError(newer("what is remembered of deliveries", key[0], VERSION))
     if len(key) == _NAME_010.size and (value is None or (value and not len(value) % ENTRY_BYTES)):
         return None if value is None else Bucket(_NAME_010.unpack(key)[0], {NO_TAG: value})
-    if len(key) == _NAME.size and key[0] == VERSION and value:
+    if len(key) == NAME.size and key[0] == VERSION and value:
         groups = dict(_groups(value))
         if groups:
-            return Bucket(_NAME.unpack(key)[1], groups)
+            return Bucket(NAME.unpack(key)[1], groups)
     raise ValueError(f"a key of {len(key)} and a value of {len(value or b'')} bytes are no bucket")
 
 
@@ -129,10 +129,10 @@ def entries_of(packed: bytes) -> Iterable[tuple[bytes, bytes]]:
 def _groups(value: bytes) -> Iterator[tuple[int, bytes]]:
     start = 0
     while start < len(value):
-        if len(value) - start < _GROUP.size:
+        if len(value) - start < GROUP.size:
             raise ValueError(f"a value of {len(value)} bytes ends within a group")
-        tag, count = _GROUP.unpack_from(value, start)
-        start += _GROUP.size
+        tag, count = GROUP.unpack_from(value, start)
+        start += GROUP.size
         end = start + count * ENTRY_BYTES
         if not count or end > len(value):
             raise ValueError(f"a value of {len(value)} bytes has no {count} entries at {start}")

@@ -146,7 +146,7 @@ _NEEDS: Mapping[Purpose, _Needs] = {
         "`dropstream audit`",
         read=(
             *("raw", *EVENT_TOPICS, "rejected", "duplicates", "sequence", "gaps"),
-            *("rules", "layout", "replay-state", "audit-state"),
+            *("rules", "layout", "replay-state", "audit-state", "deliver-state"),
         ),
         write=("audit-state",),
         copies_read=_REPLAYED,
@@ -161,7 +161,7 @@ _NEEDS: Mapping[Purpose, _Needs] = {
     Purpose.OFFSETS: _Needs("`dropstream offsets`", read=("raw", "sequence"), write=("acts",), read_groups=_GROUPS),
     Purpose.REPLAY: _Needs(
         "`dropstream replay`, `redrive`, and these acts of the console",
-        read=("raw", *EVENT_TOPICS, "rejected", "duplicates", "layout", "replay-state"),
+        read=("raw", *EVENT_TOPICS, "rejected", "duplicates", "layout", "replay-state", "deliver-state", "rules"),
         write=(*EVENT_TOPICS, "sequence", "replay-state", "acts"),
         copies_written=_REPLAYED,
         transactional=("replay-", "redrive-"),

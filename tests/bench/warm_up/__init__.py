@@ -1,0 +1,1 @@
+"""How long a replay takes before its first event."""
