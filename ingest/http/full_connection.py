@@ -229,7 +229,8 @@ class FullConnection(web.RequestHandler):
             if number:
                 watchdog.enter(Doing.HANDLED, number, now)
         elif number and not watchdog.in_headers(number):
-            watchdog.enter(Doing.IDLE, number, now)
+            # The next head may have come with the last request, in one read.
+            watchdog.enter(Doing.HEADERS if self._ledger.head_begun else Doing.IDLE, number, now)
 
     def handle_error(
         self,

@@ -14,6 +14,8 @@ from ingest.http.unread_bytes import UnreadKind
 # What Python needs for the objects of a request and of each of its fields, beside their bytes.
 _MESSAGE_BYTES = 2_048
 _FIELD_BYTES = 256
+# What is left of a read may also be the end of a chunked body, or spaces in a head: never as much as this.
+_NO_HEAD_BYTES = 1_024
 
 
 class ReadLedger:
@@ -41,6 +43,11 @@ class ReadLedger:
         self._begun_bytes = max(0, self._begun_bytes + count - came_out)
         if self.body is not None and not self.body.is_eof() and not parser_holds_bytes:
             self._begun_bytes = 0  # All was a part of the body, or of the lengths between its chunks.
+
+    @property
+    def head_begun(self) -> bool:
+        """Returns whether the head of another request has begun; one of less than 1 KB is not seen."""
+        return self._begun_bytes > _NO_HEAD_BYTES
 
     def broke(self) -> None:
         """Notes that the connection reads no more."""

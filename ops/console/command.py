@@ -13,9 +13,10 @@ from ops.console.app import console as serve
 from ops.people.person import SHARED_TOKEN, Person
 from ops.people.tokens import resolve_tokens
 from ops.service.announcement import announce
-from ops.service.reload import SettingsSource, reloading
+from ops.service.reload import reloading
 from ops.service.run import Signals, run_service
 from ops.service.running_configuration import begun
+from ops.service.source import SettingsSource
 from schemas.secrets import Secret
 from schemas.settings import Settings
 

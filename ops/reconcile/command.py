@@ -18,8 +18,8 @@ from ops.reconcile.store import new_run_id, read_reconcile_state
 from ops.reconcile.watching import watch_and_reconcile
 from ops.reconcile.work import carry_out
 from ops.screen import complain, confirm, say
-from ops.service.reload import SettingsSource
 from ops.service.run import run_service
+from ops.service.source import SettingsSource
 from ops.suggest import check_name
 from ops.times import parse_time
 from schemas.errors import DropstreamError, UsageError

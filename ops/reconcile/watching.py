@@ -21,9 +21,10 @@ from ops.reconcile.work import carry_out
 from ops.service.admin import admin
 from ops.service.announcement import announce, listening
 from ops.service.metrics_page import describe_process
-from ops.service.reload import LoadedConfiguration, SettingsSource, reloading
+from ops.service.reload import reloading
 from ops.service.run import Signals
 from ops.service.running_configuration import begun
+from ops.service.source import LoadedConfiguration, SettingsSource
 from schemas.errors import DropstreamError
 from schemas.late_log import LateLog
 from schemas.notes.reconciliations import ReconcileRun

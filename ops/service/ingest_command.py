@@ -15,10 +15,11 @@ from ops.configuration import ConfigFile, configuration_file
 from ops.service.admin import admin
 from ops.service.announcement import announce, listening
 from ops.service.metrics_page import describe_process
-from ops.service.reload import LoadedConfiguration, SettingsSource, reloading
+from ops.service.reload import reloading
 from ops.service.run import Signals, run_service
 from ops.service.running_configuration import begun
 from ops.service.shared_port import shared_port
+from ops.service.source import LoadedConfiguration, SettingsSource
 from ops.service.workers.parent import ParentPlan, supervise
 from ops.service.workers.worker import ParentLink, Worker, WorkerCount, WorkerPath
 from ops.tracing.exporting import exporting

@@ -3,14 +3,14 @@
 Only endpoints, with their secrets and tokens, take effect while the service runs. A file with a fault changes nothing;
 a setting of another table waits for a restart, and is named in the log.
 
-Ten thousand endpoints take seconds to read. A thread reads them and prepares what follows from them; it takes turns
-with the event loop often, so that the service answers meanwhile, and only the change itself happens on the loop.
+Ten thousand endpoints take seconds to read. Another process reads them (`ops.service.reading`), and a thread prepares
+what follows from them; it takes turns with the event loop often, so that the service answers meanwhile, and only the
+change itself happens on the loop.
 """
 
 import asyncio
 import contextlib
 import gc
-import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -18,86 +18,31 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from ops.configuration import read_settings, read_text
 from ops.event_loop import running_beside
-from ops.service.announcement import warn_of_secrets, weak_secrets
+from ops.service.announcement import warn_of_secrets
+from ops.service.reading import ReadConfiguration, read_beside, read_here
 from ops.service.running_configuration import RunningConfiguration
+from ops.service.source import LoadedConfiguration, SettingsSource
 from schemas.errors import ConfigurationError
 from schemas.sections.endpoints import EndpointSettings
 from schemas.sections.values import Section
 from schemas.settings import Settings
 
-# Secrets may lie on a file system that hangs; ten thousand endpoints take seconds without that.
-_READ_WITHIN_S = 30.0
+# Secrets may lie on a file system that hangs; else ten thousand endpoints take seconds, on a busy machine many.
+_READ_WITHIN_S = 60.0
 # How long the reading thread may keep the interpreter to itself: by default 5 ms, of which an answer needs many.
 _SWITCH_S = 0.0002
-# The files that a parent writes for its workers.
-_STARTED, _CURRENT, _NEXT = "started.toml", "current.toml", "next.toml"
+# A larger file is read by another process: up to here, a few hundred endpoints, reading is less work than its start.
+_READ_HERE_BYTES = 65_536
 
 _log = structlog.get_logger()
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedConfiguration:
-    """The text of a configuration and its settings, as they were read at one time."""
-
-    text: str
-    settings: Settings
-
-
-@dataclass(frozen=True, slots=True)
-class SettingsSource:
-    """The file that the settings are read from, again and again.
-
-    `file` is the one that a person edits, and named in every fault. A worker reads its worker_texts from its parent's
-    `folder` instead, so that all workers have the same and a broken file keeps none of them from starting.
-    """
-
-    file: Path
-    signing_secrets: bool
-    folder: Path | None = None
-
-    def read(self) -> LoadedConfiguration:
-        """The settings as they are now.
-
-        Raises:
-            ConfigurationError: names every fault at once.
-        """
-        text = read_text(self.file if self.folder is None else self.folder / _CURRENT)
-        settings = read_settings(
-            text,
-            source=str(self.file),
-            environ=os.environ,
-            signing_secrets=self.signing_secrets,
-            started=None if self.folder is None else read_text(self.folder / _STARTED),
-        )
-        return LoadedConfiguration(text, settings)
-
-
-def write_started_text(folder: Path, text: str) -> None:
-    """Writes for workers the text that the parent started with."""
-    (folder / _STARTED).write_text(text, encoding="utf-8")
-    write_current_text(folder, text)
-
-
-def write_current_text(folder: Path, text: str) -> None:
-    """Writes for workers the text whose endpoints count from now on; a reader sees the old text or the new one."""
-    written = folder / _NEXT
-    written.write_text(text, encoding="utf-8")
-    written.replace(folder / _CURRENT)
-
-
-def worker_texts(folder: Path) -> tuple[Path, ...]:
-    """Every file that a parent writes into `folder` for its workers."""
-    return folder / _STARTED, folder / _CURRENT, folder / _NEXT
 
 
 class ReloadMetrics:
@@ -156,10 +101,11 @@ async def reloading(
             await asked.wait()
             asked.clear()
             try:
-                with _taking_turns():
-                    async with asyncio.timeout(_READ_WITHIN_S):
-                        loaded, apply, changes, weak = await _in_thread(partial(_read, source, known, prepare))
-                apply()
+                async with asyncio.timeout(_READ_WITHIN_S):
+                    unpack = await _reading(source)
+                    with _taking_turns():
+                        news = await _in_thread(partial(_prepare, unpack, known, prepare))
+                news.apply()
             except Exception as error:  # noqa: BLE001 a reload that fails, however, changes nothing
                 metrics.refused()
                 faults = _faults(error)
@@ -167,10 +113,10 @@ async def reloading(
                 _log.error("configuration_refused", file=str(source.file), faults=faults, in_use="the one before")
                 continue
             metrics.taken()
-            running.taken(loaded.text, datetime.now(UTC))
-            _log_changes(source, changes, first, loaded.settings)
-            warn_of_secrets(weak)
-            known = loaded.settings
+            running.taken(news.read.loaded.text, datetime.now(UTC))
+            _log_changes(source, news.changes, first, news.read.loaded.settings)
+            warn_of_secrets(news.read.weak)
+            known = news.read.loaded.settings
 
     async with running_beside(follow()):
         yield
@@ -207,13 +153,30 @@ def _faults(error: Exception) -> tuple[str, ...]:
     return (repr(error),)
 
 
-def _read(
-    source: SettingsSource, known: Settings, prepare: Callable[[LoadedConfiguration], Callable[[], None]]
-) -> tuple[LoadedConfiguration, Callable[[], None], dict[str, list[str]], list[str]]:
-    """The configuration, what applies it, which endpoints changed, by how, and which secrets are weak."""
-    loaded = source.read()
-    changes = dict(_changes(known.endpoints, loaded.settings.endpoints))
-    return loaded, prepare(loaded), changes, weak_secrets(loaded.settings)
+@dataclass(frozen=True, slots=True)
+class _News:
+    """A configuration that was read, what applies it, and which endpoints changed, by how."""
+
+    read: ReadConfiguration
+    apply: Callable[[], None]
+    changes: Mapping[str, list[str]]
+
+
+async def _reading(source: SettingsSource) -> Callable[[], ReadConfiguration]:
+    """What gives the configuration, in a thread; for a large one another process has done the work."""
+    if await _in_thread(source.size_bytes) > _READ_HERE_BYTES:
+        return await read_beside(source)
+    return partial(read_here, source)
+
+
+def _prepare(
+    unpack: Callable[[], ReadConfiguration],
+    known: Settings,
+    prepare: Callable[[LoadedConfiguration], Callable[[], None]],
+) -> _News:
+    read = unpack()
+    changes = dict(_changes(known.endpoints, read.loaded.settings.endpoints))
+    return _News(read, prepare(read.loaded), changes)
 
 
 @contextlib.contextmanager

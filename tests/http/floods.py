@@ -19,6 +19,8 @@ FLOODS = {
     "malformed": bytes(SIZE),
     "unfinished head": UNFINISHED,
     "body for nobody": NOBODY + b"Content-Length: %d\r\n\r\n" % (2 * SIZE) + bytes(SIZE),
+    # Held until the delivery before it is answered, for whoever knows a URL without a token.
+    "held behind a delivery": GOOD + UNFINISHED,
 }
 MEMORY_KIB_MAX = 192 * 1_024
 _ENVIRON = {"SECRET": "a-secret-of-32-letters-or-more-it-is"}

@@ -18,9 +18,10 @@ from prometheus_client import CollectorRegistry
 from ops.service.admin import admin_port
 from ops.service.announcement import announce, listening
 from ops.service.metrics_page import describe_process
-from ops.service.reload import LoadedConfiguration, SettingsSource, reloading, write_current_text, write_started_text
+from ops.service.reload import reloading
 from ops.service.run import Signals, run_service
 from ops.service.running_configuration import begun
+from ops.service.source import LoadedConfiguration, SettingsSource, write_current_text, write_started_text
 from ops.service.workers.admin import joint_pages
 from ops.service.workers.pool import WorkerFaultError, Workers
 from ops.service.workers.worker import Worker

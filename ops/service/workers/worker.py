@@ -19,8 +19,8 @@ import structlog
 import typer
 
 from ops.parent import follow_parent
-from ops.service.reload import worker_texts
 from ops.service.run import EXIT_AT_ONCE, Signals
+from ops.service.source import worker_texts
 
 _LINE = b"reload\n"
 

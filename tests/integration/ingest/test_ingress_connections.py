@@ -65,6 +65,15 @@ async def test_headers_that_trickle_are_not_waited_for(settings: SettingsFactory
         assert await running.bodies() == [*([b"good"] if first else []), b"the last"]
 
 
+async def test_a_head_that_begins_behind_a_request_is_not_waited_for(settings: SettingsFactory) -> None:
+    """It came in one read with the delivery before it, and has the time of a head, not that of an idle connection."""
+    async with ready(settings, "header_timeout_ms = 400") as running, RawClient(running.port) as client:
+        await client.send(_GOOD + _ENDLESS)
+        assert (await client.answer()).status == 200
+        assert await client.closed()
+        assert (running.closed("headers_too_slow"), running.closed("idle")) == (1, 0)
+
+
 async def test_an_idle_connection_is_good_for_a_second_request(settings: SettingsFactory) -> None:
     """header_timeout_ms does not end it: one that says nothing came later, and ends before."""
     async with ready(settings, "header_timeout_ms = 200") as running, RawClient(running.port) as client:

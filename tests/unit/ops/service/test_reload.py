@@ -10,15 +10,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ops.service.reload import (
-    LoadedConfiguration,
-    SettingsSource,
-    reloading,
-    restart_needed,
-    write_current_text,
-    write_started_text,
-)
+from ops.service.reload import reloading, restart_needed
 from ops.service.running_configuration import begun, digest_of
+from ops.service.source import LoadedConfiguration, SettingsSource, write_current_text, write_started_text
 from schemas.configuration import Context, read_configuration
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
