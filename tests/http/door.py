@@ -39,6 +39,12 @@ from tests.support.waiting import PATIENCE_S
 _CONFIGURATION = """
 [ingest]
 body_bytes_max = 4096
+# A busy machine may keep this process from its processor for seconds; no clock is to end a connection.
+header_timeout_ms = 600_000
+answer_timeout_ms = 600_000
+keep_alive_ms = 600_000
+body_timeout_ms = 600_000
+body_bytes_per_second_min = 1
 
 [endpoints.acme]
 provider = "shipstream"
