@@ -108,9 +108,9 @@ async def events(settings: Settings, *topics: str) -> list[dict[str, Any]]:
 
 
 def counts(out: str) -> dict[str, int]:
-    """The two-column lines of a run, those with a number."""
+    """The lines of a run's tables with a name and a number; what a slow run tells of its progress has five cells."""
     cells = [line.split("\t") for line in out.splitlines()]
-    return {one[0]: int(one[1]) for one in cells if len(one) >= 2 and one[1].isdecimal()}
+    return {one[0]: int(one[1]) for one in cells if len(one) in {2, 3} and one[1].isdecimal()}
 
 
 async def more_events(settings: Settings, least: int, *, marked: bool = False) -> int:
