@@ -59,7 +59,7 @@ format: env  ## puts the code in form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-chaos: env  ## faults at length: 100,000 deliveries through the processors', the ingress's (15 minutes), a replay killed thrice
+chaos: env  ## faults at length: 100,000 deliveries through the processors', the ingress's (an hour), a replay killed thrice
 	@$(BIN)/python -m tests.chaos.processors
 	@$(BIN)/python -m tests.chaos.ingress
 	@$(BIN)/python -m tests.chaos.replay

@@ -58,13 +58,17 @@ async def _collect(request: BaseRequest, reservation: Reservation, bytes_max: in
         return Outcome.CLIENT_LEFT
     chunks: list[bytes] = []
     size = 0
-    while chunk := await content.readany():
-        size += len(chunk)
-        if size > bytes_max:
-            return Outcome.BODY_TOO_LARGE
-        request[ON_READ]()
-        # Bytes are reserved as they arrive: 64 false lengths, reserved as announced, would fill the whole budget.
-        if not reservation.grow(len(chunk)):
-            return Outcome.IN_FLIGHT_FULL
-        chunks.append(chunk)
-    return b"".join(chunks)
+    try:
+        while chunk := await content.readany():
+            size += len(chunk)
+            if size > bytes_max:
+                return Outcome.BODY_TOO_LARGE
+            request[ON_READ]()
+            # Bytes are reserved as they arrive: 64 false lengths, reserved as announced, would fill the whole budget.
+            if not reservation.grow(len(chunk)):
+                return Outcome.IN_FLIGHT_FULL
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        # The error of a client that left keeps this frame until the garbage collection, and nobody counts its bytes.
+        chunks.clear()

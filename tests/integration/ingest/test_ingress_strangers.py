@@ -86,6 +86,28 @@ async def test_a_refused_request_leaves_no_traceback(settings: SettingsFactory) 
 
 
 @pytest.mark.kafka
+async def test_who_leaves_in_the_middle_of_a_body_leaves_nothing(settings: SettingsFactory) -> None:
+    """What came of it is freed at once, and not kept by the error until the garbage collection finds it."""
+    part = post("/webhooks/acme", bytes(1_000_000))[:-500_000]
+    async with ready(settings) as running:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                async with RawClient(running.port) as client:
+                    await client.send(part)
+                    await until(lambda: running.ingress.budget.held_bytes > 400_000)
+                    client.reset()
+                await until(lambda: running.open == 0)
+            await until(lambda: running.ingress.budget.held_bytes == 0)
+            lists = [one for one in gc.get_objects() if isinstance(one, list)]
+            kept = [sum(len(part) for part in one if isinstance(part, bytes)) for one in lists]
+        finally:
+            gc.enable()
+        assert [size for size in kept if size > 100_000] == []
+
+
+@pytest.mark.kafka
 async def test_large_bodies_for_one_endpoint_leave_room_for_others(settings: SettingsFactory) -> None:
     """65 that each hold back the last byte of 1 MiB cost their endpoint a 503, and the others nothing."""
     large = post("/webhooks/acme", bytes(1_048_576))
