@@ -28,7 +28,7 @@ from tests.bench.load.requests import request, write_requests
 from tests.bench.machine import describe
 from tests.bench.outputs import count_raw
 from tests.bench.place import SECRET, Place, Program, place, running
-from tests.soak.report import is_flat, picture, text
+from tests.soak.report import BROKER, is_flat, picture, text
 from tests.soak.samples import SoakSample, disk_mib, now_s, sample_program
 from tests.support.checkout import ROOT
 from tests.support.processing import is_processed
@@ -135,7 +135,7 @@ class Soak:
             _still_there(front, back)
             programs = {"ingress": front.pids, "processors": back.pids}
             if found.broker is not None:
-                programs["Kafka"] = (found.broker,)
+                programs[BROKER] = (found.broker,)
             spool = Path(front.settings.ingest.spool_dir)
             self.samples.append(
                 SoakSample(
@@ -187,6 +187,7 @@ async def _run(soak: Soak, *, publish: bool) -> int:
     async with place() as found:
         facts = {"began": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", **describe(found)}
         verdict = await soak.run(found, tell)
+    facts["pinned"] = "broker and generator on one processor, ingress and processors on all"
     facts["load"] = f"{soak.rate:,.0f} deliveries a second for {soak.seconds / 60:.1f} minutes"
     said = verdict_lines(soak, verdict)
     report = text(facts, soak.samples, said)
