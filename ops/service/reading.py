@@ -8,19 +8,20 @@ What was read comes back through a pipe, with the secrets in it; nothing of it t
 """
 
 import asyncio
-import os
 import pickle
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ops.service.announcement import weak_secrets
 from ops.service.source import LoadedConfiguration, SettingsSource
 from schemas.errors import ConfigurationError
+from schemas.sections.endpoints import EndpointSettings
 
-# A quarter of what a delivery gets of a busy processor: enough to come to an end on one that is always busy.
-_NICE = 5
+# A tenth of what a delivery gets of a busy processor.
+_NICE = 10
+_PART = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ async def read_beside(source: SettingsSource) -> Callable[[], ReadConfiguration]
         ConfigurationError: names every fault at once; or the process ended without an answer.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", f"from {__name__} import answer_once; answer_once()"),
+        # Nice from its first moment, for its imports are most of its work.
+        *(sys.executable, "-c", f"import os; os.nice({_NICE}); from {__name__} import answer_once; answer_once()"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         # What a terminal sends to the service is not for the reader.
@@ -77,12 +79,16 @@ async def read_beside(source: SettingsSource) -> Callable[[], ReadConfiguration]
 
 
 def _unpacked(answer: bytes) -> ReadConfiguration:
-    read = pickle.loads(answer)  # noqa: S301 this process's own child wrote it
+    read, parts = pickle.loads(answer)  # noqa: S301 this process's own child wrote it
     if isinstance(read, _Refused):
         raise ConfigurationError(read.source, read.faults)
     if not isinstance(read, ReadConfiguration):
         raise TypeError("the process that reads the configuration gave no configuration")
-    return read
+    endpoints: dict[str, EndpointSettings] = {}
+    for part in parts:
+        endpoints |= pickle.loads(part)  # noqa: S301 as above
+    settings = read.loaded.settings.model_copy(update={"endpoints": endpoints})
+    return replace(read, loaded=replace(read.loaded, settings=settings))
 
 
 def _end_of(code: int) -> str:
@@ -91,13 +97,17 @@ def _end_of(code: int) -> str:
 
 def answer_once() -> None:
     """Answers the request of `read_beside` that comes through standard input; this is the whole of its process."""
-    os.nice(_NICE)
     sys.stdout.buffer.write(_answer(sys.stdin.buffer.read()))
 
 
 def _answer(request: bytes) -> bytes:
     source = pickle.loads(request)  # noqa: S301 this process's own parent wrote it
     try:
-        return pickle.dumps(read_here(source), pickle.HIGHEST_PROTOCOL)
+        read = read_here(source)
     except ConfigurationError as error:
-        return pickle.dumps(_Refused(error.source, error.faults))
+        return pickle.dumps((_Refused(error.source, error.faults), ()))
+    endpoints = list(read.loaded.settings.endpoints.items())
+    # A call of `loads` keeps the interpreter to itself until it ends: so it is given a few endpoints at a time.
+    parts = [pickle.dumps(dict(endpoints[first : first + _PART])) for first in range(0, len(endpoints), _PART)]
+    bare = read.loaded.settings.model_copy(update={"endpoints": {}})
+    return pickle.dumps((replace(read, loaded=replace(read.loaded, settings=bare)), parts))
