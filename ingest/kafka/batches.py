@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
+from typing import Protocol
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from ingest.budgets import Reservation
@@ -100,6 +100,16 @@ class ProducerBatch:
             self.deadline.cancel()
 
 
+class BatchClient(Protocol):
+    """What writes the batches: `schemas.kafka.batch_producer.BatchProducer`."""
+
+    def offer(self, builder: Builder, topic: str, partition: int) -> "Future[object] | None":
+        """Takes the batch at once, and returns its fate; None where the client has one of the partition waiting."""
+
+    async def send_batch(self, builder: Builder, topic: str, *, partition: int) -> "Future[object]":
+        """Waits until the client takes the batch, and returns its fate."""
+
+
 class PartitionBatches:
     """Publishes the records of one partition through one producer, in their order, compressed by Kafka's code for it.
 
@@ -111,7 +121,7 @@ class PartitionBatches:
 
     def __init__(
         self,
-        producer: AIOKafkaProducer,
+        producer: BatchClient,
         topic: str,
         partition: int,
         *,
@@ -153,9 +163,19 @@ class PartitionBatches:
         batch.deadline = self._loop.call_at(batch.began_at + self._deadline_s, self.stall)
         self._ready.append(batch)
         self._open = batch
-        if self._submitting is None:
+        if self._submitting is None and not self._submit_at_once(batch):
             self._submitting = self._loop.create_task(self._submit())
         return batch
+
+    def _submit_at_once(self, batch: ProducerBatch) -> bool:
+        """Returns whether the client has taken the batch, the only one that is ready; else `_submit` waits for it."""
+        written = self._producer.offer(batch.builder, self._topic, self._partition)
+        if written is None:
+            return False
+        self._ready.popleft()
+        batch.submitted = True
+        self._taken(batch, written)
+        return True
 
     def stall(self) -> None:
         """Ends the wait of every record, in order of acceptance; what the client does not have, it is never given.
@@ -203,10 +223,13 @@ class PartitionBatches:
                     self._settle(batch, error)
                 else:
                     self._ready.popleft()
-                    self._with_client[batch] = None
-                    written.add_done_callback(partial(self._written, batch))
+                    self._taken(batch, written)
         finally:
             self._submitting = None
+
+    def _taken(self, batch: ProducerBatch, written: "Future[object]") -> None:
+        self._with_client[batch] = None
+        written.add_done_callback(partial(self._written, batch))
 
     def _written(self, batch: ProducerBatch, written: "Future[object]") -> None:
         self._with_client.pop(batch)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import structlog
-from aiokafka import AIOKafkaProducer
 
 from ingest.budgets import Reservation
 from ingest.kafka.batches import DeliveryReport, OnReport, PartitionBatches, Report
@@ -17,6 +16,7 @@ from ingest.kafka.route import Route, deal_partitions
 from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
 from schemas.delivery import PendingRecord
+from schemas.kafka.batch_producer import BatchProducer
 from schemas.kafka.layout_watch import LayoutWatch
 from schemas.kafka.partitions import partition_of
 from schemas.kafka.producers import replicas_of
@@ -166,7 +166,7 @@ class Publisher:
         acknowledged_at = max(route.acknowledged_at for route in self._routes)
         return self._now() - max(self._adopted_at, acknowledged_at, self._layout.answered_at)
 
-    def _adopt_producer(self, route: Route, producer: AIOKafkaProducer) -> None:
+    def _adopt_producer(self, route: Route, producer: BatchProducer) -> None:
         route.producer, self._adopted_at = producer, self._now()
         self._together = self._together or all(one.producer is not None for one in self._routes)
         if self._together:

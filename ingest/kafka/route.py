@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ingest.kafka.batches import PartitionBatches, ProducerBatch
 from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
+from schemas.kafka.batch_producer import BatchProducer
 
 
 def deal_partitions(replicas: Mapping[int, Collection[int]], *, routes: int) -> dict[int, int]:
@@ -57,7 +57,7 @@ class Route:
         self._on_refused = on_refused
         self._on_changed = on_changed
         self._now = asyncio.get_running_loop().time
-        self.producer: AIOKafkaProducer | None = None
+        self.producer: BatchProducer | None = None
         self.partitions: dict[int, PartitionBatches] = {}  # Of this producer; empty without one.
         self.overdue: set[PartitionBatches] = set()  # This producer has records of them after their deadline.
         self.overdue_since = 0.0  # The first of them, and the last one.
@@ -102,7 +102,7 @@ class Route:
         for batches in left:
             batches.abandon()
 
-    def _batches(self, producer: AIOKafkaProducer, partition: int) -> PartitionBatches:
+    def _batches(self, producer: BatchProducer, partition: int) -> PartitionBatches:
         return PartitionBatches(
             producer,
             self.supervisor.topic,
@@ -114,7 +114,7 @@ class Route:
         )
 
     def _batch_settled(
-        self, producer: AIOKafkaProducer, batches: PartitionBatches, batch: ProducerBatch, error: BaseException | None
+        self, producer: BatchProducer, batches: PartitionBatches, batch: ProducerBatch, error: BaseException | None
     ) -> None:
         if self.overdue and batches in self.overdue and not batches.overdue:
             self.overdue.discard(batches)
@@ -127,7 +127,7 @@ class Route:
         if producer is self.producer and _is_final(error):
             self._on_refused(self)
 
-    def _partition_overdue(self, producer: AIOKafkaProducer, batches: PartitionBatches) -> None:
+    def _partition_overdue(self, producer: BatchProducer, batches: PartitionBatches) -> None:
         if producer is not self.producer:
             return
         self.overdue_at = self._now()

@@ -8,11 +8,11 @@ import random
 from collections.abc import Callable
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ingest.metrics import IngestMetrics
 from schemas.kafka.arguments import producer_arguments
+from schemas.kafka.batch_producer import BatchProducer
 from schemas.kafka.codecs import batch_code
 from schemas.kafka.layout_watch import LayoutWatch
 from schemas.kafka.producers import close_producer, open_producer
@@ -42,13 +42,13 @@ class ProducerSupervisor:
         for reason in ("refused", "hung"):
             metrics.producers_replaced.labels(reason)
         self._jitter = jitter
-        self._on_connected: Callable[[AIOKafkaProducer], None] = lambda _: None
+        self._on_connected: Callable[[BatchProducer], None] = lambda _: None
         self._log = structlog.get_logger("ingest")
         self._connecting: asyncio.Task[None] | None = None
         self._layout = layout
         self.topic = settings.kafka.topic_prefix + "raw"
         self.compression = batch_code(settings.ingest.compression)
-        self.producer: AIOKafkaProducer | None = None
+        self.producer: BatchProducer | None = None
 
     @property
     def broken(self) -> bool:
@@ -56,7 +56,7 @@ class ProducerSupervisor:
         task = self._connecting
         return task is not None and task.done() and not task.cancelled() and task.exception() is not None
 
-    def start(self, on_connected: Callable[[AIOKafkaProducer], None]) -> None:
+    def start(self, on_connected: Callable[[BatchProducer], None]) -> None:
         """Starts to connect in the background, and calls `on_connected` with each producer that is connected."""
         self._on_connected = on_connected
         self._connecting = asyncio.create_task(self._connect(None), name="connect the producer")
@@ -84,14 +84,16 @@ class ProducerSupervisor:
                 self._connect(producer, flush_s=flush_s), name="replace the producer"
             )
 
-    async def _connect(self, instead_of: AIOKafkaProducer | None, *, flush_s: float = 0.0) -> None:
+    async def _connect(self, instead_of: BatchProducer | None, *, flush_s: float = 0.0) -> None:
         """Closes the old producer, then tries until a new one is connected."""
         if instead_of is not None:
             await close_producer(instead_of, flush_s=flush_s)
         backoff_s = _BACKOFF_S
         while self.producer is None:
             try:
-                self.producer = await open_producer(self._arguments, topic=self.topic, within_s=_CONNECT_S)
+                self.producer = await open_producer(
+                    self._arguments, topic=self.topic, within_s=_CONNECT_S, make=BatchProducer
+                )
             except (KafkaError, OSError) as error:
                 why = await refused_because(self._kafka, rights_of(Purpose.INGEST, self._kafka.topic_prefix))
                 told = {"why": why} if why else {}

@@ -85,7 +85,7 @@ def reason_of(error: BaseException, producer: AIOKafkaProducer) -> BaseException
 async def _abandon(producer: AIOKafkaProducer) -> None:
     """Does what `stop` does after its flush: `stop` was cut off there, and a second call of it does nothing."""
     sender = producer._sender.sender_task
-    fail_all(producer._message_accumulator)
+    fail_all(producer._message_accumulator, ProducerClosed())
     if sender is not None:
         # What aiokafka does when this task fails is wrong without transactions, and logged with a traceback.
         sender.remove_done_callback(producer._sender._fail_all)
@@ -101,10 +101,10 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
         return
 
 
-def fail_all(accumulator: Any) -> None:
-    """Fails every batch of the accumulator, and ends with them the flush that `stop` left running."""
+def fail_all(accumulator: Any, error: KafkaError) -> None:
+    """Fails every batch of the accumulator, which takes none any more, and ends the flush that `stop` left running."""
     batches = [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]
-    accumulator.fail_all(ProducerClosed())
+    accumulator.fail_all(error)
     # A batch that was ever on its way removes itself from the pending ones; one that is tried again is not there.
     accumulator._pending_batches.update(batches)
     for batch in batches:

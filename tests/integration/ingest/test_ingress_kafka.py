@@ -12,7 +12,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from ingest.budgets import ByteBudget, Reservation
 from ingest.kafka.batches import DeliveryReport
@@ -20,6 +19,7 @@ from ops.service.admin import admin
 from ops.service.running_configuration import begun
 from schemas.delivery import PendingRecord
 from schemas.errors import DropstreamError
+from schemas.kafka.batch_producer import BatchProducer
 from tests.conftest import SettingsFactory
 from tests.support.raw_http import RawClient, post
 from tests.support.serving import create_raw, read_raw, serving, serving_settings, take_raw_away
@@ -125,7 +125,7 @@ async def test_stopping_answers_what_came_and_refuses_what_comes(settings: Setti
 
 def known_partitions(topic: str) -> set[int]:
     """The partitions that the clients of this process believe the topic to have; there is no public way to them."""
-    clients = [one.client for one in gc.get_objects() if type(one) is AIOKafkaProducer]
+    clients = [one.client for one in gc.get_objects() if type(one) is BatchProducer]
     return {number for one in clients for number in one.cluster.partitions_for_topic(topic) or ()}
 
 

@@ -1,6 +1,7 @@
 """A batch is open until the client takes it, and not a moment longer; and it is settled, whatever the client does."""
 
 import asyncio
+from asyncio import Future
 
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.transaction_manager import TransactionManager
@@ -45,11 +46,27 @@ class _Client:
         self._error = error
         self.asked = 0
 
-    async def send_batch(self, *_batch: object, **_partition: object) -> None:
+    def offer(self, _builder: Builder, *_place: object) -> Future[object] | None:
+        return None
+
+    async def send_batch(self, *_batch: object, **_partition: object) -> Future[object]:
         self.asked += 1
         if self._error:
             raise self._error
-        await asyncio.Event().wait()
+        never: Future[Future[object]] = Future()
+        return await never
+
+
+class _Prompt(_Client):
+    """aiokafka's producer where it takes a batch at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[tuple[Builder, Future[object]]] = []
+
+    def offer(self, builder: Builder, *_place: object) -> Future[object]:
+        self.taken.append((builder, Future()))
+        return self.taken[-1][1]
 
 
 class _Partition:
@@ -124,3 +141,22 @@ async def test_a_fault_of_the_clients_ends_its_batch_and_no_other() -> None:
         await until(lambda expected=count: len(partition.errors) == expected)  # type: ignore[misc] # it is bound here
     assert (partition.reports, partition.errors) == ([DeliveryReport.UNKNOWN] * 2, ["AssertionError"] * 2)
     assert (partition.held_bytes, client.asked, partition.overdue) == (0, 2, [])
+
+
+async def test_a_batch_that_the_client_takes_at_once_needs_no_task() -> None:
+    """What comes in the same turn joins it; overdue it stays with the client, which settles it later."""
+    client = _Prompt()
+    partition = _Partition(client)
+    partition.append()
+    partition.append()
+    ((builder, written),) = client.taken
+    assert (builder.record_count(), len(asyncio.all_tasks()), partition.batches.busy) == (2, 1, True)
+    partition.batches.stall()
+    assert (partition.batches.overdue, partition.held_bytes) == (True, 20)
+    assert len({*partition.reports}) == 1
+    written.set_result(None)
+    await until(lambda: not partition.batches.busy)
+    (fate,) = {*partition.reports}
+    assert isinstance(fate, Fate)
+    assert (fate.report, fate.count, partition.held_bytes) == (DeliveryReport.WRITTEN, 2, 0)
+    assert (partition.batches.overdue, client.asked, partition.errors) == (False, 0, ["NoneType"])

@@ -4,11 +4,11 @@ import asyncio
 from random import Random
 
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from ingest.budgets import ByteBudget, Reservation
 from ingest.kafka.batches import DeliveryReport, PartitionBatches, Report
 from schemas.delivery import PendingRecord
+from schemas.kafka.batch_producer import BatchProducer
 from schemas.kafka.producers import close_producer, open_producer
 from tests.support.waiting import until
 from tests.unit.schemas.kafka.scripted_kafka import TOPIC, Fault, Say, scripted_kafka
@@ -31,12 +31,8 @@ async def test_whatever_nodes_do_each_record_is_written_once_and_in_order(seed: 
     random, budget, reports = Random(seed), ByteBudget(1_000_000), list[Report]()  # noqa: S311 no secret
     given: dict[int, list[bytes]] = {number: [] for number in range(_PARTITIONS)}
     async with scripted_kafka(nodes=_NODES, partitions=_PARTITIONS) as kafka:
-        arguments = {
-            "bootstrap_servers": kafka.bootstrap_servers,
-            "enable_idempotence": True,
-            "retry_backoff_ms": 1,
-        }
-        producer = await open_producer(arguments, topic=TOPIC, within_s=60, make=AIOKafkaProducer)
+        arguments = {"bootstrap_servers": kafka.bootstrap_servers, "retry_backoff_ms": 1}
+        producer = await open_producer(arguments, topic=TOPIC, within_s=60, make=BatchProducer)
         partitions = [
             PartitionBatches(
                 producer,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from ingest.budgets import ByteBudget, Reservation
@@ -11,6 +10,7 @@ from ingest.kafka.publisher import Publisher
 from ingest.kafka.supervisor import ProducerSupervisor
 from ingest.metrics import IngestMetrics
 from schemas.delivery import PendingRecord
+from schemas.kafka.batch_producer import BatchProducer
 from schemas.kafka.layout_watch import LayoutWatch
 from tests.conftest import SettingsFactory
 
@@ -20,8 +20,8 @@ _RECORD = PendingRecord("acme", b"acme", b"{}", [], 1_774_747_800_000)
 class _Blind(ProducerSupervisor):
     """Connected at once, with a producer to which no partition of `raw` is known."""
 
-    def start(self, on_connected: Callable[[AIOKafkaProducer], None]) -> None:
-        self.producer = AIOKafkaProducer()
+    def start(self, on_connected: Callable[[BatchProducer], None]) -> None:
+        self.producer = BatchProducer()
         on_connected(self.producer)
 
 

@@ -48,9 +48,10 @@ class HandClient:
         # What goes to one of these partitions is acknowledged at once.
         self.well: set[int] = set()
 
-    async def send_batch(self, builder: Builder, _topic: str, *, partition: int) -> Future[object]:
-        builder.close()
-        written: Future[object] = asyncio.get_running_loop().create_future()
+    def offer(self, builder: Builder, _topic: str, partition: int) -> Future[object]:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(builder.close)
+        written: Future[object] = loop.create_future()
         self.sent.append((partition, written))
         if partition in self.well:
             written.set_result(None)
@@ -63,7 +64,7 @@ class HandSupervisor(ProducerSupervisor):
     clients: list[HandClient]
     reasons: list[str]
 
-    def start(self, on_connected: Callable[[object], None]) -> None:
+    def start(self, on_connected: Callable[[Any], None]) -> None:
         self.clients, self.reasons = [HandClient(self.topic)], []
         self._on_connected = on_connected
         on_connected(self.clients[-1])
@@ -72,11 +73,12 @@ class HandSupervisor(ProducerSupervisor):
         assert flush_s >= 0
         self.reasons.append(reason)
         old = self.clients[-1]
-        self.clients.append(HandClient(self.topic))
+        client: Any = HandClient(self.topic)
+        self.clients.append(client)
         for _, written in old.sent:
             if not written.done():
                 written.set_exception(ProducerClosed())
-        asyncio.get_running_loop().call_soon(self._on_connected, self.clients[-1])
+        asyncio.get_running_loop().call_soon(self._on_connected, client)
 
     async def stop(self, *, within_s: float) -> None:
         """Nothing is open."""

@@ -36,6 +36,8 @@ class Fault(Enum):
     HANG = auto()  # Nothing is written, and nothing is said.
     CUT_OFF = auto()  # All is written, and half of the answer is said.
     WRONG_NUMBER = auto()  # All is written, and the answer has the number of another request.
+    UNSAID = auto()  # All is written, and nothing is said of the first batch.
+    TWICE = auto()  # All is written, and the other batches are named twice in place of the first.
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class ScriptedKafka:
         self.held: set[int] = set()  # These nodes answer no produce request before they are let go.
         self.ports: list[int] = []
         self.on_metadata: Callable[[], None] = lambda: None
+        self.greets = asyncio.Event()  # No connection is complete before it is set, as it is at the beginning.
+        self.greets.set()
         self.most_at_once = 0
         self._under_way: dict[int, int] = defaultdict(int)
         self._servers = nodes
@@ -111,15 +115,17 @@ class ScriptedKafka:
     ) -> tuple[bytes, int, int] | None:
         """The answer, what is added to its number, and of which part of it is said; or None for a cut connection."""
         if key == ApiVersionResponse_v0.API_KEY:
+            await self.greets.wait()
             return ApiVersionResponse_v0(0, _VERSIONS).encode(), 0, 1
         if key == InitProducerIdResponse_v0.API_KEY:
             return InitProducerIdResponse_v0(0, 0, 7, 0).encode(), 0, 1
         if key == MetadataResponse_v1.API_KEY:
             self.on_metadata()
-            return self._metadata().encode(), 0, 1
+            return self.metadata().encode(), 0, 1
         return await self._produce(node, ProduceRequest_v7.decode(body), reader)
 
-    def _metadata(self) -> MetadataResponse_v1:
+    def metadata(self) -> MetadataResponse_v1:
+        """What a node says of the nodes and leaders now."""
         brokers = [(node, "127.0.0.1", port, None) for node, port in enumerate(self.ports)]
         partitions = [
             (5 if leader < 0 else 0, number, leader, list(range(len(self.ports))), list(range(len(self.ports))))
@@ -157,6 +163,8 @@ class ScriptedKafka:
         said = [self._write(node, partition, records, plan) for partition, records in batches]
         if plan is Fault.CUT_AFTER:
             return None
+        if plan in {Fault.UNSAID, Fault.TWICE}:
+            said = said[1:] * (2 if plan is Fault.TWICE else 1)
         body = ProduceResponse_v7([(TOPIC, said)], 0).encode()
         return body, int(plan is Fault.WRONG_NUMBER), 2 if plan is Fault.CUT_OFF else 1
 

@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from schemas.kafka.batch_producer import BatchProducer
 from schemas.kafka.batches import Builder
 from schemas.kafka.producers import close_producer, open_producer
 from tests.support.waiting import until
@@ -34,7 +35,7 @@ def add(builder: Builder, value: bytes) -> bool:
 
 @asynccontextmanager
 async def producer_of(
-    kafka: ScriptedKafka, kind: type, *, request_ms: int = _UNHURRIED_MS, backoff_ms: int = 10
+    kafka: ScriptedKafka, kind: type = BatchProducer, *, request_ms: int = _UNHURRIED_MS, backoff_ms: int = 10
 ) -> AsyncIterator[Any]:
     """A started producer; nothing that the event loop has to complain of happens until it is closed."""
     said: list[dict[str, Any]] = []
@@ -59,6 +60,8 @@ async def producer_of(
 
 async def write(producer: Any, batches: Sequence[tuple[int, Builder]]) -> list["Future[object]"]:
     """Gives the producer a batch of each partition, in one turn where it can."""
+    if isinstance(producer, BatchProducer):
+        return [written for number, one in batches if (written := producer.offer(one, TOPIC, number)) is not None]
     return [await producer.send_batch(one, TOPIC, partition=number) for number, one in batches]
 
 
@@ -83,7 +86,7 @@ _RETRIED = {
 _SLOW = {Fault.CUT_OFF, Fault.HANG}  # Nothing ends them but the time of a request.
 
 
-@pytest.mark.parametrize("kind", [AIOKafkaProducer])
+@pytest.mark.parametrize("kind", [AIOKafkaProducer, BatchProducer])
 @pytest.mark.parametrize("fault", _RETRIED.values(), ids=_RETRIED)
 async def test_what_may_be_tried_again_is_written_once_and_in_order(fault: Fault | Say, kind: type) -> None:
     """Also twice in a row; batches behind it wait for it, and none is on its way twice at once."""
@@ -112,7 +115,7 @@ _REFUSED = {
 }
 
 
-@pytest.mark.parametrize("kind", [AIOKafkaProducer])
+@pytest.mark.parametrize("kind", [AIOKafkaProducer, BatchProducer])
 @pytest.mark.parametrize("code", _REFUSED)
 async def test_a_refusal_ends_its_batch_and_no_other(code: int, kind: type) -> None:
     """The other batches of the request are written; the error has the name that it has of aiokafka."""
@@ -131,7 +134,23 @@ async def test_a_refusal_ends_its_batch_and_no_other(code: int, kind: type) -> N
         assert (kafka.values(0), kafka.values(1)) == ([], [b"a"])
 
 
-@pytest.mark.parametrize("kind", [AIOKafkaProducer])
+@pytest.mark.parametrize("connected", [False, True])
+@pytest.mark.parametrize("fault", [Fault.UNSAID, Fault.TWICE])
+async def test_a_batch_of_which_an_answer_says_nothing_fails(fault: Fault, *, connected: bool) -> None:
+    """Nobody knows its fate, so that it may not be tried again; the other batches of the request are written."""
+    async with scripted_kafka() as kafka, producer_of(kafka) as producer:
+        if connected:
+            await asyncio.gather(*await write(producer, [(2, batch(b"first"))]))
+        kafka.plans.append(fault)
+        forgotten, written = await write(producer, [(0, batch(b"1")), (1, batch(b"a"))])
+        await written
+        with pytest.raises(KafkaError, match="does not name") as error:
+            await asyncio.wait_for(forgotten, timeout=1)
+        assert not error.value.retriable
+        await asyncio.gather(*await write(producer, [(0, batch(b"2")), (1, batch(b"b"))]))
+
+
+@pytest.mark.parametrize("kind", [AIOKafkaProducer, BatchProducer])
 async def test_batches_follow_their_leader(kind: type) -> None:
     """A leader that has moved, after a time without any, gets what was given to the one before."""
     async with scripted_kafka(nodes=2, partitions=2) as kafka, producer_of(kafka, kind) as producer:

@@ -32,7 +32,7 @@ async def test_each_batch_fails_in_silence(state: str) -> None:
         if state == "tried again":
             (batch,) = popped[0].values()
             accumulator.reenqueue(batch)
-    fail_all(accumulator)
+    fail_all(accumulator, ProducerClosed())
     with pytest.raises(ProducerClosed):
         await written
     await asyncio.sleep(0)
