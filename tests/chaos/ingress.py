@@ -61,6 +61,8 @@ async def play(fault: faults.Fault, stage: Stage, *, seed: int, least: int = 0) 
         load.ending.set()
         await running
     fresh = await stage.fresh_delivery_passes()
+    # What the last deliveries found on a disk that had just come back went to the spool behind it.
+    await stage.drained(within_s=_RECOVERY_S)
     tidy = await stage.stopped()
     verdict = await judge(stage.settings, load)
     said = {
