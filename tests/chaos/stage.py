@@ -139,11 +139,11 @@ class Stage:
             await self.cluster.restart(self.node)
 
     async def drained(self, *, within_s: float) -> None:
-        """Returns when the ingress is connected and its spool is empty."""
+        """Returns when the ingress is connected and its spool is empty; of a disk that hangs nobody knows."""
         async with asyncio.timeout(within_s):
             while True:
                 facts = await self.facts()
-                if facts.get("kafka_connected") and facts.get("spool_deliveries") == 0:
+                if facts.get("kafka_connected") and facts.get("spool_usable") and facts.get("spool_deliveries") == 0:
                     return
                 await asyncio.sleep(0.1)
 
