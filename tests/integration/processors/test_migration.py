@@ -128,9 +128,11 @@ async def test_from_4_to_12_partitions_nothing_is_lost_doubled_or_forgotten(
 async def told(process: asyncio.subprocess.Process, text: str) -> None:
     """Returns once the program has said that it does this."""
     assert process.stderr is not None
+    said = ""
     async with asyncio.timeout(PATIENCE_S):
         while text not in (line := (await process.stderr.readline()).decode()):
-            assert line, "it ended without saying so"
+            assert line, f"it ended without saying so: {said}"
+            said += line
 
 
 async def test_killed_twice_under_load_a_migration_goes_on(settings: SettingsFactory, tmp_path: Path) -> None:
