@@ -31,15 +31,22 @@ SHIPSTREAM = discover()["shipstream"]
 async def history(settings: SettingsFactory) -> tuple[Settings, list[Delivery]]:
     """Sixty deliveries of four providers, a retry, one that nobody signed; and one that the group has not come to."""
     ours = await prepared(settings(PROCESS + ENDPOINTS, environ=ENVIRON))
-    batch = deliveries(60)
+    batch = [as_received(one, number) for number, one in enumerate(deliveries(60))]
     late = STARTED_AT + timedelta(seconds=1)
     retry = replace(batch[7], id="01980000-0000-7000-8000-00000000aaaa", received_at=late)
     forged = replace(batch[8], id="01980000-0000-7000-8000-00000000bbbb", received_at=late, headers=())
     await put(ours, [*batch, retry, forged])
     await process(ours)
-    waiting = replace(signed(SHIPSTREAM.samples[0], "shipstream", "shipstream", 900), received_at=late)
+    waiting = as_received(
+        replace(signed(SHIPSTREAM.samples[0], "shipstream", "shipstream", 900), received_at=late), 900
+    )
     await put(ours, [waiting])
     return ours, [*batch, retry, forged, waiting]
+
+
+def as_received(delivery: Delivery, number: int) -> Delivery:
+    """The delivery with an id that tells its time of receipt, as the ingress gives it (UUIDv7)."""
+    return replace(delivery, id=str(UUID(f"{timestamp_ms(delivery.received_at):012x}7000800000000000{number:04x}")))
 
 
 async def found(ours: Settings, query: DeliveryQuery) -> tuple[list[DeliverySummary], int | None]:

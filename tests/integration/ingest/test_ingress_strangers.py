@@ -104,7 +104,8 @@ async def test_who_leaves_in_the_middle_of_a_body_leaves_nothing(settings: Setti
             kept = [sum(len(part) for part in one if isinstance(part, bytes)) for one in lists]
         finally:
             gc.enable()
-        assert [size for size in kept if size > 100_000] == []
+        # Five times 500,000, where they are kept; other tests of this process leave smaller ones.
+        assert [size for size in kept if size > 400_000] == []
 
 
 @pytest.mark.kafka
