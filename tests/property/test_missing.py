@@ -12,7 +12,7 @@ _GAPS = st.builds(
     st.sampled_from(["one", "two"]),
     st.integers(0, 30),
     st.integers(0, 10),
-    st.sampled_from(["open", "open", "open", "filled", "lost", "reset", "a word of later"]),
+    st.sampled_from(["open", "open", "open", "filled", "lost", "reconciled", "dismissed", "reset", "a word of later"]),
 )
 
 
@@ -24,9 +24,9 @@ def test_runs_are_the_set(gaps: list[Gap]) -> None:
     for gap in gaps:
         missing.take(gap)
         ids, named = sets[gap.endpoint], set(range(gap.first, gap.last + 1))
-        if gap.state == "open":
+        if gap.state in {"open", "lost"}:
             ids |= named
-        elif gap.state in {"filled", "lost"}:
+        elif gap.state in {"filled", "reconciled", "dismissed"}:
             ids -= named
         elif gap.state == "reset":
             ids.clear()

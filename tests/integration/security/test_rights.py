@@ -27,8 +27,10 @@ _UNUSED_HERE = {
     Purpose.PROCESS: ["Read on topic audit-state"],
     # Only where ShipStream's API is configured.
     Purpose.DOCTOR: ["Read on topic sequence"],
-    # Only where a delivery of ShipStream was rejected at first and is good today.
-    Purpose.REPLAY: ["Write on topic sequence"],
+    # What came before a replay is read only where its range does not begin with `raw` itself.
+    Purpose.AUDIT: ["Read on topic deliver-state"],
+    # As above; and where a delivery of ShipStream was rejected at first and is good today.
+    Purpose.REPLAY: ["Read on topic deliver-state", "Read on topic rules", "Write on topic sequence"],
     # Only where somebody logs in or acts, and where the page of acts is looked at.
     Purpose.CONSOLE: ["Read on topic acts", "Write on topic acts"],
 }

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from schemas.kafka.batch_producer import BatchProducer
 from schemas.kafka.batches import Builder
 from schemas.kafka.producers import close_producer, open_producer
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 from tests.unit.schemas.kafka.scripted_kafka import TOPIC, Fault, Say, ScriptedKafka, scripted_kafka
 
 _REQUEST_MS = 1_500
@@ -145,7 +145,8 @@ async def test_a_batch_of_which_an_answer_says_nothing_fails(fault: Fault, *, co
         forgotten, written = await write(producer, [(0, batch(b"1")), (1, batch(b"a"))])
         await written
         with pytest.raises(KafkaError, match="does not name") as error:
-            await asyncio.wait_for(forgotten, timeout=1)
+            async with asyncio.timeout(PATIENCE_S):
+                await forgotten
         assert not error.value.retriable
         await asyncio.gather(*await write(producer, [(0, batch(b"2")), (1, batch(b"b"))]))
 

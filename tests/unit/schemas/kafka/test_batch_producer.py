@@ -8,7 +8,7 @@ from aiokafka.errors import IllegalOperation, KafkaError, ProducerClosed
 from schemas.kafka.batch_producer import BatchProducer
 from schemas.kafka.batches import Builder
 from schemas.kafka.producers import close_producer, fail_all
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 from tests.unit.schemas.kafka.scripted_kafka import TOPIC, Say, scripted_kafka
 from tests.unit.schemas.kafka.test_batch_fates import add, batch, producer_of, write
 
@@ -75,11 +75,13 @@ async def test_a_batch_that_is_tried_again_holds_up_its_own_partition_alone() ->
         await asyncio.gather(*await write(producer, [(number, batch(b"0")) for number in range(3)]))
         kafka.plans.append(Say(19, partition=0))
         tried_again, written = await write(producer, [(0, batch(b"1")), (1, batch(b"1"))])
-        await asyncio.wait_for(written, timeout=1)
+        async with asyncio.timeout(PATIENCE_S):
+            await written
         (behind,) = await write(producer, [(0, batch(b"2"))])
         for number in range(2, 10):
             others = await write(producer, [(place, batch(b"%d" % number)) for place in (1, 2)])
-            await asyncio.wait_for(asyncio.gather(*others), timeout=1)
+            async with asyncio.timeout(PATIENCE_S):
+                await asyncio.gather(*others)
         assert kafka.values(0) == [b"0"]
         await close_producer(producer, flush_s=0)
         assert [type(one.exception()) for one in (tried_again, behind)] == [ProducerClosed] * 2
@@ -96,7 +98,8 @@ async def test_what_waits_for_a_node_is_written_to_the_next_leader_as_soon_as_it
         await asyncio.sleep(0.05)
         kafka.leaders[2] = 1
         producer.client.cluster.update_metadata(kafka.metadata())  # No node is asked: the one that hangs may be it.
-        await asyncio.wait_for(moved, timeout=1)
+        async with asyncio.timeout(PATIENCE_S):
+            await moved
         assert (kafka.values(2), hung.done()) == ([b"0", b"1"], False)
         kafka.let_go()
         await hung
@@ -170,7 +173,8 @@ async def test_the_end_of_the_sender_waits_for_what_is_on_its_way_and_fails_the_
         await closing
         await on_its_way
         with pytest.raises(ProducerClosed):
-            await asyncio.wait_for(waiting, timeout=1)
+            async with asyncio.timeout(PATIENCE_S):
+                await waiting
         assert producer.offer(batch(b"4"), TOPIC, 0) is None
         assert kafka.values(0) == [b"1", b"2"]
 
