@@ -86,6 +86,7 @@ async def write_state(
     )
     records = [(RESULT_KEY, write(result))]
     if checkpoint is not None and (verdict.clean or (accept and not verdict.unknown)):
-        records.append((CHECKPOINT_KEY, write(checkpoint)))
+        # First: whoever reads between the two never finds a clean audit without the time up to which all was clean.
+        records.insert(0, (CHECKPOINT_KEY, write(checkpoint)))
     for key, value in records:
         await write_record(settings, "audit-state", value, key=key, partition=_PARTITION)

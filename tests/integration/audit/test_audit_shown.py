@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry
 
 from ops.audit.gauges import audits_shown
 from ops.audit.state import AuditState, read_state
-from ops.kafka.reader import full_name
+from ops.kafka.reader import full_name, read_topic
 from ops.kafka.topics import apply
 from schemas.kafka.arguments import producer_arguments
-from schemas.notes.audits import RESULT_KEY
+from schemas.notes.audits import CHECKPOINT_KEY, RESULT_KEY
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.support.auditing import since_last
@@ -63,6 +63,14 @@ async def test_the_verdict_follows_the_audits(settings: SettingsFactory, tmp_pat
         await says(registry, "unknown")
         await write(mine, RESULT_KEY, None)
         await says(registry, "none")
+
+
+async def test_a_clean_audit_is_never_seen_without_its_time(settings: SettingsFactory, tmp_path: Path) -> None:
+    """The checkpoint lies before the result: a reader that comes between the two does not find "clean" alone."""
+    mine = await prepared(settings(ENDPOINTS + PROCESS, environ=ENVIRON))
+    assert (await since_last(mine, tmp_path)).code == 0
+    keys = [record.key for record in await read_topic(mine, "audit-state")]
+    assert keys == [CHECKPOINT_KEY, RESULT_KEY]
 
 
 async def test_only_what_came_since_is_read(settings: SettingsFactory, tmp_path: Path) -> None:
