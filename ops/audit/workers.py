@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
+from ops import interpreter
 from ops.audit.assignment import AuditAssignment
 from ops.audit.partitions import audit_partitions
 from ops.audit.tally import AuditTally
@@ -47,13 +48,11 @@ async def audit_in_processes(
 
 async def _audit_elsewhere(assignment: AuditAssignment, on_deliveries: Callable[[int], None]) -> AuditTally:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "from ops.audit.workers import main; main()",
+        *interpreter.command("-c", "from ops.audit.workers import main; main()"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is the parent's to hear.
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={**os.environ, **interpreter.variables()},
     )
     try:
         return await _serve(process, assignment, on_deliveries)

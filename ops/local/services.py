@@ -5,12 +5,12 @@ that ended by itself is kept in another file beside that.
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops import interpreter
 from ops.http_page import fetch_page
 from ops.local.processes import GuardedProcess, end
 from schemas.errors import DropstreamError
@@ -62,8 +62,8 @@ def log_file(logs: Path, service: str) -> Path:
 
 def _start(service: Service, environ: Mapping[str, str], logs: Path) -> GuardedProcess:
     logs.mkdir(parents=True, exist_ok=True)
-    variables = [f"{name}={value}" for name, value in environ.items()]
-    command = ["env", *variables, sys.executable, "-m", "ops", *service.arguments]
+    variables = [f"{name}={value}" for name, value in {**environ, **interpreter.variables()}.items()]
+    command = ["env", *variables, *interpreter.command("-m", "ops", *service.arguments)]
     return GuardedProcess(command, console=log_file(logs, service.name), instead={})
 
 

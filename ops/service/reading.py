@@ -8,12 +8,14 @@ What was read comes back through a pipe, with the secrets in it; nothing of it t
 """
 
 import asyncio
+import os
 import pickle
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ops import interpreter
 from ops.service.announcement import weak_secrets
 from ops.service.source import LoadedConfiguration, SettingsSource
 from schemas.errors import ConfigurationError
@@ -60,7 +62,8 @@ async def read_beside(source: SettingsSource) -> Callable[[], ReadConfiguration]
     """
     process = await asyncio.create_subprocess_exec(
         # Nice from its first moment, for its imports are most of its work.
-        *(sys.executable, "-c", f"import os; os.nice({_NICE}); from {__name__} import answer_once; answer_once()"),
+        *interpreter.command("-c", f"import os; os.nice({_NICE}); from {__name__} import answer_once; answer_once()"),
+        env={**os.environ, **interpreter.variables()},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         # What a terminal sends to the service is not for the reader.

@@ -7,7 +7,6 @@ services of `up` by itself: they have no parent to follow and no back-off, and a
 import asyncio
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from types import MappingProxyType
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
+from ops import interpreter
 from ops.service.workers.worker import Worker, ask_for_reload
 from schemas.errors import DropstreamError
 
@@ -114,8 +114,8 @@ class Workers:
 
     async def _start(self, worker: Worker) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ops", *self._arguments, "--as-worker", str(worker.path)),
-            env={**os.environ, **self._environ},
+            *interpreter.command("-m", "ops", *self._arguments, "--as-worker", str(worker.path)),
+            env={**os.environ, **interpreter.variables(), **self._environ},
             stdin=asyncio.subprocess.PIPE,
             # The parent passes on Ctrl-C and SIGHUP of the terminal.
             start_new_session=True,

@@ -53,6 +53,17 @@ async def test_another_process_reads_the_same(tmp_path: Path) -> None:
     assert len(read.weak) > 0
 
 
+async def test_where_the_service_was_started_makes_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder `ops` of somebody else, in which a person stands, is not taken for ours."""
+    source = source_of(tmp_path, count=3)
+    (tmp_path / "ops").mkdir()
+    (tmp_path / "ops" / "__init__.py").write_text("raise ImportError('not ours')")
+    monkeypatch.chdir(tmp_path)
+    assert (await read_beside(source))() == read_here(source)
+
+
 async def test_its_faults_are_told_as_if_it_had_been_read_here(tmp_path: Path) -> None:
     """Every fault at once, with its key and the file."""
     source = source_of(tmp_path, provider="shipsteam", rate="0", count=3)
