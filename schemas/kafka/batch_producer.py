@@ -9,8 +9,9 @@ numbers; and what becomes of a batch that was not written (`SendProduceReqHandle
 """
 
 import asyncio
+import contextlib
 from asyncio import Future
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from io import BytesIO
 from typing import Any
 
@@ -22,8 +23,13 @@ from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.sender import Sender, SendProduceReqHandler
 
 from schemas.kafka.batches import Builder
+from schemas.kafka.connections import connect_beside, cut
 from schemas.kafka.produce_request import API_KEY, API_VERSION, Batches, Produced, all_written, encode, read_number
 from schemas.kafka.producers import fail_all
+
+# Metadata come within milliseconds, or hang with the node that was asked for them: a client that asks again waits for
+# the same answer. aiokafka gives a node up after the time of a request, 40 s, and then asks the next.
+_METADATA_S = 0.5
 
 
 class BatchProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka ships no types
@@ -35,6 +41,7 @@ class BatchProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka ships no
         if arguments.get("linger_ms", 0) > 0:
             raise IllegalOperation("this producer writes what is due at once")  # Nothing would wake it after a while.
         super().__init__(**{**arguments, "enable_idempotence": True})
+        connect_beside(self.client)
         old: Sender = self._sender
         self._sender: _PromptSender = _PromptSender(
             old.client,
@@ -121,8 +128,8 @@ class _PromptSender(Sender):  # type: ignore[misc] # as above
             while True:
                 await self._leader_missing.wait()
                 self._leader_missing.clear()
-                await self.client.force_metadata_update()
-                self._write_due()
+                await _wait_for_metadata(self.client.force_metadata_update())
+                self._write_due()  # It ends a batch whose leader was not known for the time of a request, too.
                 await asyncio.sleep(self._retry_backoff)
         except asyncio.CancelledError:
             self._ended = True
@@ -234,12 +241,16 @@ class _PromptSender(Sender):  # type: ignore[misc] # as above
         return {place: batch for place, batch in again.items() if not batch.future.done()}
 
     async def _write_again(self, node: int | None, batches: Batches) -> None:
-        """Puts the batches back into the queue after a while, and lets them go when the metadata is there."""
+        """Puts the batches back into the queue after a while, and lets them go when the metadata are there.
+
+        Where these do not come, the batches go to the leader that is known: one that does not lead any more refuses
+        them, and they are tried again.
+        """
         await asyncio.sleep(self._retry_backoff)
         for batch in batches.values():
             if not batch.future.done():  # It is, where all were failed meanwhile.
                 self._message_accumulator.reenqueue(batch)
-        await self.client._maybe_wait_metadata()
+        await _wait_for_metadata(self.client._maybe_wait_metadata())
         self._release(node, batches)
         self._write_due()
 
@@ -264,6 +275,13 @@ class _PromptSender(Sender):  # type: ignore[misc] # as above
         if not self._ended:
             self._ended = True
             fail_all(self._message_accumulator, KafkaError(f"the sender ended: {fault!r}"))
+
+
+async def _wait_for_metadata(known: Awaitable[object]) -> None:
+    """Returns when they are there, or do not come in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_METADATA_S):
+            await known
 
 
 class _Request:
@@ -300,5 +318,6 @@ class _Request:
     set_exception = set_result
 
     def _give_up(self) -> None:
+        # The batches first: when the connection ends, they have their error, and it is that of their time.
         self.set_exception(RequestTimedOutError())
-        self._connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+        cut(self._connection, CloseReason.CONNECTION_TIMEOUT)

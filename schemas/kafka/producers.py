@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerClosed, ProducerFenced
 
 from schemas.kafka.cancellation import cancellation_kept
+from schemas.kafka.connections import cut_all
 from schemas.kafka.futures import retrieve_exception
 
 _CLOSE_S = 2.0
@@ -93,7 +94,8 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
         sender.cancel()
     try:
         async with asyncio.timeout(_CLOSE_S):
-            # First the connections: the sender ends when its requests do.
+            # First the connections: the sender ends when its requests do. What has failed must not be sent any more.
+            cut_all(producer.client)
             await producer.client.close()
             if sender is not None:
                 await asyncio.wait((sender,))

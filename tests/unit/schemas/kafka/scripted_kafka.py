@@ -66,14 +66,18 @@ class ScriptedKafka:
         self.plans: deque[Fault | Say] = deque()
         self.requests: list[tuple[int, dict[int, int]]] = []  # Of which node, and how many records of which partition.
         self.held: set[int] = set()  # These nodes answer no produce request before they are let go.
+        self.frozen: set[int] = set()  # These take a request of each connection, and answer when they are thawed.
+        self.unanswered: list[int] = []  # The nodes that were frozen when a request came.
         self.ports: list[int] = []
         self.on_metadata: Callable[[], None] = lambda: None
         self.greets = asyncio.Event()  # No connection is complete before it is set, as it is at the beginning.
         self.greets.set()
         self.most_at_once = 0
+        self.connections_open = 0
         self._under_way: dict[int, int] = defaultdict(int)
         self._servers = nodes
         self._let_go = asyncio.Event()
+        self._thawed = asyncio.Event()
 
     @property
     def bootstrap_servers(self) -> str:
@@ -88,14 +92,21 @@ class ScriptedKafka:
         self.held.clear()
         self._let_go.set()
 
+    def thaw(self) -> None:
+        """Has the nodes that were frozen answer, and read on."""
+        self.frozen.clear()
+        self._thawed.set()
+
     async def serve(self, node: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answers the requests of a connection, one after the other."""
+        self.connections_open += 1
         try:
             while (answer := await self._next_answer(node, reader)) is not None:
                 writer.write(answer)
         except (asyncio.IncompleteReadError, ConnectionError):
             return
         finally:
+            self.connections_open -= 1
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
@@ -103,6 +114,9 @@ class ScriptedKafka:
     async def _next_answer(self, node: int, reader: asyncio.StreamReader) -> bytes | None:
         """The answer of the next request; None where the connection is cut in its place."""
         frame = await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
+        if node in self.frozen:
+            self.unanswered.append(node)
+            await self._thawed.wait()
         key, _, number, length = _HEADER.unpack_from(frame)
         answer = await self._answer(node, key, frame[_HEADER.size + length :], reader)
         if answer is None:
