@@ -39,7 +39,18 @@ class Hanging:
 
     file: HangingFile
     spool: Spool
+    monkeypatch: pytest.MonkeyPatch
     held: list[PendingRecord] = field(default_factory=list)
+
+    def hang(self) -> None:
+        """The disk answers no call from now on, and is known to hang after a short while."""
+        self.monkeypatch.setattr("ingest.spool.disk._WRITE_TIMEOUT_S", 0.2)
+        self.file.answers.clear()
+
+    def answer(self) -> None:
+        """The disk answers again, and has all the time that a busy machine takes."""
+        self.monkeypatch.setattr("ingest.spool.disk._WRITE_TIMEOUT_S", PATIENCE_S)
+        self.file.answers.set()
 
     async def put(self, record: PendingRecord) -> bool:
         """Whether the record is on the disk, as the ingress asks for it."""
@@ -50,14 +61,13 @@ class Hanging:
 @pytest.fixture
 async def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hanging]:
     file = HangingFile(tmp_path / "spool-0.sqlite")
-    made = Hanging(file, Spool(file))
+    made = Hanging(file, Spool(file), monkeypatch)
     assert await made.put(pending(0))
     (first,) = await made.spool.oldest(count_max=9, bytes_max=ROOM)
     await made.spool.remove([first])
-    monkeypatch.setattr("ingest.spool.disk._WRITE_TIMEOUT_S", 0.2)
-    file.answers.clear()
+    made.hang()
     yield made
-    file.answers.set()
+    made.answer()
     await made.spool.close()
 
 
@@ -80,7 +90,7 @@ async def test_what_was_written_late_is_found_when_the_disk_is_back(hanging: Han
     """It waits for the drain and holds its endpoint no more, for it was answered 503; usable again, by itself."""
     spool = hanging.spool
     assert not await hanging.put(pending(1))
-    hanging.file.answers.set()
+    hanging.answer()
     while spool.hung or not spool.usable:
         await spool.check()
     assert (spool.waiting, spool.holds("acme"), hanging.held) == (1, False, [])
@@ -102,7 +112,7 @@ async def test_checks_of_a_hung_disk_end_and_do_not_pile_up(hanging: Hanging) ->
             # The thread may have begun a moment after the check did.
             await until(lambda: hanging.spool.hung)
         assert hanging.spool._disk._jobs.qsize() == 0  # noqa: SLF001 the thread has the only one
-        hanging.file.answers.set()
+        hanging.answer()
         while not hanging.spool.usable:
             await hanging.spool.check()
     assert [line["event"] for line in told] == ["spool_unusable", "spool_usable_again"]
@@ -114,5 +124,5 @@ async def test_a_commit_is_bounded_by_bytes(hanging: Hanging, monkeypatch: pytes
     results = await asyncio.gather(*(hanging.put(pending(number, size=20_000)) for number in range(1, 9)))
     assert results == [False] * 8
     assert sum(len(record.value) for record in hanging.held) <= 50_000
-    hanging.file.answers.set()
+    hanging.answer()
     await until(lambda: not hanging.held)

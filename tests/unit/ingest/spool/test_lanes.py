@@ -56,7 +56,8 @@ class LanedStand:
     """A storage before a hand in place of Kafka; of its two partitions lane 0 is in the first, lane 6 in the second."""
 
     def __init__(self, settings: SettingsFactory, folder: Path) -> None:
-        mine, metrics = settings(_SETTINGS.format(folder)), IngestMetrics(CollectorRegistry())
+        mine = settings(_SETTINGS.format(folder), bootstrap_servers="127.0.0.1:1")
+        metrics = IngestMetrics(CollectorRegistry())
         layout = LayoutWatch(mine)
         self.supervisor = HandSupervisor(mine, layout=layout, metrics=metrics)
         publisher = Publisher(mine.ingest, supervisors=[self.supervisor], layout=layout, metrics=metrics)
