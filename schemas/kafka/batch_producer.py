@@ -21,11 +21,13 @@ from aiokafka.conn import CloseReason
 from aiokafka.errors import IllegalOperation, KafkaConnectionError, KafkaError, ProducerClosed, RequestTimedOutError
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.sender import Sender, SendProduceReqHandler
+from aiokafka.protocol.produce import ProduceResponse_v7
 
 from schemas.kafka.batches import Builder
 from schemas.kafka.connections import connect_beside, cut
-from schemas.kafka.produce_request import API_KEY, API_VERSION, Batches, Produced, all_written, encode, read_number
+from schemas.kafka.produce_request import API_KEY, API_VERSION, Batches, all_written, encode
 from schemas.kafka.producers import fail_all
+from schemas.kafka.wire.quick_layouts import read_number
 
 # Metadata come within milliseconds, or hang with the node that was asked for them: a client that asks again waits for
 # the same answer. aiokafka gives a node up after the time of a request, 40 s, and then asks the next.
@@ -297,7 +299,7 @@ class _Request:
         self._done = False
         self._deadline = asyncio.get_running_loop().call_later(within_s, self._give_up)
 
-    RESPONSE_TYPE = Produced
+    RESPONSE_TYPE = ProduceResponse_v7
 
     def parse_response_header(self, buffer: BytesIO) -> "_Request":
         """Reads the number of the request that is answered."""

@@ -1,11 +1,11 @@
-"""Layouts that a group sends and receives many times a second, read and written in one go for each partition.
+"""Layouts that groups and the ingress send and receive many times a second, read and written in one go a partition.
 
 aiokafka goes through a layout field by field, in Python: up to a microsecond each. A fetch over 200 partitions is 1,000
 fields to write and 1,600 to read, whether anything came or not. What is here gives the same values; a test compares
 the two. Layouts: https://kafka.apache.org/protocol.html#protocol_messages
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from io import BytesIO
 from struct import Struct
 from typing import Any
@@ -42,10 +42,21 @@ _ADDED_PARTITION = Struct(">ih")
 
 
 def write_header(header: RequestHeader_v1) -> bytes:
-    """What is before each request."""
-    client: bytes = header.client_id.encode()
-    head = _HEADER.pack(header.api_key, header.api_version, header.correlation_id, len(client))
-    return head + client
+    """The header of a request, as aiokafka makes it."""
+    return pack_header(header.api_key, header.api_version, header.correlation_id, header.client_id)
+
+
+def pack_header(api_key: int, api_version: int, number: int, client_id: str) -> bytes:
+    """The header of a request."""
+    client = client_id.encode()
+    return _HEADER.pack(api_key, api_version, number, len(client)) + client
+
+
+def read_number(data: BytesIO) -> int:
+    """The number of the request that is answered, with which an answer begins."""
+    number: int
+    (number,) = _INT32.unpack(data.read(_INT32.size))
+    return number
 
 
 def read_fetched(data: BytesIO) -> FetchResponse_v11:
@@ -101,20 +112,39 @@ def write_fetch(request: FetchRequest_v11) -> bytes:
 
 def write_produce(request: ProduceRequest_v7) -> bytes:
     """What is to be written: a batch for each partition."""
-    named = request.transactional_id is not None
+    return b"".join(
+        pack_produce(request.transactional_id, request.required_acks, request.timeout, topics=request.topics)
+    )
+
+
+def pack_produce(
+    transactional_id: str | None,
+    acks: int,
+    timeout_ms: int,
+    *,
+    topics: Collection[tuple[str, Collection[tuple[int, bytes]]]],
+) -> list[bytes]:
+    """The body of a produce request in pieces, so that a caller who puts more before them copies the batches once.
+
+    `topics` has the name of each topic, with the number and the batch of each of its partitions.
+    """
     parts = [
-        _text(request.transactional_id) if named else _INT16.pack(-1),
-        _PRODUCE_HEAD.pack(request.required_acks, request.timeout, len(request.topics)),
+        _INT16.pack(-1) if transactional_id is None else _text(transactional_id),
+        _PRODUCE_HEAD.pack(acks, timeout_ms, len(topics)),
     ]
-    for topic, partitions in request.topics:
-        parts += [_text(topic), _INT32.pack(len(partitions))]
+    for topic, partitions in topics:
+        parts += (_text(topic), _INT32.pack(len(partitions)))
         for number, batch in partitions:
-            parts += [_PRODUCE_PARTITION.pack(number, len(batch)), batch]
-    return b"".join(parts)
+            parts += (_PRODUCE_PARTITION.pack(number, len(batch)), batch)
+    return parts
 
 
 def read_produced(data: BytesIO) -> ProduceResponse_v7:
-    """The answer to what was written."""
+    """The answer to what was written.
+
+    Raises:
+        struct.error: the answer is cut off.
+    """
     view = memoryview(data.read())
     topics, at = _topics_of(view, 0, _PRODUCED_PARTITION)
     return ProduceResponse_v7(topics, *_INT32.unpack_from(view, at))
@@ -141,13 +171,12 @@ def read_added(data: BytesIO) -> AddPartitionsToTxnResponse_v0:
 def _topics_of(view: memoryview, at: int, layout: Struct) -> tuple[list[tuple[str, list[Any]]], int]:
     """Topics with partitions of a layout that has always the same length, and where they end."""
     (topic_count,), topics = _INT32.unpack_from(view, at), []
-    at += _INT32.size
+    end = at + _INT32.size
     for _ in range(topic_count):
-        topic, count, at = _topic_at(view, at)
+        topic, count, at = _topic_at(view, end)
         end = at + count * layout.size
-        topics.append((topic, list(layout.iter_unpack(view[at:end]))))
-        at = end
-    return topics, at
+        topics.append((topic, [*layout.iter_unpack(view[at:end])]))
+    return topics, end
 
 
 def _topic_at(view: memoryview, at: int) -> tuple[str, int, int]:

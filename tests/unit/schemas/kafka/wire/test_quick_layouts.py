@@ -1,5 +1,6 @@
 """Layouts that are read and written in one go are those that aiokafka reads and writes field by field."""
 
+import struct
 from io import BytesIO
 from typing import Any
 
@@ -58,3 +59,11 @@ def test_a_request_is_written_as_aiokafka_writes_it(request_: Any) -> None:
     """With everything that may be in it and with nothing; by every client."""
     assert request_.encode() == Struct.encode(request_)
     assert type(request_).encode.__module__ == quick_layouts.__name__
+
+
+def test_an_answer_to_what_was_written_is_refused_where_it_is_cut_off() -> None:
+    """Wherever that is: a batch of which nothing was read is no batch of which nothing was said."""
+    whole = Struct.encode(ProduceResponse_v7([("raw", [(0, 0, 10, -1, 0), (3, 19, -1, -1, 5)])], 7))
+    for length in range(len(whole)):
+        with pytest.raises(struct.error):
+            quick_layouts.read_produced(BytesIO(whole[:length]))
