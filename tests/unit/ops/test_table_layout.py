@@ -24,6 +24,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         monkeypatch.setenv("NO_COLOR", "1")
         monkeypatch.setenv("TERM", "dumb")
         monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("LINES", "25")  # rich takes no width of a dumb terminal whose height it is not told.
         screen.show_table(columns, rows, **how)
         return capsys.readouterr().out.splitlines()
 
