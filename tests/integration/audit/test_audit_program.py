@@ -44,8 +44,8 @@ async def mine(settings: SettingsFactory, tmp_path: Path) -> Settings:
 
 
 def lines(out: str) -> list[str]:
-    """What an audit says, without how far it was."""
-    return [line for line in out.splitlines() if not line.startswith("audit\t")]
+    """What an audit says, without how far it was, and without the gaps that are due, for these follow the clock."""
+    return [line for line in out.splitlines() if not line.startswith(("audit\t", "gaps due, not reported yet\t"))]
 
 
 async def test_two_processes_say_what_one_says(mine: Settings, tmp_path: Path) -> None:
