@@ -14,7 +14,6 @@ from ops.people.facts import plan_facts
 from ops.people.writing import NotRecordedError, recorded_call
 from ops.progress_shown import progress_shown
 from ops.replay.dry_run import compare, rehearse
-from ops.replay.finish import finish
 from ops.replay.plan import Survey, check_suffix_free, make_plan, make_topics, survey
 from ops.replay.run import DeletedError, Pace, ReplayRun
 from ops.replay.screen import show_counts, show_differences, show_plan
@@ -137,7 +136,7 @@ class ReplayCall:
                     told = WarmUp(bar, screen.note)
                     going = ReplayRun(self.settings, plan, self._rules, Pace(self.rate), bar.advance, told)
                     counts = await going.run()
-                    await finish(self.settings, kept)
+                    await keep_plan(self.settings, replace(kept, finished=True))
                     results.append(counts)
                     ending.counts |= {"became": counts.became, "events": counts.events, "rejected": counts.rejected}
 

@@ -4,7 +4,7 @@ One act runs at a time; the page names it to the person before it begins. Topic 
 """
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -20,7 +20,6 @@ from ops.people.act_log import ActLog
 from ops.people.facts import plan_facts, run_facts, span_text
 from ops.people.person import Asker
 from ops.replay.dry_run import compare
-from ops.replay.finish import finish
 from ops.replay.plan import make_plan
 from ops.replay.run import Pace, ReplayRun
 from ops.replay.store import keep_plan, new_id
@@ -147,7 +146,7 @@ class Acts:
         await keep_plan(self.settings, plan)
         run = ReplayRun(self.settings, plan, self._rules, Pace(), on_offsets)
         counts = await run.run()
-        await finish(self.settings, plan)
+        await keep_plan(self.settings, replace(plan, finished=True))
         return [
             ("became events", str(counts.became)),
             ("events", str(counts.events)),
