@@ -106,8 +106,11 @@ async def renew(subscriptions: Subscriptions, renewals: Sequence[Renewal]) -> No
 
 def leads_to(url: str, endpoint: str) -> bool:
     """Whether the address is the endpoint's; those of other systems are left alone."""
-    path = urlsplit(url).path.rstrip("/")
-    return path.endswith(f"/webhooks/{endpoint}") or f"/webhooks/{endpoint}/" in path
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return False  # Another system's, as `https://[`; the list has all that the account has.
+    return f"/webhooks/{endpoint}/" in f"{path}/"
 
 
 def _access(settings: Settings, endpoint: str, source: str) -> ApiAccess:

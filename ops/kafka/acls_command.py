@@ -8,6 +8,7 @@ import typer
 
 from ops import screen
 from ops.configuration import ConfigFile, load_settings
+from schemas.errors import UsageError
 from schemas.kafka.login.principal import principal_of
 from schemas.kafka.rights.grants import acl_lines, strimzi_user
 from schemas.kafka.rights.table import Purpose, Right, rights_of, sentence_of
@@ -42,8 +43,12 @@ def show_acls(
 
     Example: dropstream topics acls ingest --format kafka-acls --principal User:dropstream-ingest
     """
+    if principal is not None and form is not AclFormat.KAFKA_ACLS:
+        raise UsageError("--principal is for --format kafka-acls alone: the others name nobody")
+    if (as_json or header) and form is not AclFormat.TABLE:
+        raise UsageError(f"--json and --header are for the table; {form} has a form of its own")
     settings = load_settings(config, signing_secrets=False)
-    wanted = purposes or list(Purpose)
+    wanted = tuple(dict.fromkeys(purposes or Purpose))
     if form is AclFormat.KAFKA_ACLS:
         for line in _lines(wanted, settings, principal or principal_of(settings.kafka)):
             screen.write_line(line)

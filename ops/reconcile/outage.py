@@ -35,12 +35,20 @@ async def begin_of_last_outage(settings: Settings, endpoint: str) -> datetime:
 
 
 def began_at(texts: Iterable[str], endpoint: str) -> float | None:
-    """When the endpoint's last outage began, in seconds since 1970, by texts of `/metrics`; None where none does."""
-    found = [
-        sample.value
-        for text in texts
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == _GAUGE and sample.labels.get("endpoint") == endpoint
-    ]
-    return max(found, default=None)
+    """When the endpoint's last outage began, in seconds since 1970, by texts of `/metrics`; None where none does.
+
+    A text that is no page of metrics, as that of a proxy whose ingress is away, knows of none.
+    """
+    return max((began for text in texts for began in _beginnings(text, endpoint)), default=None)
+
+
+def _beginnings(text: str, endpoint: str) -> list[float]:
+    try:
+        return [
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == _GAUGE and sample.labels.get("endpoint") == endpoint
+        ]
+    except ValueError:
+        return []

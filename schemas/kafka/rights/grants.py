@@ -22,7 +22,7 @@ def acl_lines(rights: Collection[Right], principal: str, servers: str) -> Iterat
         told = " ".join(f"--operation {one}" for one in sorted(found))
         pattern = " --resource-pattern-type prefixed" if is_prefix else ""
         yield (
-            f"{_PLACE.format(servers=servers)} --add --allow-principal {shlex.quote(principal)} "
+            f"{_PLACE.format(servers=shlex.quote(servers))} --add --allow-principal {shlex.quote(principal)} "
             f"{told} --{resource} {shlex.quote(name)}{pattern}"
         )
 
