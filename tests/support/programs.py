@@ -22,6 +22,12 @@ from tests.support.raw_http import RawClient
 from tests.support.waiting import PATIENCE_S
 
 
+def bare_environ(**more: str) -> dict[str, str]:
+    """`PATH` and `more`, and nothing of ours; under `make coverage` also what makes the lines of a program count."""
+    kept = [name for name in os.environ if name == "PATH" or name.startswith("COVERAGE_")]
+    return {name: os.environ[name] for name in kept} | more
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """A running `dropstream`; its log is JSON lines at `log`, its admin port on the loopback."""

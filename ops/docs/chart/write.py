@@ -21,8 +21,13 @@ def chart_files() -> dict[str, str]:
     }
 
 
-if __name__ == "__main__":
+def write_chart(checkout: Path) -> None:
+    """Writes each file anew; a folder that is not there yet is made."""
     for name, text in chart_files().items():
-        file = Path(sys.argv[1]) / name
-        file.parent.mkdir(exist_ok=True)
+        file = checkout / name
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_chart(Path(sys.argv[1]))

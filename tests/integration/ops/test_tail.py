@@ -1,7 +1,6 @@
 """`dropstream tail` as a program of its own, and the reader under it, against a real cluster."""
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from schemas.kafka.arguments import transactional_producer_arguments
 from schemas.records import RawRecord
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
+from tests.support.programs import bare_environ
 from tests.support.waiting import PATIENCE_S
 
 # A whole hour in the last two: a broker deletes what is older than its topic keeps.
@@ -74,9 +74,7 @@ async def tail(settings: Settings, place: Path, *arguments: str) -> Process:
         """
     )
     command = (sys.executable, "-m", "ops", "tail", *arguments)
-    return await asyncio.create_subprocess_exec(
-        *command, cwd=place, env={"PATH": os.environ["PATH"]}, stdout=PIPE, stderr=PIPE
-    )
+    return await asyncio.create_subprocess_exec(*command, cwd=place, env=bare_environ(), stdout=PIPE, stderr=PIPE)
 
 
 async def ended(process: Process) -> tuple[int | None, list[str], str]:
@@ -206,6 +204,6 @@ async def test_tail_ends_when_its_pipe_closes(settings: SettingsFactory, prefix:
     command = f"{sys.executable} -m ops tail orders --from beginning | head -n 1; exit ${{PIPESTATUS[0]}}"
     await ended(await tail(mine, tmp_path, "orders", "--no-follow"))  # writes the configuration
     shell = await asyncio.create_subprocess_exec(
-        "bash", "-c", command, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, stdout=PIPE, stderr=PIPE
+        "bash", "-c", command, cwd=tmp_path, env=bare_environ(), stdout=PIPE, stderr=PIPE
     )
     assert await ended(shell) == (0, ["SO-1"], "")

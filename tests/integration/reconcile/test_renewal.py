@@ -1,6 +1,5 @@
 """`dropstream endpoints renew` at a server of Dropea: what is dead is made anew, once, and nothing else is touched."""
 
-import os
 import sys
 from asyncio import create_subprocess_exec
 from asyncio.subprocess import PIPE
@@ -12,6 +11,7 @@ from aiohttp import web
 
 from tests.integration.reconcile import rest_servers as servers
 from tests.integration.reconcile.rest_servers import KEY, RestServer
+from tests.support.programs import bare_environ
 
 OURS = "https://shop.example/webhooks/dropea-es/a-token"
 DEAD = {"id": 2, "topic": "issue.created", "url": OURS, "active": False}
@@ -28,7 +28,7 @@ async def renew(server: RestServer, folder: Path, *more: str) -> tuple[int | Non
     process = await create_subprocess_exec(
         *(sys.executable, "-m", "ops", "endpoints", "renew", "dropea-es", *more),
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "API_KEY": KEY},
+        env=bare_environ(API_KEY=KEY),
         stdout=PIPE,
         stderr=PIPE,
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.shipstream.instance import KEY, Fault, Shipstream
+from tests.support.programs import bare_environ
 from tests.support.waiting import PATIENCE_S
 
 WEBHOOKS = ("shipstream", "webhooks")
@@ -66,8 +67,7 @@ class Terminal:
 @contextmanager
 def terminal(place: Path, *arguments: str) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
-    environ = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    environ |= {"TERM": "xterm", "COLUMNS": "160", "NO_COLOR": "1", "API_KEY": KEY}
+    environ = bare_environ(TERM="xterm", COLUMNS="160", NO_COLOR="1", API_KEY=KEY)
     command = [sys.executable, "-m", "ops", *arguments]
     with subprocess.Popen(command, cwd=place, env=environ, stdin=theirs, stdout=theirs, stderr=theirs) as program:
         os.close(theirs)

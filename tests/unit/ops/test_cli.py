@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ops.cli import app, main
+from tests.support.programs import bare_environ
 from tests.support.waiting import PATIENCE_S
 
 SECRETS = {"ACME": "tiger-lily-secret", "TOKEN": "path-token-secret-of-some-length"}
@@ -108,7 +109,7 @@ def on_a_terminal(place: Path, *arguments: str, **environ: str) -> str:
     """What the verb writes to a terminal 90 characters wide, run as a program of its own."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "ops", *arguments]
-    variables = {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "90", **SECRETS, **environ}
+    variables = bare_environ(**{"TERM": "xterm", "COLUMNS": "90", **SECRETS, **environ})
     with subprocess.Popen(command, cwd=place, env=variables, stdout=theirs, stdin=theirs):
         os.close(theirs)
         shown = b""

@@ -1,13 +1,14 @@
 """The values of the Helm chart, held to their table in code."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from ops.docs.chart.rows import ChartValue
 from ops.docs.chart.values import chart_values
 from ops.docs.chart.values_file import flow, values_schema
-from ops.docs.chart.write import chart_files
+from ops.docs.chart.write import chart_files, write_chart
 from tests.support.checkout import ROOT
 
 VALUES = chart_values()
@@ -17,6 +18,22 @@ VALUES = chart_values()
 def test_the_files_are_those_of_the_table(name: str) -> None:
     """After a change run `make settings`."""
     assert (ROOT / name).read_text(encoding="utf-8") == chart_files()[name]
+
+
+def test_writing_replaces_what_was_there_and_writes_nothing_else(tmp_path: Path) -> None:
+    """In an empty folder as over old files, and twice the same."""
+    write_chart(tmp_path)
+    old = tmp_path / "deploy/helm/dropstream/values.yaml"
+    old.write_text(old.read_text(encoding="utf-8") + "old: true\n" * 100, encoding="utf-8")
+    write_chart(tmp_path)
+    written = {str(one.relative_to(tmp_path)): one.read_text(encoding="utf-8") for one in tmp_path.rglob("*.*")}
+    assert written == chart_files()
+    assert sorted(written) == [
+        "deploy/helm/dropstream/files/topics.json",
+        "deploy/helm/dropstream/values.schema.json",
+        "deploy/helm/dropstream/values.yaml",
+        "docs/chart.md",
+    ]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value.path)
