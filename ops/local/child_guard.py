@@ -43,8 +43,8 @@ def main() -> int:
     except OSError as error:
         print(f"error {error}", flush=True)  # noqa: T201 the answer to the parent
         return 1
-    print(child.pid, flush=True)  # noqa: T201 the answer to the parent
     try:
+        print(child.pid, flush=True)  # noqa: T201 the answer to the parent
         _serve(child, order, wake_read)
     finally:
         _end(child, order["instead"])
@@ -89,6 +89,7 @@ def _send(child: "subprocess.Popen[bytes]", name: str, instead: dict[str, list[s
 
 
 def _end(child: "subprocess.Popen[bytes]", instead: dict[str, list[str]]) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second one would leave the command half ended.
     if child.poll() is None:
         _send(child, "CONT", instead)  # a frozen process does not hear TERM
         _send(child, "TERM", instead)
