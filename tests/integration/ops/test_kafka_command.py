@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from ops.cli import main
-from ops.local.broker.runtime import Runtime
 from tests.support.ports import free_ports
 
 Called = Callable[..., tuple[object, str, str]]
