@@ -18,10 +18,10 @@ _RELOADS = 3
 _AT_ONCE = 20
 
 
-async def scrape_storm(stage: Stage, _load: Load, _chance: random.Random) -> None:
+async def scrape_storm(stage: Stage, _load: Load, chance: random.Random) -> None:
     """Three scrapers without a pause, and three SIGHUPs; each page tells of every endpoint, `/livez` says 200."""
     async with aiohttp.ClientSession() as client, _asked_all_the_while(stage, client):
-        await _delivered_to_each(stage, client)
+        await _delivered_to_each(stage, client, chance.randbytes(8))
         names = {f'endpoint="{name}"' for name in stage.settings.endpoints}
 
         async def scrape() -> None:
@@ -37,12 +37,12 @@ async def scrape_storm(stage: Stage, _load: Load, _chance: random.Random) -> Non
                 await _reloaded(stage)
 
 
-async def _delivered_to_each(stage: Stage, client: aiohttp.ClientSession) -> None:
+async def _delivered_to_each(stage: Stage, client: aiohttp.ClientSession, body: bytes) -> None:
     """Gives each endpoint that has no senders a delivery, so that there is something to tell of it."""
 
     async def deliver(first: int) -> None:
         for number in range(ENDPOINTS + first, len(stage.settings.endpoints), _AT_ONCE):
-            async with client.post(f"{stage.url}/webhooks/e{number}", data=b"once") as response:
+            async with client.post(f"{stage.url}/webhooks/e{number}", data=body) as response:
                 assert response.status == 200
 
     await asyncio.gather(*(deliver(first) for first in range(_AT_ONCE)))
