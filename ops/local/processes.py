@@ -71,7 +71,7 @@ class GuardedProcess:
 
     def release(self) -> None:
         for pipe in (self._guard.stdin, self._guard.stdout):
-            if pipe and not pipe.closed:
+            if pipe:
                 pipe.close()
 
 
