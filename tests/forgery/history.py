@@ -207,8 +207,8 @@ class Reading:
 AT_ONCE = Reading(slice_ms=2**62)
 
 
-def slices_of(history: History, reading: Reading) -> Iterator[list[tuple[Lane, int, Written]]]:
-    """Every record with its lane and its offset, in slices of time, as it is read."""
+def slices_of(history: History, reading: Reading) -> Iterator[tuple[int, list[tuple[Lane, int, Written]]]]:
+    """Every record with its lane and its offset, as it is read: in slices of time, each with the moment of its end."""
     order = reading.order
     turn = {lane: order[number % len(order)] for number, lane in enumerate(sorted(history.lanes))}
     timed = []
@@ -219,5 +219,6 @@ def slices_of(history: History, reading: Reading) -> Iterator[list[tuple[Lane, i
             latest_ms = max(latest_ms, one.timestamp_ms)
             timed.append((latest_ms // reading.slice_ms, turn[lane], lane, index, one))
     timed.sort(key=lambda each: each[:4])
-    for _, some in groupby(timed, key=lambda each: each[0]):
-        yield [(lane, index, one) for _, _, lane, index, one in some]
+    for number, some in groupby(timed, key=lambda each: each[0]):
+        moment = (number + 1) * reading.slice_ms - 1
+        yield moment, [(lane, index, one) for _, _, lane, index, one in some]

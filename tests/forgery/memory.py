@@ -38,6 +38,7 @@ def audited_in_memory(
     begins_at_ms: Mapping[Lane, float] | None = None,
     reading: Reading = AT_ONCE,
     first: int = 0,
+    held_bytes_max: int = 50_000_000,
 ) -> PartitionLedger:
     """The ledger of partition 0, finished; what lies in `raw` before `first` is deleted."""
     seen = SightingsFile()
@@ -58,7 +59,7 @@ def audited_in_memory(
         first=first,
         knows_all_before=first == 0,
         begins_at_ms=begins_at_ms or {},
-        held_bytes_max=50_000_000,
+        held_bytes_max=held_bytes_max,
     )
     _match(history, ledger, raw_topic, reading)
     raw_of: dict[int, RawRecord] = {one.position.offset: one for one in history.raw[0][first:]}
@@ -71,7 +72,7 @@ def audited_in_memory(
 def _match(history: History, ledger: PartitionLedger, raw_topic: str, reading: Reading) -> None:
     readers = {topic: origin_reader(topic, raw_topic) for topic in history.partitions}
     deliveries = iter(history.raw[0][ledger.first :])
-    for some in slices_of(history, reading):
+    for moment, some in slices_of(history, reading):
         placed = []
         for lane, index, one in some:
             place = readers[lane[0]](one.value or b"", one.headers)
@@ -85,5 +86,6 @@ def _match(history: History, ledger: PartitionLedger, raw_topic: str, reading: R
             ledger.expect(next(deliveries))
         for offset, lane, record in placed:
             ledger.match(offset, lane, record)
+        ledger.settle(moment)
     for left in deliveries:
         ledger.expect(left)

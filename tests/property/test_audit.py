@@ -58,8 +58,8 @@ def clean_history(stages: Stages, per_transaction: int, lag_ms: int = 5) -> Hist
     return history_of(records, RULES, memory, PARTITIONS, per_transaction=per_transaction, lag_ms=lag_ms)
 
 
-def audited(history: History, reading: Reading) -> PartitionLedger:
-    return audited_in_memory(history, SETTINGS, RULES, reading=reading)
+def audited(history: History, reading: Reading, held_bytes_max: int = 50_000_000) -> PartitionLedger:
+    return audited_in_memory(history, SETTINGS, RULES, reading=reading, held_bytes_max=held_bytes_max)
 
 
 def found(ledger: PartitionLedger) -> set[tuple[str, str]]:
@@ -88,6 +88,30 @@ def test_every_fault_is_named_and_nothing_else(
     forger = Forger(history, late=late)
     named = [one for some, stage in made for one in forge(forger, stage.cases(history), some)]
     assert found(audited(history, reading)) == wanted(named)
+
+
+@budget(max_examples=40, suppress_health_check=[HealthCheck.too_slow], phases=PHASES)
+@given(faults, st.permutations(range(24)), st.booleans())
+def test_a_fault_is_named_whole_however_little_memory_is_for_faults(
+    chosen: list[list[Fault]], order: Sequence[int], is_cut: bool
+) -> None:
+    """The bound takes no delivery of which a record may be in the slice that is matched, or in the next one.
+
+    A slice is read lane by lane, and it may end in the middle of a transaction: then some lanes come one slice later.
+    """
+    stages = Stages()
+    made = [(some, stage_for(stages, some)) for some in chosen]
+    stages.add(events=2, retry=2, other_body=1, rejected=1)
+    history = clean_history(stages, per_transaction=1_000)
+    named = [one for some, stage in made for one in forge(Forger(history), stage.cases(history), some)]
+    if is_cut:
+        for number, lane in enumerate(sorted(history.lanes)):
+            for one in history.lanes[lane]:
+                one.timestamp_ms += order[number % len(order)] % 2
+    reading = Reading(slice_ms=1 if is_cut else 10**9, order=order)
+    ledger = audited(history, reading, held_bytes_max=1)
+    assert found(ledger) == wanted(named)
+    assert ledger.awaited_bytes == 0
 
 
 # How much of a topic retention has removed; most topics begin where they always began.

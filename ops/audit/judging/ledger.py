@@ -5,6 +5,7 @@ nearly every record is the next one that is expected in its output partition. An
 delivery, and `ops.audit.judging.explanation` names what is wrong once nothing more can come.
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ class PartitionLedger:
 
     `first` is where the range begins; `knows_all_before` whether nothing was ever in `raw` before it. `begins_at_ms`
     gives for each output partition whose beginning is deleted when its oldest record was written. `held_bytes_max`
-    bounds what is kept of deliveries that are not complete; beyond it the oldest are explained early.
+    bounds what is kept of deliveries of which a record is overdue; beyond it `settle` explains the oldest of them.
     `written_since_ms` is when the first record can have been written at the earliest, where that is not after the
     receipt. `may_leave_out` for a redrive, which does not write what is an event already. `is_redriven` while a redrive
     goes on, which may tell the gap tracker of any delivery.
@@ -58,6 +59,8 @@ class PartitionLedger:
     # The open deliveries whose records did not come in their order, and how much memory they hold.
     _overdue: dict[int, OpenDelivery] = field(default_factory=dict)
     _overdue_bytes: int = 0
+    # What `next` was when the ledger was last settled.
+    _settled_before: int = 0
     # Deliveries that other rules judged and that led to something else, with the time at which that came.
     _unsettled: deque[tuple[int, int, OpenDelivery]] = field(default_factory=deque)
     _memory: ProcessorMemory = field(init=False)
@@ -73,9 +76,17 @@ class PartitionLedger:
         return self._late.offsets
 
     @property
-    def open_bytes(self) -> int:
-        """How much memory the deliveries take that are not complete, about."""
-        return self._open_bytes
+    def is_open(self) -> bool:
+        """Whether a delivery is not complete."""
+        return bool(self._open)
+
+    @property
+    def awaited_bytes(self) -> int:
+        """How much memory the deliveries take of which a record is yet to come in its order, about.
+
+        What is overdue does not count: it has a bound of its own, and reading on does not make it less.
+        """
+        return self._open_bytes - self._overdue_bytes
 
     def announce(self, output: OutputPartition, offset: int) -> None:
         """Says that a record of the delivery at `offset` is about to be matched, before the delivery is expected.
@@ -132,11 +143,21 @@ class PartitionLedger:
         self._late.remade.add(offset - self.first)
 
     def settle(self, now_ms: float) -> None:
-        """Closes deliveries of other rules to which nothing more can come, where all records until `now_ms` came."""
+        """Closes deliveries to which nothing more can come, where all records until `now_ms` came.
+
+        Those are deliveries of other rules, and, above the bound, the older half of the overdue ones. While records of
+        one time are matched, topic by topic, a record that is overdue may still be among them; and a fetch may have
+        ended in the middle of a transaction. So what was expected since the call before is kept until the next one.
+        """
         while self._unsettled and self._unsettled[0][0] + _SETTLED_MS < now_ms:
             _, offset, delivery = self._unsettled.popleft()
             if not delivery.is_closed:
                 self._settle_other_rules(offset, delivery)
+        if self._overdue_bytes >= self.held_bytes_max:
+            old = sorted(self._overdue)[: max(1, len(self._overdue) // 2)]
+            for offset in old[: bisect_left(old, self._settled_before)]:
+                self._explain(offset, self._overdue[offset])
+        self._settled_before = self.next
 
     def excuse_retries(self, group: "PartitionLedger") -> None:
         """Closes the deliveries that the group may have noted as retries of what came before `first`.
@@ -174,7 +195,8 @@ class PartitionLedger:
         delivery.is_closed = True
         if self._open.pop(offset, None) is not None:
             self._open_bytes -= delivery.bytes_count
-        self._overdue.pop(offset, None)
+        if self._overdue.pop(offset, None) is not None:
+            self._overdue_bytes -= delivery.bytes_count
 
     def _match_out_of_order(self, queue: ExpectedQueue, offset: int, actual: ActualRecord) -> None:
         """Matches a record that is not the next one expected in its output partition."""
@@ -234,15 +256,10 @@ class PartitionLedger:
         self.report.add(explain_other_rules(delivery))
 
     def _hold(self, offset: int, delivery: OpenDelivery) -> None:
-        """Keeps a delivery whose records did not come in order; above the bound the older half is explained."""
+        """Keeps a delivery whose records did not come in order, as long as `settle` lets it."""
         if offset not in self._overdue:
             self._overdue[offset] = delivery
             self._overdue_bytes += delivery.bytes_count
-        if self._overdue_bytes < self.held_bytes_max:
-            return
-        for old in sorted(self._overdue)[: max(1, len(self._overdue) // 2)]:
-            self._explain(old, self._overdue[old])
-        self._overdue_bytes = sum(one.bytes_count for one in self._overdue.values())
 
     def _explain(self, offset: int, delivery: OpenDelivery) -> None:
         """Closes the delivery and reports what is wrong with it."""

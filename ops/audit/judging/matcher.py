@@ -63,7 +63,7 @@ class OutputMatcher:
 
     async def match_all(self, outputs: PartitionStream) -> None:
         """Matches all records of the outputs, reading deliveries as far as records name them; then names faults."""
-        open_bytes_max = self.assignment.memory_bytes_max // 8
+        awaited_bytes_max = self.assignment.memory_bytes_max // 8
         async for moment, slices in outputs.slices():
             named: list[_NamedRecord] = []
             for partition, records in slices:
@@ -79,9 +79,8 @@ class OutputMatcher:
                 self.tally.outputs.update(Counter(own))
             for ledger in self._ledgers():
                 ledger.settle(moment)
-            open_bytes = sum(ledger.open_bytes for ledger in self._ledgers())
-            outputs.hurried = open_bytes > open_bytes_max
-            if not open_bytes and self._is_over(moment):
+            outputs.hurried = sum(ledger.awaited_bytes for ledger in self._ledgers()) > awaited_bytes_max
+            if self._is_over(moment) and not any(ledger.is_open for ledger in self._ledgers()):
                 break
         for writer in self._writers():
             await writer.expect({one: writer.ends[one] for one in writer.ledgers})
