@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Generic
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from processors.runtime.group_spec import GroupSpec
 from processors.runtime.partition import Partition, PartitionState
 from processors.runtime.state_store import StoreT
+from schemas.kafka.group_consumer import GroupConsumer
 from schemas.kafka.group_member import GroupMember, member_of
 from schemas.late_log import LateLog
 
@@ -26,7 +27,7 @@ class Assignment(ConsumerRebalanceListener, Generic[StoreT]):  # type: ignore[mi
     """The assigned partitions of one group; `release` ends what runs on them, in bounded time."""
 
     spec: GroupSpec[StoreT]
-    consumer: AIOKafkaConsumer
+    consumer: GroupConsumer
     release: Callable[[], Awaitable[None]]
     # How many partitions may be read, None for all. One beyond stays paused: its layout does not count yet.
     readable: int | None = None

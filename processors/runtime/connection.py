@@ -17,7 +17,8 @@ from schemas.late_log import LateLog
 
 _log = LateLog()
 
-# A consumer with partitions has an answer every 50 ms; one without has only those to its heartbeats.
+# A consumer that fetches has an answer every 50 ms; one without partitions, or that holds its fetches back for an
+# interval longer than this, has only those to its heartbeats until it is asked.
 _ASK_AFTER_S = 2.0
 # The time for an answer to that question, and below the ten seconds in which operators are promised the truth.
 _SILENT_AFTER_S = 7.0

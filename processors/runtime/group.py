@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from processors.runtime.assignment import Assignment
@@ -33,6 +32,7 @@ from schemas.errors import DropstreamError
 from schemas.health import Health
 from schemas.kafka.arguments import group_consumer_arguments
 from schemas.kafka.cancellation import stopped_within
+from schemas.kafka.group_consumer import GroupConsumer
 from schemas.kafka.layout_watch import LayoutWatch
 from schemas.kafka.login.refusals import refusal_of
 from schemas.late_log import LateLog
@@ -161,7 +161,7 @@ class Group(Generic[StoreT]):
         )
 
     def _parts_of(
-        self, consumer: AIOKafkaConsumer, slots: list[ProducerSlot], readable: int | None, leaving: asyncio.Event
+        self, consumer: GroupConsumer, slots: list[ProducerSlot], readable: int | None, leaving: asyncio.Event
     ) -> _Parts[StoreT]:
         *shared, of_trials = slots
         parts: _Parts[StoreT]
@@ -202,13 +202,13 @@ class Group(Generic[StoreT]):
         _log.info("migration_waited_for", group=self.spec.name)
         return False
 
-    async def _connected(self, watch: LayoutWatch) -> AIOKafkaConsumer | None:
+    async def _connected(self, watch: LayoutWatch) -> GroupConsumer | None:
         """A started consumer, however long the cluster or a migration takes; None when `stopping` is set meanwhile."""
         while not self.stopping.is_set():
             if watch.is_known and not self._may_go_on(watch):
                 await self._pause(_MIGRATION_S)
                 continue
-            consumer = AIOKafkaConsumer(**group_consumer_arguments(self.spec.settings, group=self.spec.id))
+            consumer = GroupConsumer(**group_consumer_arguments(self.spec.settings, group=self.spec.id))
             try:
                 await consumer.start()
                 topics = await granted_topics(consumer, self.spec)

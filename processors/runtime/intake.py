@@ -62,9 +62,9 @@ class Intake(Generic[StoreT]):
                 first = await self._fetched(_FETCH_WAIT_MS)
                 # The interval begins with a record: after a silence the next ones are gathered for a whole one.
                 began = loop.time()
-                # During a pause the client holds what came at the beginning of it, and asks for more only when that is
-                # taken; so there are two fetches, or the rest would lie until the next round.
-                more = await self._fetched(_MORE_WAIT_MS) if first and has_paused else {}
+                # One node answers behind another, and what it has would lie until the next round.
+                late = first and has_paused and self.assignment.consumer.awaits_more
+                more = await self._fetched(_MORE_WAIT_MS) if late else {}
                 count = self._take_in(first, more)
                 has_paused = 0 < count < _RECORDS_AT_ONCE
                 await self._pause(began + interval_s - loop.time() if has_paused else 0.0)
@@ -121,8 +121,7 @@ class Intake(Generic[StoreT]):
             self.assignment.consumer.getmany(timeout_ms=wait_ms, max_records=_RECORDS_AT_ONCE)
         )
         while not fetch.done() and not self.stopping.is_set():
-            self.turned_at = asyncio.get_running_loop().time()
-            self.connection.observe()
+            self._look()
             await asyncio.wait({fetch, self._stop_waiter()}, timeout=_TURN_S, return_when=asyncio.FIRST_COMPLETED)
         if not fetch.done():
             fetch.add_done_callback(retrieve_exception)
@@ -153,8 +152,18 @@ class Intake(Generic[StoreT]):
         await self._pause(backoff_s)
 
     async def _pause(self, seconds: float) -> None:
-        """Waits, but not past `stopping`; at least for one turn of the event loop."""
-        await asyncio.wait({self._stop_waiter()}, timeout=max(0.0, seconds))
+        """Waits, but not past `stopping`; at least for one turn of the event loop, and with an eye on the cluster."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + seconds
+        while True:
+            await asyncio.wait({self._stop_waiter()}, timeout=max(0.0, min(_TURN_S, ends_at - loop.time())))
+            if self.stopping.is_set() or loop.time() >= ends_at:
+                return
+            self._look()
+
+    def _look(self) -> None:
+        self.turned_at = asyncio.get_running_loop().time()
+        self.connection.observe()
 
     def _stop_waiter(self) -> "asyncio.Task[bool]":
         """One task for the whole run that ends when `stopping` is set."""

@@ -1,7 +1,7 @@
 """One transaction of one producer: the records in hand of some partitions become outputs, together or not at all.
 
-`Transaction.run` is the whole of it, from top to bottom: one step for each record, begin, send, positions, commit. Only
-then the stores take over what the steps changed. After an error no store has changed, and the producer is to be
+`Transaction.run` is the whole of it, from top to bottom: one step for each record, begin, write, positions, commit.
+Only then the stores take over what the steps changed. After an error no store has changed, and the producer is to be
 replaced: that aborts what is open.
 """
 
@@ -22,8 +22,9 @@ from processors.runtime.partition import Partition
 from processors.runtime.state_store import LocalStoreError, StoreT
 from processors.runtime.transaction_writer import TransactionWriter
 from schemas.kafka.errors import REFUSED_FOR_GOOD
+from schemas.kafka.futures import both
 from schemas.kafka.group_member import GroupMember
-from schemas.kafka.group_producer import GroupProducer
+from schemas.kafka.group_producer import LOST_PARTITIONS, GroupProducer
 from schemas.kafka.producers import reason_of
 from schemas.notes.rules import RulesVersion, rules_records
 from schemas.records import RawRecord, Record, next_offset, raw_record
@@ -132,12 +133,14 @@ class Transaction(Generic[StoreT]):
             return [self._settle(turn, writer) for turn in self._turns]
         except BaseException as error:
             taken = sum(partition.taken for partition in self.partitions)
-            self._roll_back(writer)
+            self._roll_back()
             reason = reason_of(error, self.producer)
             if not isinstance(reason, (KafkaError, TimeoutError, LocalStoreError)):
                 raise
             known = not self._commit_sent
-            suspects = writer.unwritten() if known else frozenset()
+            # Where the partitions are another's, what is not written yet is not to blame.
+            nobody_is_to_blame = not known or isinstance(reason, LOST_PARTITIONS)
+            suspects = frozenset() if nobody_is_to_blame else writer.unwritten()
             if isinstance(reason, LocalStoreError) and self._at is not None:
                 suspects = frozenset({self._at.source})
             raise TransactionFailedError(reason, fate_known=known, suspects=suspects, taken=taken) from error
@@ -220,19 +223,25 @@ class Transaction(Generic[StoreT]):
         self.bounds.account.outputs += bytes_count
 
     async def _write(self, writer: TransactionWriter) -> None:
-        began = asyncio.get_running_loop().time()
-        await self.producer.begin_transaction()
-        async with asyncio.timeout_at(began + self.bounds.written_s):
-            await writer.send()
-        if self.member is not None:
-            # Each partition that is written for, moved or not: what commits no position is not fenced by the group.
-            positions = {turn.partition.source: turn.position for turn in self._turns}
-            await self.producer.send_positions(positions, self.member)
+        async with asyncio.timeout(self.bounds.written_s):
+            # Both begin in one turn of the event loop, so their first requests leave in one piece.
+            await both(self._send_positions(), self._send_outputs(writer))
         # Nothing counts before the commit, and the commit waits for both.
-        async with asyncio.timeout_at(began + self.bounds.written_s):
-            await writer.written()
         self._commit_sent = True
         await self.producer.commit_transaction()
+
+    async def _send_outputs(self, writer: TransactionWriter) -> None:
+        await writer.begin()
+        await writer.write()
+
+    async def _send_positions(self) -> None:
+        """Sends the position of each partition that is written for, moved or not.
+
+        What commits no position is not fenced by the group.
+        """
+        if self.member is not None:
+            positions = {turn.partition.source: turn.position for turn in self._turns}
+            await self.producer.send_positions(positions, self.member)
 
     def _settle(self, turn: _Turn[StoreT], writer: TransactionWriter) -> Committed[StoreT]:
         """Makes what is committed count: in the store, in the position, in what is in hand."""
@@ -249,9 +258,8 @@ class Transaction(Generic[StoreT]):
         self.bounds.account.fetched -= partition.settle(turn.position)
         return Committed(partition, turn.outputs, taken, turn.traced)
 
-    def _roll_back(self, writer: TransactionWriter) -> None:
+    def _roll_back(self) -> None:
         """Forgets what the steps changed, in every store: the records are still in hand, and the changelog is right."""
-        writer.abandon()
         for partition in self.partitions:
             partition.store.roll_back()
             partition.taken = 0

@@ -1,25 +1,20 @@
-"""The records of one transaction, as batches of aiokafka's that are handed over together when the steps are done.
+"""The records of one transaction, as batches that are written together when the steps are done.
 
-aiokafka's own `send` costs a future, a partition and a search for room per record; a batch has one future. aiokafka
-commits a transaction although a batch was refused, so every future must be looked at: `written` does.
+aiokafka's own `send` costs a future, a partition and a search for room per record.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
-from typing import Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.structs import RecordMetadata
+from aiokafka import TopicPartition
 
 from processors.runtime.state_store import Change
-from schemas.kafka.futures import retrieve_exception
+from schemas.kafka.group_producer import GroupProducer
 from schemas.kafka.partitions import partition_of
+from schemas.kafka.wire.output_batch import OutputBatch
 from schemas.records import Record
 
-_Partition = tuple[str, int]  # Full topic name and number.
-_Written = asyncio.Future[RecordMetadata]
 # After so many records, which takes milliseconds, the event loop gets its turn.
 _RECORDS_PER_TURN = 1_000
 
@@ -28,22 +23,20 @@ _RECORDS_PER_TURN = 1_000
 class TransactionWriter:
     """The records of one transaction of `producer`; those of one partition keep their order.
 
-    `add` records and changes, `send` them once, wait for `written`, and commit; after an error `abandon` them. Records
-    become batches in `send`, not one by one between the steps: that took 4 us a record longer. Each record is added for
-    a partition of the input, so that one that holds up the transaction can be named.
+    `add` records and changes, `begin` and `write` once, and commit. Records become batches in `begin`, not one by one
+    between the steps: that took 4 us a record longer. Each record is added for a partition of the input, so that one
+    that holds up the transaction can be named.
     """
 
-    producer: AIOKafkaProducer
+    producer: GroupProducer
     topic_prefix: str
     _records: list[tuple[TopicPartition, Sequence[Record]]] = field(default_factory=list)
     _changes: list[tuple[TopicPartition, TopicPartition, Sequence[Change]]] = field(default_factory=list)
     # How many partitions a topic (short name) has; asked once in a transaction.
     _counts: dict[str, int] = field(default_factory=dict)
-    _batches: dict[_Partition, list[Any]] = field(default_factory=dict)
+    _batches: dict[TopicPartition, list[OutputBatch]] = field(default_factory=dict)
     # For which partitions of the input an output partition is written to.
-    _origins: dict[_Partition, set[TopicPartition]] = field(default_factory=dict)
-    # With each batch, how many records it holds.
-    _sent: dict[_Partition, list[tuple[int, _Written]]] = field(default_factory=dict)
+    _origins: dict[TopicPartition, set[TopicPartition]] = field(default_factory=dict)
 
     async def partition_count(self, topic: str) -> int:
         """How many partitions the topic (short name) has for this transaction."""
@@ -60,17 +53,17 @@ class TransactionWriter:
         """Adds changes of the store of `source` to its changelog partition."""
         self._changes.append((source, changelog, changes))
 
-    async def send(self) -> None:
-        """Puts the records into batches and hands these to the client, which adds their partitions to the transaction.
+    async def begin(self) -> None:
+        """Puts the records into batches, and adds their partitions to the transaction.
 
         Raises:
-            KafkaError: the client is dead or does not take them in time.
+            KafkaError: the transaction cannot go on.
         """
         number = 0
         for source, records in self._records:
             for record in records:
                 count = self._counts.get(record.topic) or await self.partition_count(record.topic)
-                partition = (self.topic_prefix + record.topic, partition_of(record.key, count))
+                partition = TopicPartition(self.topic_prefix + record.topic, partition_of(record.key, count))
                 self._append(source, partition, record.key, record.value, list(record.headers))
                 number += 1
                 if number % _RECORDS_PER_TURN == 0:
@@ -80,68 +73,52 @@ class TransactionWriter:
                 self._append(source, changelog, key, value, [])
         # The batches hold them now.
         self._records, self._changes = [], []
-        # The first batch of every partition, then every second one, which waits until the first is on its way.
-        for turn in zip_longest(*self._batches.values()):
-            for (topic, number), batch in zip(self._batches, turn, strict=True):
-                if batch is not None:
-                    future = await self.producer.send_batch(batch, topic, partition=number)
-                    self._sent.setdefault((topic, number), []).append((batch.record_count(), future))
+        await self.producer.begin_transaction(self._batches.keys())
 
-    async def written(self) -> None:
+    async def write(self) -> None:
         """Returns when every record is at the brokers, on all in-sync replicas.
 
         Raises:
             KafkaError: a broker refused one of them.
         """
-        futures = self._futures()
-        if futures:
-            await asyncio.wait(futures)
-        failed = [error for future in futures if (error := future.exception()) is not None]
-        if failed:
-            raise failed[0]
+        await self.producer.write(self._batches.values())
+        for batches in self._batches.values():
+            for batch in batches:
+                if batch.error is not None:
+                    raise batch.error
 
     def unwritten(self) -> frozenset[TopicPartition]:
-        """The partitions of the input for which something is sent and not written, because Kafka is silent or refuses.
+        """The partitions of the input of which something is not written, because Kafka is silent or refuses.
 
-        Where a broker refuses some batches, only those count: the others would have been written.
+        Where a broker refuses some batches, only those count: the others would have been written. What was never tried
+        says nothing of its partition.
         """
-        late = self._origins_of(lambda future: not future.done())
-        failed = self._origins_of(lambda future: future.done() and future.exception() is not None)
-        return failed or late
+        failed = self._origins_of(lambda batch: batch.error is not None)
+        return failed or self._origins_of(lambda batch: batch.is_tried and not batch.is_answered)
 
     def offset_behind(self, partition: TopicPartition) -> int:
-        """The offset behind the last record written to the partition; 0 where none was."""
-        return max((future.result().offset + count for count, future in self._sent.get(partition, ())), default=0)
-
-    def abandon(self) -> None:
-        """Keeps asyncio from logging the error of every batch: the transaction's error says enough."""
-        for future in self._futures():
-            future.add_done_callback(retrieve_exception)
+        """The offset behind the last record written to the partition, as far as its leader said it; else 0."""
+        batches = self._batches.get(partition, ())
+        return max([batch.offset + len(batch) for batch in batches if batch.offset is not None], default=0)
 
     def _append(
         self,
         source: TopicPartition,
-        partition: _Partition,
+        partition: TopicPartition,
         key: bytes,
         value: bytes | None,
         headers: list[tuple[str, bytes]],
     ) -> None:
         batches = self._batches.get(partition)
         if batches is None:
-            batches = self._batches[partition] = [self.producer.create_batch()]
+            batches = self._batches[partition] = [self.producer.create_batch(partition)]
             self._origins[partition] = set()
         self._origins[partition].add(source)
-        if batches[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:
-            # It is full; an empty one takes a record of any size.
-            batches.append(self.producer.create_batch())
-            batches[-1].append(timestamp=None, key=key, value=value, headers=headers)
+        self.producer.append(batches, key, value, headers)
 
-    def _origins_of(self, is_such: Callable[[_Written], bool]) -> frozenset[TopicPartition]:
+    def _origins_of(self, is_such: Callable[[OutputBatch], bool]) -> frozenset[TopicPartition]:
         found: set[TopicPartition] = set()
-        for partition, sent in self._sent.items():
-            if any(is_such(future) for _, future in sent):
+        for partition, batches in self._batches.items():
+            if any(map(is_such, batches)):
                 found |= self._origins[partition]
         return frozenset(found)
-
-    def _futures(self) -> list[_Written]:
-        return [future for sent in self._sent.values() for _, future in sent]

@@ -1,6 +1,15 @@
-"""When the cluster last answered a client: the one fact by which a connection is known, not assumed."""
+"""Answers of the cluster: when a client had the last one, and what is raised where there is none.
+
+The time is the one fact by which a connection is known, not assumed.
+"""
+
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+_Answer = TypeVar("_Answer")
 
 
 def last_answer_at(consumer: AIOKafkaConsumer) -> float | None:
@@ -11,3 +20,18 @@ def last_answer_at(consumer: AIOKafkaConsumer) -> float | None:
     # A connection is kept only when its node has answered the first request, that for its versions.
     connections = consumer._client._conns.values()
     return max((one._last_action for one in connections), default=None)
+
+
+async def answer_to(question: Awaitable[_Answer]) -> _Answer:
+    """Returns the answer that a client of aiokafka waits for.
+
+    Raises:
+        KafkaError: there is none. What aiokafka lets through from below is a lost connection: uvloop's RuntimeError of
+            a handler that is closed, or a KeyError for a connection that another request has removed.
+    """
+    try:
+        return await question
+    except KafkaError:
+        raise
+    except Exception as error:
+        raise KafkaConnectionError(repr(error)) from error

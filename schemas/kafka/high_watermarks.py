@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import LeaderNotAvailableError, for_code
 from aiokafka.protocol.offset import OffsetRequest
 
+from schemas.kafka.answers import answer_to
 from schemas.kafka.group_member import client_of
 
 _REPLICA = -1
@@ -28,7 +29,7 @@ async def high_watermark(consumer: AIOKafkaConsumer, partition: TopicPartition) 
         client.force_metadata_update()
         raise LeaderNotAvailableError(f"partition {partition.partition} of {partition.topic} has no leader")
     asked = [(partition.topic, [(partition.partition, _LATEST)])]
-    answer = await client.send(leader, OffsetRequest(_REPLICA, _READ_UNCOMMITTED, asked))
+    answer = await answer_to(client.send(leader, OffsetRequest(_REPLICA, _READ_UNCOMMITTED, asked)))
     ((_, ((_, code, *_, offset),)),) = answer.topics
     if code:
         client.force_metadata_update()

@@ -15,25 +15,24 @@ from aiokafka import AIOKafkaProducer
 
 import processors.runtime.opening
 from ops.cli import main
-from processors.runtime.transaction_writer import TransactionWriter
 from schemas.kafka.group_producer import GroupProducer
 
 Method = Callable[..., Awaitable[Any]]
 
-# Each step: a method of the producer or of the transaction writer, whether death comes before the call, while it waits
+# Each step: a method of the producer or of opening, whether death comes before the call, while it waits
 # or after it, and with which call of all partitions together. Late enough that some transactions are behind it.
 STEPS = {
     "fenced": ("start", "after", 3),
     "offsets_known": ("stable_offsets", "after", 2),
     "restoring": ("restore_store", "during", 3),
     "restored": ("restore_store", "after", 3),
+    "beginning": ("begin_transaction", "during", 5),
     "begun": ("begin_transaction", "after", 5),
-    "outputs_on_their_way": ("send_batch", "during", 30),
-    "some_outputs_sent": ("send_batch", "after", 30),
+    "outputs_on_their_way": ("write", "during", 5),
+    "outputs_written": ("write", "after", 5),
     "positions_on_their_way": ("send_positions", "during", 5),
     "positions_sent": ("send_positions", "after", 5),
-    "all_sent": ("written", "before", 5),
-    "written": ("written", "after", 5),
+    "all_sent": ("commit_transaction", "before", 5),
     "commit_on_its_way": ("commit_transaction", "during", 5),
     "committed": ("commit_transaction", "after", 5),
 }
@@ -76,14 +75,10 @@ def arm(step: str) -> None:
     """From now on the process ends, or freezes, at `step`."""
     end = freeze if step.startswith("freeze:") else die
     name, moment, turn = STEPS[step.removeprefix("freeze:")]
-    owners: dict[str, object] = {
-        "stable_offsets": processors.runtime.opening,
-        "restore_store": processors.runtime.opening,
-        "written": TransactionWriter,
-        "send_positions": GroupProducer,
-    }
-    owner = owners.get(name, AIOKafkaProducer)
-    setattr(owner, name, deadly(getattr(owner, name), moment, turn, end))
+    # Both kinds of producer commit: that of the groups and replays, and that of `dropstream reconcile`.
+    owners = [one for one in (processors.runtime.opening, GroupProducer, AIOKafkaProducer) if name in vars(one)]
+    for owner in owners:
+        setattr(owner, name, deadly(getattr(owner, name), moment, turn, end))
 
 
 if __name__ == "__main__":

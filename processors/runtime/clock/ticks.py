@@ -6,7 +6,7 @@ still say, time must not say first.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic
@@ -17,13 +17,17 @@ from processors.runtime.assignment import Assignment
 from processors.runtime.partition import Partition, PartitionState
 from processors.runtime.rounds import Rounds
 from processors.runtime.state_store import StoreT
+from schemas.kafka.futures import retrieve_exception
 from schemas.kafka.group_member import client_of
+from schemas.kafka.high_watermarks import high_watermark
 from schemas.late_log import LateLog
 
 _log = LateLog()
 
 _EVERY_S = 1.0
 _WITNESS_WITHIN_S = 5.0
+# For the ends of all partitions together; those whose leader has not answered by then are asked again.
+_END_WITHIN_S = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -45,14 +49,14 @@ class Ticks(Generic[StoreT]):
             if until is None:
                 continue
             # Looked for anew: while the cluster was asked, a partition may have begun a transaction.
-            due = [one for one in self._due(believed) if await self._is_caught_up(one)]
+            due = await self._caught_up(self._due(believed))
             if due:
                 self.rounds.tick(due, until)
 
     def _due(self, now: datetime) -> list[Partition[StoreT]]:
         """The partitions where something is due by `now`, and nothing else is to be done."""
-        idle = [one for one in self.assignment.of(PartitionState.OPEN) if not one.is_busy and not one.records]
-        return [one for one in idle if self._is_due(one, now)]
+        open_ones = self.assignment.of(PartitionState.OPEN)
+        return [one for one in open_ones if _is_idle(one) and self._is_due(one, now)]
 
     def _is_due(self, partition: Partition[StoreT], now: datetime) -> bool:
         store = partition.store
@@ -90,9 +94,38 @@ class Ticks(Generic[StoreT]):
             _log.warning("upstream_unknown", group=spec.name, error=repr(error))
             return None
 
+    async def _caught_up(self, partitions: Sequence[Partition[StoreT]]) -> list[Partition[StoreT]]:
+        """Those of `partitions` of which all is read that lies there now, and with nothing else to be done.
+
+        Their leaders are asked side by side, for fetches come at intervals: one that is silent holds up no other.
+        """
+        if not partitions:
+            return []
+        asked = {asyncio.create_task(self._is_caught_up(one)): one for one in partitions}
+        try:
+            done, silent = await asyncio.wait(asked, timeout=_END_WITHIN_S)
+        finally:
+            for task in asked:
+                task.add_done_callback(retrieve_exception)
+                task.cancel()
+        if silent:
+            numbers = sorted(asked[task].source.partition for task in silent)
+            _log.warning("end_unknown", group=self.assignment.spec.name, partitions=numbers)
+        # Looked at anew: while one leader was waited for, another's partition may have got records or gone.
+        caught_up = [one for task, one in asked.items() if task in done and task.result()]
+        return [one for one in caught_up if self.assignment.holds(one) and _is_idle(one)]
+
     async def _is_caught_up(self, partition: Partition[StoreT]) -> bool:
         consumer = self.assignment.consumer
         if not self.assignment.holds(partition):
             return False
-        end = consumer.highwater(partition.source)
-        return end is not None and await consumer.position(partition.source) >= end
+        try:
+            end = await high_watermark(consumer, partition.source)
+            return self.assignment.holds(partition) and await consumer.position(partition.source) >= end
+        except KafkaError as error:
+            _log.warning("end_unknown", group=self.assignment.spec.name, error=repr(error))
+            return False
+
+
+def _is_idle(partition: Partition[StoreT]) -> bool:
+    return partition.state is PartitionState.OPEN and not partition.is_busy and not partition.records

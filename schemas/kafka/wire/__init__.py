@@ -1,1 +1,1 @@
-"""What crosses the wire to a broker, where aiokafka takes long over it."""
+"""What crosses the wire to a broker, where aiokafka has none of it or takes long over it."""

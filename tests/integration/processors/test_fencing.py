@@ -60,8 +60,10 @@ async def wrote(settings: Settings, value: bytes, member: GroupMember, *, positi
     producer = GroupProducer(**transactional_producer_arguments(settings, transactional_id=name))
     try:
         await producer.start()
-        await producer.begin_transaction()
-        await producer.send_and_wait(f"{settings.kafka.topic_prefix}orders", value, key=b"k")
+        batch = producer.create_batch(TopicPartition(f"{settings.kafka.topic_prefix}orders", 0))
+        producer.append([batch], b"k", value, [])
+        await producer.begin_transaction([batch.partition])
+        await producer.write([[batch]])
         await producer.send_positions({TopicPartition(f"{settings.kafka.topic_prefix}raw", 0): position}, member)
         await producer.commit_transaction()
     except KafkaError as error:
@@ -103,7 +105,7 @@ async def test_a_replaced_instance_is_fenced_though_its_generation_is_the_same(s
 
 
 # Before it may be named: what it wrote can never be committed. Behind it: the new owner waits for it.
-FREEZES = ("some_outputs_sent", "positions_sent", "all_sent", "commit_on_its_way")
+FREEZES = ("outputs_written", "positions_sent", "all_sent", "commit_on_its_way")
 
 
 async def test_a_member_that_freezes_at_any_step_commits_once_or_never(

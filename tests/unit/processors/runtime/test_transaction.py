@@ -1,15 +1,14 @@
 """What one transaction asks the cluster for, in which order, and what it leaves behind where it fails."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalGenerationError, KafkaError, MessageSizeTooLargeError
-from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.structs import RecordMetadata
 from prometheus_client import CollectorRegistry
 
 from processors.deliver.dedupe import DedupeStore
@@ -20,8 +19,11 @@ from processors.runtime.metrics import GroupMetrics
 from processors.runtime.partition import Partition
 from processors.runtime.transaction import Bounds, Transaction, TransactionFailedError
 from schemas.configuration import Context, read_configuration
+from schemas.kafka.errors import FencedInstanceIdError
 from schemas.kafka.group_member import GroupMember
+from schemas.kafka.wire.output_batch import OutputBatch
 from schemas.records import RawRecord, Record
+from tests.support.waiting import PATIENCE_S
 
 FIRST, SECOND = (TopicPartition("dropstream.raw", number) for number in (2, 5))
 MEMBER = GroupMember("dropstream.deliver", 3, "me", None)
@@ -35,27 +37,35 @@ def records(source: TopicPartition, *offsets: int) -> list[ConsumerRecord]:
 class Cluster:
     """A producer whose cluster takes everything, but for the topics in `refused` and what comes after `lost`."""
 
-    def __init__(self, refused: Mapping[str, BaseException] | None = None, lost: BaseException | None = None) -> None:
+    def __init__(
+        self,
+        refused: Mapping[str, Exception] | None = None,
+        lost: BaseException | None = None,
+        offset: int = 40,
+    ) -> None:
         self.calls: list[str] = []
         self._refused, self._lost = refused or {}, lost
-
-    async def begin_transaction(self) -> None:
-        self.calls.append("begin")
+        self._offset = offset
 
     async def partitions_for(self, _topic: str) -> set[int]:
         return {0}
 
-    def create_batch(self) -> BatchBuilder:
-        return BatchBuilder(1_000_000, 0)
+    def create_batch(self, partition: TopicPartition) -> OutputBatch:
+        return OutputBatch(partition, 0)
 
-    async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> "asyncio.Future[RecordMetadata]":
-        self.calls.append(f"{batch.record_count()} to {topic}/{partition}")
-        written: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
-        if (error := self._refused.get(f"{topic}/{partition}")) is None:
-            written.set_result(RecordMetadata(topic, partition, TopicPartition(topic, partition), 40, 0, 0, 0))
-        else:
-            written.set_exception(error)
-        return written
+    def append(self, batches: list[OutputBatch], key: bytes, value: bytes | None, headers: list[Any]) -> None:
+        assert batches[-1].append(key, value, headers, timestamp_ms=0, bytes_max=1_000_000)
+
+    async def begin_transaction(self, partitions: Collection[TopicPartition]) -> None:
+        self.calls.append(f"begin with {', '.join(f'{topic}/{number}' for topic, number in partitions)}")
+        await asyncio.sleep(0)
+
+    async def write(self, batches: Collection[Sequence[OutputBatch]]) -> None:
+        for batch in chain.from_iterable(batches):
+            topic, number = batch.partition
+            self.calls.append(f"{len(batch)} to {topic}/{number}")
+            batch.is_tried = True
+            batch.answer(self._offset, self._refused.get(f"{topic}/{number}"))
 
     async def send_positions(self, positions: Mapping[TopicPartition, int], member: GroupMember) -> None:
         where = ", ".join(f"{source.partition} at {offset}" for source, offset in positions.items())
@@ -113,16 +123,16 @@ def transaction(cluster: Cluster, *partitions: Partition[DedupeStore], **fields:
 
 
 async def test_outputs_changes_and_positions_are_of_one_transaction() -> None:
-    """Every record is on its way before the positions, and nothing counts in a store before the commit."""
+    """Positions go beside the records, the commit goes behind both, and nothing counts in a store before it."""
     cluster = Cluster()
     first, second = partition_at(FIRST, 7, 7, 8, 11), partition_at(SECOND, 3, 3)
     committed = await transaction(cluster, first, second).run()
     assert cluster.calls == [
-        "begin",
+        "2 at 12, 5 at 4, by me of generation 3",
+        "begin with dropstream.orders/0, dropstream.deliver-state/2, dropstream.deliver-state/5",
         "4 to dropstream.orders/0",
         "2 to dropstream.deliver-state/2",
         "2 to dropstream.deliver-state/5",
-        "2 at 12, 5 at 4, by me of generation 3",
         "commit",
     ]
     assert [(one.partition, one.taken, len(one.outputs)) for one in committed] == [(first, 3, 3), (second, 1, 1)]
@@ -144,7 +154,7 @@ async def test_a_transaction_ends_before_it_outgrows_its_bound() -> None:
     (committed,) = await transaction(cluster, first, second, bounds=bounds).run()
     assert (committed.taken, first.position, len(first.records)) == (2, 9, 1)
     assert (second.position, len(second.records)) == (3, 1)
-    assert cluster.calls[-2] == "2 at 9, by me of generation 3"
+    assert "2 at 9, by me of generation 3" in cluster.calls
     # What remains is a backlog, which holds up nobody; what had no turn yet waits.
     assert (first.waits, second.waits) == (False, True)
 
@@ -181,6 +191,55 @@ async def test_after_a_refused_position_nothing_is_committed() -> None:
     assert (caught.value.fate_known, caught.value.suspects, len(partition.records)) == (True, frozenset(), 1)
 
 
+async def test_what_was_never_sent_is_not_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the transaction cannot begin, no partition held it up."""
+    cluster = Cluster()
+
+    async def begin(_: Collection[TopicPartition]) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(cluster, "begin_transaction", begin)
+    with pytest.raises(TransactionFailedError) as caught:
+        await transaction(cluster, partition_at(FIRST, 7, 7)).run()
+    assert (caught.value.fate_known, caught.value.suspects) == (True, frozenset())
+
+
+async def test_a_leader_that_says_no_offset_moves_no_store() -> None:
+    """It has the batch already, and may not know where."""
+    cluster, partition = Cluster(offset=-1), partition_at(FIRST, 7, 7)
+    await transaction(cluster, partition).run()
+    assert (partition.position, partition.store.changelog_offset) == (8, 0)
+
+
+@pytest.mark.parametrize("refused_later", [False, True])
+async def test_a_refused_position_ends_outputs_that_hang(
+    monkeypatch: pytest.MonkeyPatch, *, refused_later: bool
+) -> None:
+    """No time-out masks the refusal, and nobody is to blame for what is not written by then."""
+    cluster = Cluster()
+    sent = asyncio.Event()
+
+    async def hang(batches: Collection[Sequence[OutputBatch]]) -> None:
+        for batch in chain.from_iterable(batches):
+            batch.is_tried = True
+        sent.set()
+        await asyncio.Event().wait()
+
+    async def refuse(_positions: Mapping[TopicPartition, int], _member: GroupMember) -> None:
+        if refused_later:
+            await sent.wait()
+        raise FencedInstanceIdError
+
+    monkeypatch.setattr(cluster, "write", hang)
+    monkeypatch.setattr(cluster, "send_positions", refuse)
+    with pytest.raises(TransactionFailedError) as caught:
+        async with asyncio.timeout(PATIENCE_S):
+            await transaction(cluster, partition_at(FIRST, 7, 7), bounds=Bounds(100, 600.0, 600.0)).run()
+    assert isinstance(caught.value.error, FencedInstanceIdError)
+    assert (caught.value.fate_known, caught.value.suspects) == (True, frozenset())
+    assert "commit" not in cluster.calls
+
+
 async def test_a_lost_answer_to_the_commit_leaves_its_fate_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody knows whether it is committed; the stores show the state before it until the partitions are read anew."""
     cluster = Cluster()
@@ -211,7 +270,12 @@ async def test_what_time_alone_makes_due_commits_the_position_too() -> None:
     )
     (committed,) = await work.run()
     assert (committed.partition, committed.outputs, committed.taken) == (first, due, 0)
-    assert cluster.calls == ["begin", "1 to dropstream.orders/0", "2 at 7, by me of generation 3", "commit"]
+    assert cluster.calls == [
+        "2 at 7, by me of generation 3",
+        "begin with dropstream.orders/0",
+        "1 to dropstream.orders/0",
+        "commit",
+    ]
     assert await transaction(cluster, second, until=NOON).run() == []
     assert len(cluster.calls) == 4
 
