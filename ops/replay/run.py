@@ -31,8 +31,8 @@ from schemas.errors import DropstreamError
 from schemas.kafka.arguments import reader_arguments, transactional_producer_arguments
 from schemas.kafka.cancellation import stopped_within
 from schemas.kafka.futures import ignore_kafka_errors
-from schemas.kafka.group_producer import GroupProducer
 from schemas.kafka.producers import stop_producer
+from schemas.kafka.transactions.group_producer import GroupProducer
 from schemas.notes.replays import Range, ReplayPlan, ReplayProgress
 from schemas.records import RawRecord, Record
 from schemas.settings import Settings
@@ -215,5 +215,9 @@ class ReplayRun:
             async with asyncio.timeout(self.settings.process.transaction_timeout_ms / 1000):
                 await producer.start()
             yield producer
+        except (KafkaError, TimeoutError):
+            # The start of the next producer aborts, and what is committed must not go with it.
+            await producer.settle()
+            raise
         finally:
             await stopped_within(CLOSE_TIMEOUT_S, stop_producer(producer))

@@ -22,7 +22,7 @@ from processors.runtime.state_store import LocalStoreError, StoreT
 from processors.runtime.transaction import Bounds, Committed, Transaction, TransactionFailedError
 from schemas.errors import DropstreamError
 from schemas.kafka.errors import FencedInstanceIdError
-from schemas.kafka.group_producer import LOST_PARTITIONS
+from schemas.kafka.transactions.group_producer import LOST_PARTITIONS
 from schemas.late_log import LateLog
 
 _log = LateLog()
@@ -105,6 +105,10 @@ class Attempts(Generic[StoreT]):
     def _judge(self, failed: TransactionFailedError, partitions: Sequence[Partition[StoreT]], took_s: float) -> None:
         """Logs the failure, lets go of what is not ours, and opens anew what nobody knows about."""
         assignment, spec, error = self.assignment, self.assignment.spec, failed.error
+        if failed.is_doubt:
+            # Also where a broker closes its connections to be logged in to anew (connections.max.reauth.ms).
+            _log.info("commit_in_doubt", group=spec.name, error=str(error))
+            return
         spec.metrics.transactions_failed.labels(spec.name).inc()
         _log.warning(
             "transaction_failed",

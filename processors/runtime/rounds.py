@@ -60,12 +60,16 @@ class Rounds(Generic[StoreT]):
         """
         changed = self.assignment.changed
         for slot in self.slots:
+            slot.on_doubt = changed.set
             self._begin(self._start(slot), slot, ())
         try:
             while True:
                 await changed.wait()
                 changed.clear()
                 self._reap()
+                for slot in [one for one in self._free if one.is_in_doubt]:
+                    self._free.remove(slot)
+                    self._begin(self._start(slot), slot, ())
                 while self._free and (chosen := self._chosen()):
                     slot = self._free.pop(0)
                     self._begin(self._round(slot, *chosen), slot, chosen[0])
@@ -103,10 +107,12 @@ class Rounds(Generic[StoreT]):
         """Takes back the producers that are free; raises what a round ended with."""
         for task in [one for one in self._running if one.done()]:
             slot = self._running.pop(task).slot
-            if task.cancelled():
+            if not task.cancelled():
+                task.result()
+            if task.cancelled() or slot.producer is None:
+                # Not in the round that failed: a rebalance waits for rounds, and ends those that take long.
                 self._begin(self._start(slot), slot, ())
             else:
-                task.result()
                 self._free.append(slot)
 
     async def _start(self, slot: ProducerSlot) -> None:
@@ -123,6 +129,8 @@ class Rounds(Generic[StoreT]):
                     slot.prove(took_s)
                     self._failures = 0
         except TransactionFailedError as failed:
+            if failed.is_doubt:
+                return  # The next start of the producer clears it.
             slot.give_up()
             blamed = self.attempts.blamed(failed)
             for partition in partitions:
@@ -136,8 +144,6 @@ class Rounds(Generic[StoreT]):
                 if partition.waits_until:
                     asyncio.get_running_loop().call_at(partition.waits_until, self.assignment.changed.set)
             self.assignment.changed.set()
-        if slot.producer is None:
-            await slot.start()
 
     def _chosen(self) -> tuple[Sequence[Partition[StoreT]], datetime | None] | None:
         """The partitions of the next transaction, and the moment of a tick; None where there is nothing to do.

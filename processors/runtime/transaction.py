@@ -24,8 +24,9 @@ from processors.runtime.transaction_writer import TransactionWriter
 from schemas.kafka.errors import REFUSED_FOR_GOOD
 from schemas.kafka.futures import both
 from schemas.kafka.group_member import GroupMember
-from schemas.kafka.group_producer import LOST_PARTITIONS, GroupProducer
 from schemas.kafka.producers import reason_of
+from schemas.kafka.transactions.group_producer import LOST_PARTITIONS, GroupProducer
+from schemas.kafka.transactions.marker_watch import MarkersInDoubtError
 from schemas.notes.rules import RulesVersion, rules_records
 from schemas.records import RawRecord, Record, next_offset, raw_record
 from schemas.trace import sampled_traceparent
@@ -66,6 +67,11 @@ class TransactionFailedError(Exception):
     def refused(self) -> bool:
         """Whether a broker refuses a record, and will again."""
         return isinstance(self.error, REFUSED_FOR_GOOD)
+
+    @property
+    def is_doubt(self) -> bool:
+        """Whether it wrote nothing, because the markers of the commit before may be missing."""
+        return isinstance(self.error, MarkersInDoubtError)
 
 
 @dataclass(slots=True)

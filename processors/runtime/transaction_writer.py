@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from aiokafka import TopicPartition
 
 from processors.runtime.state_store import Change
-from schemas.kafka.group_producer import GroupProducer
 from schemas.kafka.partitions import partition_of
+from schemas.kafka.transactions.group_producer import GroupProducer
 from schemas.kafka.wire.output_batch import OutputBatch
 from schemas.records import Record
 

@@ -39,8 +39,11 @@ class Trials(Generic[StoreT]):
         Raises:
             FencedError: another process has the name of this one.
         """
+        self.slot.on_doubt = self.assignment.trial_wanted.set
         try:
             while True:
+                if self.slot.is_in_doubt:
+                    self.slot.drop()
                 if self.slot.producer is None:
                     await self.slot.start()
                 partition = self._next() if self.assignment.member is not None else None
@@ -93,6 +96,8 @@ class Trials(Generic[StoreT]):
         try:
             took_s = await self.attempts.run(self.slot, [partition], written_s=written_s, until=None)
         except TransactionFailedError as failed:
+            if failed.is_doubt:
+                return  # It says nothing of the partition; the next start of the producer clears it.
             if failed.refused and failed.fate_known:
                 self._search(partition, failed)
             else:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError, KafkaError
 
 _Answer = TypeVar("_Answer")
 
@@ -27,11 +27,15 @@ async def answer_to(question: Awaitable[_Answer]) -> _Answer:
 
     Raises:
         KafkaError: there is none. What aiokafka lets through from below is a lost connection: uvloop's RuntimeError of
-            a handler that is closed, or a KeyError for a connection that another request has removed.
+            a handler that is closed, a KeyError for a connection that another request has removed, an OSError. What it
+            raises as NotImplementedError is a broker that has no version of the request. Any other exception is a fault
+            of ours, and goes on as it is.
     """
     try:
         return await question
     except KafkaError:
         raise
-    except Exception as error:
+    except NotImplementedError as error:
+        raise IncompatibleBrokerVersion(str(error)) from error
+    except (RuntimeError, KeyError, OSError) as error:
         raise KafkaConnectionError(repr(error)) from error

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 
 import processors.runtime.opening
 from ops.cli import main
-from schemas.kafka.group_producer import GroupProducer
+from schemas.kafka.transactions.group_producer import GroupProducer
 
 Method = Callable[..., Awaitable[Any]]
 

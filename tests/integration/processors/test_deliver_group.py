@@ -111,13 +111,6 @@ async def test_a_killed_broker_comes_back_and_nothing_is_missing(
         await broker.restart(broker.nodes[0])
         await put(mine, deliveries(500, first=3_001))
         verdict = await audited(mine, 3_500, patience_s=PATIENCE_S / 2)
-        # Kafka 4.3.1, killed between a commit and the last of its markers: started again, its coordinator knows no
-        # leader yet, takes the partitions for deleted, and skips the markers. Readers wait there for ever, or until the
-        # producer's next transaction there ends: then both count as that one does, also where it is aborted.
-        # https://issues.apache.org/jira/browse/KAFKA-20734
-        skipped = "Couldn't find leader endpoint for partitions" in broker.nodes[0].log.read_text(encoding="utf-8")
-        if skipped and not verdict.clean:
-            pytest.xfail("Kafka skipped the markers of a committed transaction, see docs/guarantees.md")
         assert processor.process.returncode is None, processor.log.read_text()[-2000:]
         processor.signal(signal.SIGTERM)
         assert await processor.ended() == 0

@@ -16,8 +16,8 @@ from schemas.kafka.arguments import group_consumer_arguments, reader_arguments, 
 from schemas.kafka.committed_offsets import committed_offset
 from schemas.kafka.errors import FencedInstanceIdError
 from schemas.kafka.group_member import GroupMember, client_of, member_of
-from schemas.kafka.group_producer import GroupProducer
 from schemas.kafka.producers import close_producer
+from schemas.kafka.transactions.group_producer import GroupProducer
 from schemas.settings import Settings
 from tests.conftest import SettingsFactory
 from tests.support.processing import (

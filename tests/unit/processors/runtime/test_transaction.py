@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,6 +45,7 @@ class Cluster:
         offset: int = 40,
     ) -> None:
         self.calls: list[str] = []
+        self.markers = SimpleNamespace(is_in_doubt=False, commit=None)
         self._refused, self._lost = refused or {}, lost
         self._offset = offset
 

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from aiokafka import TopicPartition
-
 from processors.deliver.dedupe import DedupeStore
 from processors.runtime.assignment import Assignment
 from processors.runtime.attempts import Attempts
@@ -14,8 +12,10 @@ from processors.runtime.group_spec import NotYetError
 from processors.runtime.partition import PartitionState
 from processors.runtime.producer_slot import ProducerSlot
 from processors.runtime.trials import Trials
+from schemas.kafka.transactions.marker_watch import MarkersInDoubtError
 from schemas.records import RawRecord, Record
 from tests.support.waiting import until
+from tests.unit.processors.runtime.test_rounds import Consumer, Place, assigned, release
 from tests.unit.processors.runtime.test_transaction import FIRST, MEMBER, Cluster, partition_at, spec_of
 
 
@@ -30,17 +30,6 @@ class Undecided:
         if not self.knows:
             raise NotYetError
         return (Record("orders", b"k", b"v"),)
-
-
-class Consumer:
-    """A consumer that knows no ends."""
-
-    def highwater(self, _source: TopicPartition) -> None:
-        return None
-
-
-async def release() -> None:
-    """Nothing else runs here."""
 
 
 async def test_a_record_that_waits_proves_nothing() -> None:
@@ -67,6 +56,26 @@ async def test_a_record_that_waits_proves_nothing() -> None:
         step.knows = True
         await until(lambda: partition.position == 8)
         assert partition.trouble.failures == 0
+    finally:
+        trials.cancel()
+        await asyncio.wait({trials})
+
+
+async def test_a_doubt_says_nothing_of_a_partition_on_trial() -> None:
+    """Nothing was written: its trouble does not grow, and it is tried again with the next producer."""
+    lost: Any = Cluster(lost=MarkersInDoubtError("lost"))
+    place: Any = Place(lost)
+    partition = partition_at(FIRST, 7, 7)
+    partition.trouble.add("refused", 0.0)
+    partition.trouble.retry_at = 0.0
+    partition.state = PartitionState.ON_TRIAL
+    assignment = assigned(partition)
+    trials = asyncio.ensure_future(Trials(assignment, Attempts(assignment), place).run())
+    try:
+        await until(lambda: place.calls == ["start", "drop", "start"])
+        assert partition.trouble.failures == 1
+        place.is_ready.set()
+        await until(lambda: partition.position == 8)
     finally:
         trials.cancel()
         await asyncio.wait({trials})

@@ -14,8 +14,8 @@ from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record import MemoryRecords
 
-from schemas.kafka.group_producer import GroupProducer
 from schemas.kafka.high_watermarks import high_watermark
+from schemas.kafka.transactions.group_producer import GroupProducer
 from schemas.kafka.wire.output_batch import OutputBatch
 from tests.support.waiting import PATIENCE_S, until
 
@@ -37,6 +37,7 @@ class Nodes:
         self.on_update: Callable[[], None] = lambda: None
         self.cluster = SimpleNamespace(leader_for_partition=lambda one: self.leaders[one.partition])
         self.cancelled = 0
+        self._conns: dict[Any, object] = {}
 
     async def send(self, node: int, request: Any, **_: Any) -> Any:
         is_produce = isinstance(request, ProduceRequest)
@@ -101,7 +102,7 @@ def batches_of(*partitions: int) -> list[list[OutputBatch]]:
 BROKEN = [
     RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed"),
     KeyError((0, 0)),
-    NotImplementedError(),
+    ConnectionResetError(),
 ]
 
 
@@ -137,6 +138,21 @@ async def test_a_coordinator_that_cannot_be_looked_up_is_looked_up_again(
     async with asyncio.timeout(PATIENCE_S):
         await producer.begin_transaction([TopicPartition(TOPIC, 0)])
     assert not found
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"), [(TypeError("ours"), TypeError), (NotImplementedError("no v3"), IncompatibleBrokerVersion)]
+)
+async def test_what_no_second_try_changes_is_said_at_once(make: Make, broken: Exception, said: type[Exception]) -> None:
+    """A fault of ours is no lost connection, nor is a broker that has no version of a request."""
+    nodes = Nodes(p0=HEALTHY)
+    nodes.plans = {HEALTHY: [broken] * 2}
+    producer = make(nodes)
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(said, match=str(broken)):
+            await producer.begin_transaction([TopicPartition(TOPIC, 0)])
+        with pytest.raises(said, match=str(broken)):
+            await producer.write(batches_of(0))
 
 
 async def test_an_incompatible_broker_is_said_at_once_and_alone(make: Make) -> None:

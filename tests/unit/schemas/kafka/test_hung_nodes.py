@@ -10,6 +10,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from schemas.kafka.batches import Builder
 from schemas.kafka.producers import close_producer
+from schemas.kafka.transactions.group_producer import GroupProducer
 from tests.support.waiting import PATIENCE_S, until
 from tests.unit.schemas.kafka.scripted_kafka import Fault, ScriptedKafka, scripted_kafka
 from tests.unit.schemas.kafka.test_batch_fates import add, batch, producer_of, write
@@ -94,6 +95,24 @@ async def test_what_is_not_sent_yet_of_a_request_that_is_given_up_is_never_sent(
         kafka.thaw()
         await until(lambda: kafka.connections_open == 0)
         assert [len(value) for value in kafka.values(0)] == [1]
+
+
+async def test_a_node_that_hangs_keeps_no_transaction_from_another_node() -> None:
+    """A producer of transactions connects to the one while it waits for the other, too."""
+    async with scripted_kafka(nodes=2, partitions=2) as kafka:
+        kafka.frozen.add(1)
+        servers = kafka.bootstrap_servers
+        producer = GroupProducer(bootstrap_servers=servers, transactional_id="t", retry_backoff_ms=10)
+        producer._closed = True  # noqa: SLF001 it is never started
+        client = producer.client
+        client.cluster.update_metadata(kafka.metadata())
+        opening = asyncio.ensure_future(client.ready(1))
+        await until(lambda: kafka.unanswered == [1])
+        assert await client.ready(0)
+        assert not opening.done()
+        kafka.thaw()
+        assert await opening
+        await client.close()
 
 
 def _large() -> Builder:

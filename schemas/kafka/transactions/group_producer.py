@@ -8,76 +8,66 @@ each from a task that is woken by another; and it commits a transaction of which
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.errors import (
-    ConcurrentTransactions,
-    CoordinatorLoadInProgressError,
-    CoordinatorNotAvailableError,
     DuplicateSequenceNumber,
     IllegalGenerationError,
     IncompatibleBrokerVersion,
-    InvalidProducerEpoch,
-    KafkaConnectionError,
     KafkaError,
     NoError,
-    NotCoordinatorError,
     NotLeaderForPartitionError,
-    OperationNotAttempted,
     ProducerFenced,
-    RequestTimedOutError,
-    TransactionalIdAuthorizationFailed,
     UnknownMemberIdError,
-    UnknownTopicOrPartitionError,
     for_code,
 )
 from aiokafka.protocol.produce import ProduceRequest
-from aiokafka.protocol.transaction import AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest
 
 from schemas.kafka.answers import answer_to
-from schemas.kafka.errors import FencedInstanceIdError, FencedProducerError
+from schemas.kafka.connections import connect_beside
+from schemas.kafka.errors import FencedInstanceIdError
 from schemas.kafka.futures import retrieve_exception
 from schemas.kafka.group_member import GroupMember
+from schemas.kafka.transactions.marker_watch import Commit, MarkerWatch
+from schemas.kafka.transactions.settlement import Settlement
+from schemas.kafka.transactions.transaction_requests import FENCED, TransactionRequests
 from schemas.kafka.wire import quick_layouts as _quick_layouts  # noqa: F401 what it changes
-from schemas.kafka.wire.member_commit import MemberCommitRequest
 from schemas.kafka.wire.output_batch import OutputBatch
 
 # What the coordinator says to one that is no member any more: the transaction must not be committed.
 LOST_PARTITIONS = (IllegalGenerationError, UnknownMemberIdError, FencedInstanceIdError)
-_COORDINATOR_GONE = (CoordinatorNotAvailableError, NotCoordinatorError, RequestTimedOutError)
-_NOT_YET = (CoordinatorLoadInProgressError, UnknownTopicOrPartitionError)
-_FENCED = (InvalidProducerEpoch, FencedProducerError)
-_NO_LEADER_EPOCH = -1
 _ALL_IN_SYNC_REPLICAS = -1
-# The markers of the transaction before are still being written (KAFKA-5477), which takes milliseconds.
-_MARKERS_S = 0.01
 # How long a node's batches wait for news of who leads their partitions, beside the pause before each try.
 _METADATA_S = 0.5
 # After so many records, which takes milliseconds, the event loop gets its turn.
 _RECORDS_PER_TURN = 1_000
-
-# Each answer of a coordinator as pairs of an error code, and what it is about.
-Verdicts = Iterable[tuple[int, str]]
 
 
 class GroupProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka ships no types
     """A transactional producer; starting it fences every older one of its transactional id, and ends their transaction.
 
     A transaction is `begin_transaction`, `write` and `send_positions`, side by side, and, when both are done,
-    `commit_transaction`. After any failure, close the producer and start another of the same id: its start aborts.
-    Each call asks again where Kafka is not ready, without bound: give it a time.
+    `commit_transaction`. After any failure, `settle` and close the producer, and start another of the same id: its
+    start aborts. Each call asks again where Kafka is not ready, without bound: give it a time.
+
+    Where the markers of the commit before may be missing, the transaction ends before it has written anything.
     """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
+        connect_beside(self.client)
         self._retry_s: float = arguments["retry_backoff_ms"] / 1000
+        self._requests = TransactionRequests(self, self._retry_s)
         self._batch_bytes_max: int = self._message_accumulator._batch_size
         self._codec: int = self._message_accumulator._compression_type
-        self._begun = False
+        self._partitions: set[TopicPartition] = set()
+        self._groups: set[str] = set()
+        # Whether the markers of the last commit are written.
+        self.markers = MarkerWatch(self._requests)
 
     def create_batch(self, partition: TopicPartition) -> OutputBatch:
         """An empty batch for the partition."""
@@ -96,21 +86,13 @@ class GroupProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka ships no
         Raises:
             TopicAuthorizationFailedError: we may not write there.
             ProducerFenced: a newer producer has the transactional id, or the transaction timed out.
+            MarkersInDoubtError: `settle` is due.
             KafkaError: the transaction cannot go on.
         """
-        topics: dict[str, list[int]] = defaultdict(list)
-        for topic, number in partitions:
-            topics[topic].append(number)
-        if not topics:
-            return
-        manager = self._txn_manager
-        request = AddPartitionsToTxnRequest(*self._identity(), list(topics.items()))
-        await self._ask(
-            (CoordinationType.TRANSACTION, manager.transactional_id),
-            request,
-            lambda answer: [(code, topic) for topic, found in answer.errors for _, code in found],
-        )
-        self._begun = True
+        if partitions:
+            await self.markers.pause()
+            self.markers.note_taken(await self._requests.add_partitions(partitions))
+            self._partitions.update(partitions)
 
     async def write(self, batches: Iterable[Sequence[OutputBatch]]) -> None:
         """Writes each sequence of one partition's batches in its order; returns when the brokers have answered to all.
@@ -136,32 +118,12 @@ class GroupProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka ships no
             IllegalGenerationError, UnknownMemberIdError: the partitions are another's. Never commit the transaction.
             FencedInstanceIdError: another process has the instance id. Never commit the transaction; end the process.
             ProducerFenced: a newer producer has the transactional id, or the transaction timed out.
+            MarkersInDoubtError: `settle` is due.
         """
-        manager = self._txn_manager
-        await self._ask(
-            (CoordinationType.TRANSACTION, manager.transactional_id),
-            AddOffsetsToTxnRequest(*self._identity(), member.group),
-            lambda answer: [(answer.error_code, member.group)],
-        )
-        self._begun = True
-        topics: dict[str, list[tuple[int, int, int, str, dict[int, bytes]]]] = defaultdict(list)
-        for (topic, number), offset in positions.items():
-            topics[topic].append((number, offset, _NO_LEADER_EPOCH, "", {}))
-        request = MemberCommitRequest(
-            manager.transactional_id,
-            member.group,
-            manager.producer_id,
-            manager.producer_epoch,
-            member.generation,
-            member.member_id,
-            member.instance_id,
-            [(topic, found, {}) for topic, found in topics.items()],
-        )
-        await self._ask(
-            (CoordinationType.GROUP, member.group),
-            request,
-            lambda answer: [(code, f"{member}") for _, found, _ in answer.topics for _, code, _ in found],
-        )
+        await self.markers.pause()
+        self.markers.note_taken(await self._requests.add_group(member.group))
+        self._groups.add(member.group)
+        await self._requests.commit_positions(positions, member)
 
     async def commit_transaction(self) -> None:
         """Ends the transaction; when it is asked for, everything that it wrote counts.
@@ -169,66 +131,31 @@ class GroupProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka ships no
         Raises:
             KafkaError: nobody knows whether it is committed.
         """
-        if not self._begun:
+        if not (self._partitions or self._groups):
             return
-        await self._ask(
-            (CoordinationType.TRANSACTION, self._txn_manager.transactional_id),
-            EndTxnRequest(*self._identity(), True),
-            lambda answer: [(answer.error_code, "")],
-        )
-        self._begun = False
+        commit = Commit(frozenset(self._partitions), frozenset(self._groups))
+        self.markers.commit = commit
+        connection = await self._requests.end()
+        self.markers.commit = replace(commit, is_answered=True, connection=connection)
+        self._partitions.clear()
+        self._groups.clear()
+        self.markers.begin()
 
-    def _identity(self) -> tuple[str, int, int]:
-        manager = self._txn_manager
-        return manager.transactional_id, manager.producer_id, manager.producer_epoch
+    async def settle(self) -> None:
+        """Has the markers of the last commit written, as `Settlement` says; does nothing without one.
 
-    async def _ask(
-        self, coordinator: tuple[CoordinationType, str], request: Any, verdicts: Callable[[Any], Verdicts]
-    ) -> None:
-        """Asks the coordinator until it has done what `request` says."""
-        kind, key = coordinator
-        while True:
-            try:
-                node = await answer_to(self._sender._find_coordinator(kind, key))
-            except KafkaConnectionError:
-                await asyncio.sleep(self._retry_s)
-                continue
-            try:
-                answer = await answer_to(self.client.send(node, request, group=ConnectionGroup.COORDINATION))
-            except IncompatibleBrokerVersion:
-                raise
-            except KafkaError:
-                self._sender._coordinator_dead(kind)
-                await asyncio.sleep(self._retry_s)
-                continue
-            pause_s = self._pause_after(verdicts(answer), kind)
-            if pause_s is None:
-                return
-            await asyncio.sleep(pause_s)
+        Give it no time of yours: what it cannot do it logs.
+        """
+        self.markers.stop()
+        await self.markers.pause()
+        if self.markers.commit is not None:
+            await Settlement(self, self._requests, self.markers.commit).run()
+            self.markers.commit = None
 
-    def _pause_after(self, verdicts: Verdicts, kind: CoordinationType) -> float | None:
-        """None where the coordinator did it; else after how many seconds it is asked again. Raises what it refuses."""
-        pause_s = None
-        for code, about in verdicts:
-            if not code:
-                continue
-            error = for_code(code)
-            if issubclass(error, _FENCED):
-                raise ProducerFenced
-            if issubclass(error, ConcurrentTransactions):
-                pause_s = _MARKERS_S
-            elif issubclass(error, _COORDINATOR_GONE):
-                self._sender._coordinator_dead(kind)
-                pause_s = self._retry_s
-            elif issubclass(error, _NOT_YET):
-                pause_s = self._retry_s
-            elif issubclass(error, OperationNotAttempted):
-                # Said of all partitions beside one that is refused; without that one, nothing is done either.
-                pause_s = self._retry_s if pause_s is None else pause_s
-            else:
-                is_of_id = issubclass(error, TransactionalIdAuthorizationFailed)
-                raise error(self._txn_manager.transactional_id if is_of_id else about)
-        return pause_s
+    async def stop(self) -> None:
+        """Closes the producer; what is open stays open."""
+        self.markers.stop()
+        await super().stop()
 
     async def _write(self, queues: Sequence[deque[OutputBatch]]) -> None:
         """Writes all batches, those of each node by themselves: one that is silent or refuses holds up no other.
@@ -322,5 +249,5 @@ class GroupProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka ships no
 
 
 def _refusal(error: type[KafkaError], topic: str) -> Exception:
-    refusal: Exception = ProducerFenced() if issubclass(error, _FENCED) else error(topic)
+    refusal: Exception = ProducerFenced() if issubclass(error, FENCED) else error(topic)
     return refusal
