@@ -2,13 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import IllegalGenerationError, KafkaError, UnknownMemberIdError
 
 from ops.kafka.reader import read_topic
@@ -31,11 +32,10 @@ from tests.support.processing import (
     outputs_so_far,
     prepared,
     processors,
-    progress,
     put,
     start_processor,
 )
-from tests.support.waiting import PATIENCE_S, until
+from tests.support.waiting import PATIENCE_S, until, until_it_is
 
 pytestmark = pytest.mark.kafka
 
@@ -73,6 +73,16 @@ async def wrote(settings: Settings, value: bytes, member: GroupMember, *, positi
     return None
 
 
+async def stands_at(client: AIOKafkaClient, group: str, source: TopicPartition, offset: int) -> bool:
+    """Whether the position counts, as it does when its marker is written."""
+    return await committed_offset(client, group, source) == offset
+
+
+async def orders_are(settings: Settings, values: list[bytes]) -> bool:
+    """Whether readers of committed records find these; the answer to a commit comes before its markers."""
+    return [record.value for record in await read_topic(settings, "orders")] == values
+
+
 async def test_only_the_member_of_today_commits(settings: SettingsFactory) -> None:
     """Another generation, member or instance is refused, and nothing that it wrote is ever visible."""
     mine = await prepared(settings(PROCESS, partitions=1))
@@ -86,9 +96,9 @@ async def test_only_the_member_of_today_commits(settings: SettingsFactory) -> No
         ):
             assert isinstance(await wrote(mine, b"refused", stranger, position=7), error), stranger
         assert await wrote(mine, b"taken", member, position=3) is None
-        assert await committed_offset(client_of(consumer), member.group, source) == 3
+        await until_it_is(lambda: stands_at(client_of(consumer), member.group, source, 3))
     # The refused ones lie in the log, each aborted by the start of the producer behind it.
-    assert [record.value for record in await read_topic(mine, "orders")] == [b"taken"]
+    await until_it_is(lambda: orders_are(mine, [b"taken"]))
     async with AIOKafkaConsumer(**{**reader_arguments(mine), "isolation_level": "read_uncommitted"}) as reader:
         orders = TopicPartition(f"{mine.kafka.topic_prefix}orders", 0)
         assert (await reader.end_offsets([orders]))[orders] == 10
@@ -101,7 +111,7 @@ async def test_a_replaced_instance_is_fenced_though_its_generation_is_the_same(s
         assert (old.generation, old.member_id != new.member_id) == (new.generation, True)
         assert isinstance(await wrote(mine, b"old", old, position=7), FencedInstanceIdError)
         assert await wrote(mine, b"new", new, position=3) is None
-    assert [record.value for record in await read_topic(mine, "orders")] == [b"new"]
+    await until_it_is(lambda: orders_are(mine, [b"new"]))
 
 
 # Before it may be named: what it wrote can never be committed. Behind it: the new owner waits for it.
@@ -148,6 +158,13 @@ async def test_a_member_that_freezes_at_any_step_commits_once_or_never(
     assert not [fault for fault in await asyncio.gather(*map(freeze_and_wake, FREEZES)) if fault]
 
 
+async def one_goes_on(twins: Sequence[Processor], start: Callable[[str], "asyncio.Future[Processor]"]) -> None:
+    """Starts a third process of the name, should both twins end: each may be fenced by the other's first request."""
+    for twin in twins:
+        await twin.process.wait()
+    await start("third")
+
+
 async def test_two_processes_of_one_name_commit_nothing_twice(settings: SettingsFactory, tmp_path: Path) -> None:
     """One of them ends and says why; what is there is right, and one of them alone goes on."""
     mine = await prepared(settings(ENDPOINTS + MORTAL, environ=ENVIRON))
@@ -166,8 +183,8 @@ async def test_two_processes_of_one_name_commit_nothing_twice(settings: Settings
         log = ended[0].log.read_text(encoding="utf-8")
         assert ended[0].process.returncode == 1, log[-2000:]
         assert "another process has the name of this one" in log
-        if len(ended) == len(twins):
-            await start("third")
-        await progress(mine, beyond=0)
-        verdict = await audited(mine, number)
+        async with asyncio.TaskGroup() as together:
+            goes_on = together.create_task(one_goes_on(twins, start))
+            verdict = await audited(mine, number)
+            goes_on.cancel()
     assert (verdict.clean, verdict.pending) == (True, 0), verdict
