@@ -80,4 +80,6 @@ async def _is_usable(runtime: JavaRuntime, archive: Path, folder: Path) -> bool:
     """Whether Java starts from the archive; not where there is none, or half of one as of a trial that was killed."""
     asked = Launch(folder, FORMAT_MAIN, ("random-uuid",))
     java, *arguments = dataclasses.replace(runtime, archive=archive).command(asked)
-    return await run_tool([java, "-Xshare:on", *arguments], log=folder / "archive.log") == 0
+    # Where it crashes, it leaves its report here and not where a person stands.
+    report = f"-XX:ErrorFile={folder / 'crash.log'}"
+    return await run_tool([java, "-Xshare:on", report, *arguments], log=folder / "archive.log") == 0
