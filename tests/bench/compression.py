@@ -161,10 +161,10 @@ def _disk_bytes(data: Path, settings: Settings) -> tuple[int, int]:
     """The bytes of the records in `raw`, and in all other topics, as the broker keeps them."""
     prefix = settings.kafka.topic_prefix
     sizes = {True: 0, False: 0}
-    for log in data.rglob("*.log"):
+    # The broker may just be deleting folders of other topics.
+    for log in data.glob(f"*/logs/{prefix}*/*.log"):
         topic = log.parent.name.rpartition("-")[0]
-        if topic.startswith(prefix):
-            sizes[topic == f"{prefix}raw"] += log.stat().st_size
+        sizes[topic == f"{prefix}raw"] += log.stat().st_size
     return sizes[True], sizes[False]
 
 
