@@ -207,8 +207,8 @@ class DedupeStore(StateStore):
             if isinstance(self._keys, MemoryKeys) and self._local.is_wanted_for(self.entries):
                 self._keys = await self._local.move(self._keys, self._segments)
                 self._keys.write(self._state().row(), self._segments.touched())
-                # Complete from now on, whenever the process dies.
                 await self._keys.flush()
+                self._local.note_complete(self._segments.keys)
             if isinstance(self._keys, DiskKeys):
                 await self._keys.settle(patience_s)
         except StoreBusyError:

@@ -118,8 +118,11 @@ class LocalKeys:
                 await disk.settle(_MOVE_PATIENCE_S)
                 await asyncio.sleep(0)
         segments.touch_all()
-        _log.info("state_store_created", folder=str(folder.path), keys=segments.keys)
         return disk
+
+    def note_complete(self, keys: int) -> None:
+        """The new store with so many keys is on the disk: from now on it outlives the process, however that ends."""
+        _log.info("state_store_created", folder=str(self._folder and self._folder.path), keys=keys)
 
     async def let_go(self, keys: DiskKeys | None, damage: str | None) -> None:
         """Closes the store, and removes it where it is damaged; another process may use the folder then."""

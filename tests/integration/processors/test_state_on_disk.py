@@ -39,11 +39,14 @@ async def test_a_store_outlives_its_process_and_its_damage(settings: SettingsFac
     """Killed with -9, the store serves the successor; damaged, it is made anew: every retry is one all the while."""
     mine = await prepared(settings(ENDPOINTS + MORTAL, environ=ENVIRON, partitions=1))
     batch = deliveries(600)
-    await put(mine, batch)
+    await put(mine, batch[:300])
     state = tmp_path / "state" / f"{mine.kafka.topic_prefix}deliver-state" / "0"
     async with processors(mine, tmp_path) as start:
         killed = await start("killed")
         await progress(mine, beyond=50)
+        await put(mine, batch[300:])
+        # Its keys move to the disk before the next transaction; until all are there, a killed process leaves no store.
+        await killed.says("state_store_created")
         killed.signal(signal.SIGKILL)
         await killed.ended()
         await put(mine, batch)
